@@ -1,0 +1,60 @@
+# How the rooms are built. A room is a static library that sees include/ and its own folder, and
+# nothing else; whoever may compose rooms says so with USES. A forbidden #include does not compile.
+
+set(GW_WARNINGS -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes
+                -Wmissing-prototypes -Wvla -Wno-unused-parameter)
+
+add_library(gw_options INTERFACE)
+target_compile_options(gw_options INTERFACE ${GW_WARNINGS} -fno-strict-aliasing
+                                            -fno-omit-frame-pointer)
+target_compile_definitions(gw_options INTERFACE _GNU_SOURCE)
+target_include_directories(gw_options INTERFACE ${PROJECT_SOURCE_DIR}/include)
+
+if(GODWIT_SANITIZE)
+  string(REPLACE "," ";" _gw_san "${GODWIT_SANITIZE}")
+  foreach(s IN LISTS _gw_san)
+    target_compile_options(gw_options INTERFACE -fsanitize=${s} -fno-sanitize-recover=all)
+    target_link_options(gw_options INTERFACE -fsanitize=${s})
+  endforeach()
+endif()
+
+# gw_room(NAME SOURCES a.c ... [USES room ...] [LIBS lib ...])
+# USES makes another room's public headers and code visible; only composing rooms may pass it.
+function(gw_room name)
+  cmake_parse_arguments(R "" "" "SOURCES;USES;LIBS" ${ARGN})
+  add_library(gw_${name} STATIC ${R_SOURCES})
+  set_target_properties(gw_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  target_include_directories(gw_${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}
+                                                ${CMAKE_CURRENT_BINARY_DIR})
+  target_link_libraries(gw_${name} PUBLIC gw_options)
+  foreach(u IN LISTS R_USES)
+    target_link_libraries(gw_${name} PUBLIC gw_${u})
+    get_target_property(_src gw_${u} SOURCE_DIR)
+    get_target_property(_bin gw_${u} BINARY_DIR)
+    target_include_directories(gw_${name} PRIVATE ${_src} ${_bin})
+    add_dependencies(gw_${name} gw_${u})
+  endforeach()
+  if(R_LIBS)
+    target_link_libraries(gw_${name} PUBLIC ${R_LIBS})
+  endif()
+endfunction()
+
+# gw_test(NAME SOURCES t.c ... USES room ... [LIBS lib ...] [ARGS ...] [TIMEOUT s])
+function(gw_test name)
+  cmake_parse_arguments(T "" "TIMEOUT" "SOURCES;USES;LIBS;ARGS" ${ARGN})
+  add_executable(test_${name} ${T_SOURCES})
+  target_include_directories(test_${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}
+                                                  ${PROJECT_SOURCE_DIR}/tests)
+  foreach(u IN LISTS T_USES)
+    target_link_libraries(test_${name} PRIVATE gw_${u})
+    get_target_property(_src gw_${u} SOURCE_DIR)
+    get_target_property(_bin gw_${u} BINARY_DIR)
+    target_include_directories(test_${name} PRIVATE ${_src} ${_bin})
+    add_dependencies(test_${name} gw_${u})
+  endforeach()
+  target_link_libraries(test_${name} PRIVATE gw_options cmocka ${T_LIBS})
+  add_test(NAME ${name} COMMAND test_${name} ${T_ARGS})
+  if(T_TIMEOUT)
+    set_tests_properties(${name} PROPERTIES TIMEOUT ${T_TIMEOUT})
+  endif()
+endfunction()
