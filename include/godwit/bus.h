@@ -1,0 +1,59 @@
+/*
+ * The physical address space as the CPU side sees it: RAM that may be reached directly, and
+ * everything else, reached by calls. devices/ implements it, machine/ fills it, the translator's
+ * slow path and the frontend's page walker use it. vCPU thread only.
+ */
+#ifndef GODWIT_BUS_H
+#define GODWIT_BUS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#define GW_PAGE_SHIFT 12
+#define GW_PAGE_SIZE  4096u
+#define GW_PAGE_MASK  4095u
+
+enum gw_bus_result { GW_BUS_OK = 0, GW_BUS_ERROR /* nothing there, or a width it refuses */ };
+
+/* Bits of gw_ram.page_flags, one byte for each 4 KiB page. */
+enum { GW_RAM_CODE = 1 /* holds translated code: writes must be told to the translator */ };
+
+struct gw_ram {
+    uint8_t *host;       /* page-aligned, size bytes, stays put while the machine lives */
+    uint64_t base;       /* physical address of host[0], page-aligned */
+    uint64_t size;       /* bytes, a multiple of the page size */
+    uint8_t *page_flags; /* size / 4096 entries */
+};
+
+struct gw_bus {
+    const struct gw_ram *ram; /* sorted by base, not overlapping */
+    unsigned ram_count;
+    void *opaque;
+    /* MMIO. size is 1, 2, 4 or 8 and paddr a multiple of it. */
+    enum gw_bus_result (*read)(struct gw_bus *bus, uint64_t paddr, unsigned size, uint64_t *value);
+    enum gw_bus_result (*write)(struct gw_bus *bus, uint64_t paddr, unsigned size, uint64_t value);
+    /* Set by the engine: guest code in [paddr, paddr+size) changed other than by this vCPU's
+     * translated stores (DMA, loading an image). NULL until an engine is attached. */
+    void (*code_changed)(void *engine, uint64_t paddr, uint64_t size);
+    void *engine;
+};
+
+/* The RAM region that holds all of [paddr, paddr+size), or NULL. */
+static inline const struct gw_ram *gw_bus_ram(const struct gw_bus *bus, uint64_t paddr,
+                                              uint64_t size)
+{
+    for (unsigned i = 0; i < bus->ram_count; i++) {
+        const struct gw_ram *r = &bus->ram[i];
+        if (paddr - r->base < r->size && size <= r->size - (paddr - r->base))
+            return r;
+    }
+    return NULL;
+}
+
+static inline uint8_t *gw_ram_host(const struct gw_ram *r, uint64_t paddr)
+{
+    return r->host + (paddr - r->base);
+}
+
+#endif

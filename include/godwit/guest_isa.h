@@ -1,0 +1,131 @@
+/*
+ * What a guest instruction set exports: one const struct guest_isa. The engine, the machine and
+ * user mode know a guest by this alone.
+ */
+#ifndef GODWIT_GUEST_ISA_H
+#define GODWIT_GUEST_ISA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "godwit/bus.h"
+#include "godwit/ir.h"
+#include "godwit/state.h"
+#include "godwit/vcpu.h"
+
+/* Arguments and result are 64-bit integers. cpu is the guest's cpu struct. */
+typedef uint64_t gw_helper_fn(void *cpu, uint64_t a, uint64_t b, uint64_t c);
+
+enum {
+    GW_HELPER_READS = 1,  /* reads guest registers: state must be in memory */
+    GW_HELPER_WRITES = 2, /* writes guest registers: cached copies are stale afterwards */
+    GW_HELPER_LEAVES = 4, /* may set run.leave: checked after the call */
+    GW_HELPER_PC = 8,     /* wants run.pc to be the current instruction's address */
+    GW_HELPER_FP = 16,    /* reads or writes fp flags or rounding: run.fp_flags is complete on
+                             entry, and taken from there on return */
+};
+
+struct gw_helper {
+    const char *name;
+    gw_helper_fn *fn;
+    uint32_t flags;
+    uint8_t args; /* 0..3 */
+};
+
+/* What the engine asks of lift. Code bytes are fetched by the engine: code[0 .. code_size) are the
+ * bytes at block->pc (code_size 2..: up to the end of the page, and through the next page when it is
+ * fetchable and contiguous in this buffer). */
+struct gw_lift_request {
+    const void *cpu;      /* read configuration only (extensions): never dynamic state */
+    struct ir_block *block; /* begun: pc and flags are set */
+    const uint8_t *code;
+    uint32_t code_size;
+    uint32_t page_left;   /* bytes of code before the page border; an instruction may straddle it, but
+                             none may start beyond it */
+    uint32_t max_guest;   /* most guest instructions, >= 1 */
+    uint32_t trace;       /* most not-taken branches to run through; 0: end at the first branch */
+};
+
+/* Lift's result, beside the block. */
+enum gw_lift_status {
+    GW_LIFT_OK,
+    GW_LIFT_NEED_PAGE, /* the first instruction straddles into a page that was not supplied: the
+                          engine raises the fetch fault of the second page */
+};
+
+struct gw_xlate {
+    uint64_t paddr;  /* of the byte at vaddr */
+    uint8_t perms;   /* 1 << enum gw_access: what this view may do on the whole page */
+    bool global;     /* same in every address space */
+    bool whole_page; /* perms and mapping hold for the whole 4 KiB page: may be cached */
+};
+
+/* The address space and view that data accesses and fetches use now. */
+struct gw_view {
+    uint64_t data_key;  /* equal keys see equal data translations and permissions until a flush */
+    uint64_t fetch_key; /* the same for fetches */
+    uint64_t asid;      /* what flush's asid names */
+    uint8_t vaddr_bits; /* significant bits; the rest must equal the top one, unless bare */
+    bool bare;          /* no translation: vaddr is paddr */
+};
+
+struct gw_cpu_config {
+    const char *model;   /* "rv64" */
+    const char *options; /* "EXT=on,EXT=off" or NULL */
+    bool user;           /* one program: no privileged state, ECALL leaves with SYSCALL */
+    bool firmware;       /* built-in firmware: ECALL from S leaves with HCALL */
+    uint64_t hart;
+    struct gw_bus *bus;        /* NULL in user mode */
+    struct gw_events *events;  /* the VM's clock; NULL in user mode */
+};
+
+struct guest_isa {
+    const char *name;        /* "riscv64" */
+    uint16_t elf_machine;
+    uint8_t insn_align;      /* bytes: 2 for RV64GC */
+    uint8_t max_insn_bytes;
+    size_t cpu_size;         /* bytes, aligned to 64 by the allocator */
+    const struct state_desc *state;
+    enum gw_memory_model model;
+    const struct gw_helper *helpers;
+    uint32_t helper_count;
+    /* State offsets of 64-bit integer and float registers, hottest first: backends keep as many in
+     * host registers as they can. */
+    const uint16_t *hot_gprs;
+    uint32_t hot_gpr_count;
+    const uint16_t *hot_fprs;
+    uint32_t hot_fpr_count;
+
+    enum gw_status (*init)(void *cpu, const struct gw_cpu_config *cfg, struct gw_error *err);
+    void (*reset)(void *cpu);
+    /* Everything dynamic that a translation depends on, beside pc and bytes. */
+    uint32_t (*tb_flags)(const void *cpu);
+    /* Rounding that the host's FP unit has while code under these flags runs (enum ir_round;
+     * RMM and invalid modes give RNE). */
+    unsigned (*fp_round)(uint32_t tb_flags);
+    enum gw_lift_status (*lift)(const struct gw_lift_request *rq);
+    size_t (*disasm)(char *buf, size_t size, uint64_t pc, const uint8_t *bytes, size_t count,
+                     unsigned *len);
+
+    /* Machine mode; NULL where a guest has user mode only. */
+    void (*view)(const void *cpu, struct gw_view *out);
+    /* Translates one access of size bytes that stays within a page. False: *fault is filled in.
+     * Has no side effects. */
+    bool (*translate)(void *cpu, uint64_t vaddr, unsigned size, enum gw_access access,
+                      struct gw_xlate *out, struct gw_fault *fault);
+    /* Access faults of the bus after a successful translation. */
+    void (*bus_fault)(void *cpu, uint64_t vaddr, enum gw_access access, struct gw_fault *fault);
+    /* Misaligned atomic: fills in the fault (address-misaligned or access fault). */
+    void (*misaligned)(void *cpu, uint64_t vaddr, enum gw_access access, struct gw_fault *fault);
+    /* Enters the guest's handler for the fault; run.pc holds the faulting instruction's address. */
+    void (*raise)(void *cpu, const struct gw_fault *fault);
+    /* Takes a pending, enabled interrupt if there is one (sets pc): true if taken. */
+    bool (*interrupt)(void *cpu);
+    /* True while the CPU waits (WFI) and nothing that would wake it is pending. */
+    bool (*waiting)(void *cpu);
+    /* Next VM time in ns at which the CPU itself wants attention (Sstc); UINT64_MAX: none. */
+    uint64_t (*deadline)(void *cpu);
+};
+
+#endif

@@ -1,0 +1,172 @@
+/*
+ * The intermediate representation of one translation block, and how a frontend builds it.
+ *
+ * A block is a straight list of instructions. Each defines at most one value, named by its index;
+ * operands are indices of earlier instructions. The block is entered at the top only and left by
+ * BRCC (side exit), by an operation that faults, by a helper that asks to leave, or by its last
+ * instruction (IRF_END). Every operation is total: each input has a defined result. No guest
+ * register or flag has a name here: guest state is an offset in bytes into the vCPU and a width.
+ *
+ * Integer values are 64-bit containers, float values are F32 or F64. Rounding is static: a frontend
+ * whose rounding mode is dynamic makes the mode part of the block's key (guest_isa.tb_flags).
+ *
+ * Architectural state is exact at every guest instruction's start: a PUT belongs to the guest
+ * instruction it stands in, and within one guest instruction no PUT precedes an operation that may
+ * fault or leave (the verifier checks it), so a fault restarts the instruction.
+ *
+ * Owned by the translator, which lends a block to guest_isa.lift. Single-threaded per engine.
+ */
+#ifndef GODWIT_IR_H
+#define GODWIT_IR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "godwit/status.h"
+
+enum ir_type { IR_VOID, IR_W32, IR_I64, IR_F32, IR_F64 };
+
+/* Order of the pairs matters: cond ^ 1 is the negation. */
+enum ir_cond {
+    IR_EQ, IR_NE,
+    IR_LT, IR_GE,   /* signed */
+    IR_LTU, IR_GEU, /* unsigned */
+    IR_LE, IR_GT,
+    IR_LEU, IR_GTU,
+};
+
+enum ir_round { IR_RNE, IR_RTZ, IR_RDN, IR_RUP, IR_RMM };
+enum { IR_FP_NX = 1, IR_FP_UF = 2, IR_FP_OF = 4, IR_FP_DZ = 8, IR_FP_NV = 16 };
+enum ir_int { IR_INT_W, IR_INT_WU, IR_INT_L, IR_INT_LU };
+enum ir_amo {
+    IR_AMO_SWAP, IR_AMO_ADD, IR_AMO_AND, IR_AMO_OR, IR_AMO_XOR,
+    IR_AMO_MIN, IR_AMO_MAX, IR_AMO_MINU, IR_AMO_MAXU,
+};
+/* Memory order of an access (insn.order). */
+enum { IR_ORDER_RELAXED = 0, IR_ORDER_ACQUIRE = 1, IR_ORDER_RELEASE = 2, IR_ORDER_SEQ = 3 };
+enum { IR_FENCE_W = 1, IR_FENCE_R = 2, IR_FENCE_O = 4, IR_FENCE_I = 8 };
+
+enum { IR_SIZE_MASK = 3, IR_SIGN = 4 }; /* aux of LD, ST, AMO, CAS */
+
+enum {
+    IRF_COMM = 1, IRF_SIDE = 2, IRF_MEM = 4, IRF_END = 8, IRF_EXIT = 16, IRF_FP = 32,
+};
+
+enum ir_op {
+#define IR_OP(NAME, text, result, args, flags) IR_##NAME,
+#include "godwit/ir_ops.inc"
+#undef IR_OP
+    IR_OP_COUNT
+};
+
+struct ir_op_info {
+    const char *text;
+    char result; /* 'V', 'I', 'F', 'T' */
+    uint8_t args;
+    uint8_t flags;
+};
+extern const struct ir_op_info ir_op_info[IR_OP_COUNT];
+
+#define IR_NONE 0xffffu /* no operand */
+typedef uint16_t ir_val; /* index of the defining instruction */
+
+struct ir_insn {
+    uint8_t op;    /* enum ir_op */
+    uint8_t type;  /* enum ir_type */
+    uint8_t aux;   /* size, condition, rounding: see ir_ops.inc */
+    uint8_t order; /* memory order */
+    ir_val a, b, c, d;
+    uint16_t guest; /* index of the guest instruction it belongs to */
+    uint16_t uses;  /* filled in by ir_liveness */
+    int64_t imm;
+};
+
+struct ir_guest_insn {
+    uint32_t pc_offset; /* bytes from block->pc; wraps with the address space */
+    uint8_t len;        /* bytes */
+};
+
+enum { IR_MAX_INSNS = 2048, IR_MAX_GUEST = 128 };
+
+struct ir_block {
+    uint64_t pc;         /* of the first guest instruction */
+    uint32_t count;      /* instructions */
+    uint32_t guest_count;
+    uint32_t code_bytes; /* guest bytes covered, from pc; may run over one page border */
+    uint32_t flags;      /* the tb_flags it was lifted under */
+    uint8_t fp_round;    /* enum ir_round the host rounding mode has while it runs */
+    uint8_t uses_fp;
+    uint8_t no_fold;     /* builder folds nothing (tests: optimiser off) */
+    uint8_t overflow;    /* sticky: did not fit; the translator retries with fewer instructions */
+    struct ir_insn insn[IR_MAX_INSNS];
+    struct ir_guest_insn guest[IR_MAX_GUEST];
+    /* builder's memory of what state holds, for forwarding; see ir_build.c */
+    uint32_t last_const[64];
+    struct {
+        uint32_t offset;
+        ir_val val;
+        uint8_t size_log2, type;
+    } known[128];
+    uint32_t known_count;
+};
+
+/* --- builder (translator/ir_build.c). Folds constants, forwards state, unless no_fold. ---------- */
+void ir_begin(struct ir_block *b, uint64_t pc, uint32_t flags);
+/* Starts guest instruction at pc with len bytes; false when the block is full. */
+bool ir_begin_guest(struct ir_block *b, uint64_t pc, unsigned len);
+ir_val ir_const(struct ir_block *b, uint64_t value);
+ir_val ir_get(struct ir_block *b, uint32_t offset, unsigned size_log2);          /* I64 */
+void ir_put(struct ir_block *b, uint32_t offset, unsigned size_log2, ir_val v);  /* from I64 */
+ir_val ir_getf(struct ir_block *b, uint32_t offset, enum ir_type type);
+void ir_putf(struct ir_block *b, uint32_t offset, enum ir_type type, ir_val v);
+/* Any pure operation with one, two, three operands (ADD ... BYTEMASK, FSGNJ, FBITS ...). */
+ir_val ir_op1(struct ir_block *b, enum ir_op op, enum ir_type type, ir_val a);
+ir_val ir_op2(struct ir_block *b, enum ir_op op, enum ir_type type, ir_val a, ir_val c);
+ir_val ir_setcc(struct ir_block *b, enum ir_type type, enum ir_cond cc, ir_val a, ir_val c);
+ir_val ir_select(struct ir_block *b, enum ir_type type, enum ir_cond cc, ir_val a, ir_val c,
+                 ir_val if_true, ir_val if_false);
+ir_val ir_load(struct ir_block *b, enum ir_type type, unsigned size_log2, bool sign, ir_val addr,
+               int64_t disp, unsigned order);
+void ir_store(struct ir_block *b, enum ir_type type, unsigned size_log2, ir_val addr, int64_t disp,
+              ir_val value, unsigned order);
+ir_val ir_amo(struct ir_block *b, enum ir_amo kind, unsigned size_log2, ir_val addr, ir_val operand,
+              unsigned order);
+void ir_fence(struct ir_block *b, unsigned pred, unsigned succ);
+ir_val ir_call(struct ir_block *b, unsigned helper, ir_val a, ir_val c, ir_val d);
+void ir_brcc(struct ir_block *b, enum ir_type type, enum ir_cond cc, ir_val a, ir_val c,
+             uint64_t target);
+void ir_jmp(struct ir_block *b, uint64_t target);
+void ir_jmpr(struct ir_block *b, ir_val target);
+void ir_leave(struct ir_block *b, ir_val pc);
+/* Floats. fp2: FADD FSUB FMUL FDIV FMIN FMAX; fp1: FSQRT, F2F. */
+ir_val ir_fp1(struct ir_block *b, enum ir_op op, enum ir_type type, enum ir_round rm, ir_val a);
+ir_val ir_fp2(struct ir_block *b, enum ir_op op, enum ir_type type, enum ir_round rm, ir_val a,
+              ir_val c);
+ir_val ir_fma(struct ir_block *b, enum ir_type type, enum ir_round rm, ir_val a, ir_val c, ir_val d,
+              bool neg_product, bool neg_addend);
+ir_val ir_fcmp(struct ir_block *b, enum ir_op op, enum ir_type type, ir_val a, ir_val c);
+ir_val ir_fsgnj(struct ir_block *b, enum ir_type type, unsigned kind, ir_val a, ir_val c);
+ir_val ir_f2i(struct ir_block *b, enum ir_type from, enum ir_int to, enum ir_round rm, ir_val a);
+ir_val ir_i2f(struct ir_block *b, enum ir_type to, enum ir_int from, enum ir_round rm, ir_val a);
+
+/* --- text and checks ---------------------------------------------------------------------------- */
+/* Prints the block, a line an instruction; returns bytes written (as snprintf). */
+size_t ir_print(const struct ir_block *b, char *buf, size_t size);
+/* Reads what ir_print writes; round trip is exact. */
+enum gw_status ir_parse(struct ir_block *b, const char *text, struct gw_error *err);
+enum gw_status ir_verify(const struct ir_block *b, struct gw_error *err);
+
+/* --- memory order ------------------------------------------------------------------------------- */
+enum gw_memory_model { GW_MODEL_RVWMO, GW_MODEL_ARM, GW_MODEL_TSO };
+/* May b, later in program order, be performed before a under the model? */
+bool ir_may_reorder(const struct ir_insn *a, const struct ir_insn *b, enum gw_memory_model model);
+
+/* --- meaning ------------------------------------------------------------------------------------ */
+/* Meaning of a pure or FP operation, bit patterns in and out; fp_flags gets IR_FP_* ORed in. The
+ * one definition: interpreter, constant folding and the backends' default helper call it. */
+uint64_t ir_eval(const struct ir_insn *in, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
+                 uint32_t *fp_flags);
+bool ir_cond_holds(enum ir_cond cc, enum ir_type type, uint64_t a, uint64_t b);
+
+#endif

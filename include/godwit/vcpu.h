@@ -1,0 +1,102 @@
+/*
+ * What generated code and the engine keep per vCPU beside the guest's architectural state. A guest
+ * ISA's cpu struct starts with GW_VCPU_OFFSET bytes of its hottest registers (they get the short
+ * displacements), followed by this struct:
+ *
+ *     struct rv_cpu { uint64_t x[32]; struct gw_vcpu run; ... };
+ *
+ * Derived data: never saved, except that pc and fp_flags stand in the guest's state table.
+ * Owned by the vCPU thread; attention is atomic and may be set by any thread.
+ */
+#ifndef GODWIT_VCPU_H
+#define GODWIT_VCPU_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define GW_VCPU_OFFSET 256
+#define GW_JC_BITS     12 /* log2 entries of a jump cache */
+
+/* Why a helper asks to leave the block; 0: it does not. The instruction has not retired, and pc is
+ * where execution goes on (for SYSCALL and HCALL: the calling instruction itself). */
+enum gw_leave {
+    GW_LEAVE_NONE = 0,
+    GW_LEAVE_TRAP,    /* the helper or the slow path entered a guest trap handler: pc is set */
+    GW_LEAVE_SYSCALL, /* user mode: system call for usermode/ */
+    GW_LEAVE_HCALL,   /* machine: call into built-in firmware (SBI) for machine/ */
+    GW_LEAVE_FAULT,   /* user mode: run.fault describes a synchronous fault (signal) */
+};
+
+enum gw_access { GW_ACCESS_LOAD, GW_ACCESS_STORE, GW_ACCESS_FETCH };
+
+/* A guest memory fault, in the guest ISA's own cause numbering. */
+struct gw_fault {
+    uint64_t vaddr; /* faulting address: for page crossers, the first byte on the faulting page */
+    uint32_t cause;
+    uint8_t access; /* enum gw_access */
+};
+
+struct gw_jump_entry {
+    uint64_t pc;   /* guest virtual address; ~0 when empty (never a valid, aligned pc) */
+    void *code;    /* host entry point */
+};
+
+struct gw_hooks;
+
+struct gw_vcpu {
+    uint64_t pc;
+    int64_t budget;      /* instructions left in this quantum; the register's home */
+    uint32_t leave;      /* enum gw_leave */
+    uint32_t fp_flags;   /* IR_FP_*, accumulated; complete at safe points */
+    uint32_t attention;  /* atomic: look at events and interrupts soon */
+    uint32_t mxcsr;      /* host FP control while guest code runs (backend's encoding) */
+    uint32_t host_mxcsr;
+    uint32_t view_dirty; /* translation or protection state changed: derive flags and maps anew */
+    /* memory access: flat maps (machine), base (user), or tagged TLB */
+    void *map_read;
+    void *map_write;
+    uint64_t guest_base;
+    void *tlb_read;
+    void *tlb_write;
+    struct gw_jump_entry *jump_cache;
+    uint32_t gen_global; /* generations of mappings, compared by cross-page links */
+    uint32_t gen_space;
+    /* slow path and exits */
+    uint64_t slow_addr;
+    uint64_t slow_value;
+    uint64_t slow_ra;    /* host return address: finds the row of the access */
+    void *exit_link;     /* the direct branch that was not linked, or NULL */
+    uint64_t exit_row;
+    uint64_t insns_base; /* retired instructions = insns_base - budget, at safe points */
+    uint64_t host_sp;
+    void *engine;
+    const struct gw_hooks *hooks;
+    struct gw_fault fault; /* with GW_LEAVE_FAULT */
+    uint64_t fault_pc;
+    uint64_t spill[24];
+    uint64_t xmm_save[16];
+    uint64_t gpr_save[16];
+};
+
+static inline struct gw_vcpu *gw_run(void *cpu)
+{
+    return (struct gw_vcpu *)(void *)((uint8_t *)cpu + GW_VCPU_OFFSET);
+}
+
+/* What a frontend tells whoever holds derived data. Filled in by the engine; vCPU thread. */
+struct gw_hooks {
+    /* Translations of vaddr's page (all pages: vaddr_all) of address space asid (all: asid_all)
+     * may have changed. Global translations survive when asid is given. */
+    void (*flush)(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all);
+    /* Guest code may have changed (FENCE.I). */
+    void (*fence_i)(void *cpu);
+};
+
+/* Exact while a block runs only in an instruction that starts its block (see
+ * guest_isa's lift_request.isolate); at safe points always. */
+static inline uint64_t gw_retired(const struct gw_vcpu *run)
+{
+    return run->insns_base - (uint64_t)run->budget;
+}
+
+#endif
