@@ -1,0 +1,128 @@
+/*
+ * The RV64 vCPU. The integer registers come first, where generated code reaches them with short
+ * displacements, then the engine's struct gw_vcpu (pc and fp flags live there), then the rest of
+ * the architectural state, then what derives from it.
+ *
+ * Sources: RISC-V Unprivileged ISA 20240411, Privileged Architecture 1.13 (20240411).
+ * Owned by the vCPU thread; only mip_external is written by others, atomically.
+ */
+#ifndef RV_CPU_H
+#define RV_CPU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "godwit/event.h"
+#include "godwit/guest_isa.h"
+#include "godwit/vcpu.h"
+
+enum rv_priv { RV_PRIV_U = 0, RV_PRIV_S = 1, RV_PRIV_M = 3 };
+
+enum { RV_PMP_COUNT = 16 };
+
+/* Exception causes, Priv. 1.13 table 14. */
+enum rv_cause {
+    RV_CAUSE_FETCH_MISALIGNED = 0,
+    RV_CAUSE_FETCH_ACCESS = 1,
+    RV_CAUSE_ILLEGAL = 2,
+    RV_CAUSE_BREAKPOINT = 3,
+    RV_CAUSE_LOAD_MISALIGNED = 4,
+    RV_CAUSE_LOAD_ACCESS = 5,
+    RV_CAUSE_STORE_MISALIGNED = 6,
+    RV_CAUSE_STORE_ACCESS = 7,
+    RV_CAUSE_ECALL_U = 8,
+    RV_CAUSE_ECALL_S = 9,
+    RV_CAUSE_ECALL_M = 11,
+    RV_CAUSE_FETCH_PAGE = 12,
+    RV_CAUSE_LOAD_PAGE = 13,
+    RV_CAUSE_STORE_PAGE = 15,
+};
+
+/* Interrupt bits of mip and mie. */
+enum {
+    RV_IRQ_SSI = 1, RV_IRQ_MSI = 3, RV_IRQ_STI = 5, RV_IRQ_MTI = 7, RV_IRQ_SEI = 9, RV_IRQ_MEI = 11,
+};
+
+/* Block key (tb_flags). frm is part of it, so rounding is static in the IR. */
+enum {
+    RV_TBF_PRIV = 3,           /* enum rv_priv */
+    RV_TBF_FS_SHIFT = 2,       /* 0 off, 1 on but not dirty, 2 dirty (writing needs no check) */
+    RV_TBF_FS_MASK = 3 << 2,
+    RV_TBF_FRM_SHIFT = 4,
+    RV_TBF_FRM_MASK = 7 << 4,
+    RV_TBF_USER = 1 << 7,      /* user mode: no privileged state */
+    RV_TBF_CBIE_SHIFT = 8,     /* what Zicbom, Zicboz do at this privilege: helpers check */
+};
+
+/* Machine-level state; hart-local, saved in full. */
+struct rv_csrs {
+    uint64_t mstatus, medeleg, mideleg, mie, mip; /* mip: software-writable and latched bits */
+    uint64_t mtvec, mepc, mcause, mtval, mscratch;
+    uint64_t stvec, sepc, scause, stval, sscratch, satp;
+    uint64_t stimecmp;
+    uint64_t mcounteren, scounteren, mcountinhibit, menvcfg, senvcfg;
+    uint64_t pmpaddr[RV_PMP_COUNT];
+    uint8_t pmpcfg[RV_PMP_COUNT];
+    uint64_t mcycle_offset, minstret_offset; /* added to the retired count */
+    uint64_t mhartid;
+    uint64_t reservation;   /* physical address of the LR, or RV_NO_RESERVATION */
+    uint64_t time_offset;   /* ns added to the VM clock; 0 */
+    uint8_t priv;           /* enum rv_priv */
+    uint8_t frm;            /* 0..7; 5..7 are invalid modes */
+    uint8_t halted;         /* in WFI */
+};
+#define RV_NO_RESERVATION UINT64_MAX
+
+/* Configuration: fixed at init, never saved as state of the CPU. */
+struct rv_config {
+    bool user, firmware;
+    bool sv39, sv48;
+    uint64_t ext;           /* 1 << enum rv_ext of decode.h */
+    uint64_t timebase_hz;   /* of the time CSR: 10 MHz */
+    struct gw_bus *bus;
+    struct gw_events *events;
+};
+
+struct rv_cpu {
+    uint64_t x[32]; /* x[0] is always 0 */
+    struct gw_vcpu run;
+    uint64_t f[32]; /* FLEN 64: F32 values are NaN-boxed */
+    struct rv_csrs c;
+    struct rv_config cfg;
+    uint32_t mip_external; /* atomic: MSIP MTIP SEIP MEIP lines as driven from outside */
+    uint64_t pmp_active;   /* derived: bit i: entry i is not OFF */
+    uint64_t lr_vaddr;     /* user mode: reservation by virtual address and the value loaded */
+    uint64_t lr_value;
+};
+
+_Static_assert(offsetof(struct rv_cpu, run) == GW_VCPU_OFFSET, "run follows the registers");
+
+extern const struct guest_isa rv_guest_isa;
+
+/* --- csr.c (also as lift helpers) --------------------------------------------------------------- */
+bool rv_csr_read(struct rv_cpu *cpu, unsigned csr, uint64_t *value); /* false: illegal */
+bool rv_csr_write(struct rv_cpu *cpu, unsigned csr, uint64_t value, bool *flags_changed);
+uint64_t rv_time(struct rv_cpu *cpu); /* ticks of timebase_hz */
+uint64_t rv_mip(const struct rv_cpu *cpu); /* with external lines and Sstc's STIP */
+
+/* --- trap.c ------------------------------------------------------------------------------------- */
+void rv_trap(struct rv_cpu *cpu, uint64_t cause, bool interrupt, uint64_t tval); /* from run.pc */
+void rv_set_priv(struct rv_cpu *cpu, unsigned priv);
+
+/* --- mmu.c -------------------------------------------------------------------------------------- */
+bool rv_translate(void *cpu, uint64_t vaddr, unsigned size, enum gw_access access,
+                  struct gw_xlate *out, struct gw_fault *fault);
+void rv_view(const void *cpu, struct gw_view *out);
+/* May the current privilege do this to [paddr, paddr+size)? whole_page: same for its whole page. */
+bool rv_pmp_allows(const struct rv_cpu *cpu, uint64_t paddr, unsigned size, enum gw_access access,
+                   unsigned priv, bool *whole_page);
+
+/* --- helpers that lifted code calls (struct gw_helper table in helpers.c) ------------------------ */
+enum rv_helper {
+#define RV_HELPER(NAME, fn, args, flags) RV_HELPER_##NAME,
+#include "rv_helpers.inc"
+#undef RV_HELPER
+    RV_HELPER_COUNT
+};
+
+#endif
