@@ -52,7 +52,8 @@ def mirror():
     if os.environ.get("GODWIT_MIRROR"):
         return os.environ["GODWIT_MIRROR"]
     out = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(CREATED_BY)"],
+        ["apt-get", "indextargets", "--no-release-info",  # works before the first apt-get update
+         "--format", "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(CREATED_BY)"],
         capture_output=True, text=True, check=False).stdout
     for line in out.splitlines():
         uri, release, component, made_by = line.split("|")[:4]

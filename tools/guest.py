@@ -39,6 +39,7 @@ def fetch():
     shutil.rmtree(root, ignore_errors=True)
     for deb in box.download(images[0], "busybox-static"):
         extract(deb, root)
+        os.unlink(deb)
     release = images[0][len("linux-image-"):]
     shutil.copyfile(os.path.join(root, "boot", f"vmlinux-{release}"), os.path.join(GUEST, "vmlinux"))
     with open(os.path.join(GUEST, "vmlinux"), "rb") as f:
