@@ -65,7 +65,11 @@ struct rv_csrs {
     uint8_t pmpcfg[RV_PMP_COUNT];
     uint64_t mcycle_offset, minstret_offset; /* added to the retired count */
     uint64_t mhartid;
-    uint64_t reservation;   /* physical address of the LR, or RV_NO_RESERVATION */
+    /* LR/SC on one hart: LR keeps the address and what it loaded, SC is a compare-and-swap that is
+     * made to fail unless they match. Traps and xRET drop the reservation, so nothing that runs in
+     * between on this hart can make the value come back (ABA). */
+    uint64_t reservation; /* virtual address of the LR, or RV_NO_RESERVATION */
+    uint64_t reserved_value;
     uint64_t time_offset;   /* ns added to the VM clock; 0 */
     uint8_t priv;           /* enum rv_priv */
     uint8_t frm;            /* 0..7; 5..7 are invalid modes */
@@ -91,8 +95,6 @@ struct rv_cpu {
     struct rv_config cfg;
     uint32_t mip_external; /* atomic: MSIP MTIP SEIP MEIP lines as driven from outside */
     uint64_t pmp_active;   /* derived: bit i: entry i is not OFF */
-    uint64_t lr_vaddr;     /* user mode: reservation by virtual address and the value loaded */
-    uint64_t lr_value;
 };
 
 _Static_assert(offsetof(struct rv_cpu, run) == GW_VCPU_OFFSET, "run follows the registers");

@@ -47,7 +47,9 @@ enum ir_amo {
 enum { IR_ORDER_RELAXED = 0, IR_ORDER_ACQUIRE = 1, IR_ORDER_RELEASE = 2, IR_ORDER_SEQ = 3 };
 enum { IR_FENCE_W = 1, IR_FENCE_R = 2, IR_FENCE_O = 4, IR_FENCE_I = 8 };
 
-enum { IR_SIZE_MASK = 3, IR_SIGN = 4 }; /* aux of LD, ST, AMO, CAS */
+/* aux of LD, ST, AMO, CAS. ALIGNED (LD only): a misaligned address is the guest's fault, as it always
+ * is for AMO and CAS. */
+enum { IR_SIZE_MASK = 3, IR_SIGN = 4, IR_ALIGNED = 8 };
 
 enum {
     IRF_COMM = 1, IRF_SIDE = 2, IRF_MEM = 4, IRF_END = 8, IRF_EXIT = 16, IRF_FP = 32,
@@ -130,6 +132,9 @@ ir_val ir_load(struct ir_block *b, enum ir_type type, unsigned size_log2, bool s
                int64_t disp, unsigned order);
 void ir_store(struct ir_block *b, enum ir_type type, unsigned size_log2, ir_val addr, int64_t disp,
               ir_val value, unsigned order);
+ir_val ir_load_aligned(struct ir_block *b, unsigned size_log2, ir_val addr, unsigned order);
+ir_val ir_cas(struct ir_block *b, unsigned size_log2, ir_val addr, ir_val expected, ir_val value,
+              unsigned order);
 ir_val ir_amo(struct ir_block *b, enum ir_amo kind, unsigned size_log2, ir_val addr, ir_val operand,
               unsigned order);
 void ir_fence(struct ir_block *b, unsigned pred, unsigned succ);
