@@ -4,7 +4,7 @@
     gen_decode.py TABLE OUTDIR
 
 writes into OUTDIR
-    rv_ops.inc       RV_OP(NAME, name, EXT, format): a line for each operation
+    rv_ops.inc       RV_OP(NAME, name, "na.me", EXT, format): a line for each operation
     rv_exts.inc      RV_EXT(NAME, "Name"): a line for each extension
     rv_tables.inc    RV_FIELD, RV_FORMAT, RV_PATTERN and RV_CSR records: decode_tables.c expands them
     rv_tree.c        the decoder: nested switches over the bits that tell patterns apart
@@ -416,8 +416,8 @@ BANNER = "/* Written by tools/gen_decode.py from {}; not edited by hand. */\n"
 
 def write_ops(table, out):
     for name, pattern in table.ops.items():
-        out.append(f"RV_OP({c_name(name).upper()}, {c_name(name)}, {pattern.exts[0].upper()}, "
-                   f"{pattern.format.name})")
+        out.append(f'RV_OP({c_name(name).upper()}, {c_name(name)}, "{name}", '
+                   f"{pattern.exts[0].upper()}, {pattern.format.name})")
 
 
 def c_text(table, pieces):
