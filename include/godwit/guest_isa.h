@@ -68,6 +68,8 @@ struct gw_view {
     uint64_t asid;      /* what flush's asid names */
     uint8_t vaddr_bits; /* significant bits; the rest must equal the top one, unless bare */
     bool bare;          /* no translation: vaddr is paddr */
+    bool kernel;        /* code here is expected in global pages: what derives from those (jump
+                           caches) is shared between address spaces */
 };
 
 struct gw_cpu_config {
@@ -102,7 +104,7 @@ struct guest_isa {
     /* Everything dynamic that a translation depends on, beside pc and bytes. */
     uint32_t (*tb_flags)(const void *cpu);
     /* Rounding that the host's FP unit has while code under these flags runs (enum ir_round;
-     * RMM and invalid modes give RNE). */
+     * RMM and invalid modes give RNE); IR_FP_OFF when such code can't touch the FP state. */
     unsigned (*fp_round)(uint32_t tb_flags);
     enum gw_lift_status (*lift)(const struct gw_lift_request *rq);
     size_t (*disasm)(char *buf, size_t size, uint64_t pc, const uint8_t *bytes, size_t count,

@@ -25,11 +25,12 @@ struct gw_tlb_entry {
     uint64_t addend; /* host - guest */
 };
 
-/* Host CPU features, found at start; tests clear some. Bits are the backend's own. */
+/* Filled in by the engine, then completed once by host_backend.prepare. */
 struct gw_backend_config {
     enum gw_mem_mode mem;
-    uint32_t features;
+    uint32_t features; /* the backend's own bits; tests clear some */
     const struct guest_isa *isa;
+    uint64_t target[64]; /* the backend's own tables */
 };
 
 /* Runtime routines that generated code calls. Addresses only: filled in by the engine. */
@@ -45,64 +46,75 @@ struct gw_runtime {
     void (*eval)(void *cpu, const struct ir_insn *in);
 };
 
-/* Where generated code can be entered and left; produced once per code cache by emit_runtime. */
+/* Entry, exit and slow-path thunks, produced once per code cache by emit_runtime. Offsets from the
+ * start of its bytes. Variants: [0] leaves the host FP state alone (blocks that can't touch FP),
+ * [1] carries the guest's float registers and FP control. */
 struct gw_entry_points {
-    size_t size; /* bytes emitted */
-    /* uint64_t enter(void *cpu, void *code): runs until an exit; returns enum gw_exit_kind. */
-    uint32_t enter;
-    uint32_t exit_fault; /* a host fault at a user-mode access continues here (signal handler) */
+    uint32_t size;      /* bytes emitted */
+    uint32_t enter[2];  /* uint64_t enter(void *cpu, void *code): runs until an exit; enum
+                           gw_exit_kind */
+    uint32_t fault[2];  /* a host fault at a user-mode access continues here (signal handler) */
+    uint32_t table[2][96]; /* the backend's own thunks */
 };
 
 enum gw_exit_kind {
     GW_EXIT_BUDGET = 0, /* at a block's entry: run.pc is its address, budget restored */
-    GW_EXIT_LINK,       /* run.exit_link: the unlinked branch taken; run.pc the target */
+    GW_EXIT_LINK,       /* run.exit_link: number of the unlinked branch taken; run.pc the target */
     GW_EXIT_INDIRECT,   /* run.pc: target not in the jump cache */
     GW_EXIT_LEAVE,      /* LEAVE: run.pc is set */
-    GW_EXIT_HELPER,     /* run.leave was set by a helper or slow path; exit_row names the row */
+    GW_EXIT_HELPER,     /* run.leave was set by a helper or slow path; run.slow_ra names the row */
 };
 
-/* A direct branch that can be linked to another block's entry. */
+/* A direct branch that can be linked to another block's entry. Offsets from the block's start. */
 struct gw_link_desc {
-    uint32_t code_offset; /* of the patchable field, from the block's start */
     uint64_t target;      /* guest pc */
+    uint32_t jump_offset; /* of the patchable branch displacement */
+    uint32_t stub_offset; /* where it goes while unlinked */
+    uint32_t gen_offset;  /* FLAT and TLB, target on another page: the guard's compare; 0: no guard */
 };
 
-/* Row of the side table: host return address or access -> guest instruction. */
+/* Row of the side table: host position -> guest instruction. */
+enum gw_row_kind { GW_ROW_ACCESS, GW_ROW_CALL };
 struct gw_row {
-    uint32_t host_offset; /* of the access (fault address) or of the return address after a call */
+    uint32_t host_offset; /* of the access (the faulting instruction), or a call's return address */
     uint16_t guest;       /* index of the guest instruction */
     uint16_t kind;        /* enum gw_row_kind */
     uint32_t slow_offset; /* FLAT: where to go on when the access faults */
 };
-enum gw_row_kind { GW_ROW_ACCESS, GW_ROW_CALL };
 
-struct gw_compiled {
-    uint32_t size;         /* bytes of code */
-    uint32_t entry_offset; /* from the start of the block's bytes */
+struct gw_compile_job {
+    const struct gw_backend_config *cfg;
+    const struct gw_entry_points *ep;
+    uint64_t runtime_base; /* where emit_runtime's bytes run */
+    const struct ir_block *block; /* after ir_liveness */
+    uint8_t *out;      /* writable view */
+    size_t cap;
+    uint64_t base;     /* run address of out[0] */
+    uint32_t link_base; /* number of the block's first link, given back by GW_EXIT_LINK */
+    /* results */
+    uint32_t size;
+    uint32_t host_insns; /* on the hot path, for golden tests and --stats */
+    uint32_t hot_size;   /* bytes of hot path; cold paths follow */
+    uint32_t row_count, link_count;
     struct gw_row rows[IR_MAX_INSNS];
-    uint32_t row_count;
     struct gw_link_desc links[IR_MAX_GUEST + 2];
-    uint32_t link_count;
-    uint32_t host_insns; /* instructions on the hot path, for golden tests and --stats */
 };
 
 struct host_backend {
-    const char *name; /* "x86_64" */
+    const char *name;         /* "x86_64" */
     uint32_t (*detect)(void); /* features of this host; 0 when it is another one */
     uint32_t features_all;
-    /* Entry, exit and slow-path thunks at rx address `base`, bytes into out[0..cap). */
+    void (*prepare)(struct gw_backend_config *cfg);
+    /* Thunks to run at address `base`, written to out[0..cap). */
     enum gw_status (*emit_runtime)(const struct gw_backend_config *cfg,
                                    const struct gw_runtime *rt, uint8_t *out, size_t cap,
                                    uint64_t base, struct gw_entry_points *ep);
-    /* Compiles block to run at rx address `base`; GW_ERR_LIMIT when cap is too small. runtime_base
-     * is where emit_runtime's bytes run. */
-    enum gw_status (*compile)(const struct gw_backend_config *cfg, const struct gw_runtime *rt,
-                              const struct gw_entry_points *ep, uint64_t runtime_base,
-                              const struct ir_block *block, uint8_t *out, size_t cap, uint64_t base,
-                              struct gw_compiled *result);
-    /* Points a link at rx `target`, or back at its exit stub (target 0). field is the writable view
-     * of the patchable field, field_rx its run address. Atomic to other threads. */
-    void (*patch)(uint8_t *field, uint64_t field_rx, uint64_t target, uint64_t stub);
+    /* GW_ERR_LIMIT when cap is too small. */
+    enum gw_status (*compile)(struct gw_compile_job *job);
+    /* Points a link at rx `target`, or back at its stub (target 0). block: writable view of the
+     * block's bytes, block_rx their run address. gen_global: which generation guards, gen: its value. */
+    void (*patch)(uint8_t *block, uint64_t block_rx, const struct gw_link_desc *link,
+                  uint64_t target, bool gen_global, uint32_t gen);
     /* Value of run.mxcsr for a rounding mode. */
     uint32_t (*fp_control)(unsigned round);
 };

@@ -36,7 +36,7 @@ enum ir_cond {
     IR_LEU, IR_GTU,
 };
 
-enum ir_round { IR_RNE, IR_RTZ, IR_RDN, IR_RUP, IR_RMM };
+enum ir_round { IR_RNE, IR_RTZ, IR_RDN, IR_RUP, IR_RMM, IR_FP_OFF = 0xff };
 enum { IR_FP_NX = 1, IR_FP_UF = 2, IR_FP_OF = 4, IR_FP_DZ = 8, IR_FP_NV = 16 };
 enum ir_int { IR_INT_W, IR_INT_WU, IR_INT_L, IR_INT_LU };
 enum ir_amo {
@@ -91,6 +91,8 @@ struct ir_guest_insn {
 
 enum { IR_MAX_INSNS = 2048, IR_MAX_GUEST = 128 };
 
+struct gw_helper;
+
 struct ir_block {
     uint64_t pc;         /* of the first guest instruction */
     uint32_t count;      /* instructions */
@@ -103,19 +105,25 @@ struct ir_block {
     uint8_t overflow;    /* sticky: did not fit; the translator retries with fewer instructions */
     struct ir_insn insn[IR_MAX_INSNS];
     struct ir_guest_insn guest[IR_MAX_GUEST];
-    /* builder's memory of what state holds, for forwarding; see ir_build.c */
-    uint32_t last_const[64];
-    struct {
+    /* Settings: ir_begin leaves them alone, as it does no_fold. Zero the struct once, when made. */
+    const struct gw_helper *helpers; /* guest_isa.helpers, or NULL: any helper may write any state */
+    /* Private to the builder: what state holds, and constants that exist; see ir_build.c. */
+    uint32_t limit; /* count may not grow beyond; 0 once the block has ended */
+    uint32_t epoch[2];
+    ir_val last_const[64];
+    struct ir_known {
+        uint32_t epoch;
         uint32_t offset;
         ir_val val;
         uint8_t size_log2, type;
-    } known[128];
-    uint32_t known_count;
+    } known[256];
 };
 
 /* --- builder (translator/ir_build.c). Folds constants, forwards state, unless no_fold. ---------- */
+/* Sets fp_round to IR_RNE: whoever knows the mode sets it after this. */
 void ir_begin(struct ir_block *b, uint64_t pc, uint32_t flags);
-/* Starts guest instruction at pc with len bytes; false when the block is full. */
+/* Starts guest instruction at pc with len bytes; false when the block is full, or has ended by
+ * itself (a branch that is always taken): then what follows is dropped. */
 bool ir_begin_guest(struct ir_block *b, uint64_t pc, unsigned len);
 ir_val ir_const(struct ir_block *b, uint64_t value);
 ir_val ir_get(struct ir_block *b, uint32_t offset, unsigned size_log2);          /* I64 */

@@ -65,7 +65,7 @@ struct gw_vcpu {
     uint64_t slow_addr;
     uint64_t slow_value;
     uint64_t slow_ra;    /* host return address: finds the row of the access */
-    void *exit_link;     /* the direct branch that was not linked, or NULL */
+    uint64_t exit_link;  /* number of the direct branch that was not linked */
     uint64_t exit_row;
     uint64_t insns_base; /* retired instructions = insns_base - budget, at safe points */
     uint64_t host_sp;
@@ -73,7 +73,7 @@ struct gw_vcpu {
     const struct gw_hooks *hooks;
     struct gw_fault fault; /* with GW_LEAVE_FAULT */
     uint64_t fault_pc;
-    uint64_t spill[24];
+    uint64_t spill[32]; /* 0..3: operands and result of helper calls */
     uint64_t xmm_save[16];
     uint64_t gpr_save[16];
 };
