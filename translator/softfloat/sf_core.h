@@ -9,7 +9,8 @@
  *      sig * 2^(exp - 63).
  *   2. Bit 0 of an operation's sig is sticky ("jammed"): set if anything nonzero was below it. At
  *      least 64 - 53 = 11 bits lie below the last kept one, so it is never the rounding bit.
- *   3. exp stays within a few thousand of 0: sums of two exponents never overflow an int.
+ *   3. exp stays below 2^12 - 1023 (max / smallest subnormal of binary64 has 2097): an exponent
+ *      out of range still fits above the fraction, where rounding compares it with infinity's.
  */
 #ifndef TRANSLATOR_SF_CORE_H
 #define TRANSLATOR_SF_CORE_H
@@ -162,7 +163,7 @@ static inline uint64_t sf_round_finite(struct sf_format f, struct sf_num a, enum
     /* A normal significand's leading one adds 1 to the exponent field, a carry out of rounding adds
      * another; a subnormal that rounds up to the smallest normal carries into it as well. */
     uint64_t bits = ((uint64_t)(biased - 1) << (f.prec - 1)) + kept;
-    if (biased > 2 * f.bias || bits >= inf)
+    if (bits >= inf)
         return sign | sf_overflow(f, a.sign, rm, fl);
     if (rest != 0)
         *fl |= tiny ? SF_NX | SF_UF : SF_NX;
