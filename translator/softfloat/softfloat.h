@@ -98,7 +98,7 @@ uint32_t sf_u32_to_f32(uint32_t a, enum sf_round rm, uint32_t *fl);
 uint32_t sf_i64_to_f32(int64_t a, enum sf_round rm, uint32_t *fl);
 uint32_t sf_u64_to_f32(uint64_t a, enum sf_round rm, uint32_t *fl);
 
-/* Between formats. To binary64 is exact, so it takes no rounding mode; SF_NV for a signaling NaN. */
+/* Between formats; SF_NV for a signaling NaN. Widening is exact, so it takes no rounding mode. */
 uint64_t sf_f32_to_f64(uint32_t a, uint32_t *fl);
 uint32_t sf_f64_to_f32(uint64_t a, enum sf_round rm, uint32_t *fl);
 
