@@ -336,12 +336,12 @@ def read_pattern(table, where, words, text, group):
         words = []
     if words:
         raise TableError(where, f"'{words[0]}' is not understood")
+    check_coverage(where, pattern)
     pattern.text = pattern.format.text if text is None else compile_text(table, where, text)
     for piece in pattern.text:
         if isinstance(piece, Field) and piece.top_bit >= pattern.length:
             raise TableError(where, f"field '{piece.name}' of the text lies outside of the "
                                     f"{pattern.length}-bit '{pattern.name}'")
-    check_coverage(where, pattern)
     pattern.group = group
     if pattern.op is None:
         if c_name(pattern.name) in map(c_name, table.ops) or pattern.name == "illegal":
@@ -518,7 +518,7 @@ class TreeWriter:
         common = ~known
         for pattern in patterns:
             common &= pattern.mask
-        if len(patterns) == 1 or not common:
+        if len(patterns) < 2 or not common:
             for pattern in patterns:
                 if not self.leaf(depth, pattern, known):
                     return False
