@@ -1,0 +1,12 @@
+/*
+ * The helpers of lifted code as the engine calls them; rv_helpers.inc says what each one does, and
+ * csr.c, trap.c and mmu.c hold them.
+ */
+#include "isa_parts.h"
+
+const struct gw_helper rv_helper_table[RV_HELPER_COUNT] = {
+#define RV_HELPER(NAME, function, argc, bits)                                                      \
+    [RV_HELPER_##NAME] = {.name = #function, .fn = function, .flags = (bits), .args = (argc)},
+#include "rv_helpers.inc"
+#undef RV_HELPER
+};

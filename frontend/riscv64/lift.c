@@ -1,0 +1,131 @@
+/*
+ * The walk over guest code: decodes, calls the instruction's function, and decides where a block
+ * ends. A block starts at one instruction and goes on to an unconditional transfer, to the page's
+ * end, or until a limit of the engine. Forward jumps within the page are followed.
+ */
+#include "lift.h"
+
+/* Most IR instructions that one guest instruction needs, with room to spare. */
+enum { IR_HEADROOM = 64 };
+
+struct rv_lift_entry {
+    rv_lift_fn *fn;
+    uint32_t ext; /* RV_EXT_* that defines it */
+};
+
+static const struct rv_lift_entry lift_table[RV_OP_COUNT] = {
+    [RV_OP_ILLEGAL] = {rv_lift_illegal, 0},
+#define RV_OP(upper, lower, text, ext, format) [RV_OP_##upper] = {rv_lift_##lower, RV_EXT_##ext},
+#include "rv_ops.inc"
+#undef RV_OP
+};
+
+enum rv_flow rv_lift_illegal(struct rv_lift *l, const struct rv_insn *in)
+{
+    /* Priv. 1.13, 3.1.16: tval holds the bits of the faulting instruction */
+    ir_call(l->b, RV_HELPER_ILLEGAL, rv_const(l, in->raw), IR_NONE, IR_NONE);
+    ir_leave(l->b, ir_const(l->b, l->pc));
+    return RV_FLOW_END;
+}
+
+enum rv_flow rv_lift_leave(struct rv_lift *l)
+{
+    ir_leave(l->b, ir_const(l->b, l->next));
+    return RV_FLOW_END;
+}
+
+uint32_t rv_tb_flags(const void *cpu_)
+{
+    const struct rv_cpu *cpu = cpu_;
+    uint32_t frm = (uint32_t)cpu->c.frm << RV_TBF_FRM_SHIFT;
+    if (cpu->cfg.user)
+        return RV_TBF_USER | RV_PRIV_U | 2u << RV_TBF_FS_SHIFT | frm;
+    /* mstatus.FS: off, initial, clean, dirty. While it is off, frm changes no code */
+    static const uint8_t fs_of[4] = {0, 1, 1, 2};
+    uint32_t fs = fs_of[cpu->c.mstatus >> 13 & 3];
+    return (cpu->c.priv & RV_TBF_PRIV) | fs << RV_TBF_FS_SHIFT | (fs ? frm : 0);
+}
+
+unsigned rv_fp_round(uint32_t tb_flags)
+{
+    unsigned frm = (tb_flags & RV_TBF_FRM_MASK) >> RV_TBF_FRM_SHIFT;
+    return frm <= IR_RUP ? frm : IR_RNE;
+}
+
+/* The instruction at code offset `at`: its word in *word; 0 when its bytes are not all there. */
+static unsigned fetch(const struct gw_lift_request *rq, uint32_t at, uint32_t *word)
+{
+    const uint8_t *p = rq->code + at;
+    if (rq->code_size < at + 2)
+        return 0;
+    *word = p[0] | (uint32_t)p[1] << 8;
+    if ((*word & 3) != 3)
+        return 2;
+    if (rq->code_size < at + 4)
+        return 0;
+    *word |= (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    return 4;
+}
+
+static enum rv_flow lift_one(struct rv_lift *l, const struct rv_insn *in)
+{
+    const struct rv_lift_entry *e = &lift_table[in->op];
+    if ((e->ext & ~l->cfg->ext) || (in->len == 2 && !(l->cfg->ext & RV_EXT_C)))
+        return rv_lift_illegal(l, in);
+    return e->fn(l, in);
+}
+
+/* May the block go on at target, ahead of the instruction at code offset `at`? */
+static bool can_follow(const struct gw_lift_request *rq, const struct rv_lift *l, uint32_t at)
+{
+    uint64_t offset = l->target - rq->block->pc;
+    return offset > at && offset < rq->page_left && offset < rq->code_size;
+}
+
+enum gw_lift_status rv_lift(const struct gw_lift_request *rq)
+{
+    struct ir_block *b = rq->block;
+    const struct rv_cpu *cpu = rq->cpu;
+    struct rv_lift l = {.b = b, .cfg = &cpu->cfg, .flags = b->flags};
+    struct rv_insn in;
+    uint32_t at = 0, word = 0, count = 0, traced = 0;
+    enum rv_flow flow = RV_FLOW_NEXT;
+
+    b->code_bytes = 0;
+    b->fp_round = (uint8_t)rv_fp_round(b->flags);
+    l.pc = b->pc;
+    while (flow == RV_FLOW_NEXT && count < rq->max_guest && at < rq->page_left &&
+           b->count + IR_HEADROOM <= IR_MAX_INSNS) {
+        unsigned len = fetch(rq, at, &word);
+        if (!len) {
+            if (count == 0)
+                return GW_LIFT_NEED_PAGE;
+            break;
+        }
+        rv_decode(&in, word);
+        bool isolated = rv_lift_isolated(&in);
+        if ((isolated && count) || !ir_begin_guest(b, l.pc, len))
+            break;
+        count++;
+        l.next = l.pc + len;
+        b->code_bytes = at + len;
+        flow = lift_one(&l, &in);
+        if (flow == RV_FLOW_JUMP) {
+            if (count == rq->max_guest || !can_follow(rq, &l, at)) {
+                ir_jmp(b, l.target);
+                return GW_LIFT_OK;
+            }
+            l.next = l.target;
+            flow = RV_FLOW_NEXT;
+        } else if (flow == RV_FLOW_TRACE) {
+            flow = traced++ < rq->trace ? RV_FLOW_NEXT : RV_FLOW_SPLIT;
+        } else if (flow == RV_FLOW_NEXT && isolated) {
+            flow = RV_FLOW_SPLIT;
+        }
+        l.pc = l.next;
+        at = (uint32_t)(l.pc - b->pc);
+    }
+    if (flow != RV_FLOW_END)
+        ir_jmp(b, l.pc);
+    return GW_LIFT_OK;
+}

@@ -1,0 +1,96 @@
+/*
+ * A. Unpriv. 20240411, chapter 14.
+ */
+#include "lift.h"
+
+#define LIFT(name) enum rv_flow rv_lift_##name(struct rv_lift *l, const struct rv_insn *in)
+
+enum {
+    RESERVATION = offsetof(struct rv_cpu, c.reservation),
+    RESERVED_VALUE = offsetof(struct rv_cpu, c.reserved_value),
+};
+
+/* aq is bit 1 and rl bit 0 of the instruction's field. */
+static unsigned order(const struct rv_insn *in)
+{
+    return (in->aqrl & 2 ? IR_ORDER_ACQUIRE : 0u) | (in->aqrl & 1 ? IR_ORDER_RELEASE : 0u);
+}
+
+static enum rv_flow load_reserved(struct rv_lift *l, const struct rv_insn *in, unsigned size_log2)
+{
+    ir_val addr = rv_get(l, in->rs1);
+    ir_val v = ir_load_aligned(l->b, size_log2, addr, order(in));
+    if (size_log2 == 2)
+        v = rv_sext32(l, v);
+    ir_put(l->b, RESERVATION, 3, addr);
+    ir_put(l->b, RESERVED_VALUE, 3, v);
+    return rv_set(l, in, v);
+}
+
+/*
+ * A compare-and-swap with what the LR saw: where the address is not the reserved one, the old value
+ * is put back over itself. It is made in either case, so that a misaligned or forbidden address
+ * faults whatever the reservation. An SC drops the reservation, and writes 0 if it stored.
+ */
+static enum rv_flow store_conditional(struct rv_lift *l, const struct rv_insn *in,
+                                      unsigned size_log2)
+{
+    ir_val addr = rv_get(l, in->rs1), value = rv_get(l, in->rs2);
+    ir_val reserved = ir_get(l->b, RESERVATION, 3);
+    ir_val expected = ir_get(l->b, RESERVED_VALUE, 3);
+    if (size_log2 == 2) /* the reservation may be that of an LR.D */
+        expected = rv_sext32(l, expected);
+    ir_val update = ir_select(l->b, IR_I64, IR_EQ, addr, reserved, value, expected);
+    ir_val old = ir_cas(l->b, size_log2, addr, expected, update, order(in));
+    ir_val differs = ir_setcc(l->b, IR_I64, IR_NE, old, expected);
+    ir_val failed = ir_select(l->b, IR_I64, IR_EQ, addr, reserved, differs, rv_const(l, 1));
+    ir_put(l->b, RESERVATION, 3, ir_const(l->b, RV_NO_RESERVATION));
+    return rv_set(l, in, failed);
+}
+
+static enum rv_flow amo(struct rv_lift *l, const struct rv_insn *in, enum ir_amo kind,
+                        unsigned size_log2)
+{
+    ir_val addr = rv_get(l, in->rs1), operand = rv_get(l, in->rs2);
+    return rv_set(l, in, ir_amo(l->b, kind, size_log2, addr, operand, order(in)));
+}
+
+LIFT(lr_w)
+{
+    return load_reserved(l, in, 2);
+}
+
+LIFT(lr_d)
+{
+    return load_reserved(l, in, 3);
+}
+
+LIFT(sc_w)
+{
+    return store_conditional(l, in, 2);
+}
+
+LIFT(sc_d)
+{
+    return store_conditional(l, in, 3);
+}
+
+#define AMO(name, kind)                                                                            \
+    LIFT(name##_w)                                                                                 \
+    {                                                                                              \
+        return amo(l, in, kind, 2);                                                                \
+    }                                                                                              \
+    LIFT(name##_d)                                                                                 \
+    {                                                                                              \
+        return amo(l, in, kind, 3);                                                                \
+    }
+
+AMO(amoswap, IR_AMO_SWAP)
+AMO(amoadd, IR_AMO_ADD)
+AMO(amoxor, IR_AMO_XOR)
+AMO(amoand, IR_AMO_AND)
+AMO(amoor, IR_AMO_OR)
+AMO(amomin, IR_AMO_MIN)
+AMO(amomax, IR_AMO_MAX)
+AMO(amominu, IR_AMO_MINU)
+AMO(amomaxu, IR_AMO_MAXU)

@@ -1,0 +1,97 @@
+/*
+ * Privileged instructions and cache-block operations. Priv. 1.13, 3.3 and 10.2; Unpriv. 20240411,
+ * chapter 19 (CMO). What depends on dynamic state (TSR, TW, TVM, the envcfg fields) is checked by
+ * the helpers; user mode has none of that state.
+ */
+#include "lift.h"
+
+#define LIFT(name) enum rv_flow rv_lift_##name(struct rv_lift *l, const struct rv_insn *in)
+
+enum { BLOCK_BYTES = 64 }; /* of Zicbom and Zicboz; the device tree says so too */
+enum rv_cbo { CBO_INVAL = 0, CBO_CLEAN = 1, CBO_FLUSH = 2, CBO_ZERO = 4 };
+
+static bool user(const struct rv_lift *l)
+{
+    return l->flags & RV_TBF_USER;
+}
+
+static enum rv_flow trap_return(struct rv_lift *l, const struct rv_insn *in, enum rv_helper helper)
+{
+    if (user(l))
+        return rv_lift_illegal(l, in);
+    ir_leave(l->b, ir_call(l->b, helper, rv_const(l, in->raw), IR_NONE, IR_NONE));
+    return RV_FLOW_END;
+}
+
+LIFT(sret)
+{
+    return trap_return(l, in, RV_HELPER_SRET);
+}
+
+LIFT(mret)
+{
+    return trap_return(l, in, RV_HELPER_MRET);
+}
+
+LIFT(wfi)
+{
+    if (user(l))
+        return rv_lift_illegal(l, in);
+    ir_call(l->b, RV_HELPER_WFI, rv_const(l, in->raw), IR_NONE, IR_NONE);
+    return rv_lift_leave(l);
+}
+
+LIFT(sfence_vma)
+{
+    if (user(l))
+        return rv_lift_illegal(l, in);
+    ir_val vaddr = rv_get(l, in->rs1), asid = rv_get(l, in->rs2);
+    uint64_t what =
+        (uint64_t)(in->rs1 != 0) | (uint64_t)(in->rs2 != 0) << 1 | (uint64_t)in->raw << 32;
+    ir_call(l->b, RV_HELPER_SFENCE_VMA, vaddr, asid, ir_const(l->b, what));
+    return rv_lift_leave(l);
+}
+
+static void cbo_check(struct rv_lift *l, const struct rv_insn *in, ir_val addr, enum rv_cbo kind)
+{
+    ir_call(l->b, RV_HELPER_CBO, addr, rv_const(l, kind), rv_const(l, in->raw));
+}
+
+/* Caches are coherent, so nothing is left to do but the checks. */
+static enum rv_flow cbo_manage(struct rv_lift *l, const struct rv_insn *in, enum rv_cbo kind)
+{
+    ir_val addr = rv_get(l, in->rs1);
+    if (user(l)) /* a bad address faults */
+        ir_load(l->b, IR_I64, 0, false, addr, 0, IR_ORDER_RELAXED);
+    else
+        cbo_check(l, in, addr, kind);
+    return RV_FLOW_NEXT;
+}
+
+LIFT(cbo_inval)
+{
+    return cbo_manage(l, in, CBO_INVAL);
+}
+
+LIFT(cbo_clean)
+{
+    return cbo_manage(l, in, CBO_CLEAN);
+}
+
+LIFT(cbo_flush)
+{
+    return cbo_manage(l, in, CBO_FLUSH);
+}
+
+LIFT(cbo_zero)
+{
+    ir_val addr = rv_get(l, in->rs1);
+    if (!user(l))
+        cbo_check(l, in, addr, CBO_ZERO);
+    ir_val block = ir_op2(l->b, IR_AND, IR_I64, addr, rv_const(l, -BLOCK_BYTES));
+    ir_val zero = rv_const(l, 0);
+    /* A block lies within a page: the first store faults, or none does */
+    for (int i = 0; i < BLOCK_BYTES; i += 8)
+        ir_store(l->b, IR_I64, 3, block, i, zero, IR_ORDER_RELAXED);
+    return RV_FLOW_NEXT;
+}
