@@ -5,9 +5,6 @@
  */
 #include "lift.h"
 
-/* Most IR instructions that one guest instruction needs, with room to spare. */
-enum { IR_HEADROOM = 64 };
-
 struct rv_lift_entry {
     rv_lift_fn *fn;
     uint32_t ext; /* RV_EXT_* that defines it */
@@ -94,8 +91,7 @@ enum gw_lift_status rv_lift(const struct gw_lift_request *rq)
     b->code_bytes = 0;
     b->fp_round = (uint8_t)rv_fp_round(b->flags);
     l.pc = b->pc;
-    while (flow == RV_FLOW_NEXT && count < rq->max_guest && at < rq->page_left &&
-           b->count + IR_HEADROOM <= IR_MAX_INSNS) {
+    while (flow == RV_FLOW_NEXT && count < rq->max_guest && at < rq->page_left) {
         unsigned len = fetch(rq, at, &word);
         if (!len) {
             if (count == 0)

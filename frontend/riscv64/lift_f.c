@@ -41,7 +41,6 @@ static bool fp_rounds(struct rv_lift *l, const struct rv_insn *in, enum ir_round
         return false;
     }
     *rm = (enum ir_round)mode;
-    l->b->uses_fp = 1;
     return fp_enabled(l, in, FP_WRITES, flow);
 }
 
@@ -203,7 +202,6 @@ static enum rv_flow fp_minmax(struct rv_lift *l, const struct rv_insn *in, enum 
     enum rv_flow flow;
     if (!fp_enabled(l, in, FP_WRITES, &flow))
         return flow;
-    l->b->uses_fp = 1;
     ir_val a = get_f(l, in->rs1, type), b = get_f(l, in->rs2, type);
     return set_f(l, in, type, ir_fp2(l->b, op, type, IR_RNE, a, b));
 }
@@ -215,7 +213,6 @@ static enum rv_flow fp_compare(struct rv_lift *l, const struct rv_insn *in, enum
     enum rv_flow flow;
     if (!fp_enabled(l, in, FP_WRITES, &flow))
         return flow;
-    l->b->uses_fp = 1;
     ir_val a = get_f(l, in->rs1, type), b = get_f(l, in->rs2, type);
     return rv_set(l, in, ir_fcmp(l->b, op, type, a, b));
 }

@@ -70,7 +70,8 @@ static enum rv_flow branch(struct rv_lift *l, const struct rv_insn *in, enum ir_
     }
     ir_val a = rv_get(l, rs1), b = rv_get(l, rs2);
     ir_brcc(l->b, IR_I64, cc, a, b, target);
-    return RV_FLOW_TRACE;
+    /* The builder knows some conditions, and makes a jump of a branch that is always taken */
+    return l->b->insn[l->b->count - 1].op == IR_JMP ? RV_FLOW_END : RV_FLOW_TRACE;
 }
 
 LIFT(beq)
