@@ -7,6 +7,7 @@ included; .cache/peers/bin has a wrapper for each that starts it through its own
 import argparse
 import glob
 import os
+import shlex
 import shutil
 import sys
 
@@ -84,6 +85,15 @@ def ensure(name):
     with open(stamp, "w") as f:
         f.write(want)
     say(f"peers: {name}: {', '.join(wraps)}")
+
+
+def unwrapped(command):
+    """COMMAND with a wrapper of ours in front replaced by what the wrapper runs."""
+    if os.path.dirname(command[0]) != BIN:
+        return command
+    with open(command[0]) as f:
+        words = shlex.split(f.read().split("\n", 1)[1])
+    return [*words[1:words.index("$@")], *command[1:]]
 
 
 def main():
