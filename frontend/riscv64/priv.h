@@ -136,8 +136,12 @@ unsigned rv_pmp_perms(const struct rv_cpu *cpu, uint64_t paddr, unsigned size, u
                       bool *whole_page);
 /* Privilege of loads and stores: MPRV puts MPP's in force. */
 unsigned rv_data_priv(const struct rv_cpu *cpu);
+/* "NAME=on,NAME=off". */
+enum gw_status rv_set_options(struct rv_config *cfg, const char *options, struct gw_error *err);
 uint64_t rv_menvcfg_mask(const struct rv_cpu *cpu);
 uint64_t rv_senvcfg_mask(const struct rv_cpu *cpu);
+/* Would a read, or write, of csr be legal now? */
+bool rv_csr_allowed(const struct rv_cpu *cpu, unsigned csr, bool write);
 /* Do the registers hold what a write could have left there? *bad names the first that does not. */
 bool rv_csr_state_legal(const struct rv_cpu *cpu, const char **bad);
 /* Raises illegal instruction with the instruction as tval and asks to leave. Returns 0. */

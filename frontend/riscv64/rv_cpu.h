@@ -40,18 +40,23 @@ enum rv_cause {
 
 /* Interrupt bits of mip and mie. */
 enum {
-    RV_IRQ_SSI = 1, RV_IRQ_MSI = 3, RV_IRQ_STI = 5, RV_IRQ_MTI = 7, RV_IRQ_SEI = 9, RV_IRQ_MEI = 11,
+    RV_IRQ_SSI = 1,
+    RV_IRQ_MSI = 3,
+    RV_IRQ_STI = 5,
+    RV_IRQ_MTI = 7,
+    RV_IRQ_SEI = 9,
+    RV_IRQ_MEI = 11,
 };
 
 /* Block key (tb_flags). frm is part of it, so rounding is static in the IR. */
 enum {
-    RV_TBF_PRIV = 3,           /* enum rv_priv */
-    RV_TBF_FS_SHIFT = 2,       /* 0 off, 1 on but not dirty, 2 dirty (writing needs no check) */
+    RV_TBF_PRIV = 3,     /* enum rv_priv */
+    RV_TBF_FS_SHIFT = 2, /* 0 off, 1 on but not dirty, 2 dirty (writing needs no check) */
     RV_TBF_FS_MASK = 3 << 2,
     RV_TBF_FRM_SHIFT = 4,
     RV_TBF_FRM_MASK = 7 << 4,
-    RV_TBF_USER = 1 << 7,      /* user mode: no privileged state */
-    RV_TBF_CBIE_SHIFT = 8,     /* what Zicbom, Zicboz do at this privilege: helpers check */
+    RV_TBF_USER = 1 << 7,  /* user mode: no privileged state */
+    RV_TBF_CBIE_SHIFT = 8, /* what Zicbom, Zicboz do at this privilege: helpers check */
 };
 
 /* Machine-level state; hart-local, saved in full. */
@@ -70,10 +75,10 @@ struct rv_csrs {
      * between on this hart can make the value come back (ABA). */
     uint64_t reservation; /* virtual address of the LR, or RV_NO_RESERVATION */
     uint64_t reserved_value;
-    uint64_t time_offset;   /* ns added to the VM clock; 0 */
-    uint8_t priv;           /* enum rv_priv */
-    uint8_t frm;            /* 0..7; 5..7 are invalid modes */
-    uint8_t halted;         /* in WFI */
+    uint64_t time_offset; /* ns added to the VM clock; 0 */
+    uint8_t priv;         /* enum rv_priv */
+    uint8_t frm;          /* 0..7; 5..7 are invalid modes */
+    uint8_t halted;       /* in WFI */
 };
 #define RV_NO_RESERVATION UINT64_MAX
 
@@ -81,10 +86,19 @@ struct rv_csrs {
 struct rv_config {
     bool user, firmware;
     bool sv39, sv48;
-    uint64_t ext;           /* 1 << enum rv_ext of decode.h */
-    uint64_t timebase_hz;   /* of the time CSR: 10 MHz */
+    bool sstc;
+    uint64_t ext;         /* 1 << enum rv_ext of decode.h */
+    uint64_t timebase_hz; /* of the time CSR: 10 MHz */
     struct gw_bus *bus;
     struct gw_events *events;
+};
+
+/* Follows from struct rv_csrs; rebuilt by rv_derive(). */
+struct rv_derived {
+    uint64_t pmp_first[RV_PMP_COUNT]; /* first and last byte of each active entry */
+    uint64_t pmp_last[RV_PMP_COUNT];
+    uint64_t stimecmp_ns; /* VM ns at which time reaches stimecmp */
+    bool timer_due;       /* seen that it has; false says nothing */
 };
 
 struct rv_cpu {
@@ -94,7 +108,8 @@ struct rv_cpu {
     struct rv_csrs c;
     struct rv_config cfg;
     uint32_t mip_external; /* atomic: MSIP MTIP SEIP MEIP lines as driven from outside */
-    uint64_t pmp_active;   /* derived: bit i: entry i is not OFF */
+    uint64_t pmp_active;   /* derived: bit i: entry i matches some address */
+    struct rv_derived d;
 };
 
 _Static_assert(offsetof(struct rv_cpu, run) == GW_VCPU_OFFSET, "run follows the registers");
@@ -104,7 +119,7 @@ extern const struct guest_isa rv_guest_isa;
 /* --- csr.c (also as lift helpers) --------------------------------------------------------------- */
 bool rv_csr_read(struct rv_cpu *cpu, unsigned csr, uint64_t *value); /* false: illegal */
 bool rv_csr_write(struct rv_cpu *cpu, unsigned csr, uint64_t value, bool *flags_changed);
-uint64_t rv_time(struct rv_cpu *cpu); /* ticks of timebase_hz */
+uint64_t rv_time(struct rv_cpu *cpu);      /* ticks of timebase_hz */
 uint64_t rv_mip(const struct rv_cpu *cpu); /* with external lines and Sstc's STIP */
 
 /* --- trap.c ------------------------------------------------------------------------------------- */

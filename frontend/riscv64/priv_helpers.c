@@ -1,0 +1,188 @@
+/*
+ * What lifted code calls for SYSTEM instructions, FENCE.I and cache-block operations
+ * (rv_helpers.inc). A helper that raises sets run.leave and run.pc, and its result is not used.
+ */
+#include "decode.h"
+#include "priv.h"
+
+uint64_t rv_h_illegal(void *cpu, uint64_t raw, uint64_t b, uint64_t c)
+{
+    return rv_raise_illegal(cpu, raw);
+}
+
+uint64_t rv_h_ecall(void *opaque, uint64_t a, uint64_t b, uint64_t c)
+{
+    struct rv_cpu *cpu = opaque;
+    if (cpu->cfg.user) {
+        cpu->run.leave = GW_LEAVE_SYSCALL;
+        return 0;
+    }
+    if (cpu->cfg.firmware && cpu->c.priv == RV_PRIV_S) {
+        cpu->run.leave = GW_LEAVE_HCALL;
+        return 0;
+    }
+    /* Causes 8, 9 and 11 are ordered by privilege. */
+    rv_trap(cpu, (uint64_t)RV_CAUSE_ECALL_U + cpu->c.priv, false, 0);
+    cpu->run.leave = GW_LEAVE_TRAP;
+    return 0;
+}
+
+uint64_t rv_h_ebreak(void *opaque, uint64_t a, uint64_t b, uint64_t c)
+{
+    struct rv_cpu *cpu = opaque;
+    const struct gw_fault fault = {
+        .vaddr = cpu->run.pc,
+        .cause = RV_CAUSE_BREAKPOINT,
+        .access = GW_ACCESS_FETCH,
+    };
+    rv_raise(cpu, &fault);
+    return 0;
+}
+
+uint64_t rv_h_csr_read(void *cpu, uint64_t csr, uint64_t raw, uint64_t c)
+{
+    uint64_t value;
+    return rv_csr_read(cpu, (unsigned)csr, &value) ? value : rv_raise_illegal(cpu, raw);
+}
+
+/*
+ * Priv. 3.1.9: CSRRS and CSRRC change the software-written SEIP alone, though the value read shows
+ * the interrupt controller's line too. `value` was computed from what was read, so the bit is
+ * computed anew.
+ */
+static uint64_t without_seip_line(const struct rv_cpu *cpu, uint64_t value, uint64_t raw)
+{
+    const uint64_t seip = RV_IRQ_BIT(RV_IRQ_SEI);
+    unsigned field = raw >> 15 & 0x1f;
+    uint64_t operand = raw >> 14 & 1 ? field : cpu->x[field];
+    uint64_t bit = cpu->c.mip & seip;
+    switch (raw >> 12 & 3) {
+    case 2: bit |= operand & seip; break;    /* CSRRS, CSRRSI */
+    case 3: bit &= ~(operand & seip); break; /* CSRRC, CSRRCI */
+    default: return value;
+    }
+    return (value & ~seip) | bit;
+}
+
+uint64_t rv_h_csr_write(void *opaque, uint64_t csr, uint64_t value, uint64_t raw)
+{
+    struct rv_cpu *cpu = opaque;
+    if (csr == RV_CSR_MIP)
+        value = without_seip_line(cpu, value, raw);
+    return rv_csr_write(cpu, (unsigned)csr, value, NULL) ? 0 : rv_raise_illegal(cpu, raw);
+}
+
+uint64_t rv_h_csr_check(void *cpu, uint64_t csr, uint64_t write, uint64_t raw)
+{
+    return rv_csr_allowed(cpu, (unsigned)csr, write != 0) ? 0 : rv_raise_illegal(cpu, raw);
+}
+
+/* Priv. 3.1.6.1. A lower privilege may be entered with interrupts that wait for it. */
+static void return_to(struct rv_cpu *cpu, uint64_t status, unsigned priv)
+{
+    if (priv != RV_PRIV_M)
+        status &= ~RV_MSTATUS_MPRV;
+    cpu->c.reservation = RV_NO_RESERVATION;
+    rv_set_mstatus(cpu, status);
+    rv_set_priv(cpu, priv);
+    rv_recheck_irq(cpu);
+}
+
+uint64_t rv_h_mret(void *opaque, uint64_t raw, uint64_t b, uint64_t c)
+{
+    struct rv_cpu *cpu = opaque;
+    uint64_t old = cpu->c.mstatus;
+    uint64_t status = (old & ~(RV_MSTATUS_MIE | RV_MSTATUS_MPP)) | RV_MSTATUS_MPIE;
+    if (cpu->cfg.user || cpu->c.priv != RV_PRIV_M)
+        return rv_raise_illegal(cpu, raw);
+    if (old & RV_MSTATUS_MPIE)
+        status |= RV_MSTATUS_MIE;
+    return_to(cpu, status, (unsigned)((old & RV_MSTATUS_MPP) >> RV_MSTATUS_MPP_SHIFT));
+    return cpu->c.mepc;
+}
+
+uint64_t rv_h_sret(void *opaque, uint64_t raw, uint64_t b, uint64_t c)
+{
+    struct rv_cpu *cpu = opaque;
+    uint64_t old = cpu->c.mstatus;
+    uint64_t status = (old & ~(RV_MSTATUS_SIE | RV_MSTATUS_SPP)) | RV_MSTATUS_SPIE;
+    if (cpu->c.priv == RV_PRIV_U || (cpu->c.priv == RV_PRIV_S && old & RV_MSTATUS_TSR))
+        return rv_raise_illegal(cpu, raw);
+    if (old & RV_MSTATUS_SPIE)
+        status |= RV_MSTATUS_SIE;
+    return_to(cpu, status, old & RV_MSTATUS_SPP ? RV_PRIV_S : RV_PRIV_U);
+    return cpu->c.sepc;
+}
+
+/* Priv. 3.1.6.5, 3.3.3: with TW, S-mode may not wait at all; nor may U-mode ever. */
+uint64_t rv_h_wfi(void *opaque, uint64_t raw, uint64_t b, uint64_t c)
+{
+    struct rv_cpu *cpu = opaque;
+    if (cpu->c.priv == RV_PRIV_U || (cpu->c.priv == RV_PRIV_S && cpu->c.mstatus & RV_MSTATUS_TW))
+        return rv_raise_illegal(cpu, raw);
+    cpu->c.halted = 1;
+    return 0;
+}
+
+uint64_t rv_h_sfence_vma(void *opaque, uint64_t vaddr, uint64_t asid, uint64_t info)
+{
+    struct rv_cpu *cpu = opaque;
+    if (cpu->c.priv == RV_PRIV_U || (cpu->c.priv == RV_PRIV_S && cpu->c.mstatus & RV_MSTATUS_TVM))
+        return rv_raise_illegal(cpu, info >> 32);
+    if (cpu->run.hooks)
+        cpu->run.hooks->flush(cpu, vaddr, !(info & 1), asid & 0xffff, !(info & 2));
+    return 0;
+}
+
+uint64_t rv_h_fence_i(void *opaque, uint64_t a, uint64_t b, uint64_t c)
+{
+    struct rv_cpu *cpu = opaque;
+    if (cpu->run.hooks)
+        cpu->run.hooks->fence_i(cpu);
+    return 0;
+}
+
+enum { CBO_INVAL = 0, CBO_ZERO = 4 };
+
+/* CMO 1.0, chapter 4: each level above the present one must allow the operation. Invalidating as a
+ * flush (CBIE 1) and invalidating are the same here: there is no cache to lose data in. */
+static bool cbo_enabled(const struct rv_cpu *cpu, uint64_t kind)
+{
+    uint64_t bits = RV_ENVCFG_CBCFE;
+    if (kind == CBO_INVAL)
+        bits = RV_ENVCFG_CBIE;
+    else if (kind == CBO_ZERO)
+        bits = RV_ENVCFG_CBZE;
+    if (cpu->c.priv != RV_PRIV_M && !(cpu->c.menvcfg & bits))
+        return false;
+    return cpu->c.priv != RV_PRIV_U || cpu->c.senvcfg & bits;
+}
+
+/* Checks only: the lifter stores CBO.ZERO's zeros. tval is rs1's value, not the block's start. */
+uint64_t rv_h_cbo(void *opaque, uint64_t addr, uint64_t kind, uint64_t raw)
+{
+    struct rv_cpu *cpu = opaque;
+    uint64_t block = addr & ~(uint64_t)(RV_CBO_BYTES - 1);
+    struct gw_xlate xlate;
+    struct gw_fault fault;
+    if (cpu->cfg.user)
+        return 0;
+    if (!cbo_enabled(cpu, kind))
+        return rv_raise_illegal(cpu, raw);
+    if (kind != CBO_ZERO && rv_translate(cpu, block, RV_CBO_BYTES, GW_ACCESS_LOAD, &xlate, &fault))
+        return 0;
+    if (rv_translate(cpu, block, RV_CBO_BYTES, GW_ACCESS_STORE, &xlate, &fault))
+        return 0;
+    fault.vaddr = addr;
+    rv_raise(cpu, &fault);
+    return 0;
+}
+
+uint64_t rv_h_fs_dirty(void *opaque, uint64_t a, uint64_t b, uint64_t c)
+{
+    struct rv_cpu *cpu = opaque;
+    rv_set_mstatus(cpu, cpu->c.mstatus | RV_MSTATUS_FS);
+    cpu->run.view_dirty = 1;
+    cpu->run.leave = GW_LEAVE_TRAP;
+    return 0;
+}
