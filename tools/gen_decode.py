@@ -56,6 +56,15 @@ class Field:
             value -= 1 << self.width
         return value + self.add
 
+    def insert(self, value):
+        """The bits that the field has in a word when its value is `value`; None if it can't be."""
+        value -= self.add
+        bits, position = 0, self.width
+        for high, low in self.runs:
+            position -= high - low + 1
+            bits |= (value >> position & ((1 << (high - low + 1)) - 1)) << low
+        return bits if self.extract(bits) == value + self.add else None
+
     def expression(self):
         """C for the value in `w`, an uint32_t."""
         if self.constant is not None:
@@ -88,7 +97,7 @@ class Pattern:
         self.exts, self.format = [], None
         self.length = 0         # bits
         self.mask = self.match = self.ignored = 0
-        self.conditions = []    # (Field, equal, value)
+        self.conditions = []    # (Field, value that it must not have)
         self.hidden, self.text = False, ""
         self.group = None
         self.index = 0
@@ -100,8 +109,8 @@ class Pattern:
         return self.mask | other.mask, self.match | other.match
 
     def excluded_by_condition(self, mask, match):
-        return any(field.mask & ~mask == 0 and (field.extract(match) == value) != equal
-                   for field, equal, value in self.conditions)
+        return any(field.mask & ~mask == 0 and field.extract(match) == value
+                   for field, value in self.conditions)
 
     def within(self, other):
         """All words of this pattern also match `other`, and not the reverse."""
@@ -115,6 +124,7 @@ class Table:
         self.exts, self.fields, self.formats, self.patterns = [], {}, {}, []
         self.ops = {}           # name -> the pattern that defines it
         self.csrs = {}          # number -> name
+        self.index = {}         # instruction bits -> the runs that the decoder looks at first
 
 
 def natural(where, text, what):
@@ -259,6 +269,17 @@ def read_csr(table, where, words, _text):
         table.csrs[number] = name
 
 
+def read_index(table, where, words, _text):
+    if not words or words[0] not in ("16", "32") or int(words[0]) in table.index:
+        raise TableError(where, "an index is for 16 or for 32 bits, once")
+    field = Field(where, "index", "u")
+    for word in words[1:]:
+        read_run(where, field, word)
+    if not field.runs or field.width > 12 or field.top_bit >= int(words[0]):
+        raise TableError(where, "an index takes 1 to 12 bits of the instruction")
+    table.index[int(words[0])] = field.runs
+
+
 def read_bits(where, pattern, bits):
     pattern.length = len(bits)
     if pattern.length not in (16, 32):
@@ -273,19 +294,19 @@ def read_bits(where, pattern, bits):
 
 
 def read_condition(table, where, pattern, word):
-    match = re.match(r"([^!=]+)(!=|==)(.+)$", word)
+    match = re.match(r"([^!=]+)!=(.+)$", word)
     if not match:
         raise TableError(where, f"bad condition '{word}'")
-    name, operator, value = match.groups()
+    name, value = match.groups()
     if name not in table.fields:
         raise TableError(where, f"condition on unknown field '{name}'")
     field = table.fields[name]
     if field.top_bit >= pattern.length or field.constant is not None:
         raise TableError(where, f"condition on field '{name}', which is not in the word")
     value = natural(where, value, "value")
-    if value > field.add + (1 << field.width) - 1:
+    if field.insert(value) is None:
         raise TableError(where, f"field '{name}' is never {value}")
-    pattern.conditions.append((field, operator == "==", value))
+    pattern.conditions.append((field, value))
     if len(pattern.conditions) > MAX_CONDITIONS:
         raise TableError(where, f"more than {MAX_CONDITIONS} conditions")
 
@@ -356,7 +377,8 @@ def read_pattern(table, where, words, text, group):
 
 def read_table(path):
     table, group = Table(), None
-    readers = {"ext": read_ext, "field": read_field, "format": read_format, "csr": read_csr}
+    readers = {"ext": read_ext, "field": read_field, "format": read_format, "csr": read_csr,
+               "index": read_index}
     with open(path, encoding="ascii") as file:
         lines = file.read().splitlines()
     for number, line in enumerate(lines, 1):
@@ -451,8 +473,8 @@ def write_tables(table, out):
     out += ["#endif", "#ifdef RV_PATTERN"]
     for pattern in table.patterns:
         exts = " | ".join(f"RV_EXT_{ext.upper()}" for ext in pattern.exts)
-        conditions = ", ".join(f"{{{field_number[field.name]}, {int(equal)}, {value}}}"
-                               for field, equal, value in pattern.conditions) or "{0, 0, 0}"
+        conditions = ", ".join(f"{{{field_number[field.name]}, {value}}}"
+                               for field, value in pattern.conditions) or "{0, 0}"
         out.append(f'RV_PATTERN("{pattern.name}", {pattern.mask:#x}, {pattern.match:#x}, '
                    f"{c_name(pattern.op).upper()}, {pattern.length // 8}, {exts}, "
                    f"{format_number[pattern.format.name]}, {int(pattern.hidden)}, "
@@ -480,91 +502,116 @@ def runs_of(mask):
     return runs
 
 
-def condition_c(condition):
-    field, equal, value = condition
-    test = " | ".join(f"(w & {((1 << (high - low + 1)) - 1) << low:#x}u)"
-                      for high, low in field.runs)
-    if value == field.add:
-        return f"({test}) {'==' if equal else '!='} 0"
-    return f"({field.expression()}) {'==' if equal else '!='} {value}"
+def condition_c(field, value):
+    return f"(w & {field.mask:#x}u) != {field.insert(value):#x}u"
 
 
 class TreeWriter:
-    """Emits a switch over the longest run of bits that all candidates fix, then recurses."""
+    """Emits nested switches. The first is over the bits that the table's index names, where a
+    pattern that leaves some of them open appears under several values; below, each is over the run
+    of bits, fixed by all remaining candidates, that tells most of them apart. (Tables of nodes
+    instead of switches took longer, on cold code and in loops.)"""
 
-    def __init__(self, out):
-        self.out = out
+    def __init__(self, out, shapes):
+        self.out, self.shapes = out, shapes
 
     def line(self, depth, text):
         self.out.append("    " * depth + text)
 
     def leaf(self, depth, pattern, known):
+        """Returns whether control can pass it."""
         tests = []
         rest = pattern.mask & ~known
         if rest:
             tests.append(f"(w & {rest:#x}u) == {pattern.match & rest:#x}u")
-        tests += [condition_c(condition) for condition in pattern.conditions]
+        tests += [condition_c(*condition) for condition in pattern.conditions]
         if tests:
             self.line(depth, f"if ({' && '.join(tests)}) {{")
         body = depth + bool(tests)
         self.line(body, f"id = {pattern.index}; /* {pattern.name} */")
-        self.line(body, f"goto format_{pattern.format.name};")
+        self.line(body, f"goto shape_{self.shapes[operand_code(pattern.format)]};")
         if tests:
             self.line(depth, "}")
         return bool(tests)
 
+    def switch(self, depth, patterns, field, known):
+        known |= field.mask
+        groups = {}             # the patterns left -> the values that leave them
+        for value in range(1 << field.width):
+            bits = field.insert(value)
+            chosen = tuple(pattern for pattern in patterns
+                           if (pattern.match ^ bits) & pattern.mask & field.mask == 0)
+            groups.setdefault(chosen, []).append(value)
+        self.line(depth, f"switch ({field.expression()}) {{")
+        for chosen, values in groups.items():
+            if chosen:
+                for value in values:
+                    self.line(depth, f"case {value:#x}:")
+                if self.node(depth + 1, chosen, known):
+                    self.line(depth + 1, "break;")
+        self.line(depth, "}")
+
     def node(self, depth, patterns, known):
         """Returns whether control can fall out of what was written."""
-        common = ~known
+        common = ~known & 0xFFFFFFFF
         for pattern in patterns:
             common &= pattern.mask
-        if len(patterns) < 2 or not common:
-            for pattern in patterns:
-                if not self.leaf(depth, pattern, known):
-                    return False
-            return True
-        best, count = None, 0
-        for low, width in runs_of(common & 0xFFFFFFFF):
+        best, most = None, 1
+        for low, width in runs_of(common):
             values = {pattern.match >> low & ((1 << width) - 1) for pattern in patterns}
-            if len(values) > count:
-                best, count = (low, width), len(values)
+            if len(values) > most:
+                best, most = (low, width), len(values)
+        if best is None:
+            return all(self.leaf(depth, pattern, known) for pattern in patterns)
         low, width = best
-        mask = (1 << width) - 1
-        self.line(depth, f"switch (w >> {low} & {mask:#x}u) {{")
-        for value in sorted({pattern.match >> low & mask for pattern in patterns}):
-            self.line(depth, f"case {value:#x}:")
-            chosen = [pattern for pattern in patterns if pattern.match >> low & mask == value]
-            if self.node(depth + 1, chosen, known | mask << low):
-                self.line(depth + 1, "break;")
-        self.line(depth, "}")
+        self.switch(depth, patterns, index_field([(low + width - 1, low)]), known)
         return True
 
 
+def index_field(runs):
+    field = Field(None, "index", "u")
+    field.runs = runs
+    field.mask = sum(((1 << (high - low + 1)) - 1) << low for high, low in runs)
+    return field
+
+
+def operand_code(form):
+    """The statements that take a format's operands out of the word."""
+    lines = []
+    for slot, value in form.slots.items():
+        if value != 0:
+            code = value.expression() if isinstance(value, Field) else str(value)
+            lines.append(f"    out->{slot} = {code};" if slot == "imm" else
+                         f"    out->{slot} = (uint8_t)({code});")
+    return "\n".join(sorted(lines))
+
+
 def write_tree(table, out):
+    shapes = {}                 # statements -> number; formats often share them
+    for form in table.formats.values():
+        if not any(pattern.format is form for pattern in table.patterns):
+            raise TableError(form.where, f"format '{form.name}' is not used")
+        shapes.setdefault(operand_code(form), len(shapes))
     ops = ", ".join(f"RV_OP_{c_name(pattern.op).upper()}" for pattern in table.patterns)
     out += ['#include "decode.h"', '#include "decode_tables.h"', "",
-            f"static const uint16_t op_of_pattern[] = {{{ops}}};", "", "static inline int64_t sign_extend(uint32_t value, unsigned bits)", "{",
+            f"static const uint16_t op_of_pattern[] = {{{ops}}};", "",
+            "static inline int64_t sign_extend(uint32_t value, unsigned bits)", "{",
             "    return (int32_t)(value << (32 - bits)) >> (32 - bits);", "}", "",
             "unsigned rv_decode_pattern(struct rv_insn *out, uint32_t word)", "{",
             "    bool wide = (word & 3) == 3;",
             "    uint32_t w = wide ? word : word & 0xffff;", "    unsigned id;", "",
-            "    *out = (struct rv_insn){.raw = w, .len = wide ? 4 : 2};", "    if (wide) {"]
-    tree = TreeWriter(out)
-    tree.node(2, [pattern for pattern in table.patterns if pattern.length == 32], 3)
-    out.append("    } else {")
-    tree.node(2, [pattern for pattern in table.patterns if pattern.length == 16], 0)
-    out += ["    }", "    return RV_NO_PATTERN;", ""]
-    used = {pattern.format.name for pattern in table.patterns}
-    for form in table.formats.values():
-        if form.name not in used:
-            raise TableError(form.where, f"format '{form.name}' is not used")
-        out.append(f"format_{form.name}:")
-        for slot, value in form.slots.items():
-            if value != 0:
-                code = value.expression() if isinstance(value, Field) else str(value)
-                cast = "" if slot == "imm" else "(uint8_t)"
-                out.append(f"    out->{slot} = {cast}({code});")
-        out.append("    goto done;")
+            "    *out = (struct rv_insn){.raw = w, .len = wide ? 4 : 2};"]
+    tree = TreeWriter(out, shapes)
+    for length in (32, 16):
+        out.append("    if (wide) {" if length == 32 else "    } else {")
+        patterns = [pattern for pattern in table.patterns if pattern.length == length]
+        if length in table.index:
+            tree.switch(2, patterns, index_field(table.index[length]), 0)
+        else:
+            tree.node(2, patterns, 0)
+    out += ["    }", "    return RV_NO_PATTERN;"]
+    for code, number in shapes.items():
+        out += ["", f"shape_{number}:"] + [code] * bool(code) + ["    goto done;"]
     out += ["", "done:", "    out->op = op_of_pattern[id];", "    return id;", "}"]
 
 

@@ -86,8 +86,7 @@ size_t rv_disasm_as(char *buf, size_t size, uint64_t pc, uint32_t word, unsigned
 
 struct rv_condition {
     uint8_t field;
-    bool equal; /* the field must be `value`, or must not be */
-    uint16_t value;
+    uint16_t value; /* that the field must not have */
 };
 
 struct rv_pattern {

@@ -29,7 +29,7 @@ static bool matches(const struct rv_pattern *pattern, uint32_t word)
     for (size_t i = 0; i < pattern->condition_count; i++) {
         const struct rv_condition *condition = &pattern->conditions[i];
 
-        if ((rv_field_value(condition->field, word) == condition->value) != condition->equal)
+        if (rv_field_value(condition->field, word) == condition->value)
             return false;
     }
     return true;
