@@ -6,7 +6,7 @@
 writes into OUTDIR
     rv_ops.inc       RV_OP(NAME, name, "na.me", EXT, format): a line for each operation
     rv_exts.inc      RV_EXT(NAME, "Name"): a line for each extension
-    rv_tables.inc    RV_FIELD, RV_FORMAT, RV_PATTERN and RV_CSR records: decode_tables.c expands them
+    rv_tables.inc    RV_FIELD, RV_FORMAT, RV_PATTERN, RV_CSR records, for decode_tables.c
     rv_tree.c        the decoder: nested switches over the bits that tell patterns apart
 
 A table that contradicts itself is refused with `file:line: error: ...` and exit status 1.
@@ -141,7 +141,7 @@ def c_name(name):
     return name.replace(".", "_")
 
 
-# --- Reading ----------------------------------------------------------------------------------------
+# --- Reading --------------------------------------------------------------------------------------
 
 NAME = re.compile(r"[a-z][a-z0-9_.]*$")
 
@@ -431,7 +431,7 @@ def check_table(table):
         raise TableError("table", "too many fields for the text encoding")
 
 
-# --- Writing ----------------------------------------------------------------------------------------
+# --- Writing --------------------------------------------------------------------------------------
 
 BANNER = "/* Written by tools/gen_decode.py from {}; not edited by hand. */\n"
 

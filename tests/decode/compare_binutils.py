@@ -31,7 +31,7 @@ SHOWN = 20
 # (URET, HRET, SFENCE.VM), or are of debug mode (DRET) and illegal outside of it.
 ALWAYS_KNOWN = {"uret", "hret", "dret", "sfence.vm"}
 
-# C.ADDI16SP with an immediate of 0 is reserved (vol. I, "C"): illegal to us, while objdump prints it.
+# C.ADDI16SP with an immediate of 0 is reserved (vol. I, "C"): illegal to us; objdump prints it.
 RESERVED = {0x6101: "c.addi16sp\tsp,0"}
 
 
