@@ -1,0 +1,30 @@
+/*
+ * What devices/ adds to godwit/event.h: a device asks for the VM's time without knowing how many
+ * instructions have retired; the machine says once where that count is found. vCPU thread.
+ */
+#ifndef DEV_CLOCK_H
+#define DEV_CLOCK_H
+
+#include <stdint.h>
+
+#include "godwit/event.h"
+
+/* Payload bytes (with a fixed charge per event) that may wait in a queue. Events without payload
+ * are always accepted: their senders are bounded by the device (one per request in flight). */
+#define DEV_EVENTS_MAX_BYTES (256u * 1024u)
+
+/* retired(context) gives the vCPU's retired instructions; without one, the count of the last
+ * gw_events_run() serves. Set before the vCPU starts. */
+void dev_events_counter(struct gw_events *q, uint64_t (*retired)(void *context), void *context);
+
+/* VM time in ns now. */
+uint64_t dev_now(struct gw_events *q);
+
+/* Instructions until the VM clock reaches deadline_ns, at least 1; UINT64_MAX in host mode. */
+uint64_t dev_events_insns_until(struct gw_events *q, uint64_t deadline_ns, uint64_t insns);
+
+/* The host-mode clock stands still between these two. */
+void dev_events_pause(struct gw_events *q);
+void dev_events_resume(struct gw_events *q);
+
+#endif

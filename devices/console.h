@@ -1,0 +1,51 @@
+/*
+ * The host side of a serial port: descriptors read and written on the I/O thread, with bounded
+ * buffers both ways, so neither a stuck terminal nor a flood of input holds the vCPU.
+ *
+ * Output: a ring that the vCPU fills and the I/O thread empties. Input: read only while the vCPU
+ * side has room, posted as an event, kept until the serial port takes it.
+ */
+#ifndef DEV_CONSOLE_H
+#define DEV_CONSOLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "godwit/event.h"
+#include "godwit/status.h"
+#include "io_thread.h"
+#include "serial.h"
+
+struct dev_console;
+
+struct dev_console_config {
+    int in_fd;  /* -1: no input */
+    int out_fd; /* -1: output is thrown away */
+    /* Ctrl-] in the input opens the menu: the key after it goes to menu() instead of the guest,
+     * save for ']' itself. menu_open(), on the I/O thread, shows the help line. */
+    bool escape;
+    struct gw_events *events;
+    struct dev_io *io;
+    /* vCPU thread. */
+    void (*poke)(void *context);              /* input came, or there is room for output again */
+    void (*tap)(void *context, uint8_t byte); /* sees each byte of output; may be NULL */
+    void (*menu)(void *context, uint8_t key);
+    void (*menu_open)(void *context); /* I/O thread */
+    void *context;
+};
+
+enum { DEV_CONSOLE_OUT_BYTES = 256 * 1024, DEV_CONSOLE_IN_BYTES = 4096 };
+
+/* Takes no ownership of the descriptors, and does not change their modes. */
+enum gw_status dev_console_new(struct dev_console **out, const struct dev_console_config *cfg,
+                               struct gw_error *err);
+/* Call when the I/O thread has ended (dev_io_free). */
+void dev_console_free(struct dev_console *c);
+
+/* The serial port's view. vCPU thread. */
+const struct dev_serial *dev_console_serial(struct dev_console *c);
+
+/* Waits until all output is written, or until none was for a second. vCPU thread. */
+void dev_console_flush(struct dev_console *c);
+
+#endif

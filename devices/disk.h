@@ -1,0 +1,44 @@
+/*
+ * The host side of a disk: a file, and where that is not written to, an overlay that takes the
+ * writes, in clusters of 4 KiB. Opened by the main thread, used by the I/O thread.
+ *
+ * An overlay file of ours: 4 KiB of header, a bitmap (a bit a cluster, in whole 4 KiB blocks), then
+ * the clusters at their own places, sparse. Clusters reach the disk before the bits that name them.
+ */
+#ifndef DEV_DISK_H
+#define DEV_DISK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "godwit/status.h"
+
+#define DEV_DISK_SECTOR  512u
+#define DEV_DISK_CLUSTER 4096u
+
+struct dev_disk;
+
+struct dev_disk_config {
+    const char *path;
+    bool rw;             /* writes go to the file itself */
+    const char *overlay; /* writes go to this file, made when absent; NULL: a temporary one */
+};
+
+enum gw_status dev_disk_open(struct dev_disk **out, const struct dev_disk_config *cfg,
+                             struct gw_error *err);
+/* Flushes first. NULL is fine. */
+void dev_disk_close(struct dev_disk *d);
+
+const char *dev_disk_path(const struct dev_disk *d);
+uint64_t dev_disk_sectors(const struct dev_disk *d);
+/* Bytes that a temporary overlay holds, hence are lost at close. */
+uint64_t dev_disk_discarded(const struct dev_disk *d);
+
+/* offset and the total length are within the disk. The iovecs are used up. False: the host's I/O
+ * failed. A write is on stable storage after dev_disk_flush(). */
+bool dev_disk_read(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t offset);
+bool dev_disk_write(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t offset);
+bool dev_disk_flush(struct dev_disk *d);
+
+#endif

@@ -1,0 +1,271 @@
+/*
+ * The event queue, the timers and the VM clock of godwit/event.h.
+ *
+ * Posting is under a mutex and sets the vCPU's attention flag after the event is linked, so a vCPU
+ * that sees the flag finds the event. Timers belong to the vCPU thread alone and need no lock.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "clock.h"
+
+#define NS_PER_S           1000000000ull
+#define EVENT_COST         64u /* charged per event with payload, beside its bytes */
+#define MAX_FIRED          64u /* timers per gw_events_run() */
+#define DEFAULT_INSNS_MIPS 1000
+
+struct queued_event {
+    struct queued_event *next;
+    struct gw_event ev;
+    uint8_t payload[];
+};
+
+struct gw_events {
+    pthread_mutex_t lock;
+    pthread_cond_t posted;
+    struct queued_event *head, **tail; /* under lock */
+    uint64_t bytes;                    /* under lock */
+    uint32_t *attention;
+    struct gw_timer *timers; /* sorted by deadline; equal ones in the order of arming */
+    enum gw_clock_mode mode;
+    uint64_t mips;
+    uint64_t start_ns;   /* host: CLOCK_MONOTONIC at VM time 0, moved on by pauses */
+    uint64_t skipped_ns; /* insns: jumped over while idle */
+    uint64_t paused_ns;  /* host: CLOCK_MONOTONIC at the pause, 0 when running */
+    uint64_t last_ns;    /* the clock never runs backwards */
+    uint64_t insns;      /* at the last gw_events_run() */
+    uint64_t (*retired)(void *context);
+    void *retired_context;
+};
+
+static uint64_t host_now(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+struct gw_events *gw_events_new(enum gw_clock_mode mode, uint64_t mips)
+{
+    struct gw_events *q = calloc(1, sizeof *q);
+    pthread_condattr_t attr;
+    if (!q)
+        return NULL;
+    pthread_mutex_init(&q->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&q->posted, &attr);
+    pthread_condattr_destroy(&attr);
+    q->tail = &q->head;
+    q->mode = mode;
+    q->mips = mips ? mips : DEFAULT_INSNS_MIPS;
+    q->start_ns = host_now();
+    return q;
+}
+
+static void free_events(struct queued_event *e)
+{
+    while (e) {
+        struct queued_event *next = e->next;
+        free(e);
+        e = next;
+    }
+}
+
+void gw_events_free(struct gw_events *q)
+{
+    if (!q)
+        return;
+    free_events(q->head);
+    pthread_cond_destroy(&q->posted);
+    pthread_mutex_destroy(&q->lock);
+    free(q);
+}
+
+void gw_events_attach(struct gw_events *q, uint32_t *attention)
+{
+    q->attention = attention;
+}
+
+void dev_events_counter(struct gw_events *q, uint64_t (*retired)(void *context), void *context)
+{
+    q->retired = retired;
+    q->retired_context = context;
+}
+
+bool gw_events_post(struct gw_events *q, const struct gw_event *ev)
+{
+    uint64_t cost = ev->size_bytes ? (uint64_t)ev->size_bytes + EVENT_COST : 0;
+    struct queued_event *e = malloc(sizeof *e + ev->size_bytes);
+    if (!e)
+        return false;
+    e->next = NULL;
+    e->ev = *ev;
+    e->ev.payload = e->payload;
+    if (ev->size_bytes)
+        memcpy(e->payload, ev->payload, ev->size_bytes);
+    pthread_mutex_lock(&q->lock);
+    if (cost && q->bytes + cost > DEV_EVENTS_MAX_BYTES) {
+        pthread_mutex_unlock(&q->lock);
+        free(e);
+        return false;
+    }
+    q->bytes += cost;
+    __atomic_store_n(q->tail, e, __ATOMIC_RELEASE);
+    q->tail = &e->next;
+    if (q->attention)
+        __atomic_store_n(q->attention, 1, __ATOMIC_RELEASE);
+    pthread_cond_signal(&q->posted);
+    pthread_mutex_unlock(&q->lock);
+    return true;
+}
+
+/* insns * 1000 / mips without overflow for any count that a run can reach. */
+static uint64_t insns_to_ns(const struct gw_events *q, uint64_t insns)
+{
+    return insns / q->mips * 1000 + insns % q->mips * 1000 / q->mips;
+}
+
+uint64_t gw_events_now(struct gw_events *q, uint64_t insns)
+{
+    uint64_t now;
+    if (q->mode == GW_CLOCK_HOST)
+        now = (q->paused_ns ? q->paused_ns : host_now()) - q->start_ns;
+    else
+        now = insns_to_ns(q, insns) + q->skipped_ns;
+    if (now < q->last_ns)
+        return q->last_ns;
+    q->last_ns = now;
+    return now;
+}
+
+static uint64_t retired_now(const struct gw_events *q)
+{
+    return q->retired ? q->retired(q->retired_context) : q->insns;
+}
+
+uint64_t dev_now(struct gw_events *q)
+{
+    return gw_events_now(q, q->mode == GW_CLOCK_HOST ? 0 : retired_now(q));
+}
+
+uint64_t dev_events_insns_until(struct gw_events *q, uint64_t deadline_ns, uint64_t insns)
+{
+    uint64_t now, left;
+    if (q->mode == GW_CLOCK_HOST || deadline_ns == UINT64_MAX)
+        return UINT64_MAX;
+    now = gw_events_now(q, insns);
+    if (deadline_ns <= now)
+        return 1;
+    left = deadline_ns - now;
+    if (left > UINT64_MAX / q->mips - 1000)
+        return UINT64_MAX;
+    return (left * q->mips + 999) / 1000;
+}
+
+void dev_events_pause(struct gw_events *q)
+{
+    if (!q->paused_ns)
+        q->paused_ns = host_now();
+}
+
+void dev_events_resume(struct gw_events *q)
+{
+    if (q->paused_ns)
+        q->start_ns += host_now() - q->paused_ns;
+    q->paused_ns = 0;
+}
+
+void gw_timer_cancel(struct gw_events *q, struct gw_timer *t)
+{
+    if (t->deadline_ns == UINT64_MAX)
+        return;
+    for (struct gw_timer **p = &q->timers; *p; p = &(*p)->next) {
+        if (*p == t) {
+            *p = t->next;
+            break;
+        }
+    }
+    t->next = NULL;
+    t->deadline_ns = UINT64_MAX;
+}
+
+void gw_timer_arm(struct gw_events *q, struct gw_timer *t, uint64_t deadline_ns)
+{
+    struct gw_timer **p = &q->timers;
+    gw_timer_cancel(q, t);
+    if (deadline_ns == UINT64_MAX)
+        return;
+    while (*p && (*p)->deadline_ns <= deadline_ns)
+        p = &(*p)->next;
+    t->deadline_ns = deadline_ns;
+    t->next = *p;
+    *p = t;
+}
+
+static void deliver_posted(struct gw_events *q)
+{
+    struct queued_event *e;
+    pthread_mutex_lock(&q->lock);
+    e = q->head;
+    q->head = NULL;
+    q->tail = &q->head;
+    q->bytes = 0;
+    pthread_mutex_unlock(&q->lock);
+    while (e) {
+        struct queued_event *next = e->next;
+        e->ev.insns = q->insns;
+        e->ev.deliver(e->ev.device, &e->ev);
+        free(e);
+        e = next;
+    }
+}
+
+void gw_events_run(struct gw_events *q, uint64_t insns)
+{
+    q->insns = insns;
+    /* An unlocked look is enough: whoever posts sets the attention flag afterwards. */
+    if (__atomic_load_n(&q->head, __ATOMIC_ACQUIRE))
+        deliver_posted(q);
+    /* now is read once and the count is bounded: timers that re-arm themselves in the past go on
+     * at the next call, and cannot hold the vCPU here. */
+    if (q->timers) {
+        uint64_t now = gw_events_now(q, insns);
+        for (unsigned i = 0; i < MAX_FIRED && q->timers && q->timers->deadline_ns <= now; i++) {
+            struct gw_timer *t = q->timers;
+            gw_timer_cancel(q, t);
+            t->fire(t->device, now);
+        }
+    }
+}
+
+uint64_t gw_events_next_deadline(const struct gw_events *q)
+{
+    return q->timers ? q->timers->deadline_ns : UINT64_MAX;
+}
+
+void gw_events_wait(struct gw_events *q, uint64_t deadline_ns)
+{
+    uint64_t next = gw_events_next_deadline(q);
+    if (next < deadline_ns)
+        deadline_ns = next;
+    pthread_mutex_lock(&q->lock);
+    if (q->mode == GW_CLOCK_INSNS && deadline_ns != UINT64_MAX) {
+        if (!q->head) {
+            uint64_t now = gw_events_now(q, retired_now(q));
+            if (deadline_ns > now)
+                q->skipped_ns += deadline_ns - now;
+        }
+    } else if (deadline_ns == UINT64_MAX || deadline_ns > UINT64_MAX - q->start_ns) {
+        while (!q->head)
+            pthread_cond_wait(&q->posted, &q->lock);
+    } else {
+        uint64_t at = deadline_ns + q->start_ns;
+        struct timespec ts = {.tv_sec = (time_t)(at / NS_PER_S), .tv_nsec = (long)(at % NS_PER_S)};
+        while (!q->head && pthread_cond_timedwait(&q->posted, &q->lock, &ts) == 0)
+            ;
+    }
+    pthread_mutex_unlock(&q->lock);
+}

@@ -1,0 +1,44 @@
+/*
+ * The physical address space of a machine: RAM regions and device windows, behind the struct gw_bus
+ * that CPU and devices see. The machine adds everything before the vCPU starts; afterwards it is
+ * read only. vCPU thread.
+ */
+#ifndef DEV_MEMORY_BUS_H
+#define DEV_MEMORY_BUS_H
+
+#include "godwit/bus.h"
+#include "godwit/device.h"
+#include "godwit/status.h"
+
+enum { DEV_BUS_MAX_RAM = 4, DEV_BUS_MAX_DEVICES = 32 };
+
+struct dev_window {
+    uint64_t base;
+    uint64_t size;
+    struct gw_device *device;
+};
+
+struct dev_bus {
+    struct gw_bus bus;
+    struct gw_ram ram[DEV_BUS_MAX_RAM];
+    struct dev_window windows[DEV_BUS_MAX_DEVICES]; /* sorted by base */
+    unsigned window_count;
+    unsigned last; /* the window hit last: guests touch one device many times in a row */
+};
+
+void dev_bus_init(struct dev_bus *b);
+/* Unmaps the RAM; devices belong to whoever added them. */
+void dev_bus_destroy(struct dev_bus *b);
+
+/* size: a multiple of 4 KiB, at least one page. GW_ERR_ARG on overlap or misalignment,
+ * GW_ERR_NOMEM when the host gives no memory. Zeroed, private, on huge pages where possible. */
+enum gw_status dev_bus_add_ram(struct dev_bus *b, uint64_t base, uint64_t size,
+                               struct gw_error *err);
+/* The window is device->cls->window_bytes long. */
+enum gw_status dev_bus_add_device(struct dev_bus *b, uint64_t base, struct gw_device *device,
+                                  struct gw_error *err);
+
+/* Tells the translator of a write from outside the vCPU, for pages that hold translated code. */
+void dev_bus_touched(struct gw_bus *bus, const struct gw_ram *ram, uint64_t paddr, uint64_t size);
+
+#endif
