@@ -98,6 +98,7 @@ static void memory_insn(struct check *c, const struct ir_insn *in)
         break;
     }
     require(c, in->order <= IR_ORDER_SEQ, "order out of range");
+    require(c, in->imm == (int32_t)in->imm, "displacement out of range");
 }
 
 static void state_insn(struct check *c, const struct ir_insn *in)
