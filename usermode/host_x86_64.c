@@ -1,0 +1,91 @@
+/* x86-64 Linux: um_host.h by hand, since the window between the look at *attention and the syscall
+ * instruction must be known to the signal handler. */
+#include "um_host.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+/* int64_t um_x64_blocking_call(const uint32_t *attention, long nr, const uint64_t args[6]) */
+__asm__(".text\n"
+        ".p2align 4\n"
+        ".type um_x64_blocking_call, @function\n"
+        "um_x64_blocking_call:\n"
+        "    pushq %rbx\n"
+        "    movq %rdi, %rbx\n"
+        "    movq %rsi, %rax\n"
+        "    movq %rdx, %r11\n"
+        "    movq (%r11), %rdi\n"
+        "    movq 8(%r11), %rsi\n"
+        "    movq 16(%r11), %rdx\n"
+        "    movq 24(%r11), %r10\n"
+        "    movq 32(%r11), %r8\n"
+        "    movq 40(%r11), %r9\n"
+        "um_x64_window_start:\n"
+        "    cmpl $0, (%rbx)\n"
+        "    jne um_x64_interrupted\n"
+        "    syscall\n"
+        "um_x64_window_end:\n"
+        "    popq %rbx\n"
+        "    ret\n"
+        "um_x64_interrupted:\n"
+        "    movq $-4, %rax\n" /* -EINTR */
+        "    popq %rbx\n"
+        "    ret\n"
+        ".size um_x64_blocking_call, . - um_x64_blocking_call\n"
+        ".type um_x64_restorer, @function\n"
+        "um_x64_restorer:\n"
+        "    movl $15, %eax\n" /* rt_sigreturn */
+        "    syscall\n"
+        ".size um_x64_restorer, . - um_x64_restorer\n");
+
+extern int64_t um_x64_blocking_call(const uint32_t *attention, long nr, const uint64_t *args);
+extern const char um_x64_window_start[], um_x64_window_end[], um_x64_interrupted[];
+extern const char um_x64_restorer[];
+
+_Static_assert(EINTR == 4, "as written above");
+
+int64_t um_host_blocking_call(const uint32_t *attention, long nr, const uint64_t args[6])
+{
+    return um_x64_blocking_call(attention, nr, args);
+}
+
+int64_t um_host_call(long nr, const uint64_t args[6])
+{
+    static const uint32_t never = 0;
+    return um_x64_blocking_call(&never, nr, args);
+}
+
+void um_host_interrupt(void *uctx)
+{
+    ucontext_t *u = uctx;
+    uint64_t pc = (uint64_t)u->uc_mcontext.gregs[REG_RIP];
+    if (pc >= (uintptr_t)um_x64_window_start && pc < (uintptr_t)um_x64_window_end)
+        u->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)um_x64_interrupted;
+}
+
+/* The kernel's own struct sigaction. */
+struct kernel_sigaction {
+    uint64_t handler, flags, restorer, mask;
+};
+
+int64_t um_host_sigaction(int signal, uintptr_t handler, uint64_t flags, uint64_t mask,
+                          uintptr_t *old_handler)
+{
+    const uint64_t sa_restorer = 0x04000000;
+    struct kernel_sigaction sa = {handler, flags | sa_restorer, (uintptr_t)um_x64_restorer, mask};
+    struct kernel_sigaction old = {0, 0, 0, 0};
+    uint64_t args[6] = {(uint64_t)signal, (uintptr_t)&sa, (uintptr_t)&old, sizeof mask, 0, 0};
+    int64_t r = um_host_call(SYS_rt_sigaction, args);
+    if (old_handler)
+        *old_handler = old.handler;
+    return r;
+}
+
+void um_host_sigmask(uint64_t mask, uint64_t *old)
+{
+    uint64_t args[6] = {SIG_SETMASK, (uintptr_t)&mask, (uintptr_t)old, sizeof mask, 0, 0};
+    um_host_call(SYS_rt_sigprocmask, args);
+}

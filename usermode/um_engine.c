@@ -1,0 +1,153 @@
+/* The engine, as user mode drives it. The only file of the room that includes the translator. */
+#include "engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "um.h"
+#include "x64.h"
+
+/* Backends that can make code for this host, best first. */
+static const struct host_backend *const backends[] = {&x64_backend};
+
+static const struct host_backend *pick_backend(void)
+{
+    for (unsigned i = 0; i < sizeof backends / sizeof *backends; i++)
+        if (backends[i]->detect())
+            return backends[i];
+    return NULL;
+}
+
+static bool fetch_ok(void *opaque, uint64_t vaddr, uint64_t size)
+{
+    struct um_proc *p = opaque;
+    return um_space_ok(&p->space, vaddr, size, PROT_EXEC);
+}
+
+static void space_code_changed(void *opaque, uint64_t vaddr, uint64_t size)
+{
+    um_engine_code_changed(opaque, vaddr, size);
+}
+
+static enum gw_status parse_dump(const char *list, uint32_t *what, struct gw_error *err)
+{
+    static const struct {
+        const char *name;
+        uint32_t bit;
+    } names[] = {
+        {"decode", ENGINE_DUMP_DECODE},
+        {"ir", ENGINE_DUMP_IR},
+        {"opt", ENGINE_DUMP_OPT},
+        {"host", ENGINE_DUMP_HOST},
+    };
+    *what = 0;
+    while (*list) {
+        size_t len = strcspn(list, ",");
+        uint32_t bit = 0;
+        for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+            if (strlen(names[i].name) == len && strncmp(names[i].name, list, len) == 0)
+                bit = names[i].bit;
+        if (!bit)
+            return gw_fail(err, GW_ERR_ARG, "--dump", "unknown item '%.*s'", (int)len, list);
+        *what |= bit;
+        list += len + (list[len] == ',');
+    }
+    return GW_OK;
+}
+
+/* Lives as long as the process: the engine writes through it. */
+static enum gw_status open_dump(struct um_proc *p, struct gw_error *err)
+{
+    struct engine_dump *d = calloc(1, sizeof *d);
+    if (!d)
+        return gw_fail(err, GW_ERR_NOMEM, "--dump", "out of memory");
+    enum gw_status s = parse_dump(p->cfg->dump, &d->what, err);
+    if (!s && !(d->out = fdopen(p->cfg->dump_fd, "a")))
+        s = gw_fail(err, GW_ERR_IO, "--dump", "cannot write");
+    if (s) {
+        free(d);
+        return s;
+    }
+    setvbuf(d->out, NULL, _IOLBF, 0);
+    d->host_disasm = p->cfg->host_disasm;
+    p->dump = d;
+    return GW_OK;
+}
+
+static enum gw_status new_engine(struct um_proc *p, struct gw_error *err)
+{
+    const struct um_config *cfg = p->cfg;
+    const struct engine_config ec = {
+        .isa = &rv_guest_isa,
+        .backend = cfg->interp ? NULL : pick_backend(),
+        .mem = GW_MEM_USER,
+        .cpu = p->cpu,
+        .guest_base = p->space.base,
+        .code_cache_bytes = cfg->code_cache_bytes,
+        .max_guest_insns = cfg->max_guest_insns,
+        .no_fold = cfg->no_fold,
+        .time_translation = cfg->time_translation,
+        .dump = p->dump,
+        .fetch_ok = fetch_ok,
+        .fetch_opaque = p,
+    };
+    return engine_new(&p->engine, &ec, err);
+}
+
+enum gw_status um_engine_start(struct um_proc *p, struct gw_error *err)
+{
+    enum gw_status s = p->cfg->dump ? open_dump(p, err) : GW_OK;
+    if (!s)
+        s = new_engine(p, err);
+    if (!s) {
+        p->space.code_changed = space_code_changed;
+        p->space.opaque = p;
+    }
+    return s;
+}
+
+enum um_stop um_engine_run(struct um_proc *p, uint64_t max_insns, bool exact)
+{
+    switch (engine_run(p->engine, max_insns, exact)) {
+    case ENGINE_SYSCALL: return UM_STOP_SYSCALL;
+    case ENGINE_FAULT: return UM_STOP_FAULT;
+    case ENGINE_BUDGET: return UM_STOP_BUDGET;
+    case ENGINE_ATTENTION: return UM_STOP_ATTENTION;
+    default: return UM_STOP_BROKEN;
+    }
+}
+
+uint64_t um_engine_retired(const struct um_proc *p)
+{
+    return p->engine ? engine_retired(p->engine) : 0;
+}
+
+const struct counter_desc *um_engine_counters(struct um_proc *p, const void **object)
+{
+    *object = engine_stats(p->engine);
+    return &engine_counters;
+}
+
+void um_engine_code_changed(struct um_proc *p, uint64_t vaddr, uint64_t size)
+{
+    if (p->engine)
+        engine_code_changed(p->engine, vaddr, size);
+}
+
+bool um_engine_host_fault(struct um_proc *p, int signal, void *info, void *uctx)
+{
+    return p->engine && engine_host_fault(p->engine, signal, info, uctx);
+}
+
+/* The code cache is memory shared with the parent, which goes on patching it: the child makes its
+ * own, and translates anew what it still runs. */
+bool um_engine_forked(struct um_proc *p)
+{
+    struct gw_error err;
+    if (!p->engine)
+        return true;
+    engine_free(p->engine);
+    p->engine = NULL;
+    return new_engine(p, &err) == GW_OK;
+}

@@ -1,0 +1,44 @@
+/* Paths: what the host is given for a guest's path. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "um.h"
+
+/* /proc/self/exe and /proc/<own pid>/exe are the guest program, not us. */
+static bool is_self_exe(const char *path)
+{
+    if (strncmp(path, "/proc/", 6) != 0)
+        return false;
+    if (strcmp(path + 6, "self/exe") == 0 || strcmp(path + 6, "thread-self/exe") == 0)
+        return true;
+    char own[40];
+    snprintf(own, sizeof own, "%ld/exe", (long)getpid());
+    return strcmp(path + 6, own) == 0;
+}
+
+int64_t um_path(struct um_proc *p, uint64_t addr, char *buf, const char **path)
+{
+    uint64_t len;
+    bool too_long;
+    const char *s = um_space_string(&p->space, addr, PATH_MAX, &len, &too_long);
+    if (!s)
+        return too_long ? -ENAMETOOLONG : -EFAULT;
+    *path = s;
+    if (s[0] != '/')
+        return 0;
+    if (is_self_exe(s) && p->exe) {
+        *path = p->exe;
+        return 0;
+    }
+    if (!p->cfg->sysroot)
+        return 0;
+    struct stat st;
+    int n = snprintf(buf, PATH_MAX, "%s%s", p->cfg->sysroot, s);
+    if (n > 0 && n < PATH_MAX && lstat(buf, &st) == 0)
+        *path = buf;
+    return 0;
+}

@@ -1,0 +1,209 @@
+/* The life of a program: start, run loop, end. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "um.h"
+#include "um_host.h"
+
+/* Long enough to cost nothing; signals end a quantum early by run.attention. */
+#define QUANTUM (UINT64_C(1) << 40)
+
+void um_exit(struct um_proc *p, int status)
+{
+    p->done = true;
+    p->result.ending = UM_EXIT;
+    p->result.status = status;
+}
+
+void um_die(struct um_proc *p, int signal)
+{
+    p->done = true;
+    p->result.ending = UM_SIGNAL;
+    p->result.signal = signal;
+}
+
+/* --- synchronous faults --------------------------------------------------------------------------- */
+
+/* What Linux makes of a trap (arch/riscv/kernel/traps.c, mm/fault.c). */
+static void fault(struct um_proc *p)
+{
+    struct gw_vcpu *run = &p->cpu->run;
+    const struct gw_fault *f = &run->fault;
+    run->pc = run->fault_pc;
+    switch (f->cause) {
+    case RV_CAUSE_ILLEGAL: um_signal_fault(p, SIGILL, ILL_ILLOPC, run->pc); return;
+    case RV_CAUSE_BREAKPOINT: um_signal_fault(p, SIGTRAP, TRAP_BRKPT, run->pc); return;
+    case RV_CAUSE_FETCH_MISALIGNED:
+    case RV_CAUSE_LOAD_MISALIGNED:
+    case RV_CAUSE_STORE_MISALIGNED: um_signal_fault(p, SIGBUS, BUS_ADRALN, f->vaddr); return;
+    default: break;
+    }
+    static const uint32_t wanted[] = {[GW_ACCESS_LOAD] = PROT_READ,
+                                      [GW_ACCESS_STORE] = PROT_WRITE,
+                                      [GW_ACCESS_FETCH] = PROT_EXEC};
+    const struct um_region *r = um_space_find(&p->space, f->vaddr);
+    if (!r)
+        um_signal_fault(p, SIGSEGV, SEGV_MAPERR, f->vaddr);
+    else if (!(r->prot & wanted[f->access]))
+        um_signal_fault(p, SIGSEGV, SEGV_ACCERR, f->vaddr);
+    else /* mapped and allowed: the file behind it has ended */
+        um_signal_fault(p, SIGBUS, BUS_ADRERR, f->vaddr);
+}
+
+/* --- time limit ----------------------------------------------------------------------------------- */
+
+static enum gw_status start_timeout(struct um_proc *p, struct gw_error *err)
+{
+    uint64_t ns = p->cfg->timeout_ns;
+    if (!ns)
+        return GW_OK;
+    /* The guest's own timers are the process's: this one has a signal that no guest uses. */
+    struct sigevent ev;
+    memset(&ev, 0, sizeof ev);
+    ev.sigev_notify = SIGEV_SIGNAL;
+    ev.sigev_signo = UM_SIG_TIMEOUT;
+    int id = 0;
+    struct itimerspec when = {
+        .it_value = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)},
+        .it_interval = {1, 0}, /* until it has been seen */
+    };
+    if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &ev, &id) ||
+        syscall(SYS_timer_settime, id, 0, &when, NULL))
+        return gw_fail(err, GW_ERR_IO, "--timeout", "cannot start a timer: %s", strerror(errno));
+    return GW_OK;
+}
+
+static void kill_children(long pid, unsigned depth)
+{
+    char path[64];
+    enum { DEEPEST = 64 };
+    snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", pid, pid);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return;
+    for (long child; depth < DEEPEST && fscanf(f, "%ld", &child) == 1;) {
+        kill_children(child, depth + 1);
+        kill((pid_t)child, SIGKILL);
+    }
+    fclose(f);
+}
+
+static void timed_out(struct um_proc *p)
+{
+    const struct rv_cpu *cpu = p->cpu;
+    fprintf(stderr, "godwit: note: timeout: pid %ld pc %#llx ra %#llx sp %#llx\n", (long)getpid(),
+            (unsigned long long)cpu->run.pc, (unsigned long long)cpu->x[1],
+            (unsigned long long)cpu->x[2]);
+    if (p->restart.active) {
+        const struct um_call *c = um_call_find(cpu->x[17]);
+        fprintf(stderr, "godwit: note: timeout: pid %ld in system call %s\n", (long)getpid(),
+                c ? c->name : "?");
+    }
+    kill_children(getpid(), 0);
+    p->done = true;
+    p->result.ending = UM_TIMEOUT;
+}
+
+/* --- run loop ------------------------------------------------------------------------------------- */
+
+static bool attention(struct um_proc *p)
+{
+    return __atomic_load_n(&p->cpu->run.attention, __ATOMIC_ACQUIRE);
+}
+
+static void attend(struct um_proc *p)
+{
+    __atomic_store_n(&p->cpu->run.attention, 0, __ATOMIC_RELEASE);
+    if (__atomic_load_n(&p->timed_out, __ATOMIC_RELAXED)) {
+        timed_out(p);
+        return;
+    }
+    um_signals_deliver(p);
+}
+
+static enum gw_status run_loop(struct um_proc *p, struct gw_error *err)
+{
+    const struct um_config *cfg = p->cfg;
+    while (!p->done) {
+        uint64_t quantum = QUANTUM;
+        if (cfg->stop_insn) {
+            uint64_t retired = um_engine_retired(p);
+            if (retired >= cfg->stop_insn) {
+                p->result.ending = UM_STOP_INSN;
+                return GW_OK;
+            }
+            quantum = cfg->stop_insn - retired;
+        }
+        bool look = false; /* the engine has cleared run.attention */
+        switch (um_engine_run(p, quantum, cfg->stop_insn != 0)) {
+        case UM_STOP_SYSCALL: um_syscall(p); break;
+        case UM_STOP_FAULT: fault(p); break;
+        case UM_STOP_BUDGET: break;
+        case UM_STOP_ATTENTION: look = true; break;
+        case UM_STOP_BROKEN:
+            return gw_fail(err, GW_ERR_STATE, "", "the engine stopped without a reason");
+        }
+        if (look || attention(p) || p->restart.active)
+            attend(p);
+    }
+    return GW_OK;
+}
+
+static enum gw_status start(struct um_proc *p, struct gw_error *err)
+{
+    const struct um_config *cfg = p->cfg;
+    struct gw_cpu_config cc = {.model = cfg->cpu_model ? cfg->cpu_model : "rv64",
+                               .options = cfg->cpu_options,
+                               .user = true};
+    enum gw_status s = rv_guest_isa.init(p->cpu, &cc, err);
+    if (s)
+        return s;
+    rv_guest_isa.reset(p->cpu);
+    s = um_space_init(&p->space, err);
+    if (!s)
+        s = um_load(p, cfg, err);
+    if (!s)
+        s = um_engine_start(p, err);
+    if (!s) {
+        um_signals_start(p);
+        s = start_timeout(p, err);
+    }
+    return s;
+}
+
+enum gw_status um_run(const struct um_config *cfg, um_finish_fn *finish, void *opaque,
+                      struct um_result *result, struct gw_error *err)
+{
+    /* Mapped, so that it is zero and only touched where it is used. */
+    struct um_proc *p =
+        mmap(NULL, sizeof *p, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return gw_fail(err, GW_ERR_NOMEM, "", "out of memory");
+    p->cfg = cfg;
+    p->cpu = aligned_alloc(64, (rv_guest_isa.cpu_size + 63) & ~(size_t)63);
+    if (!p->cpu) {
+        munmap(p, sizeof *p);
+        return gw_fail(err, GW_ERR_NOMEM, "", "out of memory");
+    }
+    memset(p->cpu, 0, rv_guest_isa.cpu_size);
+    enum gw_status s = start(p, err);
+    if (!s)
+        s = run_loop(p, err);
+    p->result.insns = um_engine_retired(p);
+    *result = p->result;
+    if (!s && finish) {
+        const void *counters;
+        const struct counter_desc *desc = um_engine_counters(p, &counters);
+        finish(opaque, desc, counters, &p->result);
+    }
+    /* Handlers still refer to p, and the process is about to end: what a host fault or a late
+     * signal may touch stays. */
+    return s;
+}

@@ -1,0 +1,320 @@
+/* Signals: what the host's handler records, and its delivery at safe points. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "um.h"
+#include "um_host.h"
+
+/* The handler gets no context: the one program of this process. Set once, before any handler is
+ * installed. */
+static struct um_proc *handler_proc;
+
+#define BIT(s) (UINT64_C(1) << ((s)-1))
+
+static const uint64_t default_ignores = BIT(SIGCHLD) | BIT(SIGCONT) | BIT(SIGURG) | BIT(SIGWINCH);
+static const uint64_t default_stops = BIT(SIGSTOP) | BIT(SIGTSTP) | BIT(SIGTTIN) | BIT(SIGTTOU);
+static const uint64_t ours = BIT(SIGSEGV) | BIT(SIGBUS) | BIT(UM_SIG_TIMEOUT);
+static const uint64_t unblockable = BIT(SIGKILL) | BIT(SIGSTOP);
+
+bool um_default_kills(int signal)
+{
+    return !((default_ignores | default_stops) & um_sigbit(signal));
+}
+
+uint64_t um_host_mask(uint64_t mask)
+{
+    return mask & ~ours;
+}
+
+/* Standard signals don't queue twice; when all slots are taken, the signal is lost, as it is by the
+ * kernel beyond RLIMIT_SIGPENDING. Runs with all signals blocked. */
+static void record(struct um_signals *s, int signal, const void *info)
+{
+    struct um_pending *free_slot = NULL;
+    for (unsigned i = 0; i < UM_QUEUE; i++) {
+        struct um_pending *q = &s->queue[i];
+        if (!__atomic_load_n(&q->used, __ATOMIC_ACQUIRE)) {
+            if (!free_slot)
+                free_slot = q;
+        } else if (q->signal == signal && signal < UM_SIG_TIMEOUT) {
+            return;
+        }
+    }
+    if (!free_slot)
+        return;
+    free_slot->signal = signal;
+    free_slot->order = s->order++;
+    memcpy(free_slot->info, info, UM_SIGINFO_BYTES);
+    __atomic_store_n(&free_slot->used, 1, __ATOMIC_RELEASE);
+    __atomic_fetch_add(&s->recorded, 1, __ATOMIC_RELEASE);
+}
+
+static _Noreturn void internal_fault(void)
+{
+    static const char text[] = "godwit: error: internal fault in user mode\n";
+    ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)ignored;
+    _exit(125);
+}
+
+static void on_signal(int signal, siginfo_t *info, void *uctx)
+{
+    struct um_proc *p = handler_proc;
+    int saved_errno = errno;
+    /* si_code > 0: by an instruction of ours, not sent by kill */
+    if ((signal == SIGSEGV || signal == SIGBUS) && info->si_code > 0) {
+        if (um_engine_host_fault(p, signal, info, uctx))
+            return;
+        if (!p->copying)
+            internal_fault();
+        um_host_sigmask(um_host_mask(p->sig.mask), NULL);
+        siglongjmp(p->copy_fault, 1);
+    }
+    if (signal == UM_SIG_TIMEOUT)
+        __atomic_store_n(&p->timed_out, 1, __ATOMIC_RELAXED);
+    else
+        record(&p->sig, signal, info);
+    __atomic_store_n(&p->cpu->run.attention, 1, __ATOMIC_RELEASE);
+    um_host_interrupt(uctx);
+    errno = saved_errno;
+}
+
+static int64_t catch_signal(int signal, uint64_t guest_flags)
+{
+    uint64_t flags = SA_SIGINFO | SA_ONSTACK | (guest_flags & (UM_SA_NOCLDSTOP | UM_SA_NOCLDWAIT));
+    return um_host_sigaction(signal, (uintptr_t)on_signal, flags, UINT64_MAX, NULL);
+}
+
+struct um_sigaction *um_action(struct um_proc *p, int signal)
+{
+    struct um_signals *s = &p->sig;
+    if (!(s->known & um_sigbit(signal))) {
+        s->known |= um_sigbit(signal);
+        struct sigaction old;
+        /* Inherited: default or ignored. The library refuses its own two signals. */
+        if (!(um_sigbit(signal) & ours) && sigaction(signal, NULL, &old) == 0 &&
+            old.sa_handler == SIG_IGN)
+            s->act[signal].handler = UM_SIG_IGN;
+    }
+    return &s->act[signal];
+}
+
+void um_signals_start(struct um_proc *p)
+{
+    handler_proc = p;
+    /* Generated code may use the host's stack pointer as it likes. */
+    stack_t ss = {.ss_sp = p->host_altstack, .ss_size = sizeof p->host_altstack};
+    sigaltstack(&ss, NULL);
+    p->sig.alt.flags = UM_SS_DISABLE;
+    uint64_t args[6] = {SIG_BLOCK, 0, (uintptr_t)&p->sig.mask, 8, 0, 0};
+    um_host_call(SYS_rt_sigprocmask, args);
+    um_host_sigmask(um_host_mask(p->sig.mask), NULL);
+    catch_signal(SIGSEGV, 0);
+    catch_signal(SIGBUS, 0);
+    if (p->cfg->timeout_ns)
+        catch_signal(UM_SIG_TIMEOUT, 0);
+    for (int s = 1; p->cfg->own_deaths && s <= UM_NSIG; s++) {
+        if (um_default_kills(s) && s != SIGKILL && !(BIT(s) & ours) &&
+            um_action(p, s)->handler == UM_SIG_DFL)
+            catch_signal(s, 0);
+    }
+}
+
+static void release(struct um_signals *s, struct um_pending *q)
+{
+    __atomic_store_n(&q->used, 0, __ATOMIC_RELEASE);
+    __atomic_fetch_sub(&s->recorded, 1, __ATOMIC_RELEASE);
+}
+
+static void forget(struct um_signals *s, uint64_t set)
+{
+    for (unsigned i = 0; i < UM_QUEUE; i++)
+        if (__atomic_load_n(&s->queue[i].used, __ATOMIC_ACQUIRE) &&
+            (set & um_sigbit(s->queue[i].signal)))
+            release(s, &s->queue[i]);
+}
+
+void um_signals_forget_all(struct um_proc *p)
+{
+    forget(&p->sig, UINT64_MAX);
+}
+
+int64_t um_set_action(struct um_proc *p, int signal, const struct um_sigaction *act)
+{
+    struct um_sigaction *a = um_action(p, signal);
+    *a = *act;
+    a->mask &= ~unblockable;
+    bool is_default = a->handler == UM_SIG_DFL;
+    if (a->handler == UM_SIG_IGN || (is_default && (default_ignores & BIT(signal))))
+        forget(&p->sig, BIT(signal));
+    if (BIT(signal) & ours)
+        return 0;
+    uint64_t child_flags = a->flags & (UM_SA_NOCLDSTOP | UM_SA_NOCLDWAIT);
+    if (is_default && !(p->cfg->own_deaths && um_default_kills(signal)))
+        return um_host_sigaction(signal, (uintptr_t)SIG_DFL, child_flags, 0, NULL);
+    if (a->handler == UM_SIG_IGN)
+        return um_host_sigaction(signal, (uintptr_t)SIG_IGN, child_flags, 0, NULL);
+    return catch_signal(signal, a->flags);
+}
+
+void um_set_mask(struct um_proc *p, uint64_t mask)
+{
+    p->sig.mask = mask & ~unblockable;
+    um_host_sigmask(um_host_mask(p->sig.mask), NULL);
+    if (um_signals_waiting(p))
+        __atomic_store_n(&p->cpu->run.attention, 1, __ATOMIC_RELEASE);
+}
+
+void um_suspend_mask(struct um_proc *p, uint64_t mask)
+{
+    p->sig.saved_mask = p->sig.mask;
+    p->sig.suspended = true;
+    um_set_mask(p, mask);
+}
+
+int64_t um_suspend_from(struct um_proc *p, uint64_t mask_addr)
+{
+    uint64_t mask;
+    if (!mask_addr)
+        return 0;
+    int64_t r = um_copy_in(p, &mask, mask_addr, sizeof mask);
+    if (r == 0)
+        um_suspend_mask(p, mask);
+    return r;
+}
+
+void um_suspend_end(struct um_proc *p)
+{
+    if (p->sig.suspended) {
+        p->sig.suspended = false;
+        um_set_mask(p, p->sig.saved_mask);
+    }
+}
+
+uint64_t um_signals_recorded(const struct um_proc *p)
+{
+    uint64_t set = 0;
+    if (!__atomic_load_n(&p->sig.recorded, __ATOMIC_ACQUIRE))
+        return 0;
+    for (unsigned i = 0; i < UM_QUEUE; i++)
+        if (__atomic_load_n(&p->sig.queue[i].used, __ATOMIC_ACQUIRE))
+            set |= um_sigbit(p->sig.queue[i].signal);
+    return set;
+}
+
+bool um_signals_waiting(const struct um_proc *p)
+{
+    return um_signals_recorded(p) & ~p->sig.mask;
+}
+
+int um_signal_take(struct um_proc *p, uint64_t set, uint8_t info[UM_SIGINFO_BYTES])
+{
+    struct um_pending *best = NULL;
+    if (!__atomic_load_n(&p->sig.recorded, __ATOMIC_ACQUIRE))
+        return 0;
+    for (unsigned i = 0; i < UM_QUEUE; i++) {
+        struct um_pending *q = &p->sig.queue[i];
+        if (!__atomic_load_n(&q->used, __ATOMIC_ACQUIRE) || !(set & um_sigbit(q->signal)))
+            continue;
+        if (!best || q->signal < best->signal ||
+            (q->signal == best->signal && q->order < best->order))
+            best = q;
+    }
+    if (!best)
+        return 0;
+    int signal = best->signal;
+    memcpy(info, best->info, UM_SIGINFO_BYTES);
+    release(&p->sig, best);
+    return signal;
+}
+
+/* Starts the handler. False when the frame can't be written: then SIGSEGV has been raised. */
+static void run_handler(struct um_proc *p, int signal, const uint8_t *info)
+{
+    struct um_sigaction act = p->sig.act[signal];
+    if (p->restart.active) {
+        if ((p->restart.flags & UM_RESTART) && (act.flags & UM_SA_RESTART)) {
+            p->cpu->run.pc = p->restart.pc;
+            p->cpu->x[10] = p->restart.a0;
+        }
+        p->restart.active = false;
+    }
+    if (!um_frame_push(p, signal, info, &act)) {
+        if (signal == SIGSEGV)
+            p->sig.act[SIGSEGV].handler = UM_SIG_DFL;
+        um_signal_fault(p, SIGSEGV, SI_KERNEL, 0);
+        return;
+    }
+    p->sig.suspended = false;
+    uint64_t mask = p->sig.mask | act.mask;
+    if (!(act.flags & UM_SA_NODEFER))
+        mask |= um_sigbit(signal);
+    um_set_mask(p, mask);
+    if (act.flags & UM_SA_RESETHAND) {
+        act.handler = UM_SIG_DFL;
+        um_set_action(p, signal, &act);
+    }
+}
+
+static void deliver_one(struct um_proc *p, int signal, const uint8_t *info)
+{
+    uint64_t handler = um_action(p, signal)->handler;
+    if (handler == UM_SIG_IGN)
+        return;
+    if (handler != UM_SIG_DFL) {
+        um_strace_signal(p, signal, info);
+        run_handler(p, signal, info);
+        return;
+    }
+    if (default_ignores & um_sigbit(signal))
+        return;
+    if (default_stops & um_sigbit(signal)) {
+        kill(getpid(), SIGSTOP);
+        return;
+    }
+    um_strace_signal(p, signal, info);
+    um_die(p, signal);
+}
+
+void um_signals_deliver(struct um_proc *p)
+{
+    uint8_t info[UM_SIGINFO_BYTES];
+    for (int signal; !p->done && (signal = um_signal_take(p, ~p->sig.mask, info)) != 0;)
+        deliver_one(p, signal, info);
+    um_suspend_end(p);
+    /* Interrupted for nothing that the guest sees. */
+    if (p->restart.active && (p->restart.flags & (UM_RESTART | UM_NOHAND))) {
+        p->cpu->run.pc = p->restart.pc;
+        p->cpu->x[10] = p->restart.a0;
+    }
+    p->restart.active = false;
+}
+
+void um_signal_fault(struct um_proc *p, int signal, int code, uint64_t addr)
+{
+    /* siginfo: si_signo, si_errno, si_code, padding, si_addr */
+    uint8_t info[UM_SIGINFO_BYTES] = {0};
+    int32_t head[3] = {signal, 0, code};
+    memcpy(info, head, sizeof head);
+    memcpy(info + 16, &addr, sizeof addr);
+    uint64_t handler = um_action(p, signal)->handler;
+    um_strace_signal(p, signal, info);
+    if (handler == UM_SIG_DFL || handler == UM_SIG_IGN || (p->sig.mask & um_sigbit(signal))) {
+        um_die(p, signal);
+        return;
+    }
+    run_handler(p, signal, info);
+}
+
+_Noreturn void um_raise(int signal)
+{
+    um_host_sigaction(signal, (uintptr_t)SIG_DFL, 0, 0, NULL);
+    um_host_sigmask(~um_sigbit(signal), NULL);
+    syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), signal);
+    um_host_sigmask(0, NULL);
+    _exit(128 + signal);
+}

@@ -1,0 +1,435 @@
+#include "um_space.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* Windows that the host's own mappings stay clear of: mmap grows down from the stack (0x7f...), or
+ * up from 0x2aaa... with an unlimited stack; programs stand at 0x55... or low; sanitizers use what
+ * is below 16 TiB. */
+static const uint64_t window_candidates[] = {
+    UINT64_C(0x200000000000), UINT64_C(0x180000000000), UINT64_C(0x240000000000),
+    UINT64_C(0x100000000000), UINT64_C(0x400000000000), UINT64_C(0x4000000000),
+};
+
+enum { MMAP_FLAGS_OF_HOST_ONLY = 0x40 /* x86's MAP_32BIT */ };
+
+static uint64_t page_down(uint64_t v)
+{
+    return v & ~(uint64_t)(UM_PAGE - 1);
+}
+
+/* 0 when it wraps */
+static uint64_t page_up(uint64_t v)
+{
+    return page_down(v + UM_PAGE - 1);
+}
+
+/* The engine reads code, and every store permission of RISC-V Linux implies loads. */
+static int host_prot(uint32_t prot)
+{
+    int r = 0;
+    if (prot & (PROT_READ | PROT_WRITE | PROT_EXEC))
+        r |= PROT_READ;
+    if (prot & PROT_WRITE)
+        r |= PROT_WRITE;
+    return r;
+}
+
+static void *host_addr(const struct um_space *s, uint64_t addr)
+{
+    return (void *)(uintptr_t)(s->base + addr);
+}
+
+enum gw_status um_space_init(struct um_space *s, struct gw_error *err)
+{
+    memset(s, 0, sizeof *s);
+    s->limit = UM_LIMIT;
+    for (unsigned i = 0; i < sizeof window_candidates / sizeof *window_candidates; i++) {
+        /* A page of nothing on either side, so that small negative addresses fault. */
+        void *want = (void *)(uintptr_t)(window_candidates[i] - UM_PAGE);
+        size_t size = UM_LIMIT + 2 * UM_PAGE;
+        void *got = mmap(want, size, PROT_NONE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+        if (got != MAP_FAILED)
+            munmap(got, size);
+        /* A refusal by a limit (ENOMEM) says nothing against the place: pages are mapped one by
+         * one, and the first window is nearly always free. */
+        if (got == want || (got == MAP_FAILED && errno == ENOMEM)) {
+            s->base = window_candidates[i];
+            return GW_OK;
+        }
+    }
+    return gw_fail(err, GW_ERR_NOMEM, "", "no free window of 256 GiB for the guest's addresses");
+}
+
+static void region_remove(struct um_space *s, uint32_t i, uint32_t n)
+{
+    memmove(&s->regions[i], &s->regions[i + n], (s->count - i - n) * sizeof *s->regions);
+    s->count -= n;
+}
+
+static void region_insert(struct um_space *s, uint32_t i, struct um_region r)
+{
+    memmove(&s->regions[i + 1], &s->regions[i], (s->count - i) * sizeof *s->regions);
+    s->regions[i] = r;
+    s->count++;
+}
+
+/* Room for the two regions that a change may add; before anything has changed. */
+static bool reserve(struct um_space *s)
+{
+    if (s->count + 3 <= s->capacity)
+        return true;
+    uint32_t capacity = s->capacity ? s->capacity * 2 : 32;
+    struct um_region *r = realloc(s->regions, capacity * sizeof *r);
+    if (!r)
+        return false;
+    s->regions = r;
+    s->capacity = capacity;
+    return true;
+}
+
+/* Index of the first region that ends after addr. */
+static uint32_t first_after(const struct um_space *s, uint64_t addr)
+{
+    uint32_t lo = 0, hi = s->count;
+    while (lo < hi) {
+        uint32_t mid = (lo + hi) / 2;
+        if (s->regions[mid].end <= addr)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+static bool is_free(const struct um_space *s, uint64_t start, uint64_t end)
+{
+    uint32_t i = first_after(s, start);
+    return i == s->count || s->regions[i].start >= end;
+}
+
+static void tell_code(struct um_space *s, uint64_t start, uint64_t end)
+{
+    if (!s->code_changed)
+        return;
+    for (uint32_t i = first_after(s, start); i < s->count && s->regions[i].start < end; i++) {
+        if (s->regions[i].prot & PROT_EXEC) {
+            s->code_changed(s->opaque, start, end - start);
+            return;
+        }
+    }
+}
+
+/* Takes [start, end) out of the list. */
+static void carve(struct um_space *s, uint64_t start, uint64_t end)
+{
+    uint32_t i = first_after(s, start);
+    if (i < s->count && s->regions[i].start < start) {
+        struct um_region left = s->regions[i];
+        if (left.end > end) {
+            struct um_region right = left;
+            right.start = end;
+            s->regions[i].end = start;
+            region_insert(s, i + 1, right);
+            return;
+        }
+        s->regions[i].end = start;
+        i++;
+    }
+    uint32_t n = 0;
+    while (i + n < s->count && s->regions[i + n].end <= end)
+        n++;
+    region_remove(s, i, n);
+    if (i < s->count && s->regions[i].start < end)
+        s->regions[i].start = end;
+}
+
+/* Puts [start, end) in place of whatever was there. */
+static void set_region(struct um_space *s, uint64_t start, uint64_t end, uint32_t prot)
+{
+    carve(s, start, end);
+    uint32_t i = first_after(s, start);
+    bool left = i > 0 && s->regions[i - 1].end == start && s->regions[i - 1].prot == prot;
+    bool right = i < s->count && s->regions[i].start == end && s->regions[i].prot == prot;
+    if (left && right) {
+        s->regions[i - 1].end = s->regions[i].end;
+        region_remove(s, i, 1);
+    } else if (left) {
+        s->regions[i - 1].end = end;
+    } else if (right) {
+        s->regions[i].start = start;
+    } else {
+        region_insert(s, i, (struct um_region){start, end, prot});
+    }
+}
+
+void um_space_free(struct um_space *s)
+{
+    for (uint32_t i = 0; i < s->count; i++)
+        munmap(host_addr(s, s->regions[i].start), s->regions[i].end - s->regions[i].start);
+    free(s->regions);
+    memset(s, 0, sizeof *s);
+}
+
+const struct um_region *um_space_find(const struct um_space *s, uint64_t addr)
+{
+    uint32_t i = first_after(s, addr);
+    return i < s->count && s->regions[i].start <= addr ? &s->regions[i] : NULL;
+}
+
+bool um_space_ok(const struct um_space *s, uint64_t addr, uint64_t size, uint32_t prot)
+{
+    if (size == 0)
+        return true;
+    if (addr >= s->limit || size > s->limit - addr)
+        return false;
+    uint64_t end = addr + size;
+    for (uint32_t i = first_after(s, addr); i < s->count && s->regions[i].start <= addr; i++) {
+        if ((s->regions[i].prot & prot) != prot)
+            return false;
+        addr = s->regions[i].end;
+        if (addr >= end)
+            return true;
+    }
+    return false;
+}
+
+void *um_space_ptr(const struct um_space *s, uint64_t addr, uint64_t size, uint32_t prot)
+{
+    return um_space_ok(s, addr, size, prot) ? host_addr(s, addr) : NULL;
+}
+
+const char *um_space_string(const struct um_space *s, uint64_t addr, uint64_t max, uint64_t *len,
+                            bool *too_long)
+{
+    uint64_t at = addr;
+    *too_long = false;
+    for (uint32_t i = first_after(s, addr); i < s->count && s->regions[i].start <= at; i++) {
+        const struct um_region *r = &s->regions[i];
+        if (!(r->prot & PROT_READ))
+            return NULL;
+        uint64_t n = r->end - at;
+        bool last = n >= max - (at - addr);
+        if (last)
+            n = max - (at - addr);
+        const char *nul = memchr(host_addr(s, at), 0, n);
+        if (nul) {
+            *len = (uint64_t)(uintptr_t)nul - s->base - addr;
+            return host_addr(s, addr);
+        }
+        if (last) {
+            *too_long = true;
+            return NULL;
+        }
+        at = r->end;
+    }
+    return NULL;
+}
+
+/* The highest free place of size bytes below mmap_top; 0 when there is none. */
+static uint64_t find_room(const struct um_space *s, uint64_t size)
+{
+    uint64_t top = s->mmap_top ? s->mmap_top : s->limit;
+    uint32_t i = first_after(s, top);
+    if (i < s->count && s->regions[i].start < top)
+        top = s->regions[i].start;
+    while (i > 0) {
+        const struct um_region *below = &s->regions[i - 1];
+        if (top >= below->end && top - below->end >= size)
+            return top - size;
+        top = below->start;
+        i--;
+    }
+    /* The lowest 64 KiB stay empty, as mmap_min_addr has it. */
+    return top >= size && top - size >= 0x10000 ? top - size : 0;
+}
+
+int64_t um_space_mmap(struct um_space *s, uint64_t addr, uint64_t size, uint32_t prot,
+                      uint32_t flags, int fd, uint64_t offset)
+{
+    bool fixed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
+    if (size == 0 || (fixed && addr % UM_PAGE))
+        return -EINVAL;
+    size = page_up(size);
+    if (size == 0 || size > s->limit)
+        return -ENOMEM;
+    if (fixed) {
+        if (addr > s->limit - size)
+            return -ENOMEM;
+        if ((flags & MAP_FIXED_NOREPLACE) && !is_free(s, addr, addr + size))
+            return -EEXIST;
+    } else {
+        addr = page_down(addr);
+        if (addr < 0x10000 || addr > s->limit - size || !is_free(s, addr, addr + size))
+            addr = find_room(s, size);
+        if (addr == 0)
+            return -ENOMEM;
+    }
+    if (!reserve(s))
+        return -ENOMEM;
+    flags &= ~(uint32_t)(MMAP_FLAGS_OF_HOST_ONLY | MAP_FIXED_NOREPLACE);
+    void *host =
+        mmap(host_addr(s, addr), size, host_prot(prot), (int)flags | MAP_FIXED, fd, (off_t)offset);
+    if (host == MAP_FAILED)
+        return -errno;
+    tell_code(s, addr, addr + size);
+    set_region(s, addr, addr + size, prot & (PROT_READ | PROT_WRITE | PROT_EXEC));
+    return (int64_t)addr;
+}
+
+/* Checks the range of munmap and mprotect; *end is set. */
+static int64_t check_range(const struct um_space *s, uint64_t addr, uint64_t size, uint64_t *end,
+                           int out_of_range)
+{
+    if (addr % UM_PAGE)
+        return -EINVAL;
+    size = page_up(size);
+    if (addr >= s->limit || size > s->limit - addr)
+        return -out_of_range;
+    *end = addr + size;
+    return 0;
+}
+
+int64_t um_space_munmap(struct um_space *s, uint64_t addr, uint64_t size)
+{
+    uint64_t end;
+    int64_t r = check_range(s, addr, size, &end, EINVAL);
+    if (r)
+        return r;
+    if (size == 0 || end == addr)
+        return -EINVAL;
+    if (!reserve(s))
+        return -ENOMEM;
+    if (munmap(host_addr(s, addr), end - addr))
+        return -errno;
+    tell_code(s, addr, end);
+    carve(s, addr, end);
+    return 0;
+}
+
+int64_t um_space_mprotect(struct um_space *s, uint64_t addr, uint64_t size, uint32_t prot)
+{
+    uint64_t end;
+    int64_t r = check_range(s, addr, size, &end, ENOMEM);
+    if (r)
+        return r;
+    if (prot & ~(uint32_t)(PROT_READ | PROT_WRITE | PROT_EXEC))
+        return -EINVAL;
+    if (size == 0)
+        return 0;
+    if (end == addr || !um_space_ok(s, addr, end - addr, 0))
+        return -ENOMEM;
+    if (!reserve(s))
+        return -ENOMEM;
+    if (mprotect(host_addr(s, addr), end - addr, host_prot(prot)))
+        return -errno;
+    tell_code(s, addr, end);
+    set_region(s, addr, end, prot);
+    return 0;
+}
+
+/* Grows a mapping at its place or elsewhere; the old region starts at old and has prot. */
+static int64_t grow(struct um_space *s, uint64_t old, uint64_t old_size, uint64_t new_size,
+                    uint32_t flags, uint32_t prot)
+{
+    if (old <= s->limit - new_size && is_free(s, old + old_size, old + new_size)) {
+        void *host = mremap(host_addr(s, old), old_size, new_size, 0);
+        if (host != MAP_FAILED) {
+            set_region(s, old, old + new_size, prot);
+            return (int64_t)old;
+        }
+        if (errno != ENOMEM)
+            return -errno;
+    }
+    if (!(flags & MREMAP_MAYMOVE))
+        return -ENOMEM;
+    uint64_t to = find_room(s, new_size);
+    if (!to)
+        return -ENOMEM;
+    void *host = mremap(host_addr(s, old), old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED,
+                        host_addr(s, to));
+    if (host == MAP_FAILED)
+        return -errno;
+    tell_code(s, old, old + old_size);
+    carve(s, old, old + old_size);
+    set_region(s, to, to + new_size, prot);
+    return (int64_t)to;
+}
+
+/* MREMAP_FIXED: to the place that the guest names. */
+static int64_t move_to(struct um_space *s, uint64_t old, uint64_t old_size, uint64_t new_size,
+                       uint32_t flags, uint64_t to, uint32_t prot)
+{
+    if (to % UM_PAGE || !(flags & MREMAP_MAYMOVE) || to > s->limit - new_size)
+        return -EINVAL;
+    if (to < old + old_size && old < to + new_size)
+        return -EINVAL;
+    void *host = mremap(host_addr(s, old), old_size, new_size, (int)flags, host_addr(s, to));
+    if (host == MAP_FAILED)
+        return -errno;
+    tell_code(s, old, old + old_size);
+    tell_code(s, to, to + new_size);
+    if (!(flags & MREMAP_DONTUNMAP))
+        carve(s, old, old + old_size);
+    set_region(s, to, to + new_size, prot);
+    return (int64_t)to;
+}
+
+int64_t um_space_mremap(struct um_space *s, uint64_t old_addr, uint64_t old_size, uint64_t new_size,
+                        uint32_t flags, uint64_t new_addr)
+{
+    const uint32_t known = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+    if (old_addr % UM_PAGE || (flags & ~known))
+        return -EINVAL;
+    old_size = page_up(old_size);
+    new_size = page_up(new_size);
+    if (new_size == 0 || new_size > s->limit)
+        return -EINVAL;
+    /* old_size 0 doubles a shared mapping: rare, and refused. */
+    if (old_size == 0)
+        return -EINVAL;
+    const struct um_region *r = um_space_find(s, old_addr);
+    if (!r || !um_space_ok(s, old_addr, old_size, 0))
+        return -EFAULT;
+    uint32_t prot = r->prot;
+    if (!reserve(s))
+        return -ENOMEM;
+    if (flags & MREMAP_FIXED)
+        return move_to(s, old_addr, old_size, new_size, flags, new_addr, prot);
+    if (flags & MREMAP_DONTUNMAP) {
+        uint64_t to = find_room(s, new_size);
+        return to ? move_to(s, old_addr, old_size, new_size, flags | MREMAP_FIXED, to, prot)
+                  : -ENOMEM;
+    }
+    if (new_size > old_size)
+        return grow(s, old_addr, old_size, new_size, flags, prot);
+    if (new_size < old_size) {
+        int64_t e = um_space_munmap(s, old_addr + new_size, old_size - new_size);
+        if (e)
+            return e;
+    }
+    return (int64_t)old_addr;
+}
+
+uint64_t um_space_brk(struct um_space *s, uint64_t addr)
+{
+    if (addr < s->brk_start || addr >= s->limit)
+        return s->brk;
+    uint64_t old_end = page_up(s->brk), new_end = page_up(addr);
+    if (new_end > old_end) {
+        if (!is_free(s, old_end, new_end))
+            return s->brk;
+        int64_t r = um_space_mmap(s, old_end, new_end - old_end, PROT_READ | PROT_WRITE,
+                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        if (r < 0)
+            return s->brk;
+    } else if (new_end < old_end) {
+        if (um_space_munmap(s, new_end, old_end - new_end))
+            return s->brk;
+    }
+    s->brk = addr;
+    return addr;
+}

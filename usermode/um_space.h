@@ -1,0 +1,71 @@
+/*
+ * The guest's address space: a window of host addresses at `base` and the list of what is mapped
+ * in it, page by page. Guest address a lives at host address base + a. The window is not reserved:
+ * it is a range that the host's own mmap does not reach, so that a limit on address space
+ * (ulimit -v) costs the guest nothing.
+ *
+ * Guest addresses and sizes are hostile. Functions that stand for a system call return the result
+ * or -errno, as the kernel does. vCPU thread only.
+ */
+#ifndef UM_SPACE_H
+#define UM_SPACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "godwit/status.h"
+
+#define UM_PAGE 4096u
+/* The user half of Sv39, which is what Linux gives to programs by default: 256 GiB. */
+#define UM_LIMIT (UINT64_C(1) << 38)
+
+struct um_region {
+    uint64_t start, end; /* page-aligned, start < end */
+    uint32_t prot;       /* PROT_* as the guest asked for */
+};
+
+struct um_space {
+    uint64_t base;             /* host address of guest address 0 */
+    uint64_t limit;            /* guest addresses are below it */
+    struct um_region *regions; /* sorted, disjoint; equal neighbours are merged */
+    uint32_t count, capacity;
+    uint64_t mmap_top; /* where the search for room starts, downwards */
+    uint64_t brk_start, brk;
+    /* Told when pages that held guest code change or go; may be NULL. */
+    void (*code_changed)(void *opaque, uint64_t vaddr, uint64_t size);
+    void *opaque;
+};
+
+enum gw_status um_space_init(struct um_space *s, struct gw_error *err);
+void um_space_free(struct um_space *s); /* unmaps all guest memory */
+
+/* The region that holds addr, or NULL. */
+const struct um_region *um_space_find(const struct um_space *s, uint64_t addr);
+/* Is all of [addr, addr+size) mapped with at least prot? size 0 is always true. */
+bool um_space_ok(const struct um_space *s, uint64_t addr, uint64_t size, uint32_t prot);
+/* Its host address when it is, else NULL. */
+void *um_space_ptr(const struct um_space *s, uint64_t addr, uint64_t size, uint32_t prot);
+/* A guest string of less than max bytes: its host address, length in *len; NULL when it leaves
+ * readable memory, or has no end within max bytes (then *too_long is set). */
+const char *um_space_string(const struct um_space *s, uint64_t addr, uint64_t max, uint64_t *len,
+                            bool *too_long);
+
+/* What the host kernel is given for a guest pointer: NULL for 0, and for an address out of range
+ * one that always faults. The kernel checks the rest: host protections are the guest's. */
+static inline uint64_t um_space_arg(const struct um_space *s, uint64_t addr)
+{
+    if (addr == 0)
+        return 0;
+    return addr < s->limit ? s->base + addr : UINT64_MAX - UM_PAGE;
+}
+
+int64_t um_space_mmap(struct um_space *s, uint64_t addr, uint64_t size, uint32_t prot,
+                      uint32_t flags, int fd, uint64_t offset);
+int64_t um_space_munmap(struct um_space *s, uint64_t addr, uint64_t size);
+int64_t um_space_mprotect(struct um_space *s, uint64_t addr, uint64_t size, uint32_t prot);
+int64_t um_space_mremap(struct um_space *s, uint64_t old_addr, uint64_t old_size, uint64_t new_size,
+                        uint32_t flags, uint64_t new_addr);
+/* The new break, or the old one when it can't be moved. */
+uint64_t um_space_brk(struct um_space *s, uint64_t addr);
+
+#endif

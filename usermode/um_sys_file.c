@@ -1,0 +1,370 @@
+/* System calls on files whose arguments or results need more than a moved pointer. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "um.h"
+
+/* struct stat of the generic ABI: include/uapi/asm-generic/stat.h */
+struct guest_stat {
+    uint64_t dev, ino;
+    uint32_t mode, nlink, uid, gid;
+    uint64_t rdev, pad1;
+    int64_t size;
+    int32_t blksize, pad2;
+    int64_t blocks;
+    int64_t atime;
+    uint64_t atime_ns;
+    int64_t mtime;
+    uint64_t mtime_ns;
+    int64_t ctime;
+    uint64_t ctime_ns;
+    uint32_t unused[2];
+};
+_Static_assert(sizeof(struct guest_stat) == 128, "as the riscv64 kernel has it");
+
+static int64_t stat_out(struct um_proc *p, uint64_t to, const struct stat *st)
+{
+    struct guest_stat g = {
+        .dev = st->st_dev,
+        .ino = st->st_ino,
+        .mode = st->st_mode,
+        .nlink = (uint32_t)st->st_nlink,
+        .uid = st->st_uid,
+        .gid = st->st_gid,
+        .rdev = st->st_rdev,
+        .size = st->st_size,
+        .blksize = (int32_t)st->st_blksize,
+        .blocks = st->st_blocks,
+        .atime = st->st_atim.tv_sec,
+        .atime_ns = (uint64_t)st->st_atim.tv_nsec,
+        .mtime = st->st_mtim.tv_sec,
+        .mtime_ns = (uint64_t)st->st_mtim.tv_nsec,
+        .ctime = st->st_ctim.tv_sec,
+        .ctime_ns = (uint64_t)st->st_ctim.tv_nsec,
+    };
+    return um_copy_out(p, to, &g, sizeof g);
+}
+
+int64_t um_sys_fstat(struct um_proc *p, const uint64_t *a)
+{
+    struct stat st;
+    return fstat((int)a[0], &st) ? -errno : stat_out(p, a[1], &st);
+}
+
+int64_t um_sys_newfstatat(struct um_proc *p, const uint64_t *a)
+{
+    struct stat st;
+    char buf[PATH_MAX];
+    const char *path;
+    int64_t r = um_path(p, a[1], buf, &path);
+    if (r)
+        return r;
+    return fstatat((int)a[0], path, &st, (int)a[3]) ? -errno : stat_out(p, a[2], &st);
+}
+
+int64_t um_sys_readlinkat(struct um_proc *p, const uint64_t *a)
+{
+    char buf[PATH_MAX];
+    const char *path;
+    int64_t r = um_path(p, a[1], buf, &path);
+    if (r)
+        return r;
+    if (path == p->exe) { /* /proc/self/exe */
+        if ((int)a[3] <= 0)
+            return -EINVAL;
+        uint64_t len = strlen(path);
+        if (len > a[3])
+            len = a[3];
+        r = um_copy_out(p, a[2], path, len);
+        return r ? r : (int64_t)len;
+    }
+    return um_host(p, 0, SYS_readlinkat, a[0], (uintptr_t)path, um_arg(p, a[2]), a[3], 0, 0);
+}
+
+/* /proc/self/maps as the guest would see it: the C library looks for its stack there. */
+static int64_t open_maps(struct um_proc *p)
+{
+    int fd = memfd_create("maps", MFD_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    for (uint32_t i = 0; i < p->space.count; i++) {
+        const struct um_region *r = &p->space.regions[i];
+        bool stack = p->cpu->x[2] >= r->start && p->cpu->x[2] < r->end;
+        dprintf(fd, "%08llx-%08llx %c%c%cp 00000000 00:00 0 %s\n", (unsigned long long)r->start,
+                (unsigned long long)r->end, r->prot & PROT_READ ? 'r' : '-',
+                r->prot & PROT_WRITE ? 'w' : '-', r->prot & PROT_EXEC ? 'x' : '-',
+                stack ? "                         [stack]" : "");
+    }
+    lseek(fd, 0, SEEK_SET);
+    return fd;
+}
+
+int64_t um_sys_openat(struct um_proc *p, const uint64_t *a)
+{
+    char buf[PATH_MAX];
+    const char *path;
+    int64_t r = um_path(p, a[1], buf, &path);
+    if (r)
+        return r;
+    if (strcmp(path, "/proc/self/maps") == 0)
+        return open_maps(p);
+    /* Flags have the generic values on x86-64 and riscv64 alike. */
+    return um_host(p, UM_BLOCK, SYS_openat, a[0], (uintptr_t)path, a[2], a[3], 0, 0);
+}
+
+int64_t um_sys_openat2(struct um_proc *p, const uint64_t *a)
+{
+    char buf[PATH_MAX];
+    const char *path;
+    int64_t r = um_path(p, a[1], buf, &path);
+    if (r)
+        return r;
+    return um_host(p, UM_BLOCK, SYS_openat2, a[0], (uintptr_t)path, um_arg(p, a[2]), a[3], 0, 0);
+}
+
+/* Our own descriptors are not the guest's to close. */
+static bool is_ours(const struct um_proc *p, uint64_t fd)
+{
+    return p->cfg->strace_fd > STDERR_FILENO && (int)fd == p->cfg->strace_fd;
+}
+
+int64_t um_sys_close(struct um_proc *p, const uint64_t *a)
+{
+    return is_ours(p, a[0]) ? -EBADF : um_host(p, 0, SYS_close, a[0], 0, 0, 0, 0, 0);
+}
+
+int64_t um_sys_dup3(struct um_proc *p, const uint64_t *a)
+{
+    if (is_ours(p, a[0]) || is_ours(p, a[1]))
+        return -EBADF;
+    return um_host(p, 0, SYS_dup3, a[0], a[1], a[2], 0, 0, 0);
+}
+
+int64_t um_sys_close_range(struct um_proc *p, const uint64_t *a)
+{
+    uint64_t first = (uint32_t)a[0], last = (uint32_t)a[1];
+    if (first > last)
+        return -EINVAL;
+    uint64_t keep = (uint64_t)p->cfg->strace_fd;
+    if (!is_ours(p, keep) || keep < first || keep > last)
+        return um_host(p, 0, SYS_close_range, first, last, a[2], 0, 0, 0);
+    int64_t r = 0;
+    if (keep > first)
+        r = um_host(p, 0, SYS_close_range, first, keep - 1, a[2], 0, 0, 0);
+    if (r == 0 && keep < last)
+        r = um_host(p, 0, SYS_close_range, keep + 1, last, a[2], 0, 0, 0);
+    return r;
+}
+
+int64_t um_sys_fcntl(struct um_proc *p, const uint64_t *a)
+{
+    uint64_t arg = a[2];
+    switch (a[1]) {
+    case F_GETLK:
+    case F_SETLK:
+    case F_SETLKW:
+    case F_OFD_GETLK:
+    case F_OFD_SETLK:
+    case F_OFD_SETLKW:
+    case F_GETOWN_EX:
+    case F_SETOWN_EX:
+    case F_GET_RW_HINT:
+    case F_SET_RW_HINT:
+    case F_GET_FILE_RW_HINT:
+    case F_SET_FILE_RW_HINT: arg = um_arg(p, a[2]); break;
+    default: break;
+    }
+    unsigned flags = a[1] == F_SETLKW || a[1] == F_OFD_SETLKW ? UM_BLOCK : 0;
+    return um_host(p, flags, SYS_fcntl, a[0], a[1], arg, 0, 0, 0);
+}
+
+/* Requests whose argument is no pointer. All others of these families take one: terminals (0x54),
+ * sockets (0x89), block devices (0x12), file systems (0x66 'f', 0x58 'X', 0x94), rtc (0x70). */
+static bool ioctl_takes_number(uint32_t request)
+{
+    static const uint32_t numbers[] = {
+        TCSBRK,    TCXONC,  TCFLSH,   TIOCEXCL, TIOCNXCL, TIOCSCTTY,
+        TIOCNOTTY, TCSBRKP, TIOCCONS, FIOCLEX,  FIONCLEX,
+    };
+    for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (numbers[i] == request)
+            return true;
+    return false;
+}
+
+int64_t um_sys_ioctl(struct um_proc *p, const uint64_t *a)
+{
+    static const char families[] = {0x54, (char)0x89, 0x12, 0x66, 0x58, (char)0x94, 0x70, 0x76};
+    uint32_t request = (uint32_t)a[1];
+    bool known = memchr(families, (int)(request >> 8 & 0xff), sizeof families) != NULL;
+    if (!known && !(_IOC_SIZE(request) && _IOC_DIR(request)))
+        return -ENOTTY;
+    uint64_t arg = ioctl_takes_number(request) ? a[2] : um_arg(p, a[2]);
+    return um_host(p, UM_BLOCK, SYS_ioctl, a[0], request, arg, 0, 0, 0);
+}
+
+/* The guest's iovec with its bases moved: a heap copy that the caller frees, or fixed. */
+struct vectors {
+    struct iovec fixed[8];
+    struct iovec *v;
+};
+
+static int64_t vectors_in(struct um_proc *p, struct vectors *vs, uint64_t addr, uint64_t count)
+{
+    vs->v = vs->fixed;
+    if (count > IOV_MAX)
+        return -EINVAL;
+    if (count > sizeof vs->fixed / sizeof *vs->fixed) {
+        vs->v = malloc(count * sizeof *vs->v);
+        if (!vs->v)
+            return -ENOMEM;
+    }
+    int64_t r = um_copy_in(p, vs->v, addr, count * sizeof *vs->v);
+    for (uint64_t i = 0; r == 0 && i < count; i++) {
+        uintptr_t base = (uintptr_t)vs->v[i].iov_base;
+        vs->v[i].iov_base = (void *)(uintptr_t)um_arg(p, base);
+    }
+    return r;
+}
+
+static void vectors_free(struct vectors *vs)
+{
+    if (vs->v != vs->fixed)
+        free(vs->v);
+}
+
+static int64_t vector_call(struct um_proc *p, long nr, const uint64_t *a)
+{
+    struct vectors vs;
+    int64_t r = vectors_in(p, &vs, a[1], a[2]);
+    if (r == 0)
+        r = um_host(p, UM_BLOCK, nr, a[0], (uintptr_t)vs.v, a[2], a[3], a[4], a[5]);
+    vectors_free(&vs);
+    return r;
+}
+
+int64_t um_sys_readv(struct um_proc *p, const uint64_t *a)
+{
+    return vector_call(p, SYS_readv, a);
+}
+
+int64_t um_sys_writev(struct um_proc *p, const uint64_t *a)
+{
+    return vector_call(p, SYS_writev, a);
+}
+
+int64_t um_sys_preadv(struct um_proc *p, const uint64_t *a)
+{
+    return vector_call(p, SYS_preadv, a);
+}
+
+int64_t um_sys_pwritev(struct um_proc *p, const uint64_t *a)
+{
+    return vector_call(p, SYS_pwritev, a);
+}
+
+int64_t um_sys_preadv2(struct um_proc *p, const uint64_t *a)
+{
+    return vector_call(p, SYS_preadv2, a);
+}
+
+int64_t um_sys_pwritev2(struct um_proc *p, const uint64_t *a)
+{
+    return vector_call(p, SYS_pwritev2, a);
+}
+
+int64_t um_sys_vmsplice(struct um_proc *p, const uint64_t *a)
+{
+    return vector_call(p, SYS_vmsplice, a);
+}
+
+/* struct msghdr has one layout on 64-bit machines; the three pointers in it move. */
+static int64_t message_call(struct um_proc *p, long nr, const uint64_t *a, bool receive)
+{
+    struct msghdr m;
+    struct vectors vs;
+    int64_t r = um_copy_in(p, &m, a[1], sizeof m);
+    if (r)
+        return r;
+    struct msghdr guest = m;
+    r = vectors_in(p, &vs, (uintptr_t)m.msg_iov, m.msg_iovlen);
+    if (r == 0) {
+        m.msg_name = (void *)(uintptr_t)um_arg(p, (uintptr_t)m.msg_name);
+        m.msg_control = (void *)(uintptr_t)um_arg(p, (uintptr_t)m.msg_control);
+        m.msg_iov = vs.v;
+        r = um_host(p, UM_BLOCK, nr, a[0], (uintptr_t)&m, a[2], 0, 0, 0);
+    }
+    vectors_free(&vs);
+    if (r >= 0 && receive) {
+        guest.msg_namelen = m.msg_namelen;
+        guest.msg_controllen = m.msg_controllen;
+        guest.msg_flags = m.msg_flags;
+        int64_t e = um_copy_out(p, a[1], &guest, sizeof guest);
+        if (e)
+            return e;
+    }
+    return r;
+}
+
+int64_t um_sys_sendmsg(struct um_proc *p, const uint64_t *a)
+{
+    return message_call(p, SYS_sendmsg, a, false);
+}
+
+int64_t um_sys_recvmsg(struct um_proc *p, const uint64_t *a)
+{
+    return message_call(p, SYS_recvmsg, a, true);
+}
+
+/* x86-64 packs its epoll_event; the generic one has padding before data. */
+struct guest_epoll_event {
+    uint32_t events, pad;
+    uint64_t data;
+};
+
+int64_t um_sys_epoll_ctl(struct um_proc *p, const uint64_t *a)
+{
+    struct guest_epoll_event g = {0, 0, 0};
+    struct epoll_event ev;
+    memset(&ev, 0, sizeof ev);
+    if (a[1] != EPOLL_CTL_DEL) {
+        int64_t r = um_copy_in(p, &g, a[3], sizeof g);
+        if (r)
+            return r;
+        ev.events = g.events;
+        ev.data.u64 = g.data;
+    }
+    return um_host(p, 0, SYS_epoll_ctl, a[0], a[1], a[2], (uintptr_t)&ev, 0, 0);
+}
+
+int64_t um_sys_epoll_pwait(struct um_proc *p, const uint64_t *a)
+{
+    enum { AT_ONCE = 64 };
+    struct epoll_event ev[AT_ONCE];
+    struct guest_epoll_event g[AT_ONCE];
+    if ((int)a[2] <= 0)
+        return -EINVAL;
+    uint64_t max = a[2] < AT_ONCE ? a[2] : AT_ONCE;
+    int64_t e = um_suspend_from(p, a[4]);
+    if (e)
+        return e;
+    int64_t n =
+        um_host(p, UM_BLOCK, SYS_epoll_pwait, a[0], (uintptr_t)ev, max, a[3], 0, sizeof(uint64_t));
+    for (int64_t i = 0; i < n; i++)
+        g[i] = (struct guest_epoll_event){ev[i].events, 0, ev[i].data.u64};
+    int64_t r = n > 0 ? um_copy_out(p, a[1], g, (uint64_t)n * sizeof *g) : 0;
+    return r ? r : n;
+}

@@ -1,0 +1,261 @@
+/* System calls on processes: ending, forking, starting another program. */
+#include <errno.h>
+#include <limits.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "um.h"
+#include "um_host.h"
+
+int64_t um_sys_exit(struct um_proc *p, const uint64_t *a)
+{
+    um_exit(p, (int)(a[0] & 0xff));
+    p->keep_registers = true;
+    return 0;
+}
+
+int64_t um_sys_exit_group(struct um_proc *p, const uint64_t *a)
+{
+    return um_sys_exit(p, a);
+}
+
+int64_t um_sys_set_tid_address(struct um_proc *p, const uint64_t *a)
+{
+    (void)a; /* cleared and woken when a thread ends; this one ends with the process */
+    return um_host(p, 0, SYS_gettid, 0, 0, 0, 0, 0, 0);
+}
+
+int64_t um_sys_set_robust_list(struct um_proc *p, const uint64_t *a)
+{
+    (void)p;
+    return a[1] == 24 ? 0 : -EINVAL; /* sizeof(struct robust_list_head) */
+}
+
+/* In the child of a fork. */
+static void child_start(struct um_proc *p, uint64_t flags, const uint64_t *a)
+{
+    struct rv_cpu *cpu = p->cpu;
+    p->result.child = true;
+    um_signals_forget_all(p);
+    if (!um_engine_forked(p))
+        um_raise(SIGKILL);
+    if (a[1])
+        cpu->x[2] = a[1];
+    if (flags & CLONE_SETTLS)
+        cpu->x[4] = a[3];
+    if (flags & CLONE_CHILD_SETTID) {
+        uint32_t tid = (uint32_t)getpid();
+        um_copy_out(p, a[4], &tid, sizeof tid); /* the kernel ignores a fault, too */
+    }
+}
+
+/* riscv64: clone(flags, stack, parent_tid, tls, child_tid). A process by fork; vfork's memory is
+ * the child's own copy, but the parent does wait. */
+int64_t um_sys_clone(struct um_proc *p, const uint64_t *a)
+{
+    const uint64_t flags = a[0];
+    const uint64_t kept = CSIGNAL | CLONE_VFORK | CLONE_FS | CLONE_FILES | CLONE_PARENT |
+                          CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
+                          CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_IO;
+    /* Threads are not here yet; shared memory only where the parent sleeps meanwhile. */
+    if ((flags & (CLONE_THREAD | CLONE_SIGHAND)) || ((flags & CLONE_VM) && !(flags & CLONE_VFORK)))
+        return -EAGAIN;
+    /* A signal between the fork and the child's clean queue would be delivered twice. */
+    um_host_sigmask(UINT64_MAX, NULL);
+    int64_t pid = um_host(p, 0, SYS_clone, flags & kept, 0, 0, 0, 0, 0);
+    if (pid == 0)
+        child_start(p, flags, a);
+    um_host_sigmask(um_host_mask(p->sig.mask), NULL);
+    if (pid > 0 && (flags & CLONE_PARENT_SETTID)) {
+        uint32_t tid = (uint32_t)pid;
+        um_copy_out(p, a[2], &tid, sizeof tid);
+    }
+    return pid;
+}
+
+/* --- execve --------------------------------------------------------------------------------------- */
+
+/* Pointers to a guest's list of strings, as they stand in guest memory; before is left empty in
+ * front. NULL with *error set. */
+static char **strings_in(struct um_proc *p, uint64_t addr, unsigned before, uint64_t *count,
+                         int64_t *error)
+{
+    uint64_t n = 0, cap = 64, len;
+    bool too_long;
+    char **v = malloc((before + cap + 1) * sizeof *v);
+    *error = v ? 0 : -ENOMEM;
+    while (*error == 0 && addr) {
+        uint64_t s;
+        *error = um_copy_in(p, &s, addr + n * 8, sizeof s);
+        if (*error || s == 0)
+            break;
+        const char *text = um_space_string(&p->space, s, 32 * UM_PAGE, &len, &too_long);
+        if (!text) {
+            *error = too_long ? -E2BIG : -EFAULT;
+            break;
+        }
+        if (n == cap) {
+            char **more = realloc(v, (before + cap * 2 + 1) * sizeof *v);
+            if (!more || cap > 1000000) {
+                v = more ? more : v;
+                *error = -E2BIG;
+                break;
+            }
+            v = more;
+            cap *= 2;
+        }
+        v[before + n++] = (char *)(uintptr_t)text;
+    }
+    if (*error) {
+        free(v);
+        return NULL;
+    }
+    v[before + n] = NULL;
+    *count = n;
+    return v;
+}
+
+/* The words of a start of ourselves stand in front: self_argv, -0, argv[0], PROG; then the guest's
+ * argv[1...]. argv has room for them before the guest's words. */
+static char **own_words(const struct um_proc *p, char **argv, unsigned before, uint64_t count,
+                        char *path, char *buf)
+{
+    char **to = argv + before;
+    /* PROG takes the place of argv[0], when there is one */
+    char *argv0 = count ? to[0] : "";
+    if (path[0] == '-') {
+        buf[0] = '.';
+        buf[1] = '/';
+        strncpy(buf + 2, path, PATH_MAX - 3);
+        buf[PATH_MAX - 1] = 0;
+        path = buf;
+    }
+    if (!count)
+        to[1] = NULL;
+    to++;
+    *--to = path;
+    *--to = argv0;
+    *--to = "-0";
+    unsigned words = 0;
+    while (p->cfg->self_argv[words])
+        words++;
+    while (words)
+        *--to = p->cfg->self_argv[--words];
+    return to;
+}
+
+static int64_t exec_program(struct um_proc *p, const char *path, uint64_t argv_addr,
+                            uint64_t envp_addr)
+{
+    enum um_file_kind kind;
+    int64_t r = um_file_kind(p, path, &kind);
+    if (r)
+        return r;
+    unsigned words = 0;
+    while (p->cfg->self_argv && p->cfg->self_argv[words])
+        words++;
+    uint64_t argc, envc;
+    char **argv = strings_in(p, argv_addr, words + 4, &argc, &r);
+    if (!argv)
+        return r;
+    char **envp = strings_in(p, envp_addr, 0, &envc, &r);
+    if (!envp) {
+        free(argv);
+        return r;
+    }
+    char buf[PATH_MAX];
+    char **use = argv + words + 4;
+    const char *file = path;
+    if (kind == UM_FILE_GUEST && p->cfg->self_argv) {
+        use = own_words(p, argv, words + 4, argc, (char *)(uintptr_t)path, buf);
+        file = "/proc/self/exe";
+    }
+    /* What the guest ignores stays ignored; the engine's two signals were never told the host. */
+    static const int engine_signals[] = {SIGSEGV, SIGBUS};
+    for (unsigned i = 0; i < 2; i++)
+        if (um_action(p, engine_signals[i])->handler == UM_SIG_IGN)
+            um_host_sigaction(engine_signals[i], (uintptr_t)SIG_IGN, 0, 0, NULL);
+    execve(file, use, envp);
+    r = -errno;
+    free(argv);
+    free(envp);
+    return r;
+}
+
+int64_t um_sys_execve(struct um_proc *p, const uint64_t *a)
+{
+    char buf[PATH_MAX];
+    const char *path;
+    int64_t r = um_path(p, a[0], buf, &path);
+    return r ? r : exec_program(p, path, a[1], a[2]);
+}
+
+/* Only what is execve by another name; the rest is rare. */
+int64_t um_sys_execveat(struct um_proc *p, const uint64_t *a)
+{
+    const int at_fdcwd = -100;
+    char buf[PATH_MAX];
+    const char *path;
+    int64_t r = um_path(p, a[1], buf, &path);
+    if (r)
+        return r;
+    if (a[4] || ((int)a[0] != at_fdcwd && path[0] != '/'))
+        return -ENOSYS;
+    return exec_program(p, path, a[2], a[3]);
+}
+
+/* --- limits and process attributes ---------------------------------------------------------------- */
+
+/* Limits on memory would hit our own tables: accepted, and not applied. */
+static bool is_memory_limit(uint64_t resource)
+{
+    return resource == RLIMIT_AS || resource == RLIMIT_DATA;
+}
+
+int64_t um_sys_setrlimit(struct um_proc *p, const uint64_t *a)
+{
+    if (is_memory_limit(a[0]))
+        return um_space_ok(&p->space, a[1], 16, PROT_READ) ? 0 : -EFAULT;
+    return um_host(p, 0, SYS_setrlimit, a[0], um_arg(p, a[1]), 0, 0, 0, 0);
+}
+
+int64_t um_sys_prlimit64(struct um_proc *p, const uint64_t *a)
+{
+    uint64_t set = is_memory_limit(a[1]) ? 0 : um_arg(p, a[2]);
+    return um_host(p, 0, SYS_prlimit64, a[0], a[1], set, um_arg(p, a[3]), 0, 0);
+}
+
+int64_t um_sys_prctl(struct um_proc *p, const uint64_t *a)
+{
+    uint64_t second = a[1];
+    switch ((int)a[0]) {
+    case PR_SET_NAME:
+    case PR_GET_NAME:
+    case PR_GET_PDEATHSIG:
+    case PR_GET_CHILD_SUBREAPER: second = um_arg(p, a[1]); break;
+    case PR_SET_PDEATHSIG:
+    case PR_SET_CHILD_SUBREAPER:
+    case PR_GET_DUMPABLE:
+    case PR_SET_DUMPABLE:
+    case PR_GET_KEEPCAPS:
+    case PR_SET_KEEPCAPS:
+    case PR_GET_NO_NEW_PRIVS:
+    case PR_SET_NO_NEW_PRIVS:
+    case PR_CAPBSET_READ:
+    case PR_CAPBSET_DROP:
+    case PR_CAP_AMBIENT:
+    case PR_GET_SECUREBITS:
+    case PR_SET_SECUREBITS:
+    case PR_GET_TIMERSLACK:
+    case PR_SET_TIMERSLACK: break;
+    default: return -EINVAL;
+    }
+    return um_host(p, 0, SYS_prctl, a[0], second, a[2], a[3], a[4], 0);
+}

@@ -1,0 +1,66 @@
+/*
+ * User mode: one riscv64 Linux program on the host's kernel. It composes the translator and the
+ * riscv64 frontend; system calls are passed to the host with their pointers moved, and converted
+ * where the two kernels' layouts differ. User mode is no security boundary.
+ *
+ * Main thread; one program per process, since signals and fork belong to the process.
+ */
+#ifndef USERMODE_H
+#define USERMODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "godwit/counter.h"
+#include "godwit/status.h"
+
+struct um_config {
+    const char *path;        /* the program; searched for nowhere else */
+    char *const *argv;       /* the guest's, NULL at the end, at least one */
+    char *const *envp;       /* the guest's, NULL at the end */
+    const char *sysroot;     /* looked up first for absolute paths; or NULL */
+    char *const *self_argv;  /* how execve starts us again: words before "-0 NAME -- PROG ARGS" */
+    int strace_fd;           /* -1: no trace */
+    bool interp;             /* the IR interpreter instead of a backend */
+    const char *cpu_model;   /* NULL: the default */
+    const char *cpu_options; /* or NULL */
+    uint64_t timeout_ns;     /* 0: none */
+    uint64_t stop_insn;      /* 0: none */
+    bool own_deaths;  /* see fatal signals instead of dying by them at once: a report follows */
+    const char *dump; /* "decode,ir,opt,host" or NULL */
+    int dump_fd;
+    /* Text of one host instruction for the dump, as in engine.h; NULL: bytes in hex. */
+    size_t (*host_disasm)(char *buf, size_t size, uint64_t pc, const uint8_t *bytes, size_t count,
+                          unsigned *len);
+    bool time_translation;     /* count translate_ns */
+    uint64_t code_cache_bytes; /* 0: the default */
+    unsigned max_guest_insns;  /* 0: the default */
+    bool no_fold;
+};
+
+enum um_ending { UM_EXIT, UM_SIGNAL, UM_TIMEOUT, UM_STOP_INSN };
+
+struct um_result {
+    enum um_ending ending;
+    int status; /* UM_EXIT: exit status, 0..255 */
+    int signal; /* UM_SIGNAL: to be raised again by um_raise */
+    bool child; /* this process is a fork of the one that was started: no report */
+    uint64_t insns;
+    uint64_t syscalls;
+    uint64_t overhead_bytes; /* code cache and tables */
+};
+
+/* Called at the program's end with the engine's counters; may be NULL. */
+typedef void um_finish_fn(void *opaque, const struct counter_desc *desc, const void *counters,
+                          const struct um_result *r);
+
+/* Runs the program to its end. GW_ERR_NOTFOUND: no such program; GW_ERR_FORMAT, _UNSUPPORTED, _IO:
+ * it cannot be run; else our own failure. Messages name the object. */
+enum gw_status um_run(const struct um_config *cfg, um_finish_fn *finish, void *opaque,
+                      struct um_result *result, struct gw_error *err);
+
+/* Ends this process by the signal, as if it had never been caught. */
+_Noreturn void um_raise(int signal);
+
+#endif
