@@ -4,6 +4,7 @@
  * end, or until a limit of the engine. Forward jumps within the page are followed.
  */
 #include "lift.h"
+#include "priv.h"
 
 struct rv_lift_entry {
     rv_lift_fn *fn;
@@ -39,7 +40,7 @@ uint32_t rv_tb_flags(const void *cpu_)
         return RV_TBF_USER | RV_PRIV_U | 2u << RV_TBF_FS_SHIFT | frm;
     /* mstatus.FS: off, initial, clean, dirty. While it is off, frm changes no code */
     static const uint8_t fs_of[4] = {0, 1, 1, 2};
-    uint32_t fs = fs_of[cpu->c.mstatus >> 13 & 3];
+    uint32_t fs = fs_of[(cpu->c.mstatus & RV_MSTATUS_FS) >> RV_MSTATUS_FS_SHIFT];
     return (cpu->c.priv & RV_TBF_PRIV) | fs << RV_TBF_FS_SHIFT | (fs ? frm : 0);
 }
 

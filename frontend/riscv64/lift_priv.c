@@ -4,10 +4,10 @@
  * the helpers; user mode has none of that state.
  */
 #include "lift.h"
+#include "priv.h"
 
 #define LIFT(name) enum rv_flow rv_lift_##name(struct rv_lift *l, const struct rv_insn *in)
 
-enum { BLOCK_BYTES = 64 }; /* of Zicbom and Zicboz; the device tree says so too */
 enum rv_cbo { CBO_INVAL = 0, CBO_CLEAN = 1, CBO_FLUSH = 2, CBO_ZERO = 4 };
 
 static bool user(const struct rv_lift *l)
@@ -88,10 +88,10 @@ LIFT(cbo_zero)
     ir_val addr = rv_get(l, in->rs1);
     if (!user(l))
         cbo_check(l, in, addr, CBO_ZERO);
-    ir_val block = ir_op2(l->b, IR_AND, IR_I64, addr, rv_const(l, -BLOCK_BYTES));
+    ir_val block = ir_op2(l->b, IR_AND, IR_I64, addr, rv_const(l, -RV_CBO_BYTES));
     ir_val zero = rv_const(l, 0);
     /* A block lies within a page: the first store faults, or none does */
-    for (int i = 0; i < BLOCK_BYTES; i += 8)
+    for (int i = 0; i < RV_CBO_BYTES; i += 8)
         ir_store(l->b, IR_I64, 3, block, i, zero, IR_ORDER_RELAXED);
     return RV_FLOW_NEXT;
 }

@@ -4,30 +4,17 @@
  * may change the block's key, the view of memory or what interrupts is the last of its block.
  */
 #include "lift.h"
+#include "priv.h"
 
 #define LIFT(name) enum rv_flow rv_lift_##name(struct rv_lift *l, const struct rv_insn *in)
 
-enum {
-    CSR_FFLAGS = 0x001,
-    CSR_FRM = 0x002,
-    CSR_FCSR = 0x003,
-    CSR_SSCRATCH = 0x140,
-    CSR_SEPC = 0x141,
-    CSR_SCAUSE = 0x142,
-    CSR_STVAL = 0x143,
-    CSR_SIP = 0x144,
-    CSR_MCOUNTINHIBIT = 0x320,
-    CSR_MSCRATCH = 0x340,
-    CSR_MEPC = 0x341,
-    CSR_MCAUSE = 0x342,
-    CSR_MTVAL = 0x343,
-    CSR_MIP = 0x344,
-    CSR_MCYCLE = 0xb00,
-    CSR_MINSTRET = 0xb02,
-    CSR_CYCLE = 0xc00,
-    CSR_TIME = 0xc01,
-    CSR_INSTRET = 0xc02,
-};
+enum { MSTATUS = offsetof(struct rv_cpu, c.mstatus) };
+
+/* mstatus.FS as the block's key has it: 0 off, 1 on, 2 dirty */
+static unsigned fs_state(const struct rv_lift *l)
+{
+    return (l->flags & RV_TBF_FS_MASK) >> RV_TBF_FS_SHIFT;
+}
 
 bool rv_lift_isolated(const struct rv_insn *in)
 {
@@ -41,14 +28,14 @@ bool rv_lift_isolated(const struct rv_insn *in)
     default: return false;
     }
     switch (in->imm) {
-    case CSR_CYCLE:
-    case CSR_TIME:
-    case CSR_INSTRET:
-    case CSR_MCYCLE:
-    case CSR_MINSTRET:
-    case CSR_MCOUNTINHIBIT:
-    case CSR_MIP:
-    case CSR_SIP: return true; /* Sstc: pending bits follow from the time */
+    case RV_CSR_CYCLE:
+    case RV_CSR_TIME:
+    case RV_CSR_INSTRET:
+    case RV_CSR_MCYCLE:
+    case RV_CSR_MINSTRET:
+    case RV_CSR_MCOUNTINHIBIT:
+    case RV_CSR_MIP:
+    case RV_CSR_SIP: return true; /* Sstc: pending bits follow from the time */
     default: return false;
     }
 }
@@ -59,19 +46,18 @@ static uint32_t plain_offset(unsigned csr, uint64_t *mask)
 {
     *mask = UINT64_MAX;
     switch (csr) {
-    case CSR_SSCRATCH: return offsetof(struct rv_cpu, c.sscratch);
-    case CSR_SCAUSE: return offsetof(struct rv_cpu, c.scause);
-    case CSR_STVAL: return offsetof(struct rv_cpu, c.stval);
-    case CSR_MSCRATCH: return offsetof(struct rv_cpu, c.mscratch);
-    case CSR_MCAUSE: return offsetof(struct rv_cpu, c.mcause);
-    case CSR_MTVAL: return offsetof(struct rv_cpu, c.mtval);
+    case RV_CSR_SSCRATCH: return offsetof(struct rv_cpu, c.sscratch);
+    case RV_CSR_SCAUSE: return offsetof(struct rv_cpu, c.scause);
+    case RV_CSR_STVAL: return offsetof(struct rv_cpu, c.stval);
+    case RV_CSR_MSCRATCH: return offsetof(struct rv_cpu, c.mscratch);
+    case RV_CSR_MCAUSE: return offsetof(struct rv_cpu, c.mcause);
+    case RV_CSR_MTVAL: return offsetof(struct rv_cpu, c.mtval);
     default: break;
     }
-    /* Priv. 1.13, 3.1.14 and 4.1.7: bit 0 of an epc is always zero */
-    *mask = ~UINT64_C(1);
+    *mask = RV_EPC_MASK;
     switch (csr) {
-    case CSR_SEPC: return offsetof(struct rv_cpu, c.sepc);
-    case CSR_MEPC: return offsetof(struct rv_cpu, c.mepc);
+    case RV_CSR_SEPC: return offsetof(struct rv_cpu, c.sepc);
+    case RV_CSR_MEPC: return offsetof(struct rv_cpu, c.mepc);
     default: return 0;
     }
 }
@@ -82,22 +68,66 @@ static bool forbidden(const struct rv_lift *l, unsigned csr, bool writes)
     unsigned priv = l->flags & RV_TBF_PRIV;
     if ((csr >> 8 & 3) > priv || (writes && csr >> 10 == 3))
         return true;
-    if (csr >= CSR_FFLAGS && csr <= CSR_FCSR)
-        return !(l->flags & RV_TBF_FS_MASK);
+    if (csr >= RV_CSR_FFLAGS && csr <= RV_CSR_FCSR)
+        return fs_state(l) == 0;
     if (l->flags & RV_TBF_USER)
-        return csr != CSR_CYCLE && csr != CSR_TIME && csr != CSR_INSTRET;
+        return csr != RV_CSR_CYCLE && csr != RV_CSR_TIME && csr != RV_CSR_INSTRET;
     return false;
 }
 
 enum csr_kind { CSR_SWAP, CSR_SET, CSR_CLEAR };
 
+/* sstatus or mstatus from what rv_csrs keeps: SD follows from FS, which is in the block's key. */
+static ir_val read_status(struct rv_lift *l, unsigned csr)
+{
+    uint64_t kept = RV_MSTATUS_STORED, fixed = RV_MSTATUS_UXL_64 | RV_MSTATUS_SXL_64;
+    if (csr == RV_CSR_SSTATUS) {
+        kept = RV_SSTATUS_STORED;
+        fixed = RV_MSTATUS_UXL_64;
+    }
+    if (fs_state(l) == 2)
+        fixed |= RV_MSTATUS_SD;
+    ir_val v = ir_get(l->b, MSTATUS, 3);
+    v = ir_op2(l->b, IR_AND, IR_I64, v, ir_const(l->b, kept));
+    return ir_op2(l->b, IR_OR, IR_I64, v, ir_const(l->b, fixed));
+}
+
 static ir_val read_csr(struct rv_lift *l, const struct rv_insn *in, uint32_t plain)
 {
     if (plain)
         return ir_get(l->b, plain, 3);
-    if (in->imm == CSR_FRM) /* part of the block's key */
+    switch (in->imm) {
+    case RV_CSR_FRM: /* part of the block's key */
         return rv_const(l, (l->flags & RV_TBF_FRM_MASK) >> RV_TBF_FRM_SHIFT);
-    return ir_call(l->b, RV_HELPER_CSR_READ, rv_const(l, in->imm), rv_const(l, in->raw), IR_NONE);
+    case RV_CSR_SSTATUS:
+    case RV_CSR_MSTATUS: return read_status(l, (unsigned)in->imm);
+    default:
+        return ir_call(l->b, RV_HELPER_CSR_READ, rv_const(l, in->imm), rv_const(l, in->raw),
+                       IR_NONE);
+    }
+}
+
+/* csrci sstatus, 2 and its kind, which disable interrupts around every lock of a kernel: nothing
+ * else follows from clearing SIE or MIE, and the immediate reaches no other bit that is kept. */
+static enum rv_flow disable_interrupts(struct rv_lift *l, const struct rv_insn *in)
+{
+    uint64_t bits = in->imm == RV_CSR_SSTATUS ? RV_MSTATUS_SIE : RV_MSTATUS_SIE | RV_MSTATUS_MIE;
+    ir_val old = read_status(l, (unsigned)in->imm), kept = ir_get(l->b, MSTATUS, 3);
+    kept = ir_op2(l->b, IR_AND, IR_I64, kept, ir_const(l->b, ~(bits & in->rs1)));
+    ir_put(l->b, MSTATUS, 3, kept);
+    return rv_set(l, in, old);
+}
+
+/* A write of sstatus that reads nothing, above all what enables interrupts again: goes straight on
+ * when nothing came of it. source: a register that sets or clears bits; 0 changes none. */
+static enum rv_flow write_sstatus(struct rv_lift *l, ir_val value, ir_val source)
+{
+    ir_val zero = rv_const(l, 0);
+    if (source != IR_NONE)
+        ir_brcc(l->b, IR_I64, IR_EQ, source, zero, l->next);
+    ir_val changed = ir_call(l->b, RV_HELPER_SSTATUS_WRITE, value, IR_NONE, IR_NONE);
+    ir_brcc(l->b, IR_I64, IR_EQ, changed, zero, l->next);
+    return rv_lift_leave(l);
 }
 
 static ir_val new_value(struct rv_lift *l, enum csr_kind kind, ir_val old, ir_val source)
@@ -119,12 +149,18 @@ static enum rv_flow access_csr(struct rv_lift *l, const struct rv_insn *in, enum
     if (forbidden(l, csr, writes))
         return rv_lift_illegal(l, in);
 
+    bool status = csr == RV_CSR_SSTATUS || csr == RV_CSR_MSTATUS;
+    if (status && writes && kind == CSR_CLEAR && immediate)
+        return disable_interrupts(l, in);
+
     uint64_t mask = 0;
     uint32_t plain = plain_offset(csr, &mask);
     ir_val source = immediate ? rv_const(l, in->rs1) : rv_get(l, in->rs1);
     ir_val old = reads ? read_csr(l, in, plain) : IR_NONE;
     if (writes) {
         ir_val value = new_value(l, kind, old, source);
+        if (csr == RV_CSR_SSTATUS && in->rd == 0)
+            return write_sstatus(l, value, kind == CSR_SWAP || immediate ? IR_NONE : source);
         if (plain) {
             if (~mask)
                 value = ir_op2(l->b, IR_AND, IR_I64, value, ir_const(l->b, mask));
@@ -138,7 +174,7 @@ static enum rv_flow access_csr(struct rv_lift *l, const struct rv_insn *in, enum
     if (!writes || plain)
         return RV_FLOW_NEXT;
     /* The flags are in no block's key, once FS is dirty */
-    if (csr == CSR_FFLAGS && (l->flags & RV_TBF_FS_MASK) >> RV_TBF_FS_SHIFT == 2)
+    if (csr == RV_CSR_FFLAGS && fs_state(l) == 2)
         return RV_FLOW_NEXT;
     return rv_lift_leave(l);
 }

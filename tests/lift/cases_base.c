@@ -133,7 +133,7 @@ static const struct lift_case cases[] = {
      .sets_scratch = true, .sscratch = 0x1113},
     {INSN(CSRRCI, 0x1408f573, "csrrci a0,sscratch,17"), .sets = X10, .want = 0x1111,
      .sets_scratch = true, .sscratch = 0x1100},
-    {INSN(CSRRS, 0x30002573, "csrrs a0,mstatus,zero"), .sets = X10, .want = 0xabcd,
+    {INSN(CSRRS, 0x30502573, "csrrs a0,mtvec,zero"), .sets = X10, .want = 0xabcd,
      .helper = CALLS(CSR_READ), .result = 0xabcd},
     {INSN(SRET, 0x10200073, "sret"), .pc = 0x4000, .helper = CALLS(SRET), .result = 0x4000},
     {INSN(MRET, 0x30200073, "mret"), .pc = 0x4000, .helper = CALLS(MRET), .result = 0x4000},

@@ -13,6 +13,7 @@
 
 #include "cases.h"
 #include "lift.h"
+#include "priv.h"
 #include "run_ir.h"
 
 #define ADDI          UINT32_C(0x00150513) /* addi a0,a0,1 */
@@ -25,10 +26,14 @@
 #define CALL_8        UINT32_C(0x008000ef) /* jal ra,.+8 */
 #define RDTIME        UINT32_C(0xc0102573) /* csrrs a0,time,zero */
 #define SSCRATCH_SWAP UINT32_C(0x14051573) /* csrrw a0,sscratch,a0 */
-#define SSTATUS_SET   UINT32_C(0x10052073) /* csrrs zero,sstatus,a0 */
-#define SSTATUS_SWAP  UINT32_C(0x10051573) /* csrrw a0,sstatus,a0 */
-#define SSTATUS_WRITE UINT32_C(0x10051073) /* csrrw zero,sstatus,a0 */
+#define STVEC_SET     UINT32_C(0x10552073) /* csrrs zero,stvec,a0 */
+#define STVEC_SWAP    UINT32_C(0x10551573) /* csrrw a0,stvec,a0 */
+#define STVEC_WRITE   UINT32_C(0x10551073) /* csrrw zero,stvec,a0 */
+#define STVEC_READ    UINT32_C(0x10502573) /* csrrs a0,stvec,zero */
 #define SSTATUS_READ  UINT32_C(0x10002573) /* csrrs a0,sstatus,zero */
+#define SSTATUS_SET   UINT32_C(0x10052073) /* csrrs zero,sstatus,a0 */
+#define SSTATUS_SET_2 UINT32_C(0x10016073) /* csrrsi zero,sstatus,2 */
+#define IRQ_SAVE      UINT32_C(0x10017573) /* csrrci a0,sstatus,2 */
 #define MSCRATCH_READ UINT32_C(0x34002573) /* csrrs a0,mscratch,zero */
 #define TIME_WRITE    UINT32_C(0xc0151573) /* csrrw a0,time,a0 */
 #define FFLAGS_WRITE  UINT32_C(0x00151073) /* csrrw zero,fflags,a0 */
@@ -290,12 +295,12 @@ static void counter_read_is_isolated(void **state)
 static void csr_write_is_the_last_of_its_block(void **state)
 {
     struct fixture *f = *state;
-    LIFT(f, M_DIRTY, SSTATUS_SET, ADDI);
+    LIFT(f, M_DIRTY, STVEC_SET, ADDI);
     assert_int_equal(f->block.guest_count, 1);
     assert_int_equal(last(f)->op, IR_LEAVE);
     LIFT(f, M_DIRTY, FRM_WRITE, ADDI);
     assert_int_equal(last(f)->op, IR_LEAVE);
-    LIFT(f, M_DIRTY, SSTATUS_READ, ADDI);
+    LIFT(f, M_DIRTY, STVEC_READ, ADDI);
     assert_int_equal(f->block.guest_count, 2);
     LIFT(f, M_DIRTY, SSCRATCH_SWAP, ADDI);
     assert_int_equal(f->block.guest_count, 2);
@@ -309,20 +314,20 @@ static void csr_write_is_the_last_of_its_block(void **state)
 static void csr_access_reads_and_writes_no_more_than_it_must(void **state)
 {
     struct fixture *f = *state;
-    LIFT(f, M_DIRTY, SSTATUS_READ);
+    LIFT(f, M_DIRTY, STVEC_READ);
     assert_calls(f, 1, RV_HELPER_CSR_READ);
-    LIFT(f, M_DIRTY, SSTATUS_WRITE);
+    LIFT(f, M_DIRTY, STVEC_WRITE);
     assert_calls(f, 1, RV_HELPER_CSR_WRITE);
-    LIFT(f, M_DIRTY, SSTATUS_SWAP);
+    LIFT(f, M_DIRTY, STVEC_SWAP);
     assert_calls(f, 2, RV_HELPER_CSR_READ);
     assert_int_equal(f->run.call[1].helper, RV_HELPER_CSR_WRITE);
-    assert_int_equal(f->run.call[1].a, 0x100);
+    assert_int_equal(f->run.call[1].a, 0x105);
 }
 
 static void csr_that_traps_leaves_rd_alone(void **state)
 {
     struct fixture *f = *state;
-    LIFT(f, M_DIRTY, SSTATUS_SWAP);
+    LIFT(f, M_DIRTY, STVEC_SWAP);
     for (int call = 0; call < 2; call++) {
         memset(&f->run, 0, sizeof f->run);
         f->run.cpu = &f->cpu;
@@ -332,6 +337,59 @@ static void csr_that_traps_leaves_rd_alone(void **state)
         assert_int_equal(f->run.exit, RUN_HELPER_LEFT);
         assert_int_equal(f->run.puts, 0);
     }
+}
+
+static void sstatus_is_read_without_a_helper(void **state)
+{
+    struct fixture *f = *state;
+    f->cpu.c.mstatus = RV_MSTATUS_MIE | RV_MSTATUS_SIE | RV_MSTATUS_FS;
+    LIFT(f, RV_PRIV_S | 2 << RV_TBF_FS_SHIFT, SSTATUS_READ, ADDI);
+    assert_int_equal(f->block.guest_count, 2);
+    f->rq.max_guest = 1;
+    LIFT(f, RV_PRIV_S | 2 << RV_TBF_FS_SHIFT, SSTATUS_READ);
+    assert_calls(f, 0, 0);
+    assert_int_equal(f->cpu.x[10],
+                     RV_MSTATUS_SIE | RV_MSTATUS_FS | RV_MSTATUS_UXL_64 | RV_MSTATUS_SD);
+    f->cpu.c.mstatus = 0;
+    LIFT(f, RV_PRIV_S, SSTATUS_READ);
+    run(f);
+    assert_int_equal(f->cpu.x[10], RV_MSTATUS_UXL_64);
+}
+
+static void interrupts_are_disabled_in_line(void **state)
+{
+    struct fixture *f = *state;
+    f->cpu.c.mstatus = RV_MSTATUS_MIE | RV_MSTATUS_SIE;
+    LIFT(f, RV_PRIV_S, IRQ_SAVE);
+    assert_calls(f, 0, 0);
+    assert_int_equal(f->run.exit, RUN_JUMPED);
+    assert_int_equal(f->cpu.x[10], RV_MSTATUS_SIE | RV_MSTATUS_UXL_64);
+    assert_int_equal(f->cpu.c.mstatus, RV_MSTATUS_MIE);
+}
+
+static void interrupts_are_enabled_without_leaving_if_none_is_due(void **state)
+{
+    struct fixture *f = *state;
+    static const uint32_t words[] = {SSTATUS_SET, SSTATUS_SET_2};
+    for (size_t i = 0; i < 2; i++) {
+        for (uint64_t changed = 0; changed < 2; changed++) {
+            memset(&f->run, 0, sizeof f->run);
+            f->cpu.x[10] = 2;
+            f->cpu.c.mstatus = RV_MSTATUS_SPP;
+            f->run = (struct run){.cpu = &f->cpu, .leave_at = -1, .helper_result = changed};
+            LIFT(f, RV_PRIV_S, words[i], ADDI);
+            run_block(&f->run, &f->block);
+            assert_int_equal(f->run.calls, 1);
+            assert_int_equal(f->run.call[0].helper, RV_HELPER_SSTATUS_WRITE);
+            assert_int_equal(f->run.call[0].a, RV_MSTATUS_SPP | RV_MSTATUS_SIE | RV_MSTATUS_UXL_64);
+            assert_int_equal(f->run.exit, changed ? RUN_LEFT : RUN_JUMPED);
+            assert_int_equal(f->run.pc, CASE_PC + 4);
+        }
+    }
+    f->cpu.x[10] = 0;
+    LIFT(f, RV_PRIV_S, SSTATUS_SET, ADDI);
+    assert_calls(f, 0, 0);
+    assert_int_equal(f->run.pc, CASE_PC + 4);
 }
 
 /* --- what the block key says --------------------------------------------------------------------- */
@@ -526,6 +584,9 @@ int main(void)
         TEST(csr_write_is_the_last_of_its_block),
         TEST(csr_access_reads_and_writes_no_more_than_it_must),
         TEST(csr_that_traps_leaves_rd_alone),
+        TEST(sstatus_is_read_without_a_helper),
+        TEST(interrupts_are_disabled_in_line),
+        TEST(interrupts_are_enabled_without_leaving_if_none_is_due),
         TEST(csr_access_needs_its_privilege),
         TEST(user_mode_has_no_privileged_state),
         TEST(fp_is_illegal_while_fs_is_off),

@@ -94,6 +94,7 @@ static void name_state(char *out, size_t size, unsigned offset)
         const char *name;
         size_t offset;
     } others[] = {
+        {"mstatus", offsetof(struct rv_cpu, c.mstatus)},
         {"sscratch", offsetof(struct rv_cpu, c.sscratch)},
         {"sepc", offsetof(struct rv_cpu, c.sepc)},
         {"scause", offsetof(struct rv_cpu, c.scause)},
@@ -111,15 +112,20 @@ static void name_state(char *out, size_t size, unsigned offset)
             snprintf(out, size, "%s", others[i].name);
 }
 
+/* A line of IR with names for its state offset or its helper. */
 static size_t list_line(char *out, size_t size, const char *line)
 {
-    unsigned offset, bytes;
+    unsigned number, bytes;
     int end = 0;
-    const char *at = strchr(line, '[');
     char name[32];
-    if (!at || sscanf(at, "[%u:%u]%n", &offset, &bytes, &end) != 2)
+    const char *at = strstr(line, " call ");
+    if (at && sscanf(at, " call %u%n", &number, &end) == 1 && number < RV_HELPER_COUNT)
+        return (size_t)snprintf(out, size, "%.*s call %s%s\n", (int)(at - line), line,
+                                helpers[number].name, at + end);
+    at = strchr(line, '[');
+    if (!at || sscanf(at, "[%u:%u]%n", &number, &bytes, &end) != 2)
         return (size_t)snprintf(out, size, "%s\n", line);
-    name_state(name, sizeof name, offset);
+    name_state(name, sizeof name, number);
     return (size_t)snprintf(out, size, "%.*s[%s:%u]%s\n", (int)(at - line), line, name, bytes,
                             at + end);
 }
