@@ -103,6 +103,24 @@ static void lookup_agrees_with_a_model_of_bytes(void **state)
     assert_true(allowed > 1000 && denied > 1000 && whole > 100);
 }
 
+/* 3.7.1.2: TOR matches from the entry before up to, and without, its own address. */
+static void tor_with_nothing_between_matches_nothing(void **state)
+{
+    for (unsigned below = 0; below < 3; below++) {
+        struct fixture *f = fixture_new(NULL, false);
+        bool whole;
+        csr_set(f, RV_CSR_PMPCFG0,
+                (uint64_t)(RV_PMP_NAPOT | RWX_CFG) << 16 | (uint64_t)RV_PMP_TOR << 8);
+        csr_set(f, RV_CSR_PMPADDR0 + 2, UINT64_MAX);
+        csr_set(f, RV_CSR_PMPADDR0 + 1, DATA >> 2);
+        csr_set(f, RV_CSR_PMPADDR0, (DATA >> 2) + 1 - below);
+        /* over the border, to which an empty range must not lend a first byte */
+        assert_int_equal(rv_pmp_allows(&f->cpu, DATA - 2, 4, GW_ACCESS_LOAD, RV_PRIV_S, &whole),
+                         below < 2);
+        assert_int_equal(whole, below < 2);
+    }
+}
+
 static void without_a_match_only_m_mode_passes(void **state)
 {
     struct fixture *f = fixture_new(NULL, false);
@@ -206,6 +224,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lookup_agrees_with_a_model_of_bytes),
+        cmocka_unit_test(tor_with_nothing_between_matches_nothing),
         cmocka_unit_test(without_a_match_only_m_mode_passes),
         cmocka_unit_test(napot_of_all_ones_covers_everything),
         cmocka_unit_test(firmware_grants_all_memory_at_reset),
