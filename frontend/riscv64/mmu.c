@@ -225,4 +225,9 @@ void rv_view(const void *opaque, struct gw_view *out)
     out->vaddr_bits = RV_PADDR_BITS;
     if (!out->bare)
         out->vaddr_bits = satp_mode(cpu) == RV_SATP_SV48 ? 48 : 39;
+    unsigned view = (unsigned)(out->data_key >> 61);
+    out->data_class = 0;
+    if (!out->bare && priv == RV_PRIV_S) /* S, S+SUM, and both with MXR */
+        out->data_class = (uint8_t)(1 + (view & 1) + (view >= VIEW_MXR ? 2 : 0));
+    out->kernel = cpu->c.priv == RV_PRIV_S && satp_mode(cpu) != RV_SATP_BARE;
 }

@@ -68,6 +68,8 @@ struct gw_view {
     uint64_t asid;      /* what flush's asid names */
     uint8_t vaddr_bits; /* significant bits; the rest must equal the top one, unless bare */
     bool bare;          /* no translation: vaddr is paddr */
+    uint8_t data_class; /* 1..4: data views that see the same global translations in the upper half
+                           of the address range, in every address space; 0: shares nothing */
     bool kernel;        /* code here is expected in global pages: what derives from those (jump
                            caches) is shared between address spaces */
 };

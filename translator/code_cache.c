@@ -1,0 +1,455 @@
+/*
+ * Translation blocks: how they are found, linked, made stale and revived.
+ *
+ * Model. A block is known by (pc, physical address, tb_flags). It lives in code memory, which is
+ * filled from the start and emptied as a whole. A link leads from a branch of one block to another
+ * block's entry; each block lists the links that lead to it, so that it can be cut off.
+ *
+ * Invariants
+ *   1. A block that is not LIVE is reachable neither by a link nor by a jump cache.
+ *   2. A page holds a LIVE block only while it is marked GW_RAM_CODE, so stores to it come here.
+ *   3. A stale block is compared with memory, by hash, before it becomes LIVE again.
+ *   4. Blocks' code offsets ascend with their numbers.
+ */
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "engine_int.h"
+
+void *vec_push(struct vec *v, size_t elem, uint32_t n)
+{
+    if (v->count + n > v->cap) {
+        uint32_t cap = v->cap ? v->cap : 256;
+        while (cap < v->count + n)
+            cap *= 2;
+        void *p = realloc(v->data, cap * elem);
+        if (!p)
+            return NULL;
+        v->data = p;
+        v->cap = cap;
+    }
+    void *at = (uint8_t *)v->data + v->count * elem;
+    v->count += n;
+    return at;
+}
+
+static void *zero_pages(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                   -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static enum gw_status emit_runtime(struct engine *e, struct gw_error *err)
+{
+    struct code_cache *c = &e->cc;
+    enum gw_status st =
+        e->cfg.backend->emit_runtime(&e->bcfg, &e->rt, c->mem.rw, c->mem.size, c->mem.rx, &c->ep);
+    if (st != GW_OK)
+        return gw_fail(err, st, NULL, "the code cache is too small");
+    c->runtime_size = (c->ep.size + 63) & ~63u;
+    c->mem.used = c->runtime_size;
+    return GW_OK;
+}
+
+enum gw_status cc_open(struct engine *e, struct gw_error *err)
+{
+    struct code_cache *c = &e->cc;
+    size_t size = e->cfg.code_cache_bytes;
+    if (size < 65536)
+        size = size ? 65536 : e->cfg.bus ? 128u << 20 : 64u << 20;
+    c->hash = zero_pages(sizeof *c->hash << HASH_BITS);
+    c->page_cap = 4096;
+    c->pages = malloc(c->page_cap * sizeof *c->pages);
+    if (!c->hash || !c->pages)
+        return gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
+    if (!e->cfg.backend) {
+        c->interp_size = size;
+        c->interp_mem = zero_pages(size);
+        if (!c->interp_mem)
+            return gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
+    } else {
+        enum gw_status st = code_mem_open(&c->mem, size, err);
+        if (st == GW_OK)
+            st = emit_runtime(e, err);
+        if (st != GW_OK)
+            return st;
+    }
+    for (uint32_t i = 0; i < c->page_cap; i++)
+        c->pages[i].page = ~UINT64_C(0);
+    return GW_OK;
+}
+
+void cc_close(struct engine *e)
+{
+    struct code_cache *c = &e->cc;
+    code_mem_close(&c->mem);
+    if (c->interp_mem)
+        munmap(c->interp_mem, c->interp_size);
+    if (c->hash)
+        munmap(c->hash, sizeof *c->hash << HASH_BITS);
+    free(c->pages);
+    free(c->tbs.data);
+    free(c->links.data);
+    free(c->rows.data);
+    free(c->guests.data);
+    free(c->nodes.data);
+}
+
+/* --- pages --------------------------------------------------------------------------------------- */
+
+static struct code_page *page_slot(struct code_cache *c, uint64_t page)
+{
+    uint32_t mask = c->page_cap - 1;
+    uint32_t i = (uint32_t)((page * UINT64_C(0x9e3779b97f4a7c15)) >> 40) & mask;
+    while (c->pages[i].page != page && c->pages[i].page != ~UINT64_C(0))
+        i = (i + 1) & mask;
+    return &c->pages[i];
+}
+
+static bool page_table_grow(struct code_cache *c)
+{
+    struct code_page *old = c->pages;
+    uint32_t cap = c->page_cap;
+    struct code_page *fresh = malloc(2 * (size_t)cap * sizeof *fresh);
+    if (!fresh)
+        return false;
+    c->pages = fresh;
+    c->page_cap = cap * 2;
+    for (uint32_t i = 0; i < c->page_cap; i++)
+        fresh[i].page = ~UINT64_C(0);
+    for (uint32_t i = 0; i < cap; i++)
+        if (old[i].page != ~UINT64_C(0))
+            *page_slot(c, old[i].page) = old[i];
+    free(old);
+    return true;
+}
+
+static struct code_page *page_of(struct engine *e, uint64_t page, bool create)
+{
+    struct code_cache *c = &e->cc;
+    struct code_page *p = page_slot(c, page);
+    if (p->page == page)
+        return p;
+    if (!create)
+        return NULL;
+    if (c->page_count * 2 > c->page_cap && page_table_grow(c))
+        p = page_slot(c, page);
+    c->page_count++;
+    *p = (struct code_page){.page = page, .first = NO_TB};
+    return p;
+}
+
+/* Sets GW_RAM_CODE and takes the page out of inline reach of stores. */
+static void page_protect(struct engine *e, uint64_t paddr)
+{
+    uint8_t *f = page_flags(e, paddr);
+    if (f && !(*f & GW_RAM_CODE)) {
+        *f |= GW_RAM_CODE;
+        maps_protect(e, paddr & ~(uint64_t)GW_PAGE_MASK);
+    }
+}
+
+static bool page_add(struct engine *e, uint64_t paddr, uint32_t tb)
+{
+    struct page_node *n = vec_push(&e->cc.nodes, sizeof *n, 1);
+    struct code_page *p = page_of(e, paddr >> GW_PAGE_SHIFT, true);
+    if (!n)
+        return false;
+    *n = (struct page_node){.tb = tb, .next = p->first};
+    p->first = e->cc.nodes.count - 1;
+    page_protect(e, paddr);
+    return true;
+}
+
+/* --- hash ---------------------------------------------------------------------------------------- */
+
+static uint32_t bucket(uint64_t pc, uint64_t paddr, uint32_t flags)
+{
+    uint64_t k =
+        (pc >> 1) ^ (paddr >> GW_PAGE_SHIFT) * UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t)flags << 40;
+    return (uint32_t)((k * UINT64_C(0xd6e8feb86659fd93)) >> (64 - HASH_BITS));
+}
+
+static uint64_t hash_bytes(const uint8_t *p, uint32_t n)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325) ^ n, w;
+    for (; n >= 8; n -= 8, p += 8) {
+        memcpy(&w, p, 8);
+        h = (h ^ w) * UINT64_C(0x9fb21c651e98df25);
+        h ^= h >> 32;
+    }
+    w = 0;
+    memcpy(&w, p, n);
+    h = (h ^ w) * UINT64_C(0x9fb21c651e98df25);
+    return h ^ h >> 29;
+}
+
+/* --- links --------------------------------------------------------------------------------------- */
+
+static uint64_t tb_rx(struct engine *e, const struct tb *tb)
+{
+    return e->cc.mem.rx + tb->code;
+}
+
+static void unlink_one(struct engine *e, uint32_t link)
+{
+    struct link *l = cc_link(e, link);
+    uint32_t *at = &cc_tb(e, l->to)->in_first;
+    while (*at != link)
+        at = &cc_link(e, *at)->next_in;
+    *at = l->next_in;
+    l->to = NO_TB;
+}
+
+void cc_link_to(struct engine *e, uint32_t link, uint32_t to)
+{
+    struct link *l = cc_link(e, link);
+    struct tb *from = cc_tb(e, l->owner), *tb = cc_tb(e, to);
+    if (tb->state != TB_LIVE || from->once || tb->once)
+        return;
+    if (tb->paddr2 != ~UINT64_C(0) && !l->d.gen_offset && e->cfg.bus)
+        return;
+    if (l->to != NO_TB) { /* taken because its guard no longer holds */
+        if (!l->d.gen_offset)
+            return;
+        unlink_one(e, link);
+    }
+    e->cfg.backend->patch(e->cc.mem.rw + from->code, tb_rx(e, from), &l->d, tb_rx(e, tb),
+                          tb->global, tb->global ? e->run->gen_global : e->run->gen_space);
+    l->to = to;
+    l->next_in = tb->in_first;
+    tb->in_first = link;
+    e->stats.links++;
+}
+
+void cc_link_interp(struct engine *e, struct interp_link *il, uint32_t to)
+{
+    struct tb *tb = cc_tb(e, to);
+    if (tb->state != TB_LIVE || tb->once)
+        return;
+    if (e->cfg.bus) {
+        il->gen_cell = tb->global ? &e->run->gen_global : &e->run->gen_space;
+        il->gen = *il->gen_cell;
+    }
+    if (il->next == tb->interp) /* only the guard was out of date */
+        return;
+    struct link *l = vec_push(&e->cc.links, sizeof *l, 1);
+    if (!l)
+        return;
+    *l = (struct link){.il = il, .owner = NO_TB, .to = to, .next_in = tb->in_first};
+    tb->in_first = e->cc.links.count - 1;
+    il->next = tb->interp;
+    e->stats.links++;
+}
+
+static void cut_off(struct engine *e, struct tb *tb)
+{
+    for (uint32_t k = tb->in_first; k != NO_TB;) {
+        struct link *l = cc_link(e, k);
+        uint32_t next = l->next_in;
+        if (l->il) {
+            if (l->il->next == tb->interp)
+                l->il->next = NULL;
+        } else {
+            struct tb *from = cc_tb(e, l->owner);
+            e->cfg.backend->patch(e->cc.mem.rw + from->code, tb_rx(e, from), &l->d, 0, false, 0);
+        }
+        l->to = NO_TB;
+        k = next;
+    }
+    tb->in_first = NO_TB;
+    views_drop_jump(e, tb->pc, tb->interp ? (void *)tb->interp : (void *)(uintptr_t)tb_rx(e, tb));
+}
+
+void cc_jump_cache_insert(struct engine *e, uint32_t i)
+{
+    struct tb *tb = cc_tb(e, i);
+    struct gw_jump_entry *je = &e->run->jump_cache[interp_jump_index(tb->pc)];
+    if (tb->state != TB_LIVE || tb->once || (e->view.kernel && !tb->global))
+        return;
+    je->pc = tb->pc;
+    je->code = tb->interp ? (void *)tb->interp : (void *)(uintptr_t)tb_rx(e, tb);
+}
+
+/* --- stale and live ------------------------------------------------------------------------------ */
+
+static void make_stale(struct engine *e, struct tb *tb)
+{
+    if (tb->state != TB_LIVE)
+        return;
+    tb->state = TB_STALE;
+    cut_off(e, tb);
+    e->stats.stale_blocks++;
+}
+
+void cc_page_changed(struct engine *e, uint64_t page)
+{
+    struct code_page *p = page_of(e, page, false);
+    uint8_t *f = e->cfg.bus ? page_flags(e, page << GW_PAGE_SHIFT) : NULL;
+    if (f)
+        *f &= (uint8_t)~GW_RAM_CODE;
+    if (!p)
+        return;
+    for (uint32_t k = p->first; k != NO_TB;) {
+        struct page_node *n = (struct page_node *)e->cc.nodes.data + k;
+        make_stale(e, cc_tb(e, n->tb));
+        k = n->next;
+    }
+}
+
+void engine_code_changed(struct engine *e, uint64_t vaddr, uint64_t size)
+{
+    if (!size)
+        return;
+    uint64_t first = vaddr >> GW_PAGE_SHIFT, last = (vaddr + size - 1) >> GW_PAGE_SHIFT;
+    if (last - first > e->cc.page_cap) { /* a huge range: walk what there is instead */
+        for (uint32_t i = 0; i < e->cc.page_cap; i++)
+            if (e->cc.pages[i].page - first <= last - first)
+                cc_page_changed(e, e->cc.pages[i].page);
+        return;
+    }
+    for (uint64_t page = first; page <= last; page++)
+        cc_page_changed(e, page);
+}
+
+/* Bytes of the block as they are now; straddling ones are put together in e->straddle. */
+static const uint8_t *guest_bytes(struct engine *e, const struct tb *tb, const uint8_t *host_page)
+{
+    return tb->paddr2 == ~UINT64_C(0) || !e->cfg.bus ? host_page + (tb->pc & GW_PAGE_MASK)
+                                                     : e->straddle;
+}
+
+static bool revive(struct engine *e, struct tb *tb, const uint8_t *host_page)
+{
+    if (hash_bytes(guest_bytes(e, tb, host_page), tb->code_bytes) != tb->hash)
+        return false;
+    tb->state = TB_LIVE;
+    page_protect(e, tb->paddr);
+    if (tb->paddr2 != ~UINT64_C(0) && e->cfg.bus)
+        page_protect(e, tb->paddr2);
+    e->stats.revived_blocks++;
+    return true;
+}
+
+/* --- finding ------------------------------------------------------------------------------------- */
+
+/* Second page of an instruction at the last two bytes of a page; fills e->straddle. False: the first
+ * two bytes need no more, or the second page can't be fetched (*fault). */
+static bool second_page(struct engine *e, uint64_t pc, const struct itlb_entry *it,
+                        uint64_t *paddr2, struct gw_fault *fault)
+{
+    struct itlb_entry first = *it;
+    memcpy(e->straddle, first.host + (pc & GW_PAGE_MASK), 2);
+    if ((e->straddle[0] & 3) != 3)
+        return false;
+    it = views_fetch(e, pc + 2, fault);
+    if (!it)
+        return false;
+    memcpy(e->straddle + 2, it->host, 2);
+    *paddr2 = it->ppage << GW_PAGE_SHIFT;
+    return true;
+}
+
+uint32_t cc_find(struct engine *e, uint64_t pc, uint32_t limit, struct gw_fault *fault)
+{
+    const struct itlb_entry *it = views_fetch(e, pc, fault);
+    uint64_t paddr2 = ~UINT64_C(0);
+    struct itlb_entry copy;
+    e->stats.lookups++;
+    if (!it)
+        return NO_TB;
+    if (e->cfg.bus && (pc & GW_PAGE_MASK) == GW_PAGE_SIZE - 2) {
+        copy = *it;
+        it = &copy;
+        fault->cause = ~0u;
+        if (!second_page(e, pc, it, &paddr2, fault) && fault->cause != ~0u)
+            return NO_TB;
+    }
+    uint64_t paddr = it->ppage << GW_PAGE_SHIFT | (pc & GW_PAGE_MASK);
+    uint32_t b = bucket(pc, paddr, e->flags);
+    if (!limit) {
+        for (uint32_t i = e->cc.hash[b]; i; i = cc_tb(e, i - 1)->next) {
+            struct tb *tb = cc_tb(e, i - 1);
+            if (tb->pc == pc && tb->paddr == paddr && tb->flags == e->flags &&
+                tb->paddr2 == paddr2 && (tb->state == TB_LIVE || revive(e, tb, it->host))) {
+                tb->global = it->global;
+                return i - 1;
+            }
+        }
+    }
+    uint32_t i = cc_translate(e, pc, it, limit, fault);
+    if (i == NO_TB)
+        return NO_TB;
+    struct tb *tb = cc_tb(e, i);
+    tb->paddr = paddr;
+    tb->paddr2 = paddr2;
+    tb->global = it->global;
+    tb->once = limit != 0;
+    tb->hash = hash_bytes(guest_bytes(e, tb, it->host), tb->code_bytes);
+    if (!tb->once) {
+        tb->next = e->cc.hash[b];
+        e->cc.hash[b] = i + 1;
+        page_add(e, paddr, i);
+        if (paddr2 != ~UINT64_C(0))
+            page_add(e, paddr2, i);
+        else if (!e->cfg.bus && (pc ^ (pc + tb->code_bytes - 1)) >> GW_PAGE_SHIFT)
+            page_add(e, pc + tb->code_bytes - 1, i);
+    }
+    return i;
+}
+
+uint32_t cc_by_host(struct engine *e, uint64_t host)
+{
+    uint64_t off = host - e->cc.mem.rx;
+    uint32_t lo = 0, hi = e->cc.tbs.count;
+    if (off >= e->cc.mem.used)
+        return NO_TB;
+    while (lo < hi) { /* the last block that starts at or before off */
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (cc_tb(e, mid)->code <= off)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    if (!lo || off - cc_tb(e, lo - 1)->code > cc_tb(e, lo - 1)->size)
+        return NO_TB;
+    return lo - 1;
+}
+
+const struct gw_row *cc_row(struct engine *e, const struct tb *tb, uint64_t host,
+                            enum gw_row_kind kind)
+{
+    const struct gw_row *row = (const struct gw_row *)e->cc.rows.data + tb->row_first;
+    uint32_t off = (uint32_t)(host - tb_rx(e, tb));
+    for (uint32_t k = 0; k < tb->row_count; k++)
+        if (row[k].host_offset == off && row[k].kind == kind)
+            return &row[k];
+    return NULL;
+}
+
+uint64_t cc_guest_pc(struct engine *e, const struct tb *tb, unsigned guest)
+{
+    const int32_t *off = (const int32_t *)e->cc.guests.data + tb->guest_first;
+    return tb->pc + (uint64_t)(int64_t)off[guest];
+}
+
+void cc_flush(struct engine *e)
+{
+    struct code_cache *c = &e->cc;
+    for (uint32_t i = 0; i < c->page_cap; i++) {
+        if (c->pages[i].page != ~UINT64_C(0) && e->cfg.bus) {
+            uint8_t *f = page_flags(e, c->pages[i].page << GW_PAGE_SHIFT);
+            if (f)
+                *f &= (uint8_t)~GW_RAM_CODE;
+        }
+        c->pages[i].page = ~UINT64_C(0);
+    }
+    c->page_count = 0;
+    c->tbs.count = c->links.count = c->rows.count = c->guests.count = c->nodes.count = 0;
+    memset(c->hash, 0, sizeof *c->hash << HASH_BITS);
+    c->mem.used = c->runtime_size;
+    c->interp_used = 0;
+    views_clear_jumps(e);
+    e->stats.code_flushes++;
+}

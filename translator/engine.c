@@ -1,0 +1,341 @@
+/*
+ * The run loop.
+ *
+ * Time is counted in retired instructions: run.insns_base - run.budget. Generated code takes a
+ * block's whole length off the budget at its entry, and what leaves a block early gives the rest
+ * back: side exits by themselves, faults and helpers here, by the side table.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine_int.h"
+
+static const struct counter_field counter_fields[] = {
+    COUNTER(struct engine_stats, retired_insns, "guest instructions retired"),
+    COUNTER(struct engine_stats, translated_blocks, "blocks translated"),
+    COUNTER(struct engine_stats, translated_insns, "guest instructions translated"),
+    COUNTER(struct engine_stats, translate_ns, "time spent translating"),
+    COUNTER(struct engine_stats, host_bytes, "bytes of host code emitted"),
+    COUNTER(struct engine_stats, host_insns, "host instructions emitted on hot paths"),
+    COUNTER(struct engine_stats, lookups, "blocks looked up by the run loop"),
+    COUNTER(struct engine_stats, links, "branches linked"),
+    COUNTER(struct engine_stats, indirect_misses, "indirect branches not in the jump cache"),
+    COUNTER(struct engine_stats, slow_loads, "loads on the slow path"),
+    COUNTER(struct engine_stats, slow_stores, "stores and atomics on the slow path"),
+    COUNTER(struct engine_stats, map_fills, "page map entries filled"),
+    COUNTER(struct engine_stats, map_flushes, "page maps emptied"),
+    COUNTER(struct engine_stats, code_flushes, "times the code cache was emptied"),
+    COUNTER(struct engine_stats, stale_blocks, "blocks whose page was written"),
+    COUNTER(struct engine_stats, revived_blocks, "of those, found unchanged and used again"),
+    COUNTER(struct engine_stats, exits, "times generated code was left"),
+    COUNTER(struct engine_stats, host_faults, "host faults at guest accesses"),
+    COUNTER(struct engine_stats, interp_insns, "instructions run singly up to an exact stop"),
+};
+const struct counter_desc engine_counters = {
+    .name = "engine",
+    .fields = counter_fields,
+    .field_count = sizeof counter_fields / sizeof counter_fields[0],
+};
+
+static void hook_fence_i(void *cpu)
+{
+    struct engine *e = gw_run(cpu)->engine;
+    /* Stores to code are seen as they happen in machine mode. In user mode nobody tells. */
+    if (!e->cfg.bus)
+        engine_code_changed(e, 0, ~UINT64_C(0));
+}
+
+static void bus_code_changed(void *engine, uint64_t paddr, uint64_t size)
+{
+    engine_code_changed(engine, paddr, size);
+}
+
+static enum gw_status open_parts(struct engine *e, struct gw_error *err)
+{
+    const struct engine_config *cfg = &e->cfg;
+    enum gw_status st = GW_OK;
+    if (cfg->bus) {
+        st = maps_open(e, err);
+        if (st != GW_OK)
+            return st;
+        cfg->bus->engine = e;
+        cfg->bus->code_changed = bus_code_changed;
+    }
+    enum gw_mem_mode mem = !cfg->bus ? GW_MEM_USER : e->maps.flat ? GW_MEM_FLAT : GW_MEM_TLB;
+    e->cfg.mem = mem;
+    if (cfg->backend) {
+        uint32_t features = cfg->backend->detect();
+        if (!features)
+            return gw_fail(err, GW_ERR_UNSUPPORTED, cfg->backend->name,
+                           "this host does not run that backend's code");
+        e->bcfg = (struct gw_backend_config){
+            .mem = mem, .features = features & ~cfg->features_off, .isa = cfg->isa};
+        cfg->backend->prepare(&e->bcfg);
+    } else {
+        e->interp = aligned_alloc(64, (sizeof *e->interp + 63) & ~(size_t)63);
+        if (!e->interp)
+            return gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
+        interp_init(e->interp, cfg->cpu, mem, cfg->isa->helpers, &e->rt,
+                    cfg->caller ? cfg->caller : &interp_direct_caller);
+    }
+    return cc_open(e, err);
+}
+
+enum gw_status engine_new(struct engine **out, const struct engine_config *cfg,
+                          struct gw_error *err)
+{
+    struct engine *e = calloc(1, sizeof *e);
+    *out = NULL;
+    if (!e)
+        return gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
+    e->cfg = *cfg;
+    e->run = gw_run(cfg->cpu);
+    e->rt = (struct gw_runtime){
+        .load = slow_load, .store = slow_store, .amo = slow_amo, .eval = slow_eval};
+    e->hooks = (struct gw_hooks){.flush = views_flush, .fence_i = hook_fence_i};
+    e->ir = malloc(sizeof *e->ir);
+    e->job = malloc(sizeof *e->job);
+    e->run->engine = e;
+    e->run->hooks = &e->hooks;
+    e->run->guest_base = cfg->guest_base;
+    e->run->view_dirty = 1;
+    e->run->gen_global = e->run->gen_space = ++e->gen_counter;
+    for (uint32_t i = 0; i < ITLB_SIZE; i++)
+        e->itlb[i].vpage = ~UINT64_C(0);
+    enum gw_status st =
+        e->ir && e->job ? open_parts(e, err) : gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
+    if (st != GW_OK) {
+        engine_free(e);
+        return st;
+    }
+    *out = e;
+    return GW_OK;
+}
+
+void engine_free(struct engine *e)
+{
+    if (!e)
+        return;
+    cc_close(e);
+    if (e->cfg.bus) {
+        maps_close(e);
+        e->cfg.bus->code_changed = NULL;
+        e->cfg.bus->engine = NULL;
+    }
+    for (uint32_t i = 0; i < JC_POOL; i++)
+        free(e->jc[i].entry);
+    free(e->interp);
+    free(e->ir);
+    free(e->job);
+    free(e);
+}
+
+uint64_t engine_retired(const struct engine *e)
+{
+    return gw_retired(e->run);
+}
+
+const struct engine_stats *engine_stats(struct engine *e)
+{
+    e->stats.retired_insns = gw_retired(e->run);
+    return &e->stats;
+}
+
+enum gw_mem_mode engine_mem_mode(const struct engine *e)
+{
+    return e->cfg.mem;
+}
+
+void engine_reset_derived(struct engine *e)
+{
+    cc_flush(e);
+    if (e->cfg.bus)
+        views_flush(e->cfg.cpu, 0, 1, 0, 1);
+    e->run->view_dirty = 1;
+}
+
+/* --- running ------------------------------------------------------------------------------------- */
+
+/* Enters a block; host faults of the interpreter's own accesses in user mode come back here. */
+static enum gw_exit_kind enter(struct engine *e, uint32_t i)
+{
+    struct tb *tb = cc_tb(e, i);
+    e->stats.exits++;
+    if (!e->interp) {
+        uint64_t (*fn)(void *, void *);
+        void *at = (void *)(uintptr_t)(e->cc.mem.rx + e->cc.ep.enter[e->fp]);
+        memcpy(&fn, &at, sizeof fn);
+        return (enum gw_exit_kind)fn(e->cfg.cpu, (void *)(uintptr_t)(e->cc.mem.rx + tb->code));
+    }
+    if (e->cfg.bus)
+        return interp_run(e->interp, tb->interp);
+    if (sigsetjmp(e->interp_jmp, 0)) {
+        e->in_interp = 0;
+        interp_abandon(e->interp);
+        e->run->leave = GW_LEAVE_FAULT;
+        return GW_EXIT_HELPER;
+    }
+    e->in_interp = 1;
+    enum gw_exit_kind x = interp_run(e->interp, tb->interp);
+    e->in_interp = 0;
+    return x;
+}
+
+/* Generated code was left in the middle of a block: the faulting instruction and those behind it
+ * have not retired. Sets run.pc unless the helper did. */
+static void account_early_exit(struct engine *e)
+{
+    struct gw_vcpu *run = e->run;
+    if (e->interp) /* did it itself */
+        return;
+    uint32_t i = cc_by_host(e, run->slow_ra);
+    if (i == NO_TB)
+        abort();
+    struct tb *tb = cc_tb(e, i);
+    const struct gw_row *row = cc_row(e, tb, run->slow_ra, GW_ROW_CALL);
+    if (!row)
+        row = cc_row(e, tb, run->slow_ra, GW_ROW_ACCESS);
+    if (!row)
+        abort(); /* every call and access has its row */
+    run->budget += tb->guest_count - row->guest;
+    if (run->leave == GW_LEAVE_FAULT)
+        run->pc = cc_guest_pc(e, tb, row->guest);
+}
+
+/* What a helper or slow path asked for. True: back to the caller, with *stop. */
+static bool handle_leave(struct engine *e, enum engine_stop *stop)
+{
+    struct gw_vcpu *run = e->run;
+    enum gw_leave why = run->leave;
+    account_early_exit(e);
+    run->leave = GW_LEAVE_NONE;
+    switch (why) {
+    case GW_LEAVE_SYSCALL: *stop = ENGINE_SYSCALL; return true;
+    case GW_LEAVE_HCALL: *stop = ENGINE_HCALL; return true;
+    case GW_LEAVE_FAULT:
+        run->fault_pc = run->pc;
+        if (!e->cfg.bus) {
+            *stop = ENGINE_FAULT;
+            return true;
+        }
+        e->cfg.isa->raise(e->cfg.cpu, &run->fault);
+        run->leave = GW_LEAVE_NONE;
+        return false;
+    default: return false;
+    }
+}
+
+/* A block for run.pc, or NO_TB after a fetch fault. */
+static uint32_t find(struct engine *e, uint32_t limit, bool *stopped)
+{
+    struct gw_fault fault;
+    uint32_t i = cc_find(e, e->run->pc, limit, &fault);
+    if (i != NO_TB)
+        return i;
+    e->run->fault = fault;
+    e->run->fault_pc = e->run->pc;
+    if (!e->cfg.bus) {
+        *stopped = true;
+        return NO_TB;
+    }
+    e->cfg.isa->raise(e->cfg.cpu, &fault);
+    e->run->leave = GW_LEAVE_NONE;
+    return NO_TB;
+}
+
+/* Runs blocks until the budget is used up or something wants the outer loop. */
+static bool run_blocks(struct engine *e, enum engine_stop *stop)
+{
+    struct gw_vcpu *run = e->run;
+    bool fault = false;
+    uint32_t i = find(e, 0, &fault);
+    while (i != NO_TB) {
+        enum gw_exit_kind x = enter(e, i);
+        switch (x) {
+        case GW_EXIT_LINK: {
+            uint64_t flushes = e->stats.code_flushes, link = run->exit_link;
+            i = find(e, 0, &fault);
+            if (i == NO_TB || flushes != e->stats.code_flushes)
+                break;
+            if (e->interp)
+                cc_link_interp(e, (struct interp_link *)(uintptr_t)link, i);
+            else
+                cc_link_to(e, (uint32_t)link, i);
+            break;
+        }
+        case GW_EXIT_INDIRECT:
+            e->stats.indirect_misses++;
+            i = find(e, 0, &fault);
+            if (i != NO_TB)
+                cc_jump_cache_insert(e, i);
+            break;
+        case GW_EXIT_HELPER: return handle_leave(e, stop);
+        default: return false; /* BUDGET, LEAVE */
+        }
+    }
+    *stop = ENGINE_FAULT;
+    return fault;
+}
+
+/* The last instructions before an exact stop, in a block of just that length. */
+static bool run_exactly(struct engine *e, enum engine_stop *stop)
+{
+    bool fault = false;
+    uint32_t i = find(e, (uint32_t)e->run->budget, &fault);
+    if (i == NO_TB) {
+        *stop = ENGINE_FAULT;
+        return fault;
+    }
+    e->stats.interp_insns += (uint64_t)e->run->budget;
+    return enter(e, i) == GW_EXIT_HELPER && handle_leave(e, stop);
+}
+
+/* Looks at what may divert the vCPU between quanta. True: back to the caller. */
+static bool between(struct engine *e, enum engine_stop *stop)
+{
+    const struct guest_isa *isa = e->cfg.isa;
+    if (__atomic_load_n(&e->run->attention, __ATOMIC_RELAXED) &&
+        __atomic_exchange_n(&e->run->attention, 0, __ATOMIC_ACQUIRE)) {
+        *stop = ENGINE_ATTENTION;
+        return true;
+    }
+    if (e->cfg.bus) {
+        if (isa->interrupt(e->cfg.cpu))
+            e->run->leave = GW_LEAVE_NONE;
+        else if (isa->waiting(e->cfg.cpu)) {
+            *stop = ENGINE_WAIT;
+            return true;
+        }
+    }
+    if (e->run->view_dirty)
+        views_refresh(e);
+    return false;
+}
+
+enum engine_stop engine_run(struct engine *e, uint64_t max_insns, bool exact)
+{
+    struct gw_vcpu *run = e->run;
+    enum engine_stop stop = ENGINE_BUDGET;
+    uint64_t start = gw_retired(run), done;
+    while ((done = gw_retired(run) - start) < max_insns) {
+        if (between(e, &stop))
+            break;
+        uint64_t grant = max_insns - done < QUANTUM ? max_insns - done : QUANTUM;
+        run->insns_base = start + done + grant;
+        run->budget = (int64_t)grant;
+        if (run_blocks(e, &stop))
+            break;
+        if ((uint64_t)run->budget == grant && grant == max_insns - done && !run->view_dirty) {
+            /* not even one block fitted */
+            if (!exact)
+                break;
+        }
+        if (exact && grant == max_insns - done && run->budget > 0 && !run->view_dirty &&
+            run_exactly(e, &stop))
+            break;
+    }
+    /* what was not used is not retired */
+    run->insns_base -= (uint64_t)run->budget;
+    run->budget = 0;
+    return stop;
+}

@@ -1,0 +1,90 @@
+/*
+ * The engine runs one vCPU: it translates guest code (or interprets its IR), keeps what it derived
+ * (code cache, page maps, jump caches) and drops it when the guest changes what it came from.
+ *
+ * One engine per vCPU; all calls on the vCPU thread, except that run.attention may be set by any
+ * thread, and engine_host_fault runs in a signal handler of the vCPU thread.
+ */
+#ifndef TRANSLATOR_ENGINE_H
+#define TRANSLATOR_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "godwit/counter.h"
+#include "godwit/guest_isa.h"
+#include "godwit/host_backend.h"
+#include "godwit/status.h"
+
+struct engine;
+struct interp_caller;
+
+enum { ENGINE_DUMP_DECODE = 1, ENGINE_DUMP_IR = 2, ENGINE_DUMP_OPT = 4, ENGINE_DUMP_HOST = 8 };
+
+/* Where --dump goes. host_disasm: text of one host instruction; NULL: bytes in hex. */
+struct engine_dump {
+    uint32_t what; /* ENGINE_DUMP_* */
+    FILE *out;
+    size_t (*host_disasm)(char *buf, size_t size, uint64_t pc, const uint8_t *bytes, size_t count,
+                          unsigned *len);
+};
+
+struct engine_config {
+    const struct guest_isa *isa;
+    const struct host_backend *backend; /* NULL: IR interpreter */
+    enum gw_mem_mode mem;               /* FLAT falls back to TLB where it can't be had */
+    bool no_flat;                       /* as if the reservation had been refused */
+    struct gw_bus *bus;                 /* NULL in user mode */
+    void *cpu;                          /* initialised guest cpu struct; the caller owns it */
+    uint64_t guest_base;                /* user mode: host address of guest address 0 */
+    size_t code_cache_bytes;            /* 0: default; at least 64 KiB */
+    unsigned max_guest_insns;           /* per block; 0: default */
+    unsigned trace;                     /* not-taken branches in a block; see gw_lift_request */
+    bool no_fold;                       /* builder and liveness off (tests) */
+    uint32_t features_off;              /* backend features to leave unused */
+    bool time_translation;              /* count translate_ns */
+    const struct interp_caller *caller; /* how the interpreter calls helpers; NULL: directly */
+    const struct engine_dump *dump;     /* NULL: none; outlives the engine */
+    /* User mode: may [vaddr, vaddr + size) be executed? */
+    bool (*fetch_ok)(void *opaque, uint64_t vaddr, uint64_t size);
+    void *fetch_opaque;
+};
+
+enum engine_stop {
+    ENGINE_BUDGET,    /* max_insns retired (exact), or no room for the next block (not exact) */
+    ENGINE_SYSCALL,   /* user mode: pc is the calling instruction's */
+    ENGINE_HCALL,     /* call into built-in firmware: pc is the calling instruction's */
+    ENGINE_FAULT,     /* user mode: run.fault and run.fault_pc; pc is the faulting instruction's */
+    ENGINE_WAIT,      /* the vCPU waits for an interrupt */
+    ENGINE_ATTENTION, /* run.attention was set; it is clear now */
+};
+
+struct engine_stats {
+    uint64_t retired_insns, translated_blocks, translated_insns, translate_ns, host_bytes,
+        host_insns, lookups, links, indirect_misses, slow_loads, slow_stores, map_fills,
+        map_flushes, code_flushes, stale_blocks, revived_blocks, exits, host_faults, interp_insns;
+};
+extern const struct counter_desc engine_counters;
+
+enum gw_status engine_new(struct engine **out, const struct engine_config *cfg,
+                          struct gw_error *err);
+void engine_free(struct engine *e);
+
+/* Runs at most max_insns (exact: just that many unless something stops it; else it may stop a
+ * block earlier). Traps and interrupts of the guest are handled inside. */
+enum engine_stop engine_run(struct engine *e, uint64_t max_insns, bool exact);
+uint64_t engine_retired(const struct engine *e);
+const struct engine_stats *engine_stats(struct engine *e);
+enum gw_mem_mode engine_mem_mode(const struct engine *e);
+
+/* User mode: guest code in [vaddr, vaddr+size) may have changed or gone. */
+void engine_code_changed(struct engine *e, uint64_t vaddr, uint64_t size);
+/* The whole guest state was replaced (load): drop what derives from it. */
+void engine_reset_derived(struct engine *e);
+
+/* From the SIGSEGV/SIGBUS handler of the vCPU thread, with sigaction's arguments: true when the
+ * fault was a guest access and execution goes on; false: it is not ours. */
+bool engine_host_fault(struct engine *e, int sig, void *siginfo, void *ucontext);
+
+#endif

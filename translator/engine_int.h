@@ -1,0 +1,225 @@
+/* The engine's parts, for its own files only. */
+#ifndef TRANSLATOR_ENGINE_INT_H
+#define TRANSLATOR_ENGINE_INT_H
+
+#include <setjmp.h>
+#include <signal.h>
+
+#include "engine.h"
+#include "interp.h"
+
+#define NO_TB UINT32_MAX
+
+enum {
+    QUANTUM = 16384,
+    HASH_BITS = 15,
+    ITLB_SIZE = 256,
+    JC_POOL = 16,
+    SPACE_POOL = 64,
+    MAP_POOL = 32,
+    MAX_CLASSES = 5,
+    HALF_CHUNKS = 4096
+};
+
+/* --- code_mem.c: executable memory, mapped twice (W^X) ------------------------------------------ */
+struct code_mem {
+    uint8_t *rw;
+    uint64_t rx;
+    size_t size, used, populated;
+};
+enum gw_status code_mem_open(struct code_mem *m, size_t size, struct gw_error *err);
+void code_mem_close(struct code_mem *m);
+/* Makes [used, used+need) cheap to touch; false: full. */
+bool code_mem_reserve(struct code_mem *m, size_t need);
+
+/* --- code_cache.c: translation blocks ----------------------------------------------------------- */
+enum tb_state { TB_LIVE, TB_STALE };
+
+struct tb {
+    uint64_t pc, paddr, paddr2; /* paddr2: second page of a straddling block, or ~0 */
+    uint64_t hash;              /* of the guest bytes */
+    uint32_t flags;             /* tb_flags */
+    uint32_t next;              /* in the hash bucket */
+    uint32_t code, size;        /* offset into code memory, bytes */
+    uint32_t row_first, row_count, link_first, link_count, guest_first;
+    uint32_t in_first; /* list of links that lead here */
+    uint16_t guest_count, code_bytes;
+    uint8_t state, global, once;
+    struct interp_block *interp;
+};
+
+struct link {
+    struct gw_link_desc d;
+    struct interp_link *il; /* interpreter's */
+    uint32_t owner;         /* tb */
+    uint32_t to;            /* tb or NO_TB */
+    uint32_t next_in;
+};
+
+struct page_node {
+    uint32_t tb, next;
+};
+struct code_page {
+    uint64_t page; /* paddr >> 12 (user: vaddr >> 12), or ~0 */
+    uint32_t first;
+    uint32_t live;
+};
+
+struct vec {
+    void *data;
+    uint32_t count, cap;
+};
+
+struct code_cache {
+    struct code_mem mem;
+    uint8_t *interp_mem;
+    size_t interp_used, interp_size;
+    uint32_t runtime_size;
+    struct gw_entry_points ep;
+    uint32_t *hash; /* 1 << HASH_BITS */
+    struct vec tbs, links, rows, guests, nodes;
+    struct code_page *pages;
+    uint32_t page_cap, page_count;
+};
+
+/* --- page_map.c: flat maps and tagged TLBs ------------------------------------------------------- */
+struct half {
+    uint64_t *read, *write; /* entry 0 of the half */
+    uint32_t *chunk;        /* touched 4 KiB pieces: chunk numbers, open addressing, ~0 empty */
+    uint32_t chunks;
+};
+struct map {
+    uint64_t key, asid, used;
+    uint8_t cls;
+    bool valid;
+    struct half low, own_high;
+    uint8_t *read, *write; /* 512 GiB each */
+};
+struct rmap_node {
+    uint64_t index;
+    uint32_t map, next;
+};
+struct page_maps {
+    bool flat;
+    int fd;
+    uint64_t fd_used;
+    struct half high[MAX_CLASSES];
+    bool high_valid[MAX_CLASSES];
+    uint64_t high_fd[MAX_CLASSES][2];
+    struct map map[MAP_POOL];
+    uint32_t count, current;
+    uint64_t tick;
+    uint32_t *rmap_head; /* by page number of RAM region 0.. */
+    uint64_t rmap_pages;
+    struct vec rmap;
+    struct gw_tlb_entry *tlb[2];
+    uint64_t tlb_key;
+};
+
+struct itlb_entry {
+    uint64_t vpage, key;
+    uint64_t ppage;
+    uint8_t *host; /* of the page */
+    bool global;
+};
+struct jump_cache {
+    uint64_t key;
+    uint32_t flags;
+    bool valid;
+    uint64_t used;
+    struct gw_jump_entry *entry;
+};
+struct space {
+    uint64_t key, asid, used;
+    uint32_t gen;
+    bool valid;
+    uint64_t executed[64]; /* Bloom filter of pages entered */
+};
+
+struct engine {
+    struct engine_config cfg;
+    struct gw_vcpu *run;
+    struct gw_runtime rt;
+    struct gw_backend_config bcfg;
+    struct gw_hooks hooks;
+    struct code_cache cc;
+    struct page_maps maps;
+    struct itlb_entry itlb[ITLB_SIZE];
+    struct jump_cache jc[JC_POOL];
+    struct space space[SPACE_POOL];
+    uint64_t global_executed[64];
+    struct gw_view view;
+    uint32_t cur_jc, cur_space;
+    uint32_t flags;
+    unsigned fp; /* entry variant */
+    uint32_t gen_counter;
+    uint64_t tick;
+    bool flat_ok;
+    struct interp *interp;
+    struct engine_stats stats;
+    struct ir_block *ir;
+    struct gw_compile_job *job;
+    uint8_t straddle[8];
+    volatile sig_atomic_t in_interp;
+    sigjmp_buf interp_jmp;
+    uint64_t retired;
+};
+
+/* code_cache.c */
+enum gw_status cc_open(struct engine *e, struct gw_error *err);
+void cc_close(struct engine *e);
+void cc_flush(struct engine *e);
+static inline struct tb *cc_tb(struct engine *e, uint32_t i)
+{
+    return (struct tb *)e->cc.tbs.data + i;
+}
+static inline struct link *cc_link(struct engine *e, uint32_t i)
+{
+    return (struct link *)e->cc.links.data + i;
+}
+/* Block of the host address, or NO_TB. */
+uint32_t cc_by_host(struct engine *e, uint64_t host);
+const struct gw_row *cc_row(struct engine *e, const struct tb *tb, uint64_t host,
+                            enum gw_row_kind kind);
+uint64_t cc_guest_pc(struct engine *e, const struct tb *tb, unsigned guest);
+/* The block at run.pc under current flags: found, revived or translated. NO_TB: a fetch fault is in
+ * *fault. limit: most guest instructions, 0 for the usual; a limited block is not remembered. */
+uint32_t cc_find(struct engine *e, uint64_t pc, uint32_t limit, struct gw_fault *fault);
+void cc_link_to(struct engine *e, uint32_t link, uint32_t to);
+void cc_link_interp(struct engine *e, struct interp_link *il, uint32_t to);
+void cc_jump_cache_insert(struct engine *e, uint32_t tb);
+/* Everything translated from the page may have changed. */
+void cc_page_changed(struct engine *e, uint64_t page);
+void *vec_push(struct vec *v, size_t elem, uint32_t n);
+
+/* translate.c: one block */
+uint32_t cc_translate(struct engine *e, uint64_t pc, const struct itlb_entry *it, uint32_t limit,
+                      struct gw_fault *fault);
+
+/* page_map.c */
+enum gw_status maps_open(struct engine *e, struct gw_error *err);
+void maps_close(struct engine *e);
+void maps_select(struct engine *e); /* run.map_*: by e->view */
+void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8_t *host_page,
+               bool may_write);
+void maps_flush_page(struct engine *e, uint64_t vaddr, uint64_t asid, bool asid_all);
+void maps_flush(struct engine *e, uint64_t asid, bool asid_all);
+/* Stores to the page no longer go inline. */
+void maps_protect(struct engine *e, uint64_t paddr);
+
+/* slow_path.c */
+uint32_t slow_load(void *cpu, uint32_t desc);
+uint32_t slow_store(void *cpu, uint32_t desc);
+uint32_t slow_amo(void *cpu, uint32_t desc);
+void slow_eval(void *cpu, const struct ir_insn *in);
+uint8_t *page_flags(struct engine *e, uint64_t paddr); /* NULL: not RAM */
+
+/* views.c: address spaces, jump caches, flushes */
+void views_refresh(struct engine *e);
+void views_flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all);
+void views_drop_jump(struct engine *e, uint64_t pc, const void *code);
+void views_clear_jumps(struct engine *e);
+/* Fetch translation of vaddr's page; NULL: *fault. */
+const struct itlb_entry *views_fetch(struct engine *e, uint64_t vaddr, struct gw_fault *fault);
+
+#endif

@@ -1,0 +1,406 @@
+/*
+ * Flat page maps: for each address space and view, an 8-byte addend (host - guest) for each 4 KiB
+ * guest page, once for reads and once for writes; 0: not inline. See docs/map-protocol.md.
+ *
+ * A map is two 512 GiB windows of one sparse memory object. Their upper halves, where kernels keep
+ * global pages, are one slice for all maps of a class of views; only global translations enter it.
+ * Where such windows can't be had, a tagged TLB takes their place.
+ *
+ * Invariants
+ *   1. A write entry exists only for RAM pages that are not marked GW_RAM_CODE.
+ *   2. Each write entry is on the reverse list of its RAM page (lists may hold entries long gone).
+ *   3. An entry in a shared upper half came from a global translation.
+ *   4. host + (guest - page's guest address) + 2^48 * k is no canonical host address for k != 0, so an
+ *      address whose high bits are not those of the page's faults on the access itself.
+ */
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "engine_int.h"
+
+#define HALF_ENTRIES (UINT64_C(1) << 35)
+#define HALF_BYTES   (HALF_ENTRIES * 8)
+enum { CHUNK_ENTRIES = 512, RMAP_MAX = 1 << 20 };
+
+static void chunks_reset(struct half *h)
+{
+    if (h->chunk)
+        memset(h->chunk, 0xff, HALF_CHUNKS * sizeof *h->chunk);
+    h->chunks = 0;
+}
+
+static void half_clear(struct half *h)
+{
+    if (!h->chunks)
+        return;
+    for (uint32_t i = 0; i < HALF_CHUNKS; i++)
+        if (h->chunk[i] != UINT32_MAX) {
+            memset(h->read + (uint64_t)h->chunk[i] * CHUNK_ENTRIES, 0, CHUNK_ENTRIES * 8);
+            memset(h->write + (uint64_t)h->chunk[i] * CHUNK_ENTRIES, 0, CHUNK_ENTRIES * 8);
+        }
+    chunks_reset(h);
+}
+
+/* Gives the pages of a half that was touched too sparsely back to the host. */
+static void half_drop(struct half *h)
+{
+    for (uint32_t i = 0; i < HALF_CHUNKS; i++)
+        if (h->chunk[i] != UINT32_MAX) {
+            madvise(h->read + (uint64_t)h->chunk[i] * CHUNK_ENTRIES, 4096, MADV_REMOVE);
+            madvise(h->write + (uint64_t)h->chunk[i] * CHUNK_ENTRIES, 4096, MADV_REMOVE);
+        }
+    chunks_reset(h);
+}
+
+static void touch(struct half *h, uint64_t index)
+{
+    uint32_t chunk = (uint32_t)(index / CHUNK_ENTRIES);
+    uint32_t i = (chunk * 0x9e3779b1u) >> 20 & (HALF_CHUNKS - 1);
+    while (h->chunk[i] != chunk && h->chunk[i] != UINT32_MAX)
+        i = (i + 1) & (HALF_CHUNKS - 1);
+    if (h->chunk[i] == chunk)
+        return;
+    if (h->chunks >= HALF_CHUNKS / 2) {
+        half_drop(h);
+        i = (chunk * 0x9e3779b1u) >> 20 & (HALF_CHUNKS - 1);
+    }
+    h->chunk[i] = chunk;
+    h->chunks++;
+}
+
+static void *map_slice(struct page_maps *m, void *at, uint64_t size, uint64_t offset)
+{
+    return mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | (at ? MAP_FIXED : 0),
+                m->fd, (off_t)offset);
+}
+
+static uint64_t new_slice(struct page_maps *m)
+{
+    uint64_t at = m->fd_used;
+    m->fd_used += HALF_BYTES;
+    if (ftruncate(m->fd, (off_t)m->fd_used) < 0)
+        return ~UINT64_C(0);
+    return at;
+}
+
+/* One window: low half its own, upper half at high_offset of the object. */
+static uint8_t *new_window(struct page_maps *m, uint64_t high_offset)
+{
+    uint64_t low = new_slice(m);
+    uint8_t *p =
+        mmap(NULL, 2 * HALF_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (low == ~UINT64_C(0) || p == MAP_FAILED)
+        return NULL;
+    if (map_slice(m, p, HALF_BYTES, low) == MAP_FAILED ||
+        map_slice(m, p + HALF_BYTES, HALF_BYTES, high_offset) == MAP_FAILED) {
+        munmap(p, 2 * HALF_BYTES);
+        return NULL;
+    }
+    return p;
+}
+
+static bool half_init(struct half *h, uint8_t *read, uint8_t *write)
+{
+    h->read = (uint64_t *)(void *)read;
+    h->write = (uint64_t *)(void *)write;
+    h->chunk = malloc(HALF_CHUNKS * sizeof *h->chunk);
+    chunks_reset(h);
+    return h->chunk != NULL;
+}
+
+static bool map_create(struct page_maps *m, struct map *p, uint8_t cls)
+{
+    uint64_t hi[2];
+    if (!m->high_valid[cls]) {
+        m->high_fd[cls][0] = new_slice(m);
+        m->high_fd[cls][1] = new_slice(m);
+    }
+    for (int k = 0; k < 2; k++) {
+        hi[k] = cls ? m->high_fd[cls][k] : new_slice(m);
+        if (hi[k] == ~UINT64_C(0))
+            return false;
+    }
+    p->cls = cls;
+    p->read = new_window(m, hi[0]);
+    p->write = new_window(m, hi[1]);
+    if (!p->read || !p->write || !half_init(&p->low, p->read, p->write))
+        return false;
+    if (!cls)
+        return half_init(&p->own_high, p->read + HALF_BYTES, p->write + HALF_BYTES);
+    if (!m->high_valid[cls])
+        m->high_valid[cls] = half_init(&m->high[cls], p->read + HALF_BYTES, p->write + HALF_BYTES);
+    return m->high_valid[cls];
+}
+
+static void tlb_clear(struct page_maps *m)
+{
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < 1 << GW_TLB_BITS; i++)
+            m->tlb[k][i].tag = ~UINT64_C(0);
+}
+
+enum gw_status maps_open(struct engine *e, struct gw_error *err)
+{
+    struct page_maps *m = &e->maps;
+    m->fd = -1;
+    m->flat = e->cfg.mem == GW_MEM_FLAT && !e->cfg.no_flat;
+    if (m->flat) {
+        m->fd = memfd_create("godwit-maps", MFD_CLOEXEC);
+        m->flat = m->fd >= 0 && map_create(m, &m->map[0], 0);
+        m->count = 1;
+    }
+    for (unsigned k = 0; k < e->cfg.bus->ram_count; k++)
+        m->rmap_pages += e->cfg.bus->ram[k].size >> GW_PAGE_SHIFT;
+    m->rmap_head = calloc(m->rmap_pages, sizeof *m->rmap_head);
+    for (int k = 0; k < 2; k++)
+        m->tlb[k] = aligned_alloc(64, sizeof *m->tlb[k] << GW_TLB_BITS);
+    if (!m->rmap_head || !m->tlb[0] || !m->tlb[1])
+        return gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory for page maps");
+    tlb_clear(m);
+    e->run->tlb_read = m->tlb[0];
+    e->run->tlb_write = m->tlb[1];
+    return GW_OK;
+}
+
+void maps_close(struct engine *e)
+{
+    struct page_maps *m = &e->maps;
+    for (uint32_t i = 0; i < MAP_POOL; i++) {
+        struct map *p = &m->map[i];
+        if (p->read)
+            munmap(p->read, 2 * HALF_BYTES);
+        if (p->write)
+            munmap(p->write, 2 * HALF_BYTES);
+        free(p->low.chunk);
+        free(p->own_high.chunk);
+    }
+    for (int c = 0; c < MAX_CLASSES; c++)
+        free(m->high[c].chunk);
+    if (m->fd > 0)
+        close(m->fd);
+    free(m->rmap_head);
+    free(m->rmap.data);
+    free(m->tlb[0]);
+    free(m->tlb[1]);
+}
+
+/* --- selection ----------------------------------------------------------------------------------- */
+
+static void map_clear(struct map *p)
+{
+    half_clear(&p->low);
+    if (!p->cls)
+        half_clear(&p->own_high);
+}
+
+static uint32_t take_map(struct engine *e, uint8_t cls)
+{
+    struct page_maps *m = &e->maps;
+    uint32_t best = MAP_POOL;
+    for (uint32_t i = 0; i < m->count; i++)
+        if (!m->map[i].valid && m->map[i].cls == cls)
+            return i;
+    if (m->count < MAP_POOL) {
+        struct map *p = &m->map[m->count];
+        if (map_create(m, p, cls))
+            return m->count++;
+        /* no more address space: make do with what there is */
+        free(p->low.chunk);
+        free(p->own_high.chunk);
+        if (p->read)
+            munmap(p->read, 2 * HALF_BYTES);
+        if (p->write)
+            munmap(p->write, 2 * HALF_BYTES);
+        *p = (struct map){0};
+    }
+    for (uint32_t i = 0; i < m->count; i++)
+        if (m->map[i].cls == cls && (best == MAP_POOL || m->map[i].used < m->map[best].used))
+            best = i;
+    if (best != MAP_POOL)
+        map_clear(&m->map[best]);
+    return best;
+}
+
+void maps_select(struct engine *e)
+{
+    struct page_maps *m = &e->maps;
+    const struct gw_view *v = &e->view;
+    if (!m->flat) {
+        if (m->tlb_key != v->data_key)
+            tlb_clear(m);
+        m->tlb_key = v->data_key;
+        return;
+    }
+    struct map *p = &m->map[m->current];
+    if (!p->valid || p->key != v->data_key || p->cls != v->data_class) {
+        uint32_t i;
+        for (i = 0; i < m->count; i++)
+            if (m->map[i].valid && m->map[i].key == v->data_key && m->map[i].cls == v->data_class)
+                break;
+        if (i == m->count)
+            i = take_map(e, v->data_class);
+        if (i == MAP_POOL) { /* not even one map of this class: take over the first, unshared */
+            i = 0;
+            map_clear(&m->map[0]);
+        }
+        p = &m->map[i];
+        p->key = v->data_key;
+        p->asid = v->asid;
+        p->valid = true;
+        m->current = i;
+    }
+    p->used = ++m->tick;
+    e->run->map_read = p->read;
+    e->run->map_write = p->write;
+}
+
+/* --- filling ------------------------------------------------------------------------------------- */
+
+static uint64_t ram_page_number(struct engine *e, uint64_t paddr)
+{
+    uint64_t n = 0;
+    for (unsigned k = 0; k < e->cfg.bus->ram_count; k++) {
+        const struct gw_ram *r = &e->cfg.bus->ram[k];
+        if (paddr - r->base < r->size)
+            return n + ((paddr - r->base) >> GW_PAGE_SHIFT);
+        n += r->size >> GW_PAGE_SHIFT;
+    }
+    return ~UINT64_C(0);
+}
+
+static bool rmap_add(struct engine *e, uint64_t paddr, uint64_t index)
+{
+    struct page_maps *m = &e->maps;
+    uint64_t page = ram_page_number(e, paddr);
+    if (page >= m->rmap_pages)
+        return false;
+    struct rmap_node *all = m->rmap.data;
+    uint32_t depth = 0;
+    for (uint32_t k = m->rmap_head[page]; k && depth < 4; k = all[k - 1].next, depth++)
+        if (all[k - 1].index == index && all[k - 1].map == m->current)
+            return true;
+    if (m->rmap.count >= RMAP_MAX) {
+        maps_flush(e, 0, true);
+        memset(m->rmap_head, 0, m->rmap_pages * sizeof *m->rmap_head);
+        m->rmap.count = 0;
+    }
+    struct rmap_node *n = vec_push(&m->rmap, sizeof *n, 1);
+    if (!n)
+        return false;
+    *n = (struct rmap_node){.index = index, .map = m->current, .next = m->rmap_head[page]};
+    m->rmap_head[page] = m->rmap.count;
+    return true;
+}
+
+void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8_t *host_page,
+               bool may_write)
+{
+    struct page_maps *m = &e->maps;
+    uint64_t page = vaddr & ~(uint64_t)GW_PAGE_MASK;
+    uint64_t addend = (uint64_t)(uintptr_t)host_page - page;
+    bool readable = x->perms >> GW_ACCESS_LOAD & 1;
+    bool writable = may_write && x->perms >> GW_ACCESS_STORE & 1;
+    e->stats.map_fills++;
+    if (!m->flat) {
+        uint64_t i = vaddr >> GW_PAGE_SHIFT & ((1 << GW_TLB_BITS) - 1);
+        if (readable)
+            m->tlb[0][i] = (struct gw_tlb_entry){.tag = page, .addend = addend};
+        if (writable)
+            m->tlb[1][i] = (struct gw_tlb_entry){.tag = page, .addend = addend};
+        return;
+    }
+    uint64_t index = vaddr >> GW_PAGE_SHIFT & (2 * HALF_ENTRIES - 1);
+    struct map *p = &m->map[m->current];
+    struct half *h = &p->low;
+    if (index >= HALF_ENTRIES) {
+        if (p->cls && !x->global)
+            return; /* would be seen by other address spaces */
+        h = p->cls ? &m->high[p->cls] : &p->own_high;
+    }
+    if (writable && !rmap_add(e, x->paddr, index))
+        writable = false;
+    uint64_t i = index & (HALF_ENTRIES - 1);
+    touch(h, i);
+    if (readable)
+        h->read[i] = addend;
+    if (writable)
+        h->write[i] = addend;
+}
+
+/* --- emptying ------------------------------------------------------------------------------------ */
+
+static void clear_entry(struct half *h, uint64_t i)
+{
+    /* an entry that was never filled must not be touched into existence */
+    uint32_t chunk = (uint32_t)(i / CHUNK_ENTRIES);
+    uint32_t k = (chunk * 0x9e3779b1u) >> 20 & (HALF_CHUNKS - 1);
+    while (h->chunk[k] != chunk && h->chunk[k] != UINT32_MAX)
+        k = (k + 1) & (HALF_CHUNKS - 1);
+    if (h->chunk[k] != chunk)
+        return;
+    h->read[i] = 0;
+    h->write[i] = 0;
+}
+
+void maps_flush_page(struct engine *e, uint64_t vaddr, uint64_t asid, bool asid_all)
+{
+    struct page_maps *m = &e->maps;
+    if (!m->flat) {
+        uint64_t i = vaddr >> GW_PAGE_SHIFT & ((1 << GW_TLB_BITS) - 1);
+        m->tlb[0][i].tag = m->tlb[1][i].tag = ~UINT64_C(0);
+        return;
+    }
+    uint64_t index = vaddr >> GW_PAGE_SHIFT & (2 * HALF_ENTRIES - 1);
+    uint64_t i = index & (HALF_ENTRIES - 1);
+    bool upper = index >= HALF_ENTRIES;
+    for (uint32_t k = 0; k < m->count; k++) {
+        struct map *p = &m->map[k];
+        if (!p->valid || !(asid_all || p->asid == asid))
+            continue;
+        if (!upper)
+            clear_entry(&p->low, i);
+        else if (!p->cls)
+            clear_entry(&p->own_high, i);
+    }
+    for (int c = 1; c < MAX_CLASSES && upper && asid_all; c++)
+        if (m->high_valid[c])
+            clear_entry(&m->high[c], i);
+}
+
+void maps_flush(struct engine *e, uint64_t asid, bool asid_all)
+{
+    struct page_maps *m = &e->maps;
+    e->stats.map_flushes++;
+    if (!m->flat) {
+        tlb_clear(m);
+        return;
+    }
+    for (uint32_t k = 0; k < m->count; k++)
+        if (m->map[k].valid && (asid_all || m->map[k].asid == asid))
+            map_clear(&m->map[k]);
+    for (int c = 1; c < MAX_CLASSES && asid_all; c++)
+        if (m->high_valid[c])
+            half_clear(&m->high[c]);
+}
+
+void maps_protect(struct engine *e, uint64_t paddr)
+{
+    struct page_maps *m = &e->maps;
+    if (!m->flat) {
+        for (int i = 0; i < 1 << GW_TLB_BITS; i++)
+            m->tlb[1][i].tag = ~UINT64_C(0);
+        return;
+    }
+    uint64_t page = ram_page_number(e, paddr);
+    if (page >= m->rmap_pages)
+        return;
+    struct rmap_node *all = m->rmap.data;
+    for (uint32_t k = m->rmap_head[page]; k; k = all[k - 1].next) {
+        struct map *p = &m->map[all[k - 1].map];
+        uint64_t index = all[k - 1].index, i = index & (HALF_ENTRIES - 1);
+        struct half *h = index < HALF_ENTRIES ? &p->low : p->cls ? &m->high[p->cls] : &p->own_high;
+        h->write[i] = 0; /* maybe another page's by now: it is filled again when needed */
+    }
+    m->rmap_head[page] = 0;
+}
