@@ -1,0 +1,47 @@
+/* The command line's parts. Only this room prints and exits. Main thread. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stdio.h>
+
+#include "options.h"
+
+/* Exit statuses of CLI.md. */
+enum {
+    CLI_STOP_TEXT_MISSED = 122,
+    CLI_PANIC = 123,
+    CLI_TIMEOUT = 124,
+    CLI_FAILURE = 125,
+    CLI_CANNOT_RUN = 126,
+    CLI_NOT_FOUND = 127,
+};
+
+/* "godwit: error: what failed: object: why", and the hint. */
+void cli_print_error(const struct gw_error *err);
+int cli_status_of(enum gw_status status);
+
+/* One function a verb; the exit status. */
+int cli_run(const struct cli_options *o);
+int cli_exec(const struct cli_options *o);
+int cli_disasm(const struct cli_options *o);
+int cli_doctor(const struct cli_options *o);
+int cli_completion(const struct cli_options *o);
+
+void cli_help(FILE *out);
+void cli_help_verb(FILE *out, const struct cli_verb_info *verb);
+void cli_man_page(FILE *out);
+
+/* What --report writes. */
+struct cli_report {
+    const char *ended;
+    int status, signal;
+    uint64_t insns, wall_ns, overhead_bytes;
+};
+/* Prints an error itself. False: it could not be written. */
+bool cli_write_report(const char *path, const struct cli_report *r, const struct gw_error *err);
+
+/* Opens one of our modules: beside the program, in the build tree, or where it was installed.
+ * NULL: *err says why. */
+void *cli_open_module(const char *name, const char *symbol, struct gw_error *err);
+
+#endif

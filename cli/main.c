@@ -1,0 +1,76 @@
+/* godwit: finds the verb, reads its options, calls it. */
+#include <string.h>
+
+#include "cli.h"
+
+static int usage_error(struct gw_error *err, const struct cli_options *o)
+{
+    struct cli_report report = {.ended = "error", .status = CLI_FAILURE};
+    cli_print_error(err);
+    if (o && o->report)
+        cli_write_report(o->report, &report, err);
+    return CLI_FAILURE;
+}
+
+static int help_verb(const struct cli_options *o)
+{
+    struct gw_error err = {0};
+    const struct cli_verb_info *v = o->arg_count ? cli_find_verb(o->args[0]) : NULL;
+    if (v) {
+        cli_help_verb(stdout, v);
+        return 0;
+    }
+    if (!o->arg_count) {
+        cli_help(stdout);
+        return 0;
+    }
+    gw_fail(&err, GW_ERR_ARG, o->args[0], "no such verb");
+    snprintf(err.hint, sizeof err.hint, "godwit help");
+    return usage_error(&err, NULL);
+}
+
+static int dispatch(const struct cli_verb_info *v, const struct cli_options *o)
+{
+    if (o->help) {
+        cli_help_verb(stdout, v);
+        return 0;
+    }
+    switch (v->verb) {
+    case VERB_RUN: return cli_run(o);
+    case VERB_EXEC: return cli_exec(o);
+    case VERB_DISASM: return cli_disasm(o);
+    case VERB_DOCTOR: return cli_doctor(o);
+    case VERB_COMPLETION: return cli_completion(o);
+    case VERB_HELP: return help_verb(o);
+    case VERB_MAN: cli_man_page(stdout); return 0;
+    default: puts("godwit " GODWIT_VERSION); return 0;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct gw_error err = {0};
+    struct cli_options o;
+    const struct cli_verb_info *v;
+    int status;
+    if (argc < 2) {
+        cli_help(stderr);
+        return CLI_FAILURE;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+        argv[1] = (char[]){"help"};
+    else if (!strcmp(argv[1], "--version"))
+        argv[1] = (char[]){"version"};
+    v = cli_find_verb(argv[1]);
+    if (!v) {
+        gw_fail(&err, GW_ERR_ARG, argv[1], "no such verb");
+        snprintf(err.hint, sizeof err.hint, "godwit help");
+        return usage_error(&err, NULL);
+    }
+    if (cli_parse(&o, v, argv + 2, &err) != GW_OK)
+        status = usage_error(&err, &o);
+    else
+        status = dispatch(v, &o);
+    cli_options_free(&o);
+    return status;
+}

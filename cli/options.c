@@ -1,0 +1,459 @@
+/* The table of options, and what their values mean. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "options.h"
+
+/* ---- value grammars ---------------------------------------------------------------------------- */
+
+/* Digits up to *end, which is where the unit starts. */
+static bool digits(const char *text, uint64_t *value, const char **end)
+{
+    uint64_t v = 0;
+    const char *p = text;
+    for (; *p >= '0' && *p <= '9'; p++) {
+        if (__builtin_mul_overflow(v, 10, &v) ||
+            __builtin_add_overflow(v, (uint64_t)(*p - '0'), &v))
+            return false;
+    }
+    *value = v;
+    *end = p;
+    return p != text;
+}
+
+enum gw_status cli_parse_number(const char *text, uint64_t *value)
+{
+    const char *end;
+    if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
+        uint64_t v = 0;
+        size_t n = strspn(text + 2, "0123456789abcdefABCDEF");
+        if (n == 0 || n > 16 || text[2 + n])
+            return GW_ERR_ARG;
+        v = strtoull(text + 2, NULL, 16);
+        *value = v;
+        return GW_OK;
+    }
+    return digits(text, value, &end) && !*end ? GW_OK : GW_ERR_ARG;
+}
+
+struct unit {
+    const char *name;
+    uint64_t factor;
+};
+
+static enum gw_status with_unit(const char *text, const struct unit *units, uint64_t *value)
+{
+    const char *end;
+    if (!digits(text, value, &end))
+        return GW_ERR_ARG;
+    for (; units->name; units++)
+        if (!strcmp(units->name, end))
+            return __builtin_mul_overflow(*value, units->factor, value) ? GW_ERR_ARG : GW_OK;
+    return GW_ERR_ARG;
+}
+
+enum gw_status cli_parse_size(const char *text, uint64_t *bytes)
+{
+    static const struct unit units[] = {
+        {"", 1},           {"K", 1u << 10},          {"M", 1u << 20},
+        {"G", 1u << 30},   {"T", UINT64_C(1) << 40}, {"KiB", 1u << 10},
+        {"MiB", 1u << 20}, {"GiB", 1u << 30},        {"TiB", UINT64_C(1) << 40},
+        {"k", 1u << 10},   {"m", 1u << 20},          {"g", 1u << 30},
+        {NULL, 0},
+    };
+    return with_unit(text, units, bytes);
+}
+
+enum gw_status cli_parse_duration(const char *text, uint64_t *ns)
+{
+    static const struct unit units[] = {
+        {"ms", 1000000u},
+        {"s", 1000000000u},
+        {"m", UINT64_C(60) * 1000000000u},
+        {"h", UINT64_C(3600) * 1000000000u},
+        {NULL, 0},
+    };
+    return with_unit(text, units, ns);
+}
+
+/* ---- values that need more than a type --------------------------------------------------------- */
+
+/* A copy that the options own. */
+static char *own(struct cli_options *o, const char *text, size_t size, struct gw_error *err)
+{
+    char *copy = NULL;
+    if (o->owned_count < sizeof o->owned / sizeof o->owned[0])
+        copy = strndup(text, size);
+    if (copy)
+        o->owned[o->owned_count++] = copy;
+    else
+        gw_fail(err, GW_ERR_ARG, text, "cannot take the option: given too often");
+    return copy;
+}
+
+static enum gw_status one_of(const char *value, const char *wanted, const char *what,
+                             struct gw_error *err)
+{
+    if (!strcmp(value, wanted))
+        return GW_OK;
+    return gw_fail(err, GW_ERR_ARG, value, "%s: it must be %s", what, wanted);
+}
+
+static enum gw_status set_arch(struct cli_options *o, const char *value, struct gw_error *err)
+{
+    o->arch = value;
+    return one_of(value, "riscv64", "no such guest architecture", err);
+}
+
+static enum gw_status set_machine(struct cli_options *o, const char *value, struct gw_error *err)
+{
+    o->machine = value;
+    return one_of(value, "virt-1", "no such machine", err);
+}
+
+static enum gw_status set_cpus(struct cli_options *o, const char *value, struct gw_error *err)
+{
+    return one_of(value, "1", "cannot make that many CPUs", err);
+}
+
+static enum gw_status set_on_panic(struct cli_options *o, const char *value, struct gw_error *err)
+{
+    return one_of(value, "exit", "cannot do that on a panic", err);
+}
+
+static enum gw_status set_cpu(struct cli_options *o, const char *value, struct gw_error *err)
+{
+    const char *comma = strchr(value, ',');
+    o->cpu_options = comma ? comma + 1 : NULL;
+    o->cpu_model = comma ? own(o, value, (size_t)(comma - value), err) : value;
+    return o->cpu_model ? GW_OK : GW_ERR_ARG;
+}
+
+static enum gw_status set_engine(struct cli_options *o, const char *value, struct gw_error *err)
+{
+    o->interp = !strcmp(value, "interp");
+    if (!o->interp && strcmp(value, "jit") != 0)
+        return gw_fail(err, GW_ERR_ARG, value, "no such engine: it must be jit or interp");
+    return GW_OK;
+}
+
+static enum gw_status set_clock(struct cli_options *o, const char *value, struct gw_error *err)
+{
+    o->clock_insns = !strncmp(value, "insns", 5);
+    o->mips = 0;
+    if (!strcmp(value, "host") || !strcmp(value, "insns"))
+        return GW_OK;
+    if (o->clock_insns && value[5] == ':' && cli_parse_number(value + 6, &o->mips) == GW_OK &&
+        o->mips > 0 && o->mips <= 1000000)
+        return GW_OK;
+    return gw_fail(err, GW_ERR_ARG, value, "no such clock: it must be host or insns[:MIPS]");
+}
+
+static enum gw_status set_dump(struct cli_options *o, const char *value, struct gw_error *err)
+{
+    const char *equals = strchr(value, '=');
+    o->dump_file = equals ? equals + 1 : NULL;
+    o->dump = equals ? own(o, value, (size_t)(equals - value), err) : value;
+    return o->dump ? GW_OK : GW_ERR_ARG;
+}
+
+static enum gw_status set_serial(struct cli_options *o, const char *value, struct gw_error *err)
+{
+    o->serial_file = NULL;
+    if (!strcmp(value, "stdio"))
+        return GW_OK;
+    if (!strncmp(value, "file:", 5) && value[5]) {
+        o->serial_file = value + 5;
+        return GW_OK;
+    }
+    return gw_fail(err, GW_ERR_ARG, value, "no such serial port: it must be stdio or file:FILE");
+}
+
+/* FILE[,rw][,overlay=FILE]; a comma in a name cannot be written. */
+static enum gw_status set_disk(struct cli_options *o, const char *value, struct gw_error *err)
+{
+    struct cli_disk *d = &o->disks[o->disk_count];
+    size_t n = strcspn(value, ",");
+    const char *p = value + n;
+    if (o->disk_count == CLI_MAX_DISKS)
+        return gw_fail(err, GW_ERR_ARG, value, "cannot add the disk: there are %d already",
+                       CLI_MAX_DISKS);
+    *d = (struct cli_disk){.path = own(o, value, n, err)};
+    if (!d->path)
+        return GW_ERR_ARG;
+    if (n == 0)
+        return gw_fail(err, GW_ERR_ARG, value, "cannot add the disk: it has no file name");
+    while (*p == ',') {
+        const char *part = p + 1;
+        n = strcspn(part, ",");
+        p = part + n;
+        if (n == 2 && !strncmp(part, "rw", 2)) {
+            d->rw = true;
+        } else if (n > 8 && !strncmp(part, "overlay=", 8)) {
+            d->overlay = own(o, part + 8, n - 8, err);
+            if (!d->overlay)
+                return GW_ERR_ARG;
+        } else {
+            return gw_fail(err, GW_ERR_ARG, value,
+                           "cannot add the disk: what follows its name must be rw or "
+                           "overlay=FILE");
+        }
+    }
+    if (d->rw && d->overlay)
+        return gw_fail(err, GW_ERR_ARG, value,
+                       "cannot add the disk: rw and overlay= exclude one "
+                       "another");
+    o->disk_count++;
+    return GW_OK;
+}
+
+static enum gw_status add(const char **list, unsigned *count, const char *value,
+                          struct gw_error *err)
+{
+    if (*count == CLI_MAX_LIST)
+        return gw_fail(err, GW_ERR_ARG, value, "cannot take the option: given too often");
+    list[(*count)++] = value;
+    return GW_OK;
+}
+
+static enum gw_status set_env(struct cli_options *o, const char *value, struct gw_error *err)
+{
+    if (!strchr(value, '=') || value[0] == '=')
+        return gw_fail(err, GW_ERR_ARG, value, "cannot set the variable: it must be VAR=VALUE");
+    return add(o->setenv, &o->setenv_count, value, err);
+}
+
+static enum gw_status set_unset(struct cli_options *o, const char *value, struct gw_error *err)
+{
+    if (!*value || strchr(value, '='))
+        return gw_fail(err, GW_ERR_ARG, value, "cannot unset the variable: it must be a name");
+    return add(o->unsetenv, &o->unsetenv_count, value, err);
+}
+
+static enum gw_status set_strace(struct cli_options *o, const char *value, struct gw_error *err)
+{
+    o->strace = true;
+    o->strace_file = value;
+    return GW_OK;
+}
+
+/* ---- the table --------------------------------------------------------------------------------- */
+
+#define AT(member) .at = offsetof(struct cli_options, member)
+
+const struct cli_option cli_option_rows[] = {
+    /* run */
+    {VERB_RUN, CLI_TEXT, 'k', "kernel", "FILE", "Linux Image or ELF file to start", "file",
+     AT(kernel)},
+    {VERB_RUN, CLI_TEXT, 'i', "initrd", "FILE", "initial RAM disk", "file", AT(initrd)},
+    {VERB_RUN, CLI_TEXT, 'a', "append", "TEXT", "kernel command line", NULL, AT(append)},
+    {VERB_RUN, CLI_TEXT, 'b', "bios", "FILE|builtin|none",
+     "firmware: built-in SBI (default), a file started in M mode, or none: an ELF kernel starts in "
+     "M mode",
+     "file", AT(bios)},
+    {VERB_RUN, CLI_SIZE, 'm', "memory", "SIZE", "guest memory (default 512M)", NULL,
+     AT(memory_bytes)},
+    {VERB_RUN, CLI_OWN, 'c', "cpus", "N", "number of CPUs (1)", "1", .set = set_cpus},
+    {VERB_RUN, CLI_OWN, 'd', "disk", "FILE[,rw][,overlay=FILE]",
+     "disk; its writes go to a temporary overlay unless rw or overlay= says otherwise", "file",
+     .set = set_disk},
+    {VERB_RUN, CLI_OWN, 0, "machine", "virt-1", "board", "virt-1", .set = set_machine},
+    {VERB_RUN, CLI_TEXT, 0, "dtb", "FILE", "device tree instead of the board's own", "file",
+     AT(dtb)},
+    {VERB_RUN, CLI_TEXT, 0, "dump-dtb", "FILE", "write the board's device tree and stop", "file",
+     AT(dump_dtb)},
+    {VERB_RUN, CLI_OWN, 0, "serial", "stdio|file:FILE", "where the serial port goes",
+     "stdio file:", .set = set_serial},
+    {VERB_RUN, CLI_TEXT, 0, "stop-text", "TEXT", "end with status 0 when the console shows TEXT",
+     NULL, AT(stop_text)},
+    {VERB_RUN, CLI_OWN, 0, "on-panic", "exit", "what a guest panic does (exit, with status 123)",
+     "exit", .set = set_on_panic},
+    {VERB_RUN, CLI_OWN, 0, "clock", "host|insns[:MIPS]",
+     "the guest's time: the host's, or by instructions", "host insns", .set = set_clock},
+    /* exec */
+    {VERB_EXEC, CLI_TEXT, 'L', "sysroot", "DIR", "where absolute paths are looked up first", "file",
+     AT(sysroot)},
+    {VERB_EXEC, CLI_TEXT, 0, "root", "DIR", "the program's / (needs the right to chroot)", "file",
+     AT(root)},
+    {VERB_EXEC, CLI_OWN, 'E', "env", "VAR=V", "set an environment variable", NULL, .set = set_env},
+    {VERB_EXEC, CLI_OWN, 'U', "unset", "VAR", "unset an environment variable", NULL,
+     .set = set_unset},
+    {VERB_EXEC, CLI_TEXT, '0', "argv0", "NAME", "the program's argv[0]", NULL, AT(argv0)},
+    {VERB_EXEC, CLI_OWN, 0, "strace", "[FILE]", "list system calls (on stderr)", "file",
+     .set = set_strace},
+    /* both */
+    {VERB_START, CLI_TEXT, 0, "name", "NAME", "name of the run", NULL, AT(name)},
+    {VERB_START, CLI_OWN, 0, "arch", "riscv64", "guest architecture", "riscv64", .set = set_arch},
+    {VERB_START, CLI_OWN, 0, "cpu", "MODEL[,EXT=on|off...]", "CPU model (rv64)", "rv64",
+     .set = set_cpu},
+    {VERB_START, CLI_OWN, 0, "engine", "jit|interp", "translate, or interpret the IR", "jit interp",
+     .set = set_engine},
+    {VERB_START, CLI_DURATION, 0, "timeout", "DUR", "end with status 124 after 30s, 5m, 1h", NULL,
+     AT(timeout_ns)},
+    {VERB_START, CLI_NUMBER, 0, "stop-insn", "N", "end after N instructions", NULL, AT(stop_insn)},
+    {VERB_START, CLI_OWN, 0, "dump", "LIST[=FILE]", "list blocks: decode,ir,opt,host",
+     "decode ir opt host", .set = set_dump},
+    {VERB_START, CLI_FLAG, 0, "stats", NULL, "print counters at the end", NULL, AT(stats)},
+    {VERB_START, CLI_TEXT, 0, "report", "FILE", "write a JSON report however the run ends", "file",
+     AT(report)},
+    {VERB_START, CLI_FLAG, 'q', "quiet", NULL, "errors only", NULL, AT(quiet)},
+    {VERB_START, CLI_COUNT, 'v', "verbose", NULL, "say more", NULL, AT(verbose)},
+    /* disasm */
+    {VERB_DISASM, CLI_FLAG, 0, "raw", NULL, "the file is code, not ELF", NULL, AT(raw)},
+    {VERB_DISASM, CLI_NUMBER, 0, "base", "ADDR", "address of the first byte of raw code", NULL,
+     AT(base)},
+    /* for tests of the engine; not part of the interface */
+    {VERB_START, CLI_SIZE, 0, "code-cache", "SIZE", NULL, NULL, AT(code_cache_bytes)},
+    {VERB_START, CLI_NUMBER, 0, "max-block", "N", NULL, NULL, AT(max_block)},
+    {VERB_START, CLI_FLAG, 0, "no-fold", NULL, NULL, NULL, AT(no_fold)},
+    {VERB_RUN, CLI_FLAG, 0, "no-flat-map", NULL, NULL, NULL, AT(use_tlb)},
+    {~0u, CLI_FLAG, 'h', "help", NULL, "this help", NULL, AT(help)},
+    {.name = NULL},
+};
+
+const struct cli_verb_info cli_verb_rows[] = {
+    {VERB_RUN, "run", "", "run a machine", 0, false},
+    {VERB_EXEC, "exec", "PROG [ARGS...]", "run one Linux program", 1, true},
+    {VERB_DISASM, "disasm", "FILE", "list the RISC-V code of a file", 1, false},
+    {VERB_DOCTOR, "doctor", "", "say what this host offers", 0, false},
+    {VERB_COMPLETION, "completion", "bash", "print completion for a shell", 1, false},
+    {VERB_VERSION, "version", "", "print the version", 0, false},
+    {VERB_HELP, "help", "[VERB]", "print help", 0, false},
+    {VERB_MAN, "man-page", "", NULL, 0, false},
+    {.name = NULL},
+};
+
+/* ---- the parser -------------------------------------------------------------------------------- */
+
+const struct cli_verb_info *cli_find_verb(const char *name)
+{
+    for (const struct cli_verb_info *v = cli_verb_rows; v->name; v++)
+        if (!strcmp(v->name, name))
+            return v;
+    return NULL;
+}
+
+static enum gw_status store(struct cli_options *o, const struct cli_option *row, const char *value,
+                            struct gw_error *err)
+{
+    void *at = (char *)o + row->at;
+    switch (row->type) {
+    case CLI_FLAG: *(bool *)at = true; return GW_OK;
+    case CLI_COUNT: ++*(uint64_t *)at; return GW_OK;
+    case CLI_TEXT: *(const char **)at = value; return GW_OK;
+    case CLI_NUMBER:
+        if (cli_parse_number(value, at) == GW_OK)
+            return GW_OK;
+        return gw_fail(err, GW_ERR_ARG, value, "--%s takes a number", row->name);
+    case CLI_SIZE:
+        if (cli_parse_size(value, at) == GW_OK)
+            return GW_OK;
+        return gw_fail(err, GW_ERR_ARG, value, "--%s takes a size, such as 64M or 2G", row->name);
+    case CLI_DURATION:
+        if (cli_parse_duration(value, at) == GW_OK && *(uint64_t *)at)
+            return GW_OK;
+        return gw_fail(err, GW_ERR_ARG, value, "--%s takes a time with its unit, such as 30s or 5m",
+                       row->name);
+    default: return row->set(o, value, err);
+    }
+}
+
+static const struct cli_option *find_option(const struct cli_verb_info *verb, char letter,
+                                            const char *name, size_t length)
+{
+    for (const struct cli_option *r = cli_option_rows; r->name; r++) {
+        if (!(r->verbs & (uint32_t)verb->verb))
+            continue;
+        if (letter ? r->letter == letter
+                   : strlen(r->name) == length && !memcmp(r->name, name, length))
+            return r;
+    }
+    return NULL;
+}
+
+static enum gw_status unknown(const struct cli_verb_info *verb, const char *word,
+                              struct gw_error *err)
+{
+    enum gw_status st = gw_fail(err, GW_ERR_ARG, word, "%s has no such option", verb->name);
+    if (err)
+        snprintf(err->hint, sizeof err->hint, "godwit %s --help", verb->name);
+    return st;
+}
+
+/* One option word; *next moves over a value in a word of its own. */
+static enum gw_status parse_option(struct cli_options *o, const struct cli_verb_info *verb,
+                                   char *const *argv, int *next, struct gw_error *err)
+{
+    const char *word = argv[(*next)++], *value = NULL;
+    const struct cli_option *row;
+    bool optional;
+    if (word[1] == '-') {
+        size_t n = strcspn(word + 2, "=");
+        row = find_option(verb, 0, word + 2, n);
+        value = word[2 + n] ? word + 3 + n : NULL;
+    } else {
+        row = find_option(verb, word[1], NULL, 0);
+        if (row && !row->value && word[2]) /* letters without values stand together: -vv */
+            for (const char *p = word + 2; *p && row; p++) {
+                const struct cli_option *more = find_option(verb, *p, NULL, 0);
+                if (!more || more->value || store(o, row, NULL, err) != GW_OK)
+                    return unknown(verb, word, err);
+                row = more;
+            }
+        else if (word[2])
+            value = word + 2 + (word[2] == '=');
+    }
+    if (!row)
+        return unknown(verb, word, err);
+    optional = row->value && row->value[0] == '[';
+    if (!row->value && value && word[1] == '-')
+        return gw_fail(err, GW_ERR_ARG, word, "--%s takes no value", row->name);
+    if (row->value && !value && !optional) {
+        if (!argv[*next])
+            return gw_fail(err, GW_ERR_ARG, word, "--%s needs a value: %s", row->name, row->value);
+        value = argv[(*next)++];
+    }
+    return store(o, row, value, err);
+}
+
+enum gw_status cli_parse(struct cli_options *o, const struct cli_verb_info *verb, char *const *argv,
+                         struct gw_error *err)
+{
+    enum gw_status st = GW_OK;
+    int next = 0;
+    memset(o, 0, sizeof *o);
+    o->memory_bytes = UINT64_C(512) << 20;
+    o->cpus = 1;
+    while (st == GW_OK && argv[next] && argv[next][0] == '-' && argv[next][1]) {
+        if (!strcmp(argv[next], "--")) {
+            next++;
+            break;
+        }
+        st = parse_option(o, verb, argv, &next, err);
+    }
+    o->args = argv + next;
+    while (o->args[o->arg_count])
+        o->arg_count++;
+    if (st != GW_OK || o->help || verb->rest)
+        goto operands;
+    for (int i = 0; i < o->arg_count; i++) /* options may not follow operands, and say so */
+        if (o->args[i][0] == '-' && o->args[i][1])
+            st = gw_fail(err, GW_ERR_ARG, o->args[i], "options stand before operands");
+    if (st == GW_OK && !verb->operands[0] && o->arg_count) {
+        st = gw_fail(err, GW_ERR_ARG, o->args[0], "%s takes no operands", verb->name);
+        snprintf(err->hint, sizeof err->hint, "godwit %s --help", verb->name);
+    }
+operands:
+    if (st == GW_OK && !o->help && (unsigned)o->arg_count < verb->min_args) {
+        st = gw_fail(err, GW_ERR_ARG, "", "%s needs %s", verb->name, verb->operands);
+        snprintf(err->hint, sizeof err->hint, "godwit %s --help", verb->name);
+    }
+    return st;
+}
+
+void cli_options_free(struct cli_options *o)
+{
+    while (o->owned_count)
+        free(o->owned[--o->owned_count]);
+}

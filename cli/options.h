@@ -1,0 +1,110 @@
+/*
+ * The one table of options: the parser, --help, the man page and completion read it. A row says
+ * which verbs know the option and where its value goes in struct cli_options.
+ */
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "godwit/status.h"
+
+enum { CLI_MAX_DISKS = 8, CLI_MAX_LIST = 64 };
+
+enum cli_verb {
+    VERB_RUN = 1 << 0,
+    VERB_EXEC = 1 << 1,
+    VERB_DISASM = 1 << 2,
+    VERB_DOCTOR = 1 << 3,
+    VERB_COMPLETION = 1 << 4,
+    VERB_VERSION = 1 << 5,
+    VERB_MAN = 1 << 6, /* prints the man page; not listed */
+    VERB_HELP = 1 << 7,
+};
+#define VERB_START (VERB_RUN | VERB_EXEC)
+
+struct cli_disk {
+    const char *path;
+    bool rw;
+    const char *overlay;
+};
+
+/* Values as parsed; strings point into argv or are owned by the options until cli_options_free(). */
+struct cli_options {
+    /* every start verb */
+    const char *name, *arch, *cpu_model, *cpu_options, *stop_text, *dump, *dump_file, *report;
+    bool interp, clock_insns, stats, quiet, help;
+    uint64_t mips, timeout_ns, stop_insn, verbose;
+    /* run */
+    const char *kernel, *initrd, *append, *bios, *machine, *dtb, *dump_dtb, *serial_file;
+    uint64_t memory_bytes, cpus;
+    struct cli_disk disks[CLI_MAX_DISKS];
+    unsigned disk_count;
+    /* exec */
+    const char *sysroot, *root, *argv0, *strace_file;
+    const char *setenv[CLI_MAX_LIST], *unsetenv[CLI_MAX_LIST];
+    unsigned setenv_count, unsetenv_count;
+    bool strace;
+    /* disasm */
+    uint64_t base;
+    bool raw;
+    /* developers' options, not listed */
+    uint64_t code_cache_bytes, max_block;
+    bool no_fold, use_tlb;
+
+    char *const *args; /* operands, NULL at the end */
+    int arg_count;
+    char *owned[CLI_MAX_DISKS * 2 + 8];
+    unsigned owned_count;
+};
+
+enum cli_type {
+    CLI_FLAG,     /* bool */
+    CLI_COUNT,    /* uint64_t, one more each time */
+    CLI_TEXT,     /* const char * */
+    CLI_NUMBER,   /* uint64_t, decimal or 0x */
+    CLI_SIZE,     /* uint64_t bytes: 64K, 1G */
+    CLI_DURATION, /* uint64_t ns: 30s, 5m */
+    CLI_OWN,      /* set() looks at the value */
+};
+
+struct cli_option {
+    uint32_t verbs;
+    enum cli_type type;
+    char letter;         /* 0: none */
+    const char *name;    /* without the dashes */
+    const char *value;   /* metavariable; NULL: takes none; in brackets: optional, by = only */
+    const char *help;    /* NULL: not listed */
+    const char *choices; /* for completion: words, "file", or NULL */
+    size_t at;           /* offset in struct cli_options */
+    enum gw_status (*set)(struct cli_options *o, const char *value, struct gw_error *err);
+};
+
+struct cli_verb_info {
+    enum cli_verb verb;
+    const char *name;
+    const char *operands; /* of the usage line */
+    const char *help;     /* NULL: not listed */
+    unsigned min_args;
+    bool rest; /* options end at the first operand */
+};
+
+/* Both end with a row whose name is NULL. */
+extern const struct cli_option cli_option_rows[];
+extern const struct cli_verb_info cli_verb_rows[];
+
+const struct cli_verb_info *cli_find_verb(const char *name);
+
+/* argv[0] is the first word after the verb. Errors name the option as given. */
+enum gw_status cli_parse(struct cli_options *o, const struct cli_verb_info *verb, char *const *argv,
+                         struct gw_error *err);
+void cli_options_free(struct cli_options *o);
+
+/* Value grammars, also for tests. */
+enum gw_status cli_parse_size(const char *text, uint64_t *bytes);
+enum gw_status cli_parse_duration(const char *text, uint64_t *ns);
+enum gw_status cli_parse_number(const char *text, uint64_t *value);
+
+#endif

@@ -1,0 +1,78 @@
+/* Errors on stderr, and the JSON report. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "cli.h"
+
+void cli_print_error(const struct gw_error *err)
+{
+    const char *colon = strstr(err->message, ": ");
+    if (!err->object[0])
+        fprintf(stderr, "godwit: error: %s\n", err->message);
+    else if (colon)
+        fprintf(stderr, "godwit: error: %.*s: %s: %s\n", (int)(colon - err->message), err->message,
+                err->object, colon + 2);
+    else
+        fprintf(stderr, "godwit: error: %s: %s\n", err->object, err->message);
+    if (err->hint[0])
+        fprintf(stderr, "hint: %s\n", err->hint);
+}
+
+int cli_status_of(enum gw_status status)
+{
+    switch (status) {
+    case GW_OK: return 0;
+    case GW_ERR_NOTFOUND: return CLI_NOT_FOUND;
+    case GW_ERR_IO:
+    case GW_ERR_FORMAT:
+    case GW_ERR_UNSUPPORTED: return CLI_CANNOT_RUN;
+    default: return CLI_FAILURE;
+    }
+}
+
+static void json_string(FILE *f, const char *text)
+{
+    fputc('"', f);
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        if (*p == '"' || *p == '\\')
+            fprintf(f, "\\%c", *p);
+        else if (*p < 0x20 || *p >= 0x7f) /* bytes, not characters: names may be in any encoding */
+            fprintf(f, "\\u%04x", *p);
+        else
+            fputc(*p, f);
+    }
+    fputc('"', f);
+}
+
+bool cli_write_report(const char *path, const struct cli_report *r, const struct gw_error *err)
+{
+    struct rusage use;
+    FILE *f = fopen(path, "w");
+    bool ok = f != NULL;
+    if (f) {
+        getrusage(RUSAGE_SELF, &use);
+        fprintf(f,
+                "{\"ended\": \"%s\", \"status\": %d, \"signal\": %d, \"insns\": %" PRIu64
+                ", \"wall_ns\": %" PRIu64 ", \"peak_rss_bytes\": %" PRIu64
+                ", \"overhead_bytes\": %" PRIu64,
+                r->ended, r->status, r->signal, r->insns, r->wall_ns,
+                (uint64_t)use.ru_maxrss * 1024, r->overhead_bytes);
+        if (err && err->status != GW_OK) {
+            fputs(", \"error\": ", f);
+            json_string(f, err->message);
+            fputs(", \"object\": ", f);
+            json_string(f, err->object);
+        }
+        fputs("}\n", f);
+        ok = !ferror(f);
+        ok = fclose(f) == 0 && ok;
+    }
+    if (!ok) {
+        struct gw_error e = {0};
+        gw_fail(&e, GW_ERR_IO, path, "cannot write the report: %s", strerror(errno));
+        cli_print_error(&e);
+    }
+    return ok;
+}

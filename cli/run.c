@@ -1,0 +1,122 @@
+/* The verb run. */
+#include <string.h>
+
+#include "cli.h"
+#include "machine.h"
+
+static const char *const ended_names[] = {
+    [MACHINE_ENDED_ERROR] = "error",         [MACHINE_ENDED_POWEROFF] = "poweroff",
+    [MACHINE_ENDED_EXIT] = "exit",           [MACHINE_ENDED_SIGNAL] = "signal",
+    [MACHINE_ENDED_PANIC] = "panic",         [MACHINE_ENDED_TIMEOUT] = "timeout",
+    [MACHINE_ENDED_STOP_TEXT] = "stop-text", [MACHINE_ENDED_STOP_INSN] = "stop-insn",
+    [MACHINE_ENDED_QUIT] = "quit",           [MACHINE_ENDED_DUMP] = "dump",
+};
+
+/* A code whose low byte is 0 would read as success. */
+static int guest_status(unsigned code)
+{
+    return code && !(code & 0xff) ? 1 : (int)(code & 0xff);
+}
+
+static int exit_status(const struct machine_result *r, bool wants_text)
+{
+    switch (r->ended) {
+    case MACHINE_ENDED_STOP_TEXT:
+    case MACHINE_ENDED_DUMP: return 0;
+    case MACHINE_ENDED_PANIC: return CLI_PANIC;
+    case MACHINE_ENDED_TIMEOUT: return CLI_TIMEOUT;
+    case MACHINE_ENDED_SIGNAL: return 128 + r->signal;
+    case MACHINE_ENDED_ERROR: return CLI_FAILURE;
+    case MACHINE_ENDED_EXIT: return wants_text ? CLI_STOP_TEXT_MISSED : guest_status(r->code);
+    default: return wants_text ? CLI_STOP_TEXT_MISSED : 0;
+    }
+}
+
+static void fill(struct machine_options *m, const struct cli_options *o)
+{
+    *m = (struct machine_options){
+        .kernel = o->kernel,
+        .initrd = o->initrd,
+        .append = o->append,
+        .bios = o->bios,
+        .dtb = o->dtb,
+        .dump_dtb = o->dump_dtb,
+        .memory_bytes = o->memory_bytes,
+        .disk_count = o->disk_count,
+        .serial_file = o->serial_file,
+        .name = o->name,
+        .cpu_model = o->cpu_model,
+        .cpu_options = o->cpu_options,
+        .interp = o->interp,
+        .clock_insns = o->clock_insns,
+        .mips = o->mips,
+        .timeout_ns = o->timeout_ns,
+        .stop_insn = o->stop_insn,
+        .stop_text = o->stop_text,
+        .dump = o->dump,
+        .dump_file = o->dump_file,
+        .stats = o->stats,
+        .quiet = o->quiet,
+        .verbose = (unsigned)o->verbose,
+        .code_cache_bytes = o->code_cache_bytes,
+        .max_guest_insns = (unsigned)o->max_block,
+        .no_fold = o->no_fold,
+        .use_tlb = o->use_tlb,
+    };
+    for (unsigned i = 0; i < o->disk_count; i++)
+        m->disks[i] = (struct machine_disk){
+            .path = o->disks[i].path, .rw = o->disks[i].rw, .overlay = o->disks[i].overlay};
+}
+
+static void explain(const struct machine_result *r, const struct cli_options *o)
+{
+    if (r->ended == MACHINE_ENDED_TIMEOUT)
+        fprintf(stderr, "godwit: ended by --timeout\n");
+    else if (r->ended == MACHINE_ENDED_PANIC && !o->quiet)
+        fprintf(stderr, "godwit: the guest panicked\n");
+    else if (o->stop_text && r->ended != MACHINE_ENDED_STOP_TEXT && !o->quiet)
+        fprintf(stderr, "godwit: the run ended before --stop-text was met\n");
+}
+
+int cli_run(const struct cli_options *o)
+{
+    typedef const struct machine_api *open_fn(void);
+    struct machine_options options;
+    struct machine_result result = {0};
+    struct gw_error err = {0};
+    const struct machine_api *api = NULL;
+    enum gw_status st = GW_OK;
+    open_fn *open_machine;
+    void *symbol = cli_open_module(MACHINE_MODULE, MACHINE_SYMBOL, &err);
+    int status;
+    if (symbol) {
+        memcpy(&open_machine, &symbol, sizeof symbol); /* ISO C has no such cast */
+        api = open_machine();
+        if (api->version != MACHINE_API)
+            st = gw_fail(&err, GW_ERR_STATE, MACHINE_MODULE,
+                         "cannot open the module: of another version");
+    } else {
+        st = err.status;
+    }
+    fill(&options, o);
+    if (st == GW_OK)
+        st = api->run(&options, &result, &err);
+    if (st != GW_OK) {
+        cli_print_error(&err);
+        status = cli_status_of(st);
+    } else {
+        explain(&result, o);
+        status = exit_status(&result, o->stop_text != NULL);
+    }
+    if (o->report) {
+        struct cli_report report = {.ended = ended_names[result.ended],
+                                    .status = status,
+                                    .signal = result.signal,
+                                    .insns = result.insns,
+                                    .wall_ns = result.wall_ns,
+                                    .overhead_bytes = result.overhead_bytes};
+        if (!cli_write_report(o->report, &report, &err) && status == 0)
+            status = CLI_FAILURE;
+    }
+    return status;
+}

@@ -1,0 +1,34 @@
+/* The verb exec, from the options table to user mode. */
+#include "cli.h"
+#include "exec.h"
+
+int cli_exec(const struct cli_options *o)
+{
+    struct exec_options e = {
+        .args = o->args,
+        .argv0 = o->argv0,
+        .sysroot = o->sysroot,
+        .root = o->root,
+        .setenv = o->setenv,
+        .setenv_count = o->setenv_count,
+        .unsetenv = o->unsetenv,
+        .unsetenv_count = o->unsetenv_count,
+        .strace = o->strace,
+        .strace_file = o->strace_file,
+        .interp = o->interp,
+        .cpu_model = o->cpu_model,
+        .cpu_options = o->cpu_options,
+        .dump = o->dump,
+        .dump_file = o->dump_file,
+        .timeout_ns = o->timeout_ns,
+        .stop_insn = o->stop_insn,
+        .stats = o->stats,
+        .report = o->report,
+        .quiet = o->quiet,
+        .verbose = (unsigned)o->verbose,
+        .code_cache_bytes = o->code_cache_bytes,
+        .max_guest_insns = (unsigned)o->max_block,
+        .no_fold = o->no_fold,
+    };
+    return exec_main(&e);
+}

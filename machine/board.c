@@ -1,0 +1,237 @@
+/* Puts the virt-1 board together. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "board.h"
+#include "clint.h"
+#include "power.h"
+#include "registry.h"
+#include "rtc.h"
+#include "virtio_blk.h"
+
+static void poke_uart(void *context)
+{
+    struct board *b = context;
+    dev_uart_poke((struct dev_uart *)(void *)b->uart);
+}
+
+/* The console's callbacks have one context: the machine's, kept beside the board. */
+struct board_all {
+    struct board b;
+    struct board_hooks hooks;
+};
+
+static void forward_tap(void *context, uint8_t byte)
+{
+    struct board_all *a = context;
+    if (a->hooks.tap)
+        a->hooks.tap(a->hooks.context, byte);
+}
+
+static void forward_menu(void *context, uint8_t key)
+{
+    struct board_all *a = context;
+    if (key == 'b')
+        dev_uart_break((struct dev_uart *)(void *)a->b.uart);
+    else if (a->hooks.menu)
+        a->hooks.menu(a->hooks.context, key);
+}
+
+static void forward_menu_open(void *context)
+{
+    struct board_all *a = context;
+    if (a->hooks.menu_open)
+        a->hooks.menu_open(a->hooks.context);
+}
+
+static void forward_power(void *context, enum dev_power_request what, unsigned code)
+{
+    struct board_all *a = context;
+    if (a->hooks.power)
+        a->hooks.power(a->hooks.context, (int)what, code);
+}
+
+static enum gw_status place(struct board *b, struct gw_device **slot, const char *cls,
+                            uint64_t base, struct gw_error *err)
+{
+    *slot = dev_new(dev_class(cls), b->events, &b->bus.bus);
+    if (!*slot)
+        return gw_fail(err, GW_ERR_NOMEM, cls, "no memory for a device");
+    return dev_bus_add_device(&b->bus, base, *slot, err);
+}
+
+static enum gw_status place_devices(struct board *b, struct gw_error *err)
+{
+    static const struct {
+        const char *cls;
+        uint64_t base;
+        size_t member;
+    } fixed[] = {
+        {"power", VIRT_POWER_BASE, offsetof(struct board, power)},
+        {"rtc", VIRT_RTC_BASE, offsetof(struct board, rtc)},
+        {"clint", VIRT_CLINT_BASE, offsetof(struct board, clint)},
+        {"plic", VIRT_PLIC_BASE, offsetof(struct board, plic)},
+        {"uart", VIRT_UART_BASE, offsetof(struct board, uart)},
+    };
+    enum gw_status st = GW_OK;
+    for (unsigned i = 0; st == GW_OK && i < sizeof fixed / sizeof fixed[0]; i++)
+        st = place(b, (struct gw_device **)(void *)((char *)b + fixed[i].member), fixed[i].cls,
+                   fixed[i].base, err);
+    for (unsigned i = 0; st == GW_OK && i < VIRT_SLOTS; i++)
+        st = place(b, &b->slot[i], "virtio-mmio", VIRT_VIRTIO_BASE + i * VIRT_VIRTIO_STEP, err);
+    return st;
+}
+
+static void wire_devices(struct board_all *a, const struct board_config *cfg)
+{
+    struct board *b = &a->b;
+    struct dev_plic *plic = (struct dev_plic *)(void *)b->plic;
+    struct dev_power *power = (struct dev_power *)(void *)b->power;
+    b->uart->irq = dev_plic_input(plic, VIRT_UART_IRQ);
+    b->rtc->irq = dev_plic_input(plic, VIRT_RTC_IRQ);
+    for (unsigned i = 0; i < VIRT_SLOTS; i++)
+        b->slot[i]->irq = dev_plic_input(plic, VIRT_VIRTIO_IRQ + i);
+    power->request = forward_power;
+    power->context = a;
+    ((struct dev_rtc *)(void *)b->rtc)->offset_ns = cfg->wall_clock_ns;
+    ((struct dev_uart *)(void *)b->uart)->serial = dev_console_serial(b->console);
+}
+
+static enum gw_status build(struct board_all *a, const struct board_config *cfg,
+                            struct gw_error *err)
+{
+    struct board *b = &a->b;
+    struct dev_console_config console = {
+        .in_fd = cfg->in_fd,
+        .out_fd = cfg->out_fd,
+        .escape = cfg->escape,
+        .poke = poke_uart,
+        .tap = forward_tap,
+        .menu = forward_menu,
+        .menu_open = forward_menu_open,
+        .context = a,
+    };
+    enum gw_status st;
+    b->events = gw_events_new(cfg->clock, cfg->mips);
+    if (!b->events)
+        return gw_fail(err, GW_ERR_NOMEM, "", "no memory for the event queue");
+    st = dev_bus_add_ram(&b->bus, VIRT_RAM_BASE, cfg->ram_bytes, err);
+    if (st == GW_OK)
+        st = place_devices(b, err);
+    if (st == GW_OK)
+        st = dev_io_new(&b->io, err);
+    if (st != GW_OK)
+        return st;
+    console.events = b->events;
+    console.io = b->io;
+    st = dev_console_new(&b->console, &console, err);
+    if (st == GW_OK)
+        wire_devices(a, cfg);
+    return st;
+}
+
+enum gw_status board_new(struct board **out, const struct board_config *cfg, struct gw_error *err)
+{
+    struct board_all *a = calloc(1, sizeof *a);
+    enum gw_status st;
+    *out = NULL;
+    if (!a)
+        return gw_fail(err, GW_ERR_NOMEM, "", "no memory for a machine");
+    a->hooks = cfg->hooks;
+    dev_bus_init(&a->b.bus);
+    st = build(a, cfg, err);
+    if (st != GW_OK) {
+        board_free(&a->b);
+        return st;
+    }
+    *out = &a->b;
+    return GW_OK;
+}
+
+enum gw_status board_add_disk(struct board *b, const struct dev_disk_config *cfg,
+                              struct gw_error *err)
+{
+    struct virtio_blk_config blk = {.io = b->io, .serial = "godwit-disk"};
+    unsigned at = b->disk_count;
+    enum gw_status st;
+    if (at == VIRT_SLOTS)
+        return gw_fail(err, GW_ERR_LIMIT, cfg->path, "no slot is left for the disk");
+    st = dev_disk_open(&b->disk[at], cfg, err);
+    if (st != GW_OK)
+        return st;
+    blk.disk = b->disk[at];
+    b->disk_count++;
+    return virtio_blk_attach((struct virtio_mmio *)(void *)b->slot[at], &blk, err);
+}
+
+void board_connect(struct board *b, const struct board_cpu_lines *lines)
+{
+    struct dev_plic *plic = (struct dev_plic *)(void *)b->plic;
+    struct dev_clint *clint = (struct dev_clint *)(void *)b->clint;
+    plic->out[0] = lines->mei;
+    plic->out[1] = lines->sei;
+    clint->soft = lines->msi;
+    clint->timer = lines->mti;
+}
+
+static struct gw_device *device_at(struct board *b, unsigned i)
+{
+    struct gw_device *fixed[] = {b->uart, b->rtc, b->power, b->clint};
+    if (i < 4)
+        return fixed[i];
+    if (i < 4 + VIRT_SLOTS)
+        return b->slot[i - 4];
+    return b->plic; /* last, when the lines into it have settled */
+}
+
+enum { DEVICE_COUNT = 5 + VIRT_SLOTS };
+
+void board_reset(struct board *b)
+{
+    for (unsigned i = 0; i < DEVICE_COUNT; i++) {
+        struct gw_device *d = device_at(b, i);
+        if (d->cls->reset)
+            d->cls->reset(d);
+    }
+}
+
+struct flush {
+    struct dev_io_job job;
+    struct board *b;
+};
+
+static void flush_job(struct dev_io_job *job)
+{
+    struct board *b = ((struct flush *)(void *)job)->b;
+    for (unsigned i = 0; i < b->disk_count; i++)
+        dev_disk_flush(b->disk[i]);
+}
+
+void board_quiesce(struct board *b)
+{
+    struct flush flush = {.job = {.run = flush_job}, .b = b};
+    for (unsigned i = 0; i < DEVICE_COUNT; i++) {
+        struct gw_device *d = device_at(b, i);
+        if (d && d->cls->quiesce)
+            d->cls->quiesce(d);
+    }
+    dev_io_submit(b->io, &flush.job);
+    dev_io_drain(b->io);
+}
+
+void board_free(struct board *b)
+{
+    if (!b)
+        return;
+    for (unsigned i = 0; i < DEVICE_COUNT; i++)
+        dev_free(device_at(b, i));
+    if (b->console)
+        dev_console_flush(b->console);
+    dev_io_free(b->io);
+    dev_console_free(b->console);
+    for (unsigned i = 0; i < b->disk_count; i++)
+        dev_disk_close(b->disk[i]);
+    dev_bus_destroy(&b->bus);
+    gw_events_free(b->events);
+    free((struct board_all *)(void *)b);
+}

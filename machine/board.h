@@ -1,0 +1,90 @@
+/*
+ * The virt-1 board: QEMU's riscv64 `virt` addresses and interrupts, one hart. Frozen: a new layout
+ * is a new board. The board owns bus, devices, disks, console and I/O thread.
+ */
+#ifndef MACHINE_BOARD_H
+#define MACHINE_BOARD_H
+
+#include "console.h"
+#include "disk.h"
+#include "io_thread.h"
+#include "memory_bus.h"
+#include "plic.h"
+#include "uart.h"
+#include "virtio_mmio.h"
+
+enum {
+    VIRT_POWER_BASE = 0x100000,
+    VIRT_RTC_BASE = 0x101000,
+    VIRT_CLINT_BASE = 0x2000000,
+    VIRT_PLIC_BASE = 0xc000000,
+    VIRT_UART_BASE = 0x10000000,
+    VIRT_VIRTIO_BASE = 0x10001000,
+    VIRT_VIRTIO_STEP = 0x1000,
+    VIRT_SLOTS = 8,
+    VIRT_VIRTIO_IRQ = 1, /* of slot 0 */
+    VIRT_UART_IRQ = 10,
+    VIRT_RTC_IRQ = 11,
+};
+#define VIRT_RAM_BASE    UINT64_C(0x80000000)
+#define VIRT_RAM_MIN     (UINT64_C(16) << 20)
+#define VIRT_RAM_MAX     (UINT64_C(1) << 40)
+#define VIRT_KERNEL_BASE UINT64_C(0x80200000) /* where firmware hands over */
+
+struct machine_options;
+
+struct board {
+    struct dev_bus bus;
+    struct gw_events *events;
+    struct dev_io *io;
+    struct gw_device *power, *rtc, *clint, *plic, *uart;
+    struct gw_device *slot[VIRT_SLOTS];
+    struct dev_disk *disk[VIRT_SLOTS];
+    unsigned disk_count;
+    struct dev_console *console;
+};
+
+/* What the devices tell the machine. vCPU thread, but for the menu_open of the console. */
+struct board_hooks {
+    void (*power)(void *context, int request, unsigned code); /* enum dev_power_request */
+    void (*tap)(void *context, uint8_t byte);
+    void (*menu)(void *context, uint8_t key);
+    void (*menu_open)(void *context);
+    void *context;
+};
+
+/* Interrupt lines of the CPU: MEIP, SEIP, MSIP, MTIP. */
+struct board_cpu_lines {
+    struct gw_irq mei, sei, msi, mti;
+};
+
+/* What a board is made of beside its RAM; see dev_console_config for in_fd, out_fd and escape. */
+struct board_config {
+    enum gw_clock_mode clock;
+    uint64_t mips;
+    uint64_t ram_bytes;
+    uint64_t wall_clock_ns; /* at the start */
+    int in_fd, out_fd;
+    bool escape;
+    struct board_hooks hooks;
+};
+
+/* Memory, devices, an I/O thread. On failure everything is freed. */
+enum gw_status board_new(struct board **out, const struct board_config *cfg, struct gw_error *err);
+/* Before the vCPU starts. */
+enum gw_status board_add_disk(struct board *b, const struct dev_disk_config *cfg,
+                              struct gw_error *err);
+void board_connect(struct board *b, const struct board_cpu_lines *lines);
+/* All devices as after power-on; RAM stays. */
+void board_reset(struct board *b);
+/* Waits until no request is in flight and all disks are flushed. */
+void board_quiesce(struct board *b);
+/* Quiesces, ends the I/O thread, frees. NULL is fine. */
+void board_free(struct board *b);
+
+static inline struct gw_ram *board_ram(struct board *b)
+{
+    return &b->bus.ram[0];
+}
+
+#endif

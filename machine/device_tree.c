@@ -1,0 +1,303 @@
+/*
+ * Builds the device tree. Bindings: Devicetree Specification 0.4 and the kernel's bindings of
+ * riscv/cpus, sifive,plic-1.0.0, sifive,clint0, ns16550a, virtio,mmio, google,goldfish-rtc, syscon.
+ */
+#include <libfdt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "board.h"
+#include "clint.h"
+#include "device_tree.h"
+
+enum { PHANDLE_CPU_INTC = 1, PHANDLE_PLIC, PHANDLE_TEST };
+enum { IRQ_SOFT_M = 3, IRQ_TIMER_M = 7, IRQ_EXTERNAL_S = 9, IRQ_EXTERNAL_M = 11 };
+
+/* A tree under construction; the first failure stays. */
+struct tree {
+    void *blob;
+    int status;
+};
+
+static void note(struct tree *t, int status)
+{
+    if (t->status == 0)
+        t->status = status;
+}
+
+static void begin(struct tree *t, const char *name)
+{
+    note(t, fdt_begin_node(t->blob, name));
+}
+
+static void begin_at(struct tree *t, const char *name, uint64_t unit)
+{
+    char full[64];
+    snprintf(full, sizeof full, "%s@%llx", name, (unsigned long long)unit);
+    begin(t, full);
+}
+
+static void end(struct tree *t)
+{
+    note(t, fdt_end_node(t->blob));
+}
+
+static void flag(struct tree *t, const char *name)
+{
+    note(t, fdt_property(t->blob, name, NULL, 0));
+}
+
+static void word(struct tree *t, const char *name, uint32_t v)
+{
+    note(t, fdt_property_u32(t->blob, name, v));
+}
+
+static void words(struct tree *t, const char *name, const uint32_t *v, unsigned count)
+{
+    uint32_t big[8];
+    for (unsigned i = 0; i < count; i++)
+        big[i] = cpu_to_fdt32(v[i]);
+    note(t, fdt_property(t->blob, name, big, (int)(count * 4)));
+}
+
+static void text(struct tree *t, const char *name, const char *v)
+{
+    note(t, fdt_property_string(t->blob, name, v));
+}
+
+/* A list of two strings. */
+static void texts(struct tree *t, const char *name, const char *a, const char *b)
+{
+    char both[128];
+    size_t n = strlen(a) + 1;
+    memcpy(both, a, n);
+    memcpy(both + n, b, strlen(b) + 1);
+    note(t, fdt_property(t->blob, name, both, (int)(n + strlen(b) + 1)));
+}
+
+static void reg(struct tree *t, uint64_t base, uint64_t size)
+{
+    uint32_t v[4] = {(uint32_t)(base >> 32), (uint32_t)base, (uint32_t)(size >> 32),
+                     (uint32_t)size};
+    words(t, "reg", v, 4);
+}
+
+static void cells(struct tree *t, uint32_t address, uint32_t size)
+{
+    word(t, "#address-cells", address);
+    word(t, "#size-cells", size);
+}
+
+static void interrupt(struct tree *t, uint32_t line)
+{
+    word(t, "interrupts", line);
+    word(t, "interrupt-parent", PHANDLE_PLIC);
+}
+
+static void cpu_node(struct tree *t, const struct dt_config *cfg)
+{
+    begin(t, "cpus");
+    cells(t, 1, 0);
+    word(t, "timebase-frequency", (uint32_t)cfg->timebase_hz);
+    begin(t, "cpu@0");
+    text(t, "device_type", "cpu");
+    word(t, "reg", 0);
+    text(t, "status", "okay");
+    text(t, "compatible", "riscv");
+    text(t, "riscv,isa-base", "rv64i");
+    note(t, fdt_property(t->blob, "riscv,isa-extensions", cfg->isa_list, (int)cfg->isa_list_bytes));
+    text(t, "riscv,isa", cfg->isa);
+    if (cfg->mmu)
+        text(t, "mmu-type", cfg->mmu);
+    if (cfg->cbo_bytes) {
+        word(t, "riscv,cbom-block-size", cfg->cbo_bytes);
+        word(t, "riscv,cboz-block-size", cfg->cbo_bytes);
+        word(t, "riscv,cbop-block-size", cfg->cbo_bytes);
+    }
+    begin(t, "interrupt-controller");
+    word(t, "#interrupt-cells", 1);
+    flag(t, "interrupt-controller");
+    text(t, "compatible", "riscv,cpu-intc");
+    word(t, "phandle", PHANDLE_CPU_INTC);
+    end(t);
+    end(t);
+    end(t);
+}
+
+static void controllers(struct tree *t)
+{
+    static const uint32_t clint_lines[] = {PHANDLE_CPU_INTC, IRQ_SOFT_M, PHANDLE_CPU_INTC,
+                                           IRQ_TIMER_M};
+    static const uint32_t plic_lines[] = {PHANDLE_CPU_INTC, IRQ_EXTERNAL_M, PHANDLE_CPU_INTC,
+                                          IRQ_EXTERNAL_S};
+    begin_at(t, "clint", VIRT_CLINT_BASE);
+    texts(t, "compatible", "sifive,clint0", "riscv,clint0");
+    reg(t, VIRT_CLINT_BASE, dev_clint_class.window_bytes);
+    words(t, "interrupts-extended", clint_lines, 4);
+    end(t);
+
+    begin_at(t, "plic", VIRT_PLIC_BASE);
+    texts(t, "compatible", "sifive,plic-1.0.0", "riscv,plic0");
+    reg(t, VIRT_PLIC_BASE, dev_plic_class.window_bytes);
+    word(t, "#interrupt-cells", 1);
+    word(t, "#address-cells", 0);
+    flag(t, "interrupt-controller");
+    words(t, "interrupts-extended", plic_lines, 4);
+    word(t, "riscv,ndev", DEV_PLIC_SOURCES - 1);
+    word(t, "phandle", PHANDLE_PLIC);
+    end(t);
+}
+
+static void peripherals(struct tree *t)
+{
+    /* three strings: the last makes it a syscon for the power nodes */
+    static const char test_compatible[] = "sifive,test1\0sifive,test0\0syscon";
+    note(t, fdt_begin_node(t->blob, "test@100000"));
+    note(t, fdt_property(t->blob, "compatible", test_compatible, sizeof test_compatible));
+    reg(t, VIRT_POWER_BASE, 0x1000);
+    word(t, "phandle", PHANDLE_TEST);
+    end(t);
+
+    begin_at(t, "rtc", VIRT_RTC_BASE);
+    text(t, "compatible", "google,goldfish-rtc");
+    reg(t, VIRT_RTC_BASE, 0x1000);
+    interrupt(t, VIRT_RTC_IRQ);
+    end(t);
+
+    begin_at(t, "serial", VIRT_UART_BASE);
+    text(t, "compatible", "ns16550a");
+    reg(t, VIRT_UART_BASE, 0x100);
+    word(t, "clock-frequency", 3686400);
+    interrupt(t, VIRT_UART_IRQ);
+    end(t);
+
+    for (unsigned i = 0; i < VIRT_SLOTS; i++) {
+        uint64_t base = VIRT_VIRTIO_BASE + i * VIRT_VIRTIO_STEP;
+        begin_at(t, "virtio_mmio", base);
+        text(t, "compatible", "virtio,mmio");
+        reg(t, base, 0x1000);
+        interrupt(t, VIRT_VIRTIO_IRQ + i);
+        end(t);
+    }
+}
+
+static void power_node(struct tree *t, const char *name, uint32_t value)
+{
+    char compatible[32];
+    snprintf(compatible, sizeof compatible, "syscon-%s", name);
+    begin(t, name);
+    text(t, "compatible", compatible);
+    word(t, "value", value);
+    word(t, "offset", 0);
+    word(t, "regmap", PHANDLE_TEST);
+    end(t);
+}
+
+static void build_tree(struct tree *t, const struct dt_config *cfg)
+{
+    note(t, fdt_create(t->blob, DT_MAX_BYTES));
+    note(t, fdt_finish_reservemap(t->blob));
+    begin(t, "");
+    cells(t, 2, 2);
+    text(t, "compatible", "riscv-virtio");
+    text(t, "model", "riscv-virtio,qemu"); /* what firmware for this board looks for */
+    begin(t, "chosen");
+    text(t, "stdout-path", "/soc/serial@10000000");
+    end(t);
+    begin_at(t, "memory", cfg->ram_base);
+    text(t, "device_type", "memory");
+    reg(t, cfg->ram_base, cfg->ram_bytes);
+    end(t);
+    cpu_node(t, cfg);
+    begin(t, "soc");
+    cells(t, 2, 2);
+    text(t, "compatible", "simple-bus");
+    flag(t, "ranges");
+    peripherals(t);
+    controllers(t);
+    end(t);
+    power_node(t, "poweroff", 0x5555);
+    power_node(t, "reboot", 0x7777);
+    end(t);
+    note(t, fdt_finish(t->blob));
+}
+
+enum gw_status dt_build(const struct dt_config *cfg, uint8_t **blob, size_t *size,
+                        struct gw_error *err)
+{
+    struct tree t = {.blob = malloc(DT_MAX_BYTES)};
+    *blob = NULL;
+    if (!t.blob)
+        return gw_fail(err, GW_ERR_NOMEM, "", "no memory for the device tree");
+    build_tree(&t, cfg);
+    if (t.status) {
+        free(t.blob);
+        return gw_fail(err, GW_ERR_FORMAT, "", "cannot build the device tree: %s",
+                       fdt_strerror(t.status));
+    }
+    *blob = t.blob;
+    *size = fdt_totalsize(t.blob);
+    return GW_OK;
+}
+
+enum gw_status dt_import(const uint8_t *from, size_t from_size, const char *name, uint8_t **blob,
+                         size_t *size, struct gw_error *err)
+{
+    uint8_t *copy;
+    *blob = NULL;
+    if (from_size > DT_MAX_BYTES)
+        return gw_fail(err, GW_ERR_FORMAT, name, "cannot use the device tree: over 1 MiB");
+    copy = malloc(from_size ? from_size : 1);
+    if (!copy)
+        return gw_fail(err, GW_ERR_NOMEM, "", "no memory for the device tree");
+    memcpy(copy, from, from_size);
+    if (from_size < sizeof(struct fdt_header) || fdt_check_full(copy, from_size) != 0) {
+        free(copy);
+        return gw_fail(err, GW_ERR_FORMAT, name, "cannot use the device tree: it is not one");
+    }
+    *blob = copy;
+    *size = fdt_totalsize(copy);
+    return GW_OK;
+}
+
+static int set_chosen(void *blob, const struct dt_chosen *c)
+{
+    int node = fdt_path_offset(blob, "/chosen"), e = 0;
+    if (node < 0)
+        node = fdt_add_subnode(blob, 0, "chosen");
+    if (node < 0)
+        return node;
+    if (c->bootargs)
+        e = fdt_setprop_string(blob, node, "bootargs", c->bootargs);
+    if (!e && c->initrd_bytes)
+        e = fdt_setprop_u64(blob, node, "linux,initrd-start", c->initrd_at);
+    if (!e && c->initrd_bytes)
+        e = fdt_setprop_u64(blob, node, "linux,initrd-end", c->initrd_at + c->initrd_bytes);
+    if (!e && c->seed)
+        e = fdt_setprop(blob, node, "rng-seed", c->seed, (int)c->seed_bytes);
+    return e;
+}
+
+enum gw_status dt_set_chosen(uint8_t **blob, size_t *size, const struct dt_chosen *chosen,
+                             struct gw_error *err)
+{
+    size_t room = *size + 1024 + (chosen->bootargs ? strlen(chosen->bootargs) : 0);
+    uint8_t *bigger = malloc(room);
+    int e;
+    if (!bigger)
+        return gw_fail(err, GW_ERR_NOMEM, "", "no memory for the device tree");
+    e = fdt_open_into(*blob, bigger, (int)room);
+    if (!e)
+        e = set_chosen(bigger, chosen);
+    if (!e)
+        e = fdt_pack(bigger);
+    if (e) {
+        free(bigger);
+        return gw_fail(err, GW_ERR_FORMAT, "", "cannot extend the device tree: %s",
+                       fdt_strerror(e));
+    }
+    free(*blob);
+    *blob = bigger;
+    *size = fdt_totalsize(bigger);
+    return GW_OK;
+}

@@ -1,0 +1,105 @@
+/* Signals and the timeout, by descriptors that the I/O thread watches. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "host.h"
+
+struct host {
+    sigset_t old;
+    int signal_fd, timer_fd;
+    struct dev_io_watch signal_watch, timer_watch;
+    struct dev_io *io;
+    struct gw_events *events;
+    struct host_hooks hooks;
+};
+
+static void deliver_signal(void *device, const struct gw_event *ev)
+{
+    struct host *h = device;
+    h->hooks.signal(h->hooks.context, (int)ev->arg);
+}
+
+static void deliver_timeout(void *device, const struct gw_event *ev)
+{
+    struct host *h = device;
+    h->hooks.timeout(h->hooks.context);
+}
+
+static void signal_ready(void *context, uint32_t events)
+{
+    struct host *h = context;
+    struct signalfd_siginfo info;
+    if (read(h->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        struct gw_event ev = {.device = h, .deliver = deliver_signal, .arg = info.ssi_signo};
+        gw_events_post(h->events, &ev);
+    }
+}
+
+static void timer_ready(void *context, uint32_t events)
+{
+    struct host *h = context;
+    uint64_t count;
+    if (read(h->timer_fd, &count, sizeof count) == (ssize_t)sizeof count) {
+        struct gw_event ev = {.device = h, .deliver = deliver_timeout};
+        gw_events_post(h->events, &ev);
+    }
+}
+
+enum gw_status host_new(struct host **out, struct gw_error *err)
+{
+    struct host *h = calloc(1, sizeof *h);
+    sigset_t set;
+    *out = NULL;
+    if (!h)
+        return gw_fail(err, GW_ERR_NOMEM, "", "no memory for a machine");
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGQUIT);
+    sigprocmask(SIG_BLOCK, &set, &h->old);
+    h->timer_fd = -1;
+    h->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    *out = h;
+    return GW_OK;
+}
+
+enum gw_status host_start(struct host *h, struct dev_io *io, struct gw_events *events,
+                          const struct host_hooks *hooks, uint64_t timeout_ns, struct gw_error *err)
+{
+    struct itimerspec when = {.it_value = {.tv_sec = (time_t)(timeout_ns / 1000000000u),
+                                           .tv_nsec = (long)(timeout_ns % 1000000000u)}};
+    h->io = io;
+    h->events = events;
+    h->hooks = *hooks;
+    h->signal_watch =
+        (struct dev_io_watch){.fd = h->signal_fd, .ready = signal_ready, .context = h};
+    if (h->signal_fd < 0 || dev_io_watch(io, &h->signal_watch, EPOLLIN) != GW_OK)
+        return gw_fail(err, GW_ERR_IO, "", "cannot watch for signals: %s", strerror(errno));
+    if (!timeout_ns)
+        return GW_OK;
+    h->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    h->timer_watch = (struct dev_io_watch){.fd = h->timer_fd, .ready = timer_ready, .context = h};
+    if (h->timer_fd < 0 || timerfd_settime(h->timer_fd, 0, &when, NULL) < 0 ||
+        dev_io_watch(io, &h->timer_watch, EPOLLIN) != GW_OK)
+        return gw_fail(err, GW_ERR_IO, "--timeout", "cannot start a timer: %s", strerror(errno));
+    return GW_OK;
+}
+
+void host_free(struct host *h)
+{
+    if (!h)
+        return;
+    if (h->signal_fd >= 0)
+        close(h->signal_fd);
+    if (h->timer_fd >= 0)
+        close(h->timer_fd);
+    sigprocmask(SIG_SETMASK, &h->old, NULL);
+    free(h);
+}

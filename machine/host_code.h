@@ -1,0 +1,17 @@
+/* What the engine needs to know of this host: its backend, how helpers are called, listings. */
+#ifndef MACHINE_HOST_CODE_H
+#define MACHINE_HOST_CODE_H
+
+#include "engine.h"
+
+/* The backend whose code this host runs; NULL: none, the interpreter serves. */
+const struct host_backend *host_code_backend(void);
+/* The interpreter's way to call helpers; NULL: directly. */
+const struct interp_caller *host_code_caller(void);
+
+/* list: "decode,ir,opt,host"; file NULL: stderr. */
+enum gw_status host_code_dump(struct engine_dump *d, const char *list, const char *file,
+                              struct gw_error *err);
+void host_code_dump_end(struct engine_dump *d);
+
+#endif

@@ -1,0 +1,91 @@
+/*
+ * A whole machine, as the command line sees it: what to run, and how it ended. The room is a module
+ * (godwit-machine.so) that is opened on first use, so programs in user mode do not pay for it; its
+ * only exported symbol is godwit_machine_module(), which returns what godwit_machine() does.
+ *
+ * machine_run() runs on the caller's thread, which becomes the vCPU's, and starts one I/O thread.
+ * It prints nothing but the guest's output, notes and dumps on stderr, and never exits.
+ */
+#ifndef MACHINE_MACHINE_H
+#define MACHINE_MACHINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "godwit/status.h"
+
+#define MACHINE_API    1
+#define MACHINE_SYMBOL "godwit_machine_module"
+#define MACHINE_MODULE "godwit-machine.so"
+
+enum { MACHINE_MAX_DISKS = 8 };
+
+struct machine_disk {
+    const char *path;
+    bool rw;
+    const char *overlay; /* NULL: temporary, unless rw */
+};
+
+/* Strings belong to the caller and outlive the run. */
+struct machine_options {
+    const char *kernel; /* Linux Image or ELF; NULL: none */
+    const char *initrd;
+    const char *append;
+    const char *bios;     /* NULL or "builtin", "none" (ELF kernels start in M mode), or a file */
+    const char *dtb;      /* a device tree to use instead of ours */
+    const char *dump_dtb; /* write ours there, and do not run */
+    uint64_t memory_bytes;
+    struct machine_disk disks[MACHINE_MAX_DISKS];
+    unsigned disk_count;
+    const char *serial_file; /* NULL: stdin and stdout */
+    const char *name;
+
+    const char *cpu_model;   /* NULL: "rv64" */
+    const char *cpu_options; /* "EXT=on,..." or NULL */
+    bool interp;
+    bool clock_insns;
+    uint64_t mips;                  /* with clock_insns; 0: 1000 */
+    uint64_t timeout_ns, stop_insn; /* 0: none */
+    const char *stop_text;
+    const char *dump, *dump_file; /* as the engine takes them */
+    bool stats, quiet;
+    unsigned verbose;
+    /* Tests: 0 is the default. */
+    uint64_t code_cache_bytes;
+    unsigned max_guest_insns;
+    bool no_fold;
+    bool use_tlb; /* the tagged TLB rather than the flat map */
+};
+
+enum machine_ended {
+    MACHINE_ENDED_ERROR, /* machine_run() failed */
+    MACHINE_ENDED_POWEROFF,
+    MACHINE_ENDED_EXIT, /* the test device gave a code */
+    MACHINE_ENDED_SIGNAL,
+    MACHINE_ENDED_PANIC,
+    MACHINE_ENDED_TIMEOUT,
+    MACHINE_ENDED_STOP_TEXT,
+    MACHINE_ENDED_STOP_INSN,
+    MACHINE_ENDED_QUIT, /* from the console's menu */
+    MACHINE_ENDED_DUMP, /* --dump-dtb: nothing ran */
+};
+
+struct machine_result {
+    enum machine_ended ended;
+    unsigned code;  /* EXIT: the guest's code */
+    int signal;     /* SIGNAL */
+    uint64_t insns; /* retired */
+    uint64_t wall_ns;
+    uint64_t overhead_bytes; /* memory beyond the guest's RAM, as far as we know it */
+};
+
+struct machine_api {
+    unsigned version; /* MACHINE_API */
+    /* *result is filled in on failure too. */
+    enum gw_status (*run)(const struct machine_options *o, struct machine_result *result,
+                          struct gw_error *err);
+};
+
+const struct machine_api *godwit_machine(void);
+
+#endif

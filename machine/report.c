@@ -1,0 +1,80 @@
+/* What a machine says about itself on stderr. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "priv.h"
+#include "virtio_blk.h"
+#include "vm.h"
+
+static const char *privilege(const struct rv_cpu *cpu)
+{
+    static const char *const names[] = {"U", "S", "?", "M"};
+    return names[cpu->c.priv & 3];
+}
+
+void vm_show_state(struct vm *m)
+{
+    const struct rv_cpu *cpu = m->cpu;
+    fprintf(stderr,
+            "godwit: cpu 0: pc 0x%" PRIx64 " ra 0x%" PRIx64 " sp 0x%" PRIx64
+            ", %s mode, satp 0x%" PRIx64 "%s\n",
+            cpu->run.pc, cpu->x[1], cpu->x[2], privilege(cpu), cpu->c.satp,
+            cpu->c.halted ? ", waiting for an interrupt" : "");
+    fprintf(stderr,
+            "godwit: cpu 0: scause 0x%" PRIx64 " sepc 0x%" PRIx64 " stval 0x%" PRIx64
+            ", a0 0x%" PRIx64 " a7 0x%" PRIx64 "\n",
+            cpu->c.scause, cpu->c.sepc, cpu->c.stval, cpu->x[10], cpu->x[17]);
+}
+
+static void show_counters(const struct counter_desc *d, const void *object)
+{
+    for (uint32_t i = 0; i < d->field_count; i++)
+        fprintf(stderr, "godwit: stats: %s: %s %" PRIu64 "\n", d->name, d->fields[i].name,
+                counter_get(object, &d->fields[i]));
+}
+
+void vm_show_stats(struct vm *m)
+{
+    if (m->engine)
+        show_counters(&engine_counters, engine_stats(m->engine));
+    for (unsigned i = 0; i < m->board->disk_count; i++)
+        show_counters(&virtio_blk_counters,
+                      virtio_blk_stats((struct virtio_mmio *)(void *)m->board->slot[i]));
+}
+
+void vm_show_discarded(const struct vm *m)
+{
+    for (unsigned i = 0; i < m->board->disk_count; i++) {
+        const struct dev_disk *d = m->board->disk[i];
+        uint64_t bytes = dev_disk_discarded(d);
+        bool small = bytes < UINT64_C(1) << 20;
+        if (!bytes)
+            continue;
+        fprintf(stderr, "godwit: note: %" PRIu64 " %s written to %s discarded\n",
+                small ? (bytes + 1023) >> 10 : (bytes + (1 << 19)) >> 20, small ? "KiB" : "MiB",
+                dev_disk_path(d));
+        fprintf(stderr, "hint: -d %s,overlay=FILE keeps them\n", dev_disk_path(d));
+    }
+}
+
+/* Resident memory less the guest's resident RAM. 0 when the host does not say. */
+uint64_t vm_overhead_bytes(struct vm *m)
+{
+    const struct gw_ram *ram = board_ram(m->board);
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), pages = ram->size / page, in_ram = 0;
+    unsigned long long size = 0, resident = 0;
+    unsigned char *map = malloc(pages);
+    FILE *f = fopen("/proc/self/statm", "r");
+    bool ok = map && f && fscanf(f, "%llu %llu", &size, &resident) == 2 &&
+              mincore(ram->host, ram->size, map) == 0;
+    for (uint64_t i = 0; ok && i < pages; i++)
+        in_ram += map[i] & 1;
+    if (f)
+        fclose(f);
+    free(map);
+    return ok && resident > in_ram ? (resident - in_ram) * page : 0;
+}

@@ -1,0 +1,422 @@
+/* A machine's life: put together, run, taken apart. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "host_code.h"
+#include "power.h"
+#include "priv.h"
+#include "vm.h"
+
+/* Instructions between two looks at the event queue, unless something asks for attention: bounds
+ * the lateness of device timers to some tens of microseconds. */
+#define QUANTUM 32768u
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec ts;
+    clock_gettime(clock, &ts);
+    return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
+}
+
+/* ---- what ends a run --------------------------------------------------------------------------- */
+
+void vm_end(struct vm *m, enum machine_ended ended, unsigned code)
+{
+    if (m->over)
+        return;
+    m->over = true;
+    m->result->ended = ended;
+    m->result->code = code;
+    __atomic_store_n(&m->cpu->run.attention, 1, __ATOMIC_RELEASE);
+}
+
+void vm_power(void *context, int request, unsigned code)
+{
+    struct vm *m = context;
+    if (m->panicked)
+        vm_end(m, MACHINE_ENDED_PANIC, 0);
+    else if (request == DEV_POWER_OFF)
+        vm_end(m, MACHINE_ENDED_POWEROFF, 0);
+    else if (request == DEV_POWER_FAIL)
+        vm_end(m, MACHINE_ENDED_EXIT, code);
+    else
+        m->reset_wanted = true;
+    __atomic_store_n(&m->cpu->run.attention, 1, __ATOMIC_RELEASE);
+}
+
+static void on_signal(void *context, int signal)
+{
+    struct vm *m = context;
+    if (!m->over)
+        m->result->signal = signal;
+    vm_end(m, MACHINE_ENDED_SIGNAL, 0);
+}
+
+static void on_timeout(void *context)
+{
+    vm_end(context, MACHINE_ENDED_TIMEOUT, 0);
+}
+
+static void on_menu(void *context, uint8_t key)
+{
+    struct vm *m = context;
+    if (key == 'q')
+        vm_end(m, MACHINE_ENDED_QUIT, 0);
+}
+
+/* I/O thread. */
+static void on_menu_open(void *context)
+{
+    static const char text[] = "\r\ngodwit: q quit, b break, ] sends Ctrl-], ? this help\r\n";
+    if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
+        return;
+}
+
+/* ---- host faults of translated code ------------------------------------------------------------ */
+
+/* A signal handler takes no context of ours: the one engine of this process, while it runs. */
+static struct engine *faulting_engine;
+static struct sigaction old_segv, old_bus;
+
+static void host_fault(int sig, siginfo_t *info, void *uctx)
+{
+    if (faulting_engine && engine_host_fault(faulting_engine, sig, info, uctx))
+        return;
+    /* Ours, a bug: the access repeats, and ends the process. */
+    terminal_restore();
+    signal(sig, SIG_DFL);
+}
+
+static void faults_on(struct engine *e)
+{
+    struct sigaction sa = {.sa_sigaction = host_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    sigemptyset(&sa.sa_mask);
+    faulting_engine = e;
+    sigaction(SIGSEGV, &sa, &old_segv);
+    sigaction(SIGBUS, &sa, &old_bus);
+}
+
+static void faults_off(void)
+{
+    if (!faulting_engine)
+        return;
+    sigaction(SIGSEGV, &old_segv, NULL);
+    sigaction(SIGBUS, &old_bus, NULL);
+    faulting_engine = NULL;
+}
+
+/* ---- the vCPU's loop --------------------------------------------------------------------------- */
+
+/* Test programs report through a word of memory: 1 is success, odd values carry a code. */
+static void look_at_tohost(struct vm *m)
+{
+    struct gw_dma dma = {.bus = &m->board->bus.bus};
+    uint8_t b[8];
+    uint64_t v = 0;
+    if (!gw_dma_read(&dma, m->tohost, b, sizeof b))
+        return;
+    for (unsigned i = 0; i < 8; i++)
+        v |= (uint64_t)b[i] << (8 * i);
+    if (v & 1)
+        vm_end(m, v == 1 ? MACHINE_ENDED_POWEROFF : MACHINE_ENDED_EXIT, (unsigned)(v >> 1));
+}
+
+static void reset(struct vm *m)
+{
+    struct gw_error err = {0};
+    m->reset_wanted = false;
+    board_reset(m->board);
+    sbi_reset(&m->sbi);
+    if (vm_boot(m, &err) != GW_OK) { /* a file went away under us */
+        fprintf(stderr, "godwit: error: reset: %s: %s\n", err.object, err.message);
+        vm_end(m, MACHINE_ENDED_ERROR, 0);
+        return;
+    }
+    engine_reset_derived(m->engine);
+}
+
+/* How far the engine may go before the next look. */
+static uint64_t next_stop(struct vm *m, uint64_t retired, bool *exact)
+{
+    uint64_t limit = QUANTUM, until;
+    *exact = false;
+    if (m->o->clock_insns) {
+        uint64_t deadline = gw_events_next_deadline(m->board->events);
+        uint64_t own = rv_guest_isa.deadline(m->cpu);
+        until = dev_events_insns_until(m->board->events, own < deadline ? own : deadline, retired);
+        *exact = true;
+        if (until < limit)
+            limit = until;
+    }
+    if (m->o->stop_insn && m->o->stop_insn - retired <= limit) {
+        limit = m->o->stop_insn - retired;
+        *exact = true;
+    }
+    return limit;
+}
+
+static void step(struct vm *m)
+{
+    bool exact;
+    uint64_t limit = next_stop(m, engine_retired(m->engine), &exact);
+    enum engine_stop stop;
+    if (rv_guest_isa.waiting(m->cpu)) {
+        gw_events_wait(m->board->events, rv_guest_isa.deadline(m->cpu));
+        return;
+    }
+    stop = engine_run(m->engine, limit, exact);
+    switch (stop) {
+    case ENGINE_HCALL: sbi_call(&m->sbi); break;
+    case ENGINE_BUDGET:
+    case ENGINE_WAIT:
+    case ENGINE_ATTENTION: break;
+    default: vm_end(m, MACHINE_ENDED_ERROR, (unsigned)stop); break;
+    }
+}
+
+static void loop(struct vm *m)
+{
+    while (!m->over) {
+        uint64_t retired = engine_retired(m->engine);
+        gw_events_run(m->board->events, retired);
+        if (m->reset_wanted)
+            reset(m);
+        if (m->tohost)
+            look_at_tohost(m);
+        if (m->o->stop_insn && retired >= m->o->stop_insn)
+            vm_end(m, MACHINE_ENDED_STOP_INSN, 0);
+        if (!m->over)
+            step(m);
+    }
+}
+
+/* ---- putting together -------------------------------------------------------------------------- */
+
+static uint64_t retired_now(void *context)
+{
+    return engine_retired(((struct vm *)context)->engine);
+}
+
+/* Descriptors of the console. The I/O thread writes to them, and nobody else. */
+static enum gw_status open_serial(const struct machine_options *o, struct board_config *b,
+                                  struct gw_error *err)
+{
+    b->in_fd = STDIN_FILENO;
+    b->out_fd = STDOUT_FILENO;
+    if (!o->serial_file) {
+        if (isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) != getpgrp())
+            b->in_fd = -1; /* in the background: reading would stop us */
+        return GW_OK;
+    }
+    b->in_fd = -1;
+    b->out_fd = open(o->serial_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (b->out_fd < 0)
+        return gw_fail(err, GW_ERR_IO, o->serial_file, "cannot write the serial port's file: %s",
+                       strerror(errno));
+    return GW_OK;
+}
+
+static enum gw_status make_cpu(struct vm *m, struct gw_error *err)
+{
+    size_t size = (rv_guest_isa.cpu_size + 63) & ~(size_t)63;
+    struct gw_cpu_config cfg = {
+        .model = m->o->cpu_model,
+        .options = m->o->cpu_options,
+        .firmware = m->firmware_builtin,
+        .bus = &m->board->bus.bus,
+        .events = m->board->events,
+    };
+    struct board_cpu_lines lines;
+    enum gw_status st;
+    m->cpu = aligned_alloc(64, size);
+    if (!m->cpu)
+        return gw_fail(err, GW_ERR_NOMEM, "", "no memory for the CPU");
+    memset(m->cpu, 0, size);
+    st = rv_guest_isa.init(m->cpu, &cfg, err);
+    lines.mei = (struct gw_irq){.set = rv_irq_line, .receiver = m->cpu, .line = RV_IRQ_MEI};
+    lines.sei = lines.msi = lines.mti = lines.mei;
+    lines.sei.line = RV_IRQ_SEI;
+    lines.msi.line = RV_IRQ_MSI;
+    lines.mti.line = RV_IRQ_MTI;
+    board_connect(m->board, &lines);
+    gw_events_attach(m->board->events, &m->cpu->run.attention);
+    m->sbi = (struct sbi){.cpu = m->cpu,
+                          .events = m->board->events,
+                          .dma = {.bus = &m->board->bus.bus},
+                          .console = dev_console_serial(m->board->console),
+                          .power = vm_power,
+                          .context = m};
+    sbi_init(&m->sbi);
+    return st;
+}
+
+static enum gw_status make_engine(struct vm *m, struct gw_error *err)
+{
+    struct engine_config cfg = {
+        .isa = &rv_guest_isa,
+        .backend = m->o->interp ? NULL : host_code_backend(),
+        .mem = m->o->use_tlb ? GW_MEM_TLB : GW_MEM_FLAT,
+        .no_flat = m->o->use_tlb,
+        .bus = &m->board->bus.bus,
+        .cpu = m->cpu,
+        .code_cache_bytes = m->o->code_cache_bytes,
+        .max_guest_insns = m->o->max_guest_insns,
+        .no_fold = m->o->no_fold,
+        .time_translation = m->o->stats,
+        .caller = m->o->interp ? host_code_caller() : NULL,
+    };
+    enum gw_status st = GW_OK;
+    if (m->o->dump)
+        st = host_code_dump(&m->dump, m->o->dump, m->o->dump_file, err);
+    if (m->o->dump)
+        cfg.dump = &m->dump;
+    if (st == GW_OK)
+        st = engine_new(&m->engine, &cfg, err);
+    if (st == GW_OK)
+        dev_events_counter(m->board->events, retired_now, m);
+    return st;
+}
+
+static enum gw_status make_board(struct vm *m, struct board_config *b, struct gw_error *err)
+{
+    enum gw_status st = open_serial(m->o, b, err);
+    b->clock = m->o->clock_insns ? GW_CLOCK_INSNS : GW_CLOCK_HOST;
+    b->mips = m->o->mips;
+    b->ram_bytes = m->o->memory_bytes;
+    /* A repeatable run starts at a date of its own. */
+    b->wall_clock_ns =
+        m->o->clock_insns ? UINT64_C(1735689600) * 1000000000u : clock_ns(CLOCK_REALTIME);
+    b->escape = b->in_fd >= 0 && isatty(b->in_fd);
+    b->hooks = (struct board_hooks){.power = vm_power,
+                                    .tap = vm_watch_byte,
+                                    .menu = on_menu,
+                                    .menu_open = on_menu_open,
+                                    .context = m};
+    if (st == GW_OK)
+        st = board_new(&m->board, b, err);
+    for (unsigned i = 0; st == GW_OK && i < m->o->disk_count; i++) {
+        const struct machine_disk *d = &m->o->disks[i];
+        struct dev_disk_config disk = {.path = d->path, .rw = d->rw, .overlay = d->overlay};
+        st = board_add_disk(m->board, &disk, err);
+    }
+    return st;
+}
+
+static enum gw_status check_options(const struct machine_options *o, struct gw_error *err)
+{
+    if (o->memory_bytes < VIRT_RAM_MIN || o->memory_bytes > VIRT_RAM_MAX)
+        return gw_fail(err, GW_ERR_ARG, "-m", "cannot be: virt-1 has 16M to 1024G of memory");
+    if (o->memory_bytes % GW_PAGE_SIZE)
+        return gw_fail(err, GW_ERR_ARG, "-m", "cannot be: not a multiple of 4K");
+    if (!o->dump_dtb && !o->kernel &&
+        (!o->bios || !strcmp(o->bios, "builtin") || !strcmp(o->bios, "none"))) {
+        enum gw_status st = gw_fail(err, GW_ERR_ARG, "", "nothing to run: no kernel was given");
+        snprintf(err->hint, sizeof err->hint, "godwit run -k vmlinux -a console=ttyS0");
+        return st;
+    }
+    return GW_OK;
+}
+
+static enum gw_status dump_tree(struct vm *m, struct gw_error *err)
+{
+    uint8_t *tree;
+    size_t size;
+    FILE *f;
+    bool written;
+    enum gw_status st = vm_device_tree(m, &tree, &size, err);
+    if (st != GW_OK)
+        return st;
+    f = fopen(m->o->dump_dtb, "wb");
+    written = f && fwrite(tree, 1, size, f) == size;
+    if (f && fclose(f) != 0)
+        written = false;
+    free(tree);
+    if (!written)
+        return gw_fail(err, GW_ERR_IO, m->o->dump_dtb, "cannot write the device tree: %s",
+                       strerror(errno));
+    m->result->ended = MACHINE_ENDED_DUMP;
+    return GW_OK;
+}
+
+static enum gw_status run_guest(struct vm *m, struct gw_error *err)
+{
+    struct host_hooks hooks = {.signal = on_signal, .timeout = on_timeout, .context = m};
+    enum gw_status st = make_engine(m, err);
+    if (st == GW_OK)
+        st = vm_boot(m, err);
+    if (st == GW_OK)
+        st = host_start(m->host, m->board->io, m->board->events, &hooks, m->o->timeout_ns, err);
+    if (st != GW_OK)
+        return st;
+    if (!m->o->serial_file && terminal_raw(STDIN_FILENO) && !m->o->quiet)
+        fprintf(stderr, "godwit: Ctrl-] then q quits, Ctrl-] then ? helps\n");
+    m->result->ended = MACHINE_ENDED_ERROR;
+    faults_on(m->engine);
+    loop(m);
+    faults_off();
+    m->result->insns = engine_retired(m->engine);
+    board_quiesce(m->board);
+    dev_console_flush(m->board->console);
+    terminal_restore();
+    m->result->overhead_bytes = vm_overhead_bytes(m);
+    if (m->result->ended == MACHINE_ENDED_ERROR)
+        return gw_fail(err, GW_ERR_STATE, "",
+                       "the engine stopped for a reason that no machine has");
+    if (m->result->ended == MACHINE_ENDED_TIMEOUT || m->result->ended == MACHINE_ENDED_STOP_INSN)
+        vm_show_state(m);
+    if (m->o->stats)
+        vm_show_stats(m);
+    if (!m->o->quiet)
+        vm_show_discarded(m);
+    return GW_OK;
+}
+
+static enum gw_status machine_run(const struct machine_options *o, struct machine_result *result,
+                                  struct gw_error *err)
+{
+    struct vm *m = calloc(1, sizeof *m);
+    struct board_config b = {.in_fd = -1, .out_fd = -1};
+    uint64_t start = clock_ns(CLOCK_MONOTONIC);
+    enum gw_status st;
+    memset(result, 0, sizeof *result);
+    if (!m)
+        return gw_fail(err, GW_ERR_NOMEM, "", "no memory for a machine");
+    m->o = o;
+    m->result = result;
+    m->firmware_builtin = !o->bios || !strcmp(o->bios, "builtin");
+    st = check_options(o, err);
+    if (st == GW_OK)
+        st = host_new(&m->host, err);
+    if (st == GW_OK)
+        st = vm_watch_init(m, err);
+    if (st == GW_OK)
+        st = make_board(m, &b, err);
+    if (st == GW_OK)
+        st = make_cpu(m, err);
+    if (st == GW_OK)
+        st = o->dump_dtb ? dump_tree(m, err) : run_guest(m, err);
+    engine_free(m->engine);
+    board_free(m->board);
+    host_free(m->host);
+    host_code_dump_end(&m->dump);
+    if (o->serial_file && b.out_fd >= 0)
+        close(b.out_fd);
+    free(m->cpu);
+    free(m);
+    result->wall_ns = clock_ns(CLOCK_MONOTONIC) - start;
+    if (st != GW_OK)
+        result->ended = MACHINE_ENDED_ERROR;
+    return st;
+}
+
+const struct machine_api *godwit_machine(void)
+{
+    static const struct machine_api api = {.version = MACHINE_API, .run = machine_run};
+    return &api;
+}

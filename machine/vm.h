@@ -1,0 +1,57 @@
+/* A running machine: what run.c, boot.c and watch share. vCPU thread. */
+#ifndef MACHINE_VM_H
+#define MACHINE_VM_H
+
+#include "board.h"
+#include "engine.h"
+#include "host.h"
+#include "loader.h"
+#include "machine.h"
+#include "rv_cpu.h"
+#include "sbi.h"
+#include "text_watch.h"
+
+struct vm {
+    const struct machine_options *o;
+    struct machine_result *result;
+    struct board *board;
+    struct host *host;
+    struct rv_cpu *cpu;
+    struct engine *engine;
+    struct engine_dump dump;
+    struct sbi sbi;
+    bool firmware_builtin;
+
+    bool over; /* result->ended says why */
+    bool reset_wanted;
+
+    struct text_watch stop, panic, panic_end;
+    bool panicked;
+    uint64_t panic_output; /* bytes seen since, at the last look */
+    unsigned panic_looks;
+    struct gw_timer panic_timer;
+    uint64_t output_bytes;
+
+    uint64_t tohost; /* see struct image */
+};
+
+/* Ends the run; the first reason stays. */
+void vm_end(struct vm *m, enum machine_ended ended, unsigned code);
+void vm_power(void *context, int request, unsigned code);
+
+/* boot.c: loads everything and sets the CPU's start state. Also after a reset. */
+enum gw_status vm_boot(struct vm *m, struct gw_error *err);
+/* The device tree as the guest will see it. *blob is the caller's to free. */
+enum gw_status vm_device_tree(struct vm *m, uint8_t **blob, size_t *size, struct gw_error *err);
+
+/* console_watch.c */
+enum gw_status vm_watch_init(struct vm *m, struct gw_error *err);
+void vm_watch_byte(void *context, uint8_t byte);
+
+/* report.c: what is said on stderr at the end of a run. */
+void vm_show_state(struct vm *m);
+void vm_show_stats(struct vm *m);
+void vm_show_discarded(const struct vm *m);
+uint64_t vm_overhead_bytes(struct vm *m);
+
+#endif
