@@ -148,7 +148,8 @@ struct x64 {
     uint16_t temp_xmm;
     uint16_t owner_gpr[X64_GPRS]; /* scratch -> value */
     uint16_t owner_xmm[X64_XMMS];
-    uint32_t spill_used; /* bit mask of spill slots */
+    uint32_t spill_used;  /* bit mask of spill slots */
+    uint32_t spill_freed; /* of those, free when this IR instruction is done */
     uint16_t alias_count;
     uint16_t alias[256]; /* live values that alias a pinned register or a state slot */
     uint32_t i;          /* the IR instruction being lowered */

@@ -70,7 +70,7 @@ static void free_spill(struct x64 *x, struct xval *w)
 {
     if (w->flags & XV_SPILLED) {
         uint32_t n = ((uint32_t)w->mem - X64_RUN(spill)) / 8 - X64_SPILL_FIRST;
-        x->spill_used &= ~(1u << n);
+        x->spill_freed |= 1u << n; /* this instruction may still read it */
         w->flags &= (uint8_t)~XV_SPILLED;
     }
     w->mem = MEM_NONE;
@@ -197,6 +197,8 @@ void x64_take(struct x64 *x, int reg)
 
 void x64_unlock(struct x64 *x)
 {
+    x->spill_used &= ~x->spill_freed;
+    x->spill_freed = 0;
     x->lock_gpr = x->temp_gpr = 0;
     x->lock_xmm = x->temp_xmm = 0;
 }
@@ -643,7 +645,8 @@ void x64_put(struct x64 *x, const struct ir_insn *in)
     int s = x64_use(x, in->a);
     rescue_slot(x, off, 1u << in->aux, in->a);
     x64_rm(&x->e, op[in->aux], s, x64_state(off), 0);
-    if (w->left > 1 && in->aux == 3 && w->mem == MEM_NONE && !(w->flags & XV_PINNED)) {
+    if (w->left > 1 && in->aux == 3 && w->mem == MEM_NONE && !(w->flags & XV_PINNED) &&
+        x->b->insn[in->a].op != IR_CONST) {
         w->mem = (int32_t)off; /* the slot now backs it up */
         w->flags |= XV_SLOT;
         add_alias(x, in->a);

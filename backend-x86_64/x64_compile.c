@@ -97,7 +97,7 @@ static enum gw_status compile(struct gw_compile_job *job)
     x->lock_gpr = x->lock_xmm = x->temp_gpr = x->temp_xmm = 0;
     for (int r = 0; r < X64_GPRS; r++)
         x->owner_gpr[r] = x->owner_xmm[r] = VAL_NONE;
-    x->spill_used = 0;
+    x->spill_used = x->spill_freed = 0;
     x->alias_count = 0;
     x->cold_count = 0;
     x->i = 0;
