@@ -127,8 +127,8 @@ static void gen_int(struct gen *g)
     if (what < 9) {
         v = ir_op2(g->b, (enum ir_op)(IR_ADD + below(g, IR_ROTR - IR_ADD + 1)), type, a, c);
     } else if (what < 11) {
-        v = ir_op2(g->b, below(g, 2) ? IR_ADD : IR_SUB, type, a,
-                   ir_const(g->b, (uint64_t)(int64_t)(int32_t)below(g, 64)));
+        uint64_t small = below(g, 64);
+        v = ir_op2(g->b, below(g, 2) ? IR_ADD : IR_SUB, type, a, ir_const(g->b, small));
     } else if (what < 14) {
         v = ir_op1(g->b, (enum ir_op)ops1[below(g, sizeof ops1)], type, a);
     } else if (what < 15) {
@@ -313,7 +313,8 @@ static void gen_branch(struct gen *g)
     /* mostly one that rarely holds, so that blocks run on */
     if (below(g, 4))
         cc = IR_EQ;
-    ir_brcc(g->b, below(g, 3) ? IR_I64 : IR_W32, cc, a, c, BLOCK_PC + 0x10000 + 4 * below(g, 64));
+    uint64_t target = BLOCK_PC + 0x10000 + 4 * (uint64_t)below(g, 64);
+    ir_brcc(g->b, below(g, 3) ? IR_I64 : IR_W32, cc, a, c, target);
 }
 
 void random_ir_block(struct ir_block *b, const struct random_ir *want)
