@@ -382,6 +382,12 @@ static void floats_match_the_host(void **state)
         uint32_t want_flags = host_flags();
         fesetround(FE_TONEAREST);
         uint64_t got = ir_eval(&in, a, b, c, 0, &flags);
+        /* lt and le signal on any NaN, which compilers don't hold to */
+        if (in.op == IR_FLT || in.op == IR_FLE) {
+            bool nan = in.type == IR_F64 ? isnan(as_f64(a)) || isnan(as_f64(b))
+                                         : isnan(as_f32(a)) || isnan(as_f32(b));
+            want_flags = nan ? IR_FP_NV : 0;
+        }
         /* inf * 0 + quiet NaN: the guest raises NV, this host need not */
         if (in.op == IR_FMA &&
             want == (in.type == IR_F64 ? UINT64_C(0x7ff8000000000000) : 0x7fc00000))
