@@ -375,6 +375,7 @@ unsigned x64_compare(struct x64 *x, enum ir_type type, enum ir_cond cc, ir_val a
     }
     x64_done(x, av);
     x64_done(x, bv);
+    x->lock_gpr = x->temp_gpr; /* what is left of it is in the flags */
     return result;
 }
 

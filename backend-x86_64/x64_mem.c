@@ -106,38 +106,35 @@ static unsigned load_thunk(const struct ir_insn *in)
     return T_LOAD + (in->aux & 7);
 }
 
+/* The result's register is chosen before the first branch to the cold path: making room for it may
+ * take moves, and those must be on every way to the end. It is written by the access alone, so it may
+ * be the address or the temporary. */
 static void lower_load(struct x64 *x, const struct ir_insn *in)
 {
     unsigned size = 1u << (in->aux & IR_SIZE_MASK);
     bool fl = in->type == IR_F32 || in->type == IR_F64;
     bool aligned_only = in->aux & IR_ALIGNED;
+    bool user = x->mem == GW_MEM_USER;
+    bool direct = user && x64_fits32(in->imm) && !aligned_only;
     struct x64_cold *c = x64_cold(x, COLD_MEM);
-    struct x64_mem m;
-    int ta;
-    c->thunk = (uint16_t)load_thunk(in);
-    if (x->mem == GW_MEM_USER) {
-        bool direct = x64_fits32(in->imm) && !aligned_only;
-        ta = direct ? x64_use(x, in->a) : address(x, in);
-        if (aligned_only) {
-            test_align(x, ta, size);
-            c->from3 = x64_jcc(&x->e, CC_NE);
-        }
-        m = x64_sib(R14, ta, 0, direct ? in->imm : 0);
-        x64_done(x, in->a);
-    } else {
-        ta = address(x, in);
-        int t = x64_temp(x);
-        c->b = (uint8_t)t;
-        lookup(x, c, ta, t, size, false, aligned_only);
-        x64_done(x, in->a);
-        x->temp_gpr &= (uint16_t) ~(1u << t); /* the result may take its place */
-        m = x64_sib(t, ta, 0, 0);
-    }
+    int ta = direct ? x64_use(x, in->a) : address(x, in);
+    int t = user ? R14 : x64_temp(x);
+    x64_done(x, in->a);
+    if (!user)
+        x->temp_gpr &= (uint16_t)~(1u << t);
     int d = fl ? x64_deff(x, 0) : x64_def(x, 0);
-    row_access(x, c);
-    load_insn(x, in, d, m);
+    c->thunk = (uint16_t)load_thunk(in);
     c->a = (uint8_t)ta;
+    c->b = (uint8_t)t;
     c->dest = (uint8_t)d;
+    if (!user) {
+        lookup(x, c, ta, t, size, false, aligned_only);
+    } else if (aligned_only) {
+        test_align(x, ta, size);
+        c->from3 = x64_jcc(&x->e, CC_NE);
+    }
+    row_access(x, c);
+    load_insn(x, in, d, x64_sib(t, ta, 0, direct ? in->imm : 0));
     c->back = x64_pos(&x->e);
 }
 
