@@ -273,7 +273,8 @@ static bool run_blocks(struct engine *e, enum engine_stop *stop)
         default: return false; /* BUDGET, LEAVE */
         }
     }
-    *stop = ENGINE_FAULT;
+    if (fault)
+        *stop = ENGINE_FAULT;
     return fault;
 }
 
@@ -283,7 +284,8 @@ static bool run_exactly(struct engine *e, enum engine_stop *stop)
     bool fault = false;
     uint32_t i = find(e, (uint32_t)e->run->budget, &fault);
     if (i == NO_TB) {
-        *stop = ENGINE_FAULT;
+        if (fault)
+            *stop = ENGINE_FAULT;
         return fault;
     }
     e->stats.interp_insns += (uint64_t)e->run->budget;
