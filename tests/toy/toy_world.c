@@ -139,7 +139,10 @@ void toy_run(struct toy_world *w, uint64_t most, struct toy_result *out)
     out->pc = cpu->run.pc;
     out->retired = engine_retired(w->engine);
     out->sum = w->sum;
-    if (out->stop == ENGINE_FAULT)
-        out->fault = cpu->run.fault;
+    if (out->stop == ENGINE_FAULT) { /* by member: results are compared as bytes */
+        out->fault.vaddr = cpu->run.fault.vaddr;
+        out->fault.cause = cpu->run.fault.cause;
+        out->fault.access = cpu->run.fault.access;
+    }
     memcpy(out->ram, w->window + TOY_RAM, TOY_RAM_SIZE);
 }
