@@ -1,0 +1,268 @@
+/* The console's two directions, over pipes. */
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "console.h"
+#include "fakes.h"
+
+struct fixture {
+    struct fake_clock clock;
+    struct gw_events *q;
+    struct dev_io *io;
+    struct dev_console *c;
+    const struct dev_serial *s;
+    int in[2], out[2];
+    unsigned pokes, tapped;
+    uint8_t menu;
+    uint32_t opened; /* atomic */
+};
+
+static void poke(void *context)
+{
+    ((struct fixture *)context)->pokes++;
+}
+
+static void tap(void *context, uint8_t byte)
+{
+    ((struct fixture *)context)->tapped++;
+}
+
+static void menu(void *context, uint8_t key)
+{
+    ((struct fixture *)context)->menu = key;
+}
+
+static void menu_open(void *context)
+{
+    __atomic_add_fetch(&((struct fixture *)context)->opened, 1, __ATOMIC_SEQ_CST);
+}
+
+static void setup(struct fixture *f, bool escape)
+{
+    struct gw_error err = {0};
+    struct dev_console_config cfg = {.escape = escape,
+                                     .poke = poke,
+                                     .tap = tap,
+                                     .menu = menu,
+                                     .menu_open = menu_open,
+                                     .context = f};
+    memset(f, 0, sizeof *f);
+    f->q = fake_events(&f->clock);
+    assert_int_equal(pipe(f->in), 0);
+    assert_int_equal(pipe(f->out), 0);
+    assert_int_equal(dev_io_new(&f->io, &err), GW_OK);
+    cfg.events = f->q;
+    cfg.io = f->io;
+    cfg.in_fd = f->in[0];
+    cfg.out_fd = f->out[1];
+    assert_int_equal(dev_console_new(&f->c, &cfg, &err), GW_OK);
+    f->s = dev_console_serial(f->c);
+}
+
+static void teardown(struct fixture *f)
+{
+    dev_io_free(f->io);
+    dev_console_free(f->c);
+    gw_events_free(f->q);
+    close(f->in[0]);
+    if (f->in[1] >= 0)
+        close(f->in[1]);
+    if (f->out[0] >= 0)
+        close(f->out[0]);
+    close(f->out[1]);
+}
+
+/* Bytes from the console, as many as asked for. */
+static void get_all(struct fixture *f, uint8_t *to, size_t want)
+{
+    size_t got = 0;
+    while (got < want) {
+        size_t n = f->s->get(f->s->context, to + got, want - got);
+        got += n;
+        if (!n) {
+            gw_events_wait(f->q, UINT64_MAX);
+            gw_events_run(f->q, 0);
+        }
+    }
+}
+
+static void output_arrives_in_order(void **state)
+{
+    struct fixture f;
+    static uint8_t got[200000];
+    size_t count = 0, sent = 0;
+    setup(&f, false);
+    while (count < sizeof got) {
+        for (unsigned i = 0; i < 20000 && sent < sizeof got; i++)
+            f.s->put(f.s->context, (uint8_t)(sent++ * 31 >> 3));
+        ssize_t n = read(f.out[0], got + count, sizeof got - count);
+        assert_true(n > 0);
+        count += (size_t)n;
+    }
+    for (size_t i = 0; i < sizeof got; i++)
+        assert_int_equal(got[i], (uint8_t)(i * 31 >> 3));
+    assert_int_equal(f.tapped, sizeof got);
+    dev_console_flush(f.c);
+    teardown(&f);
+}
+
+static void stuck_reader_does_not_hold_the_vcpu(void **state)
+{
+    struct fixture f;
+    static uint8_t got[65536];
+    size_t put = 0;
+    setup(&f, false);
+    while (f.s->room(f.s->context) && put < 10000000) {
+        f.s->put(f.s->context, 'x');
+        put++;
+    }
+    assert_in_range(put, DEV_CONSOLE_OUT_BYTES / 2, DEV_CONSOLE_OUT_BYTES + 100000);
+    for (unsigned i = 0; i < 1000; i++)
+        f.s->put(f.s->context, 'y'); /* dropped at worst */
+    assert_true(read(f.out[0], got, sizeof got) > 0);
+    while (!f.pokes) { /* told that there is room again */
+        gw_events_wait(f.q, UINT64_MAX);
+        gw_events_run(f.q, 0);
+    }
+    close(f.out[0]);
+    f.out[0] = -1;
+    signal(SIGPIPE, SIG_IGN);
+    dev_console_flush(f.c); /* the reader is gone: what is left is thrown away */
+    assert_true(f.s->room(f.s->context));
+    teardown(&f);
+}
+
+static void input_waits_for_credit(void **state)
+{
+    struct fixture f;
+    static uint8_t sent[50000], got[50000];
+    size_t at = 0, done = 0;
+    setup(&f, false);
+    fcntl(f.in[1], F_SETFL, O_NONBLOCK);
+    for (size_t i = 0; i < sizeof sent; i++)
+        sent[i] = (uint8_t)(i * 13 >> 2);
+    while (done < sizeof sent) {
+        ssize_t n = at < sizeof sent ? write(f.in[1], sent + at, sizeof sent - at) : 0;
+        if (n > 0)
+            at += (size_t)n;
+        get_all(&f, got + done, 1000);
+        done += 1000;
+    }
+    assert_memory_equal(got, sent, sizeof sent);
+    assert_true(f.pokes > 0);
+    teardown(&f);
+}
+
+static void end_of_input_is_quiet(void **state)
+{
+    struct fixture f;
+    uint8_t got[3];
+    setup(&f, false);
+    assert_int_equal(write(f.in[1], "end", 3), 3);
+    close(f.in[1]);
+    f.in[1] = -1;
+    get_all(&f, got, 3);
+    assert_memory_equal(got, "end", 3);
+    assert_int_equal(f.s->get(f.s->context, got, 3), 0);
+    teardown(&f);
+}
+
+static void file_as_input(void **state)
+{
+    struct fixture f;
+    char path[] = "/tmp/godwit-console-XXXXXX";
+    static uint8_t sent[10000], got[10000];
+    struct gw_error err = {0};
+    struct dev_console_config cfg = {.out_fd = -1, .poke = poke, .context = &f};
+    memset(&f, 0, sizeof f);
+    for (size_t i = 0; i < sizeof sent; i++)
+        sent[i] = (uint8_t)(i >> 3);
+    cfg.in_fd = mkstemp(path);
+    unlink(path);
+    assert_int_equal(write(cfg.in_fd, sent, sizeof sent), sizeof sent);
+    lseek(cfg.in_fd, 0, SEEK_SET);
+    f.q = fake_events(&f.clock);
+    assert_int_equal(dev_io_new(&f.io, &err), GW_OK);
+    cfg.events = f.q;
+    cfg.io = f.io;
+    assert_int_equal(dev_console_new(&f.c, &cfg, &err), GW_OK);
+    f.s = dev_console_serial(f.c);
+    get_all(&f, got, sizeof got);
+    assert_memory_equal(got, sent, sizeof got);
+    f.s->put(f.s->context, 'x'); /* nowhere to go, and no harm */
+    dev_io_free(f.io);
+    dev_console_free(f.c);
+    gw_events_free(f.q);
+    close(cfg.in_fd);
+}
+
+static void escape_opens_the_menu(void **state)
+{
+    struct fixture f;
+    uint8_t got[4] = {0};
+    setup(&f, true);
+    assert_int_equal(write(f.in[1],
+                           "a\x1dq"
+                           "b\x1d]c",
+                           7),
+                     7);
+    get_all(&f, got, 4);
+    assert_memory_equal(got,
+                        "ab\x1d"
+                        "c",
+                        4);
+    while (!f.menu) {
+        gw_events_wait(f.q, UINT64_MAX);
+        gw_events_run(f.q, 0);
+    }
+    assert_int_equal(f.menu, 'q');
+    assert_int_equal(__atomic_load_n(&f.opened, __ATOMIC_SEQ_CST), 2);
+    teardown(&f);
+}
+
+struct job {
+    struct dev_io_job job;
+    unsigned *order;
+    unsigned *next;
+};
+
+static void run_job(struct dev_io_job *job)
+{
+    struct job *j = (struct job *)(void *)job;
+    *j->order = ++*j->next;
+}
+
+static void jobs_run_in_order(void **state)
+{
+    struct gw_error err = {0};
+    struct dev_io *io;
+    struct job jobs[100];
+    unsigned order[100] = {0}, next = 0;
+    assert_int_equal(dev_io_new(&io, &err), GW_OK);
+    for (unsigned i = 0; i < 100; i++) {
+        jobs[i] = (struct job){.job.run = run_job, .order = &order[i], .next = &next};
+        dev_io_submit(io, &jobs[i].job);
+        if (i == 49) {
+            dev_io_drain(io);
+            assert_int_equal(next, 50);
+        }
+    }
+    dev_io_free(io); /* finishes what is queued */
+    for (unsigned i = 0; i < 100; i++)
+        assert_int_equal(order[i], i + 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(output_arrives_in_order),
+        cmocka_unit_test(stuck_reader_does_not_hold_the_vcpu),
+        cmocka_unit_test(input_waits_for_credit),
+        cmocka_unit_test(end_of_input_is_quiet),
+        cmocka_unit_test(file_as_input),
+        cmocka_unit_test(escape_opens_the_menu),
+        cmocka_unit_test(jobs_run_in_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,198 @@
+/* Disk files and overlays. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "disk.h"
+#include "fakes.h"
+
+enum { DISK_BYTES = 64 * 1024 + 512 }; /* the last cluster is a partial one */
+
+struct fixture {
+    char base[64], overlay[64];
+    uint8_t model[DISK_BYTES]; /* what the guest should read */
+};
+
+static void setup(struct fixture *f)
+{
+    int fd;
+    snprintf(f->base, sizeof f->base, "/tmp/godwit-disk-XXXXXX");
+    fd = mkstemp(f->base);
+    assert_true(fd >= 0);
+    for (unsigned i = 0; i < DISK_BYTES; i++)
+        f->model[i] = (uint8_t)(i * 7 + i / 512);
+    assert_int_equal(write(fd, f->model, DISK_BYTES), DISK_BYTES);
+    close(fd);
+    snprintf(f->overlay, sizeof f->overlay, "%.40s.overlay", f->base);
+}
+
+static void teardown(struct fixture *f)
+{
+    unlink(f->base);
+    unlink(f->overlay);
+}
+
+static struct dev_disk *open_disk(const char *path, bool rw, const char *overlay)
+{
+    struct dev_disk_config cfg = {.path = path, .rw = rw, .overlay = overlay};
+    struct gw_error err = {0};
+    struct dev_disk *d = NULL;
+    assert_int_equal(dev_disk_open(&d, &cfg, &err), GW_OK);
+    return d;
+}
+
+static enum gw_status open_fails(const char *path, const char *overlay)
+{
+    struct dev_disk_config cfg = {.path = path, .overlay = overlay};
+    struct gw_error err = {0};
+    struct dev_disk *d = NULL;
+    enum gw_status st = dev_disk_open(&d, &cfg, &err);
+    assert_null(d);
+    return st;
+}
+
+static void check_all(struct fixture *f, struct dev_disk *d)
+{
+    static uint8_t got[DISK_BYTES];
+    /* odd pieces, so that runs and vectors do not line up */
+    struct iovec iov[3] = {{got, 1000}, {got + 1000, 5000}, {got + 6000, DISK_BYTES - 6000}};
+    memset(got, 0xee, sizeof got);
+    assert_true(dev_disk_read(d, iov, 3, 0));
+    assert_memory_equal(got, f->model, DISK_BYTES);
+}
+
+static void write_at(struct fixture *f, struct dev_disk *d, uint64_t offset, unsigned size,
+                     uint8_t fill)
+{
+    static uint8_t data[DISK_BYTES];
+    unsigned half = size / 3;
+    struct iovec iov[2] = {{data, half}, {data + half, size - half}};
+    for (unsigned i = 0; i < size; i++)
+        data[i] = (uint8_t)(fill + i);
+    assert_true(dev_disk_write(d, iov, 2, offset));
+    memcpy(f->model + offset, data, size);
+}
+
+static void random_writes(struct fixture *f, struct dev_disk *d, unsigned count)
+{
+    uint32_t rng = 12345;
+    for (unsigned i = 0; i < count; i++) {
+        uint32_t sectors = DISK_BYTES / 512, at, n;
+        rng = rng * 1664525u + 1013904223u;
+        at = (rng >> 8) % sectors;
+        n = 1 + (rng >> 20) % 24;
+        if (n > sectors - at)
+            n = sectors - at;
+        write_at(f, d, at * 512u, n * 512, (uint8_t)rng);
+        if (i % 8 == 0)
+            check_all(f, d);
+    }
+    check_all(f, d);
+}
+
+static void temporary_overlay_leaves_the_file_alone(void **state)
+{
+    struct fixture f;
+    static uint8_t before[DISK_BYTES], after[DISK_BYTES];
+    struct dev_disk *d;
+    int fd;
+    setup(&f);
+    memcpy(before, f.model, DISK_BYTES);
+    d = open_disk(f.base, false, NULL);
+    assert_int_equal(dev_disk_sectors(d), DISK_BYTES / 512);
+    check_all(&f, d);
+    assert_int_equal(dev_disk_discarded(d), 0);
+    write_at(&f, d, 512, 512, 9);
+    assert_int_equal(dev_disk_discarded(d), DEV_DISK_CLUSTER);
+    random_writes(&f, d, 100);
+    dev_disk_close(d);
+    fd = open(f.base, O_RDONLY);
+    assert_int_equal(read(fd, after, DISK_BYTES), DISK_BYTES);
+    close(fd);
+    assert_memory_equal(before, after, DISK_BYTES);
+    teardown(&f);
+}
+
+static void kept_overlay_is_there_again(void **state)
+{
+    struct fixture f;
+    struct dev_disk *d;
+    setup(&f);
+    d = open_disk(f.base, false, f.overlay);
+    random_writes(&f, d, 50);
+    dev_disk_close(d);
+    d = open_disk(f.base, false, f.overlay);
+    check_all(&f, d);
+    assert_int_equal(dev_disk_discarded(d), 0);
+    random_writes(&f, d, 20);
+    dev_disk_close(d);
+    d = open_disk(f.base, false, f.overlay);
+    check_all(&f, d);
+    dev_disk_close(d);
+    teardown(&f);
+}
+
+static void rw_writes_the_file(void **state)
+{
+    struct fixture f;
+    struct dev_disk *d;
+    setup(&f);
+    d = open_disk(f.base, true, NULL);
+    random_writes(&f, d, 30);
+    assert_true(dev_disk_flush(d));
+    dev_disk_close(d);
+    d = open_disk(f.base, false, NULL);
+    check_all(&f, d);
+    dev_disk_close(d);
+    teardown(&f);
+}
+
+static void broken_files_are_refused(void **state)
+{
+    struct fixture f;
+    char other[80];
+    int fd;
+    setup(&f);
+    assert_int_equal(open_fails("/nonexistent/disk", NULL), GW_ERR_NOTFOUND);
+    assert_int_equal(open_fails("/", NULL), GW_ERR_FORMAT);
+    assert_int_equal(open_fails("/dev/null", NULL), GW_ERR_FORMAT);
+    snprintf(other, sizeof other, "%s.other", f.base);
+    fd = open(other, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    assert_int_equal(open_fails(other, NULL), GW_ERR_FORMAT); /* empty */
+    assert_int_equal(ftruncate(fd, 1000), 0);
+    assert_int_equal(open_fails(other, NULL), GW_ERR_FORMAT);   /* no whole sectors */
+    assert_int_equal(open_fails(f.base, other), GW_ERR_FORMAT); /* no overlay of ours */
+    close(fd);
+    unlink(other);
+    /* an overlay that was made for a disk of another size */
+    dev_disk_close(open_disk(f.base, false, f.overlay));
+    assert_int_equal(truncate(f.base, DISK_BYTES + 512), 0);
+    assert_int_equal(open_fails(f.base, f.overlay), GW_ERR_FORMAT);
+    teardown(&f);
+}
+
+static void a_disk_that_is_written_elsewhere_is_refused(void **state)
+{
+    struct fixture f;
+    struct dev_disk *d;
+    setup(&f);
+    d = open_disk(f.base, true, NULL);
+    assert_int_equal(open_fails(f.base, NULL), GW_ERR_STATE);
+    dev_disk_close(d);
+    d = open_disk(f.base, false, NULL);
+    dev_disk_close(open_disk(f.base, false, NULL)); /* readers may share */
+    dev_disk_close(d);
+    teardown(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(temporary_overlay_leaves_the_file_alone),
+        cmocka_unit_test(kept_overlay_is_there_again),
+        cmocka_unit_test(rw_writes_the_file),
+        cmocka_unit_test(broken_files_are_refused),
+        cmocka_unit_test(a_disk_that_is_written_elsewhere_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,205 @@
+/* The event queue, timers and clocks. */
+#include <pthread.h>
+
+#include "fakes.h"
+
+struct seen {
+    unsigned count;
+    uint64_t args[64];
+    uint64_t insns;
+    uint8_t last[16];
+    uint32_t last_size;
+};
+
+static void deliver(void *device, const struct gw_event *ev)
+{
+    struct seen *s = device;
+    s->args[s->count++ % 64] = ev->arg;
+    s->insns = ev->insns;
+    s->last_size = ev->size_bytes;
+    if (ev->size_bytes && ev->size_bytes <= sizeof s->last)
+        memcpy(s->last, ev->payload, ev->size_bytes);
+}
+
+static void events_come_in_order_of_posting(void **state)
+{
+    struct fake_clock clock;
+    struct gw_events *q = fake_events(&clock);
+    struct seen s = {0};
+    uint32_t attention = 0;
+    gw_events_attach(q, &attention);
+    for (uint64_t i = 0; i < 5; i++) {
+        struct gw_event ev = {.device = &s, .deliver = deliver, .arg = i};
+        assert_true(gw_events_post(q, &ev));
+    }
+    assert_int_equal(attention, 1);
+    assert_int_equal(s.count, 0);
+    gw_events_run(q, 1234);
+    assert_int_equal(s.count, 5);
+    for (uint64_t i = 0; i < 5; i++)
+        assert_int_equal(s.args[i], i);
+    assert_int_equal(s.insns, 1234);
+    gw_events_run(q, 1235);
+    assert_int_equal(s.count, 5);
+    gw_events_free(q);
+}
+
+static void payload_is_copied_and_bounded(void **state)
+{
+    struct fake_clock clock;
+    struct gw_events *q = fake_events(&clock);
+    struct seen s = {0};
+    static uint8_t bytes[4096];
+    struct gw_event ev = {
+        .device = &s, .deliver = deliver, .size_bytes = 4, .payload = (const uint8_t *)"abcd"};
+    unsigned posted = 0;
+    assert_true(gw_events_post(q, &ev));
+    gw_events_run(q, 0);
+    assert_memory_equal(s.last, "abcd", 4);
+    ev.payload = bytes;
+    ev.size_bytes = sizeof bytes;
+    while (posted < 10000 && gw_events_post(q, &ev))
+        posted++;
+    assert_in_range(posted, 1, DEV_EVENTS_MAX_BYTES / sizeof bytes);
+    ev.size_bytes = 0; /* completions are never refused */
+    assert_true(gw_events_post(q, &ev));
+    gw_events_run(q, 0);
+    ev.size_bytes = sizeof bytes;
+    assert_true(gw_events_post(q, &ev));
+    gw_events_free(q);
+}
+
+struct shot {
+    uint64_t at[16];
+    unsigned count;
+    struct gw_events *q;
+    struct gw_timer *rearm;
+    uint64_t rearm_at;
+};
+
+static void fire(void *device, uint64_t now_ns)
+{
+    struct shot *s = device;
+    s->at[s->count++ % 16] = now_ns;
+    if (s->rearm)
+        gw_timer_arm(s->q, s->rearm, s->rearm_at);
+}
+
+static void timers_fire_by_deadline(void **state)
+{
+    struct fake_clock clock;
+    struct gw_events *q = fake_events(&clock);
+    struct shot s = {0}, u = {0};
+    struct gw_timer a = {.deadline_ns = UINT64_MAX, .fire = fire, .device = &s};
+    struct gw_timer b = {.deadline_ns = UINT64_MAX, .fire = fire, .device = &u};
+    assert_int_equal(gw_events_next_deadline(q), UINT64_MAX);
+    gw_timer_arm(q, &a, 1000);
+    gw_timer_arm(q, &b, 500);
+    assert_int_equal(gw_events_next_deadline(q), 500);
+    gw_timer_arm(q, &b, 2000); /* moving, not doubling */
+    assert_int_equal(gw_events_next_deadline(q), 1000);
+    gw_events_run(q, 999);
+    assert_int_equal(s.count, 0);
+    gw_events_run(q, 1000);
+    assert_int_equal(s.count, 1);
+    assert_int_equal(u.count, 0);
+    assert_int_equal(a.deadline_ns, UINT64_MAX);
+    gw_timer_cancel(q, &b);
+    gw_events_run(q, 5000);
+    assert_int_equal(u.count, 0);
+    assert_int_equal(gw_events_next_deadline(q), UINT64_MAX);
+    gw_events_free(q);
+}
+
+static void timer_armed_in_the_past_does_not_hold_the_vcpu(void **state)
+{
+    struct fake_clock clock;
+    struct gw_events *q = fake_events(&clock);
+    struct shot s = {.q = q, .rearm_at = 1};
+    struct gw_timer a = {.deadline_ns = UINT64_MAX, .fire = fire, .device = &s};
+    s.rearm = &a;
+    gw_timer_arm(q, &a, 1);
+    gw_events_run(q, 10);
+    assert_in_range(s.count, 1, 100);
+    gw_timer_cancel(q, &a);
+    gw_events_free(q);
+}
+
+static void idle_insns_clock_jumps_to_the_deadline(void **state)
+{
+    struct fake_clock clock;
+    struct gw_events *q = fake_events(&clock);
+    struct shot s = {0};
+    struct gw_timer a = {.deadline_ns = UINT64_MAX, .fire = fire, .device = &s};
+    gw_timer_arm(q, &a, 1000000);
+    gw_events_wait(q, UINT64_MAX);
+    assert_int_equal(gw_events_now(q, 0), 1000000);
+    gw_events_run(q, 0);
+    assert_int_equal(s.count, 1);
+    gw_events_wait(q, 1500000);
+    assert_int_equal(gw_events_now(q, 10), 1500010);
+    assert_int_equal(gw_events_now(q, 5), 1500010); /* never backwards */
+    assert_int_equal(dev_events_insns_until(q, 1500020, 10), 10);
+    assert_int_equal(dev_events_insns_until(q, 3, 10), 1);
+    gw_events_free(q);
+}
+
+static void waiting_does_not_jump_over_an_event(void **state)
+{
+    struct fake_clock clock;
+    struct gw_events *q = fake_events(&clock);
+    struct seen s = {0};
+    struct gw_event ev = {.device = &s, .deliver = deliver};
+    gw_events_post(q, &ev);
+    gw_events_wait(q, 1000);
+    assert_int_equal(gw_events_now(q, 0), 0);
+    gw_events_free(q);
+}
+
+static void *post_later(void *context)
+{
+    static struct seen s;
+    struct gw_event ev = {.device = &s, .deliver = deliver};
+    gw_events_post(context, &ev);
+    return NULL;
+}
+
+static void post_wakes_a_sleeper(void **state)
+{
+    struct gw_events *q = gw_events_new(GW_CLOCK_HOST, 0);
+    pthread_t t;
+    pthread_create(&t, NULL, post_later, q);
+    gw_events_wait(q, UINT64_MAX); /* hangs when the wake-up is lost */
+    pthread_join(t, NULL);
+    gw_events_free(q);
+}
+
+static void host_clock_stands_still_while_paused(void **state)
+{
+    struct gw_events *q = gw_events_new(GW_CLOCK_HOST, 0);
+    uint64_t a, b;
+    dev_events_pause(q);
+    a = gw_events_now(q, 0);
+    gw_events_wait(q, a + 2000000);
+    b = gw_events_now(q, 0);
+    assert_int_equal(a, b);
+    dev_events_resume(q);
+    gw_events_wait(q, gw_events_now(q, 0) + 1000000);
+    assert_true(gw_events_now(q, 0) >= a + 1000000);
+    gw_events_free(q);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(events_come_in_order_of_posting),
+        cmocka_unit_test(payload_is_copied_and_bounded),
+        cmocka_unit_test(timers_fire_by_deadline),
+        cmocka_unit_test(timer_armed_in_the_past_does_not_hold_the_vcpu),
+        cmocka_unit_test(idle_insns_clock_jumps_to_the_deadline),
+        cmocka_unit_test(waiting_does_not_jump_over_an_event),
+        cmocka_unit_test(post_wakes_a_sleeper),
+        cmocka_unit_test(host_clock_stands_still_while_paused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

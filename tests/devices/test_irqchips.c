@@ -1,0 +1,235 @@
+/* PLIC, CLINT, power and clock devices. */
+#include "clint.h"
+#include "fakes.h"
+#include "plic.h"
+#include "power.h"
+#include "rtc.h"
+
+enum { PLIC_ENABLE_M = 0x2000, PLIC_ENABLE_S = 0x2080, PLIC_M = 0x200000, PLIC_S = 0x201000 };
+
+struct plic_fixture {
+    struct gw_device *d;
+    struct dev_plic *p;
+    struct fake_line m, s;
+};
+
+static void plic_setup(struct plic_fixture *f)
+{
+    memset(f, 0, sizeof *f);
+    f->d = dev_new(&dev_plic_class, NULL, NULL);
+    f->p = (struct dev_plic *)(void *)f->d;
+    f->p->out[0] = fake_irq(&f->m);
+    f->p->out[1] = fake_irq(&f->s);
+}
+
+static void raise(struct plic_fixture *f, unsigned source, int level)
+{
+    struct gw_irq irq = dev_plic_input(f->p, source);
+    gw_irq_set(&irq, level);
+}
+
+static void claim_takes_the_highest_priority(void **state)
+{
+    struct plic_fixture f;
+    plic_setup(&f);
+    reg_write(f.d, 4 * 3, 4, 2);
+    reg_write(f.d, 4 * 40, 4, 5);
+    reg_write(f.d, 4 * 7, 4, 2);
+    reg_write(f.d, PLIC_ENABLE_S, 4, 1 << 3 | 1 << 7);
+    reg_write(f.d, PLIC_ENABLE_S + 4, 4, 1 << 8);
+    raise(&f, 7, 1);
+    raise(&f, 3, 1);
+    raise(&f, 40, 1);
+    assert_int_equal(f.s.level, 1);
+    assert_int_equal(f.m.level, 0);
+    assert_int_equal(reg_read(f.d, 0x1000, 4), 1 << 3 | 1 << 7);
+    assert_int_equal(reg_read(f.d, 0x1004, 4), 1 << 8);
+    assert_int_equal(reg_read(f.d, PLIC_S + 4, 4), 40);
+    assert_int_equal(reg_read(f.d, PLIC_S + 4, 4), 3); /* equal: the lowest number */
+    assert_int_equal(f.s.level, 1);
+    assert_int_equal(reg_read(f.d, PLIC_S + 4, 4), 7);
+    assert_int_equal(f.s.level, 0);
+    assert_int_equal(reg_read(f.d, PLIC_S + 4, 4), 0);
+    dev_free(f.d);
+}
+
+static void level_stays_until_completed_and_low(void **state)
+{
+    struct plic_fixture f;
+    plic_setup(&f);
+    reg_write(f.d, 4 * 10, 4, 1);
+    reg_write(f.d, PLIC_ENABLE_S, 4, 1 << 10);
+    raise(&f, 10, 1);
+    assert_int_equal(reg_read(f.d, PLIC_S + 4, 4), 10);
+    raise(&f, 10, 0);
+    raise(&f, 10, 1); /* the gateway is closed */
+    assert_int_equal(f.s.level, 0);
+    reg_write(f.d, PLIC_M + 4, 4, 10); /* not enabled there: ignored */
+    assert_int_equal(f.s.level, 0);
+    reg_write(f.d, PLIC_S + 4, 4, 10);
+    assert_int_equal(f.s.level, 1); /* still high: again */
+    assert_int_equal(reg_read(f.d, PLIC_S + 4, 4), 10);
+    raise(&f, 10, 0);
+    reg_write(f.d, PLIC_S + 4, 4, 10);
+    assert_int_equal(f.s.level, 0);
+    reg_write(f.d, PLIC_S + 4, 4, 10); /* nothing to complete */
+    reg_write(f.d, PLIC_S + 4, 4, 4000000000u);
+    assert_int_equal(f.s.level, 0);
+    dev_free(f.d);
+}
+
+static void threshold_and_priority_0_mask(void **state)
+{
+    struct plic_fixture f;
+    plic_setup(&f);
+    reg_write(f.d, PLIC_ENABLE_M, 4, 0xffffffff);
+    assert_int_equal(reg_read(f.d, PLIC_ENABLE_M, 4), 0xfffffffe);
+    raise(&f, 5, 1);
+    assert_int_equal(f.m.level, 0); /* priority 0 never interrupts */
+    reg_write(f.d, 4 * 5, 4, 0xff);
+    assert_int_equal(reg_read(f.d, 4 * 5, 4), 7);
+    assert_int_equal(f.m.level, 1);
+    reg_write(f.d, PLIC_M, 4, 7);
+    assert_int_equal(f.m.level, 0);
+    reg_write(f.d, PLIC_M, 4, 6);
+    assert_int_equal(f.m.level, 1);
+    reg_write(f.d, 0, 4, 7); /* there is no source 0 */
+    assert_int_equal(reg_read(f.d, 0, 4), 0);
+    assert_int_equal(reg_read(f.d, 4 * 96, 4), 0);
+    assert_int_equal(reg_read(f.d, 0x5ffffc, 4), 0);
+    dev_free(f.d);
+}
+
+struct clint_fixture {
+    struct fake_clock clock;
+    struct gw_events *q;
+    struct gw_device *d;
+    struct fake_line soft, timer;
+};
+
+static void clint_setup(struct clint_fixture *f)
+{
+    struct dev_clint *c;
+    memset(f, 0, sizeof *f);
+    f->q = fake_events(&f->clock);
+    f->d = dev_new(&dev_clint_class, f->q, NULL);
+    c = (struct dev_clint *)(void *)f->d;
+    c->soft = fake_irq(&f->soft);
+    c->timer = fake_irq(&f->timer);
+}
+
+static void mtimecmp_raises_when_reached(void **state)
+{
+    struct clint_fixture f;
+    clint_setup(&f);
+    reg_write(f.d, 0x4000, 8, 50); /* ticks of 100 ns */
+    assert_int_equal(f.timer.level, 0);
+    assert_int_equal(gw_events_next_deadline(f.q), 5000);
+    f.clock.insns = 4999;
+    gw_events_run(f.q, f.clock.insns);
+    assert_int_equal(f.timer.level, 0);
+    assert_int_equal(reg_read(f.d, 0xbff8, 8), 49);
+    f.clock.insns = 5000;
+    gw_events_run(f.q, f.clock.insns);
+    assert_int_equal(f.timer.level, 1);
+    reg_write(f.d, 0x4004, 4, 0xffffffff); /* by halves, as RV32 code does */
+    assert_int_equal(f.timer.level, 0);
+    assert_int_equal(reg_read(f.d, 0x4000, 8), UINT64_C(0xffffffff00000032));
+    assert_int_equal(gw_events_next_deadline(f.q), UINT64_MAX);
+    reg_write(f.d, 0x4004, 4, 0);
+    assert_int_equal(f.timer.level, 1);
+    reg_write(f.d, 0x4000, 8, UINT64_MAX);
+    assert_int_equal(f.timer.level, 0);
+    dev_free(f.d);
+    gw_events_free(f.q);
+}
+
+static void msip_is_one_bit(void **state)
+{
+    struct clint_fixture f;
+    uint64_t v;
+    clint_setup(&f);
+    reg_write(f.d, 0, 4, 0xffffffff);
+    assert_int_equal(reg_read(f.d, 0, 4), 1);
+    assert_int_equal(f.soft.level, 1);
+    reg_write(f.d, 4, 4, 1); /* hart 1 is not there */
+    reg_write(f.d, 0, 4, 0);
+    assert_int_equal(f.soft.level, 0);
+    assert_int_equal(f.d->cls->read(f.d, 0, 1, &v), GW_BUS_ERROR);
+    dev_free(f.d);
+    gw_events_free(f.q);
+}
+
+struct asked {
+    unsigned count;
+    enum dev_power_request what;
+    unsigned code;
+};
+
+static void request(void *context, enum dev_power_request what, unsigned code)
+{
+    struct asked *a = context;
+    *a = (struct asked){a->count + 1, what, code};
+}
+
+static void power_says_what_was_written(void **state)
+{
+    struct gw_device *d = dev_new(&dev_power_class, NULL, NULL);
+    struct dev_power *p = (struct dev_power *)(void *)d;
+    struct asked a = {0};
+    p->request = request;
+    p->context = &a;
+    reg_write(d, 0, 4, 0x1234);
+    reg_write(d, 4, 4, 0x5555);
+    assert_int_equal(a.count, 0);
+    reg_write(d, 0, 4, 0x5555);
+    assert_int_equal(a.what, DEV_POWER_OFF);
+    reg_write(d, 0, 4, 42 << 16 | 0x3333);
+    assert_int_equal(a.what, DEV_POWER_FAIL);
+    assert_int_equal(a.code, 42);
+    reg_write(d, 0, 4, 0x7777);
+    assert_int_equal(a.what, DEV_POWER_RESET);
+    assert_int_equal(a.count, 3);
+    dev_free(d);
+}
+
+static void rtc_tells_time_and_wakes(void **state)
+{
+    struct fake_clock clock;
+    struct gw_events *q = fake_events(&clock);
+    struct gw_device *d = dev_new(&dev_rtc_class, q, NULL);
+    struct fake_line line = {0};
+    uint64_t start = UINT64_C(0x123456789), now;
+    d->irq = fake_irq(&line);
+    ((struct dev_rtc *)(void *)d)->offset_ns = start;
+    clock.insns = 1000;
+    now = reg_read(d, 0, 4);
+    now |= reg_read(d, 4, 4) << 32;
+    assert_int_equal(now, start + 1000);
+    reg_write(d, 0x10, 4, 1);
+    reg_write(d, 0x0c, 4, (start + 5000) >> 32);
+    reg_write(d, 0x08, 4, (uint32_t)(start + 5000));
+    assert_int_equal(reg_read(d, 0x18, 4), 1);
+    clock.insns = 5000;
+    gw_events_run(q, clock.insns);
+    assert_int_equal(line.level, 1);
+    assert_int_equal(reg_read(d, 0x18, 4), 0);
+    reg_write(d, 0x1c, 4, 1);
+    assert_int_equal(line.level, 0);
+    dev_free(d);
+    gw_events_free(q);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(claim_takes_the_highest_priority),
+        cmocka_unit_test(level_stays_until_completed_and_low),
+        cmocka_unit_test(threshold_and_priority_0_mask),
+        cmocka_unit_test(mtimecmp_raises_when_reached),
+        cmocka_unit_test(msip_is_one_bit),
+        cmocka_unit_test(power_says_what_was_written),
+        cmocka_unit_test(rtc_tells_time_and_wakes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
