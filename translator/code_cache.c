@@ -192,13 +192,25 @@ static uint64_t tb_rx(struct engine *e, const struct tb *tb)
     return e->cc.mem.rx + tb->code;
 }
 
+static void add_incoming(struct engine *e, struct tb *tb, uint32_t link)
+{
+    struct link *l = cc_link(e, link);
+    l->next_in = tb->in_first;
+    l->prev_in = NO_TB;
+    if (tb->in_first != NO_TB)
+        cc_link(e, tb->in_first)->prev_in = link;
+    tb->in_first = link;
+}
+
 static void unlink_one(struct engine *e, uint32_t link)
 {
     struct link *l = cc_link(e, link);
-    uint32_t *at = &cc_tb(e, l->to)->in_first;
-    while (*at != link)
-        at = &cc_link(e, *at)->next_in;
-    *at = l->next_in;
+    if (l->prev_in == NO_TB)
+        cc_tb(e, l->to)->in_first = l->next_in;
+    else
+        cc_link(e, l->prev_in)->next_in = l->next_in;
+    if (l->next_in != NO_TB)
+        cc_link(e, l->next_in)->prev_in = l->prev_in;
     l->to = NO_TB;
 }
 
@@ -218,8 +230,7 @@ void cc_link_to(struct engine *e, uint32_t link, uint32_t to)
     e->cfg.backend->patch(e->cc.mem.rw + from->code, tb_rx(e, from), &l->d, tb_rx(e, tb),
                           tb->global, tb->global ? e->run->gen_global : e->run->gen_space);
     l->to = to;
-    l->next_in = tb->in_first;
-    tb->in_first = link;
+    add_incoming(e, tb, link);
     e->stats.links++;
 }
 
@@ -237,8 +248,8 @@ void cc_link_interp(struct engine *e, struct interp_link *il, uint32_t to)
     struct link *l = vec_push(&e->cc.links, sizeof *l, 1);
     if (!l)
         return;
-    *l = (struct link){.il = il, .owner = NO_TB, .to = to, .next_in = tb->in_first};
-    tb->in_first = e->cc.links.count - 1;
+    *l = (struct link){.il = il, .owner = NO_TB, .to = to};
+    add_incoming(e, tb, e->cc.links.count - 1);
     il->next = tb->interp;
     e->stats.links++;
 }

@@ -28,6 +28,12 @@ static const struct counter_field counter_fields[] = {
     COUNTER(struct engine_stats, stale_blocks, "blocks whose page was written"),
     COUNTER(struct engine_stats, revived_blocks, "of those, found unchanged and used again"),
     COUNTER(struct engine_stats, exits, "times generated code was left"),
+    COUNTER(struct engine_stats, exits_link, "of those, by a branch not linked yet"),
+    COUNTER(struct engine_stats, exits_leave,
+            "by an instruction that ends its block for the run loop"),
+    COUNTER(struct engine_stats, exits_helper, "by a trap, fault or call"),
+    COUNTER(struct engine_stats, exits_budget, "by the end of the quantum"),
+    COUNTER(struct engine_stats, refreshes, "times block key and view were derived anew"),
     COUNTER(struct engine_stats, host_faults, "host faults at guest accesses"),
     COUNTER(struct engine_stats, interp_insns, "instructions run singly up to an exact stop"),
 };
@@ -253,6 +259,7 @@ static bool run_blocks(struct engine *e, enum engine_stop *stop)
         enum gw_exit_kind x = enter(e, i);
         switch (x) {
         case GW_EXIT_LINK: {
+            e->stats.exits_link++;
             uint64_t flushes = e->stats.code_flushes, link = run->exit_link;
             i = find(e, 0, &fault);
             if (i == NO_TB || flushes != e->stats.code_flushes)
@@ -269,8 +276,9 @@ static bool run_blocks(struct engine *e, enum engine_stop *stop)
             if (i != NO_TB)
                 cc_jump_cache_insert(e, i);
             break;
-        case GW_EXIT_HELPER: return handle_leave(e, stop);
-        default: return false; /* BUDGET, LEAVE */
+        case GW_EXIT_HELPER: e->stats.exits_helper++; return handle_leave(e, stop);
+        case GW_EXIT_LEAVE: e->stats.exits_leave++; return false;
+        default: e->stats.exits_budget++; return false;
         }
     }
     if (fault)

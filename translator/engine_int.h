@@ -12,7 +12,7 @@
 
 enum {
     QUANTUM = 16384,
-    HASH_BITS = 15,
+    HASH_BITS = 17,
     ITLB_SIZE = 256,
     JC_POOL = 16,
     SPACE_POOL = 64,
@@ -53,7 +53,8 @@ struct link {
     struct interp_link *il; /* interpreter's */
     uint32_t owner;         /* tb */
     uint32_t to;            /* tb or NO_TB */
-    uint32_t next_in;
+    uint32_t next_in;       /* the block's other incoming links */
+    uint32_t prev_in;
 };
 
 struct page_node {

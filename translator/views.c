@@ -100,6 +100,7 @@ void views_refresh(struct engine *e)
     const struct guest_isa *isa = e->cfg.isa;
     struct gw_vcpu *run = e->run;
     run->view_dirty = 0;
+    e->stats.refreshes++;
     e->flags = isa->tb_flags(e->cfg.cpu);
     unsigned round = isa->fp_round(e->flags);
     e->fp = round != IR_FP_OFF;
