@@ -136,11 +136,11 @@ static void lower_minmax(struct x64 *x, const struct ir_insn *in)
 {
     int a = x64_usef(x, in->a), b = x64_usef(x, in->b);
     bool min = in->op == IR_FMIN;
+    int t = x64_tempf(x); /* before the branch: making room must be on both ways */
     compare(x, in, 0x2e, a, b);
     struct x64_cold *c = eval_path(x, a, b, 0);
     c->kind = COLD_MINMAX;
     c->from = x64_jcc(&x->e, CC_E); /* equal or unordered */
-    int t = x64_tempf(x);
     op3(x, (is64(in) ? SD : SS) | (min ? 0x5d : 0x5f), t, a, b);
     c->dest = (uint8_t)t;
     c->back = x64_pos(&x->e);
