@@ -1,4 +1,5 @@
 /* Split virtqueues. Source: VIRTIO 1.2 (OASIS, 2022), 2.7. */
+#include <endian.h>
 #include <string.h>
 
 #include "memory_bus.h"
@@ -13,11 +14,24 @@ struct desc {
     uint16_t flags, next;
 };
 
-static uint16_t get_u16(const struct gw_dma *dma, uint64_t paddr)
+/* Ring words that driver and device share while both run: atomic, little-endian, and aligned since
+ * virtq_valid() looked. SEQ_CST orders our store of the used index before the load of the driver's
+ * flags (2.7.7.2), and the available index before the entries that it announces (2.7.13.3.1). */
+static uint16_t load_word(const struct gw_dma *dma, uint64_t paddr)
 {
-    uint8_t b[2] = {0, 0};
-    gw_dma_read(dma, paddr, b, sizeof b);
-    return (uint16_t)(b[0] | b[1] << 8);
+    const struct gw_ram *ram = gw_bus_ram(dma->bus, paddr, 2);
+    const uint16_t *word = ram ? (const void *)gw_ram_host(ram, paddr) : NULL;
+    return word ? le16toh(__atomic_load_n(word, __ATOMIC_SEQ_CST)) : 0;
+}
+
+static void store_word(const struct gw_dma *dma, uint64_t paddr, uint16_t v)
+{
+    const struct gw_ram *ram = gw_bus_ram(dma->bus, paddr, 2);
+    uint16_t *word = ram ? (void *)gw_ram_host(ram, paddr) : NULL;
+    if (!word)
+        return;
+    __atomic_store_n(word, htole16(v), __ATOMIC_SEQ_CST);
+    dev_bus_touched(dma->bus, ram, paddr, 2);
 }
 
 static uint64_t little(const uint8_t *p, unsigned size)
@@ -102,15 +116,13 @@ static bool walk(const struct gw_dma *dma, struct virtq_chain *c, uint64_t table
 
 enum virtq_result virtq_pop(struct virtq *q, const struct gw_dma *dma, struct virtq_chain *c)
 {
-    uint16_t index = get_u16(dma, q->avail + 2);
+    uint16_t index = load_word(dma, q->avail + 2);
     uint16_t waiting = (uint16_t)(index - q->last_avail);
     if (waiting == 0)
         return VIRTQ_EMPTY;
     if (waiting > q->size)
         return VIRTQ_BROKEN;
-    /* 2.7.13.3.1: entries are read after the index that announces them. */
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    c->head = get_u16(dma, q->avail + 4 + 2ull * (q->last_avail % q->size));
+    c->head = load_word(dma, q->avail + 4 + 2ull * (q->last_avail % q->size));
     c->bad = false;
     c->out_count = c->in_count = 0;
     c->out_bytes = c->in_bytes = 0;
@@ -131,19 +143,14 @@ void virtq_push(struct virtq *q, const struct gw_dma *dma, uint16_t head, uint32
                         (uint8_t)(written >> 8),
                         (uint8_t)(written >> 16),
                         (uint8_t)(written >> 24)};
-    uint8_t index[2];
     gw_dma_write(dma, at, entry, sizeof entry);
     q->used_index++;
-    index[0] = (uint8_t)q->used_index;
-    index[1] = (uint8_t)(q->used_index >> 8);
-    __atomic_thread_fence(__ATOMIC_RELEASE);
-    gw_dma_write(dma, q->used + 2, index, sizeof index);
+    store_word(dma, q->used + 2, q->used_index);
 }
 
 bool virtq_wants_interrupt(const struct virtq *q, const struct gw_dma *dma)
 {
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    return !(get_u16(dma, q->avail) & AVAIL_NO_INTERRUPT);
+    return !(load_word(dma, q->avail) & AVAIL_NO_INTERRUPT);
 }
 
 bool virtq_read(const struct virtq_chain *chain, uint64_t offset, void *to, uint64_t size)
