@@ -79,7 +79,7 @@ enum gw_status interp_compile(struct interp *it, const struct ir_block *b, void 
 /* Runs blk, and what is chained to it, until an exit. Indirect branches look in run.jump_cache,
  * unless that is NULL: code is then a struct interp_block. */
 enum gw_exit_kind interp_run(struct interp *it, struct interp_block *blk);
-/* The body of gw_jump_entry's index. */
+/* Where pc's entry is in run.jump_cache: the same for every engine. */
 static inline uint32_t interp_jump_index(uint64_t pc)
 {
     return (uint32_t)(pc >> 1) & ((1u << GW_JC_BITS) - 1);

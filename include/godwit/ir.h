@@ -80,7 +80,7 @@ struct ir_insn {
     uint8_t order; /* memory order */
     ir_val a, b, c, d;
     uint16_t guest; /* index of the guest instruction it belongs to */
-    uint16_t uses;  /* filled in by ir_liveness */
+    uint16_t uses;  /* filled in by ir_liveness; until then the builder's own */
     int64_t imm;
 };
 
@@ -161,6 +161,9 @@ ir_val ir_fma(struct ir_block *b, enum ir_type type, enum ir_round rm, ir_val a,
 ir_val ir_fcmp(struct ir_block *b, enum ir_op op, enum ir_type type, ir_val a, ir_val c);
 ir_val ir_fsgnj(struct ir_block *b, enum ir_type type, unsigned kind, ir_val a, ir_val c);
 ir_val ir_f2i(struct ir_block *b, enum ir_type from, enum ir_int to, enum ir_round rm, ir_val a);
+/* fp flags: FPGET; FPSET. */
+ir_val ir_fpget(struct ir_block *b);
+void ir_fpset(struct ir_block *b, ir_val flags);
 ir_val ir_i2f(struct ir_block *b, enum ir_type to, enum ir_int from, enum ir_round rm, ir_val a);
 
 /* --- text and checks ---------------------------------------------------------------------------- */

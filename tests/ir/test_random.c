@@ -12,7 +12,7 @@
 #include "ir_pass.h"
 #include "random_ir.h"
 
-enum { BLOCKS = 6000, MAP_ENTRIES = 1 << 20 };
+enum { BLOCKS = 4000, MAP_ENTRIES = 1 << 20 };
 
 struct rig {
     struct ir_block *block;

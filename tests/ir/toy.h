@@ -20,8 +20,7 @@ struct toy_cpu {
 };
 _Static_assert(offsetof(struct toy_cpu, run) == GW_VCPU_OFFSET, "run follows the registers");
 
-/* Guest memory: TOY_WINDOW bytes at guest address TOY_BASE; the page after the first one's end is
- * reached through the slow path in FLAT and TLB mode (see toy_maps). */
+/* Guest memory: TOY_WINDOW bytes at this guest address. */
 #define TOY_BASE UINT64_C(0x40000000)
 /* toy_guest_base: what run.guest_base must be so that TOY_BASE is mem. */
 static inline uint64_t toy_guest_base(const void *mem)
