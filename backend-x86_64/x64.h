@@ -105,6 +105,7 @@ enum x64_cold_kind {
     COLD_MISS,
     COLD_GUARD,
     COLD_DIV,
+    COLD_FLAGS,
     COLD_NAN,
     COLD_EVAL,
     COLD_MINMAX

@@ -339,6 +339,42 @@ static void lower_box(struct x64 *x, const struct ir_insn *in)
     op3_k(x, PS | 0x56, d, a, K_BOX);
 }
 
+/* The flags gathered so far, in t; u is scratch. */
+static void gather(struct x64 *x, int t, int u)
+{
+    struct x64_buf *e = &x->e;
+    struct x64_mem tmp = x64_run(X64_RUN(gpr_save) + 8 * 15);
+    x64_rm(e, X_MAP_0F | 0xae, 3, tmp, 0); /* stmxcsr */
+    x64_rm(e, 0x8b, t, tmp, 0);
+    x64_alu_ri(e, 0, 4, t, 63);
+    x64_rm(e, X_W | 0x8d, u, x64_k(x, K_MXCSR_MAP), 0);
+    x64_rm(e, X_MAP_0F | 0xb6, t, x64_sib(u, t, 0, 0), 0);
+    x64_rm(e, 0x0b, t, x64_run(X64_RUN(fp_flags)), 0);
+}
+
+static void lower_fpget(struct x64 *x)
+{
+    int t = x64_temp(x), u = x64_temp(x);
+    gather(x, t, u);
+    x64_def_in(x, t);
+}
+
+/* Mostly the flags are put back as they are: then MXCSR, slow to load, stays as it is too. */
+static void lower_fpset(struct x64 *x, const struct ir_insn *in)
+{
+    int v = x64_use(x, in->a);
+    int t = x64_temp(x), u = x64_temp(x);
+    gather(x, t, u);
+    x64_rr(&x->e, 0x8b, u, v);
+    x64_alu_ri(&x->e, 0, 4, u, 31);
+    x64_rr(&x->e, 0x3b, t, u);
+    struct x64_cold *c = x64_cold(x, COLD_FLAGS);
+    c->a = (uint8_t)u;
+    c->from = x64_jcc(&x->e, CC_NE);
+    c->back = x64_pos(&x->e);
+    x64_done(x, in->a);
+}
+
 bool x64_lower_fp(struct x64 *x, const struct ir_insn *in)
 {
     bool round_ok = in->aux == x->b->fp_round;
@@ -369,6 +405,8 @@ bool x64_lower_fp(struct x64 *x, const struct ir_insn *in)
     case IR_F2F: return lower_f2f(x, in);
     case IR_FBITS: lower_fbits(x, in); return true;
     case IR_BITSF: lower_bitsf(x, in); return true;
+    case IR_FPGET: lower_fpget(x); return true;
+    case IR_FPSET: lower_fpset(x, in); return true;
     case IR_UNBOX: lower_unbox(x, in); return true;
     case IR_BOX: lower_box(x, in); return true;
     default: return false;
@@ -390,6 +428,12 @@ void x64_cold_fp(struct x64 *x, struct x64_cold *c)
         x64_link(e, c->from2, x64_pos(e));
     if (c->from3)
         x64_link(e, c->from3, x64_pos(e));
+    if (c->kind == COLD_FLAGS) {
+        x64_rm(e, 0x89, c->a, x64_run(X64_RUN(fp_flags)), 0);
+        x64_rm(e, X_MAP_0F | 0xae, 2, x64_run(X64_RUN(mxcsr)), 0); /* ldmxcsr: none raised */
+        x64_link(e, x64_jmp(e), c->back);
+        return;
+    }
     if (c->kind == COLD_NAN) {
         bool wide = in->type == IR_F64;
         x64_rm(e, X_F3 | X_MAP_0F | 0x7e, c->dest, x64_k(x, wide ? K_NAN64 : K_NAN32), 0);

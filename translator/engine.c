@@ -249,8 +249,15 @@ static uint32_t find(struct engine *e, uint32_t limit, bool *stopped)
     return NO_TB;
 }
 
+/* What comes after running blocks. */
+enum after {
+    AFTER_LOOK,    /* look at what may divert the vCPU, and go on */
+    AFTER_STOP,    /* back to the caller */
+    AFTER_NO_ROOM, /* the next block has more instructions than the budget */
+};
+
 /* Runs blocks until the budget is used up or something wants the outer loop. */
-static bool run_blocks(struct engine *e, enum engine_stop *stop)
+static enum after run_blocks(struct engine *e, enum engine_stop *stop)
 {
     struct gw_vcpu *run = e->run;
     bool fault = false;
@@ -333,15 +340,11 @@ enum engine_stop engine_run(struct engine *e, uint64_t max_insns, bool exact)
         uint64_t grant = max_insns - done < QUANTUM ? max_insns - done : QUANTUM;
         run->insns_base = start + done + grant;
         run->budget = (int64_t)grant;
-        if (run_blocks(e, &stop))
+        enum after after = run_blocks(e, &stop);
+        if (after == AFTER_STOP)
             break;
-        if ((uint64_t)run->budget == grant && grant == max_insns - done && !run->view_dirty) {
-            /* not even one block fitted */
-            if (!exact)
-                break;
-        }
-        if (exact && grant == max_insns - done && run->budget > 0 && !run->view_dirty &&
-            run_exactly(e, &stop))
+        if (after == AFTER_NO_ROOM && grant == max_insns - done && run->budget > 0 &&
+            !run->view_dirty && (!exact || run_exactly(e, &stop)))
             break;
     }
     /* what was not used is not retired */

@@ -384,6 +384,8 @@ static uint32_t compile_insn(struct compiler *c, uint32_t i)
     case IR_AMO:
     case IR_CAS: return compile_amo(c, i);
     case IR_FENCE: emit(c, INTERP_FENCE, in); return i;
+    case IR_FPGET: return compile_simple(c, INTERP_FPGET, i);
+    case IR_FPSET: emit(c, INTERP_FPSET, in); return i;
     case IR_CALL: return compile_call(c, i);
     case IR_BRCC: compile_branch(c, in); return i;
     case IR_JMP: emit(c, INTERP_JMP, in)->u.link = new_link(c, (uint64_t)in->imm); return i;

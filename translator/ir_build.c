@@ -239,6 +239,16 @@ void ir_fence(struct ir_block *b, unsigned pred, unsigned succ)
             (int64_t)((pred & 15) << 4 | (succ & 15)));
 }
 
+ir_val ir_fpget(struct ir_block *b)
+{
+    return ir_emit(b, IR_FPGET, IR_I64, 0, IR_NONE, IR_NONE, IR_NONE, IR_NONE, 0);
+}
+
+void ir_fpset(struct ir_block *b, ir_val flags)
+{
+    ir_emit(b, IR_FPSET, IR_VOID, 0, flags, IR_NONE, IR_NONE, IR_NONE, 0);
+}
+
 /* --- control ------------------------------------------------------------------------------------- */
 
 ir_val ir_call(struct ir_block *b, unsigned helper, ir_val a, ir_val c, ir_val d)

@@ -182,6 +182,11 @@ static void one_insn(struct check *c, const struct ir_insn *in)
         operands(c, in, 0, IR_VOID);
         require(c, in->type == IR_I64, "wrong type");
         break;
+    case IR_FPGET:
+        operands(c, in, 0, IR_VOID);
+        require(c, in->type == IR_I64, "wrong type");
+        break;
+    case IR_FPSET: operands(c, in, 1, IR_I64); break;
     case IR_NOP: operands(c, in, 0, IR_VOID); break;
     case IR_GET:
     case IR_PUT: state_insn(c, in); break;

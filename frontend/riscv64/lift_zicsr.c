@@ -139,6 +139,19 @@ static ir_val new_value(struct rv_lift *l, enum csr_kind kind, ir_val old, ir_va
     }
 }
 
+/* The flags alone, once FS is dirty: they are in no block's key. Compilers save and restore them
+ * around quiet comparisons, so this is no rare path. */
+static enum rv_flow access_fflags(struct rv_lift *l, const struct rv_insn *in, enum csr_kind kind,
+                                  ir_val source, bool reads, bool writes)
+{
+    ir_val old = reads ? ir_fpget(l->b) : IR_NONE;
+    if (writes)
+        ir_fpset(l->b, new_value(l, kind, old, source));
+    if (reads)
+        rv_put(l, in->rd, old);
+    return RV_FLOW_NEXT;
+}
+
 static enum rv_flow access_csr(struct rv_lift *l, const struct rv_insn *in, enum csr_kind kind,
                                bool immediate)
 {
@@ -153,6 +166,9 @@ static enum rv_flow access_csr(struct rv_lift *l, const struct rv_insn *in, enum
     if (status && writes && kind == CSR_CLEAR && immediate)
         return disable_interrupts(l, in);
 
+    if (csr == RV_CSR_FFLAGS && fs_state(l) == 2)
+        return access_fflags(l, in, kind, immediate ? rv_const(l, in->rs1) : rv_get(l, in->rs1),
+                             reads, writes);
     uint64_t mask = 0;
     uint32_t plain = plain_offset(csr, &mask);
     ir_val source = immediate ? rv_const(l, in->rs1) : rv_get(l, in->rs1);
@@ -172,9 +188,6 @@ static enum rv_flow access_csr(struct rv_lift *l, const struct rv_insn *in, enum
     if (reads)
         rv_put(l, in->rd, old);
     if (!writes || plain)
-        return RV_FLOW_NEXT;
-    /* The flags are in no block's key, once FS is dirty */
-    if (csr == RV_CSR_FFLAGS && fs_state(l) == 2)
         return RV_FLOW_NEXT;
     return rv_lift_leave(l);
 }
