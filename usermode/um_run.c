@@ -40,10 +40,9 @@ static void fault(struct um_proc *p)
     switch (f->cause) {
     case RV_CAUSE_ILLEGAL: um_signal_fault(p, SIGILL, ILL_ILLOPC, run->pc); return;
     case RV_CAUSE_BREAKPOINT: um_signal_fault(p, SIGTRAP, TRAP_BRKPT, run->pc); return;
-    case RV_CAUSE_FETCH_MISALIGNED:
     case RV_CAUSE_LOAD_MISALIGNED:
     case RV_CAUSE_STORE_MISALIGNED: um_signal_fault(p, SIGBUS, BUS_ADRALN, f->vaddr); return;
-    default: break;
+    default: break; /* by address: the engine names no cause for host faults */
     }
     static const uint32_t wanted[] = {[GW_ACCESS_LOAD] = PROT_READ,
                                       [GW_ACCESS_STORE] = PROT_WRITE,

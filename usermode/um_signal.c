@@ -17,6 +17,7 @@ static struct um_proc *handler_proc;
 
 static const uint64_t default_ignores = BIT(SIGCHLD) | BIT(SIGCONT) | BIT(SIGURG) | BIT(SIGWINCH);
 static const uint64_t default_stops = BIT(SIGSTOP) | BIT(SIGTSTP) | BIT(SIGTTIN) | BIT(SIGTTOU);
+static const uint64_t faults = BIT(SIGSEGV) | BIT(SIGBUS);
 static const uint64_t ours = BIT(SIGSEGV) | BIT(SIGBUS) | BIT(UM_SIG_TIMEOUT);
 static const uint64_t unblockable = BIT(SIGKILL) | BIT(SIGSTOP);
 
@@ -71,9 +72,10 @@ static void on_signal(int signal, siginfo_t *info, void *uctx)
             return;
         if (!p->copying)
             internal_fault();
-        um_host_sigmask(um_host_mask(p->sig.mask), NULL);
         siglongjmp(p->copy_fault, 1);
     }
+    if (BIT(signal) & faults)
+        um_host_sigmask(UINT64_MAX, NULL); /* until we return: see catch_signal */
     if (signal == UM_SIG_TIMEOUT)
         __atomic_store_n(&p->timed_out, 1, __ATOMIC_RELAXED);
     else
@@ -86,6 +88,9 @@ static void on_signal(int signal, siginfo_t *info, void *uctx)
 static int64_t catch_signal(int signal, uint64_t guest_flags)
 {
     uint64_t flags = SA_SIGINFO | SA_ONSTACK | (guest_flags & (UM_SA_NOCLDSTOP | UM_SA_NOCLDWAIT));
+    /* Handlers of faults are left by siglongjmp, too, which restores no mask: they change none. */
+    if (BIT(signal) & faults)
+        return um_host_sigaction(signal, (uintptr_t)on_signal, flags | SA_NODEFER, 0, NULL);
     return um_host_sigaction(signal, (uintptr_t)on_signal, flags, UINT64_MAX, NULL);
 }
 
