@@ -1,12 +1,12 @@
 /*
- * The run loop of the IR interpreter: one piece of code per operation, each ending in its own jump to
- * the next, so that the host predicts them apart.
+ * The run loop of the IR interpreter: one piece of code per operation, each ending in its own jump
+ * to the next, so that the host predicts them apart.
  *
  * Every operation reads its operands before it writes its destination: they may be one place. It
  * writes nothing before it can no longer fault or leave.
  */
-/* Labels as values are no ISO C, but both compilers have them; a switch would make one indirect jump
- * of all. */
+/* Labels as values are no ISO C, but both compilers have them; a switch would make one indirect
+ * jump of all. */
 #pragma GCC diagnostic ignored "-Wpedantic"
 
 #include "interp_code.h"
@@ -29,7 +29,7 @@ struct __attribute__((packed)) u64_cell {
 };
 #define CELL(bits, p) (((volatile struct u##bits##_cell *)(p))->v)
 
-/* --- addresses ------------------------------------------------------------------------------------ */
+/* --- addresses -------------------------------------------------------------------------------- */
 
 /* Host address of size bytes at guest address addr, or NULL: the slow path. One per mode. */
 
@@ -69,7 +69,7 @@ static inline void *host_tlb(struct gw_vcpu *run, const struct interp_op *op, bo
     return (void *)(uintptr_t)(e->addend + addr);
 }
 
-/* --- slow paths ------------------------------------------------------------------------------------ */
+/* --- slow paths ------------------------------------------------------------------------------- */
 
 static void set_pc(struct gw_vcpu *run, const struct interp_block *blk, const struct interp_op *op)
 {
@@ -109,7 +109,7 @@ static __attribute__((noinline)) bool slow_store(struct interp *it, const struct
     return it->rt->store(it->cpu, (uint32_t)op->u.desc) != 0;
 }
 
-/* --- atomics --------------------------------------------------------------------------------------- */
+/* --- atomics ---------------------------------------------------------------------------------- */
 
 static uint64_t amo_result(enum ir_amo kind, uint64_t old, uint64_t v, unsigned size)
 {
@@ -206,7 +206,7 @@ static __attribute__((noinline)) bool do_atomic(struct interp *it, const struct 
     return false;
 }
 
-/* --- the loop -------------------------------------------------------------------------------------- */
+/* --- the loop --------------------------------------------------------------------------------- */
 
 /* An instruction that did not retire: it and those behind it go back to the budget. */
 static void refund(struct gw_vcpu *run, const struct interp_block *blk, const struct interp_op *op)

@@ -3,14 +3,14 @@
  *
  * Model: each value has a place, an address that holds it from its definition to its last use. For
  * a constant that is a cell of the block's pool. For a GET of a whole register it is the register
- * itself, if nothing may write that before the value's last use; else a slot. Any other value gets a
- * slot, or, when a PUT of it comes right behind and no later write interferes, the register that
+ * itself, if nothing may write that before the value's last use; else a slot. Any other value gets
+ * a slot, or, when a PUT of it comes right behind and no later write interferes, the register that
  * it is PUT to: the PUT is then part of the operation.
  *
  * Invariants
- *   1. A place that is guest state is only used for 8-byte aligned registers outside struct gw_vcpu.
- *   2. A PUT moves up only over operations that emit nothing, so state is exact where it was.
- *   3. Slots are not reused: slot i is insn i's.
+ *   1. A place that is guest state is only used for 8-byte aligned registers outside struct
+ *   gw_vcpu. 2. A PUT moves up only over operations that emit nothing, so state is exact where it
+ *   was. 3. Slots are not reused: slot i is insn i's.
  */
 #include <string.h>
 
@@ -43,7 +43,7 @@ struct compiler {
     struct plan plan;
 };
 
-/* --- memory of the compiled block ----------------------------------------------------------------- */
+/* --- memory of the compiled block ------------------------------------------------------------- */
 
 static void *take(struct compiler *c, size_t size)
 {
@@ -75,7 +75,7 @@ size_t interp_size_bound(const struct ir_block *b)
            b->count * (OPS_PER_INSN * sizeof(struct interp_op) + sizeof(struct interp_eval));
 }
 
-/* --- plan ----------------------------------------------------------------------------------------- */
+/* --- plan ------------------------------------------------------------------------------------- */
 
 /* A whole register, whose address can stand for its value. */
 static bool is_register(const struct ir_insn *in)
@@ -127,7 +127,7 @@ static void plan_block(struct compiler *c)
     }
 }
 
-/* --- operations ------------------------------------------------------------------------------------ */
+/* --- operations ------------------------------------------------------------------------------- */
 
 static uint64_t *state_at(const struct compiler *c, int64_t offset)
 {
@@ -210,7 +210,7 @@ static uint32_t compile_eval(struct compiler *c, uint32_t i)
     return last;
 }
 
-/* --- integers ------------------------------------------------------------------------------------- */
+/* --- integers --------------------------------------------------------------------------------- */
 
 /* Own forms of two-operand operations by type; 0, which is MOV, where there is none. */
 static const uint16_t code_i64[IR_OP_COUNT] = {
@@ -242,7 +242,7 @@ static uint32_t compile_integer(struct compiler *c, uint32_t i)
     return compile_simple(c, code_w32[in->op], i);
 }
 
-/* --- state and memory ------------------------------------------------------------------------------ */
+/* --- state and memory ------------------------------------------------------------------------- */
 
 static void compile_put(struct compiler *c, const struct ir_insn *in)
 {
@@ -318,7 +318,7 @@ static uint32_t compile_amo(struct compiler *c, uint32_t i)
     return last;
 }
 
-/* --- control --------------------------------------------------------------------------------------- */
+/* --- control ---------------------------------------------------------------------------------- */
 
 static uint64_t guest_pc(const struct compiler *c, const struct ir_insn *in)
 {
@@ -357,7 +357,7 @@ static void compile_branch(struct compiler *c, const struct ir_insn *in)
     op->u.link = new_link(c, (uint64_t)in->imm);
 }
 
-/* --- all ------------------------------------------------------------------------------------------- */
+/* --- all -------------------------------------------------------------------------------------- */
 
 /* Compiles insn i, with what belongs to it; returns the last instruction that it took in. */
 static uint32_t compile_insn(struct compiler *c, uint32_t i)

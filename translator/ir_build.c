@@ -2,8 +2,8 @@
  * The IR builder: state, memory, control and floats. Pure integer operations are in ir_fold.c.
  *
  * Model: instructions are appended; whatever is known about guest state is remembered in `known`,
- * one entry per 8-byte granule of state (256 of them, direct-mapped), so that a GET after a PUT or a
- * GET of the same bytes costs nothing.
+ * one entry per 8-byte granule of state (256 of them, direct-mapped), so that a GET after a PUT or
+ * a GET of the same bytes costs nothing.
  *
  * Invariants
  *   1. An entry counts only while its epoch is the builder's: forgetting everything is one
@@ -77,7 +77,7 @@ ir_val ir_const(struct ir_block *b, uint64_t value)
     return v;
 }
 
-/* --- state --------------------------------------------------------------------------------------- */
+/* --- state ------------------------------------------------------------------------------------ */
 
 static inline struct ir_known *slot_of(struct ir_block *b, uint32_t offset)
 {
@@ -168,7 +168,7 @@ void ir_putf(struct ir_block *b, uint32_t offset, enum ir_type type, ir_val v)
     put(b, offset, type, type == IR_F32 ? 2 : 3, v);
 }
 
-/* --- memory -------------------------------------------------------------------------------------- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 /* Address a + *disp, with additions of constants moved into the displacement. */
 static ir_val fold_address(struct ir_block *b, ir_val a, int64_t *disp)
@@ -249,7 +249,7 @@ void ir_fpset(struct ir_block *b, ir_val flags)
     ir_emit(b, IR_FPSET, IR_VOID, 0, flags, IR_NONE, IR_NONE, IR_NONE, 0);
 }
 
-/* --- control ------------------------------------------------------------------------------------- */
+/* --- control ---------------------------------------------------------------------------------- */
 
 ir_val ir_call(struct ir_block *b, unsigned helper, ir_val a, ir_val c, ir_val d)
 {
@@ -299,7 +299,7 @@ void ir_leave(struct ir_block *b, ir_val pc)
     b->limit = 0;
 }
 
-/* --- floats: never folded, since they raise flags ------------------------------------------------ */
+/* --- floats: never folded, since they raise flags --------------------------------------------- */
 
 static ir_val fp(struct ir_block *b, enum ir_op op, enum ir_type type, unsigned aux, ir_val a,
                  ir_val c, ir_val d, int64_t imm)

@@ -19,7 +19,7 @@ static inline unsigned width_of(unsigned type)
     return type == IR_W32 ? 32 : 64;
 }
 
-/* --- what is known of a value --------------------------------------------------------------------- */
+/* --- what is known of a value ----------------------------------------------------------------- */
 
 static unsigned bits_needed(uint64_t v)
 {
@@ -127,7 +127,7 @@ ir_val ir_low_bits(const struct ir_block *b, ir_val v, unsigned bits)
     return v;
 }
 
-/* --- one operand ---------------------------------------------------------------------------------- */
+/* --- one operand ------------------------------------------------------------------------------ */
 
 static ir_val emit1(struct ir_block *b, enum ir_op op, enum ir_type type, ir_val a)
 {
@@ -207,7 +207,7 @@ ir_val ir_op1(struct ir_block *b, enum ir_op op, enum ir_type type, ir_val a)
     }
 }
 
-/* --- two operands --------------------------------------------------------------------------------- */
+/* --- two operands ----------------------------------------------------------------------------- */
 
 static ir_val emit2(struct ir_block *b, enum ir_op op, enum ir_type type, ir_val a, ir_val c)
 {
@@ -356,7 +356,7 @@ ir_val ir_op2(struct ir_block *b, enum ir_op op, enum ir_type type, ir_val a, ir
     return emit2(b, op, type, a, c);
 }
 
-/* --- comparisons ---------------------------------------------------------------------------------- */
+/* --- comparisons ------------------------------------------------------------------------------ */
 
 /* What a comparison that is known comes to: 0, 1, or -1 for unknown. */
 static int known_comparison(const struct ir_block *b, enum ir_type type, enum ir_cond cc, ir_val a,

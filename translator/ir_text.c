@@ -1,6 +1,6 @@
 /*
- * IR as text, and back. One table says how each operation looks; printer and parser both walk it, so
- * the round trip is exact for every block that ir_verify accepts.
+ * IR as text, and back. One table says how each operation looks; printer and parser both walk it,
+ * so the round trip is exact for every block that ir_verify accepts.
  *
  *     block 0x80000000 bytes 8 flags 0x2 round rne fp 0
  *     @0 0x0 4
@@ -20,9 +20,10 @@
 #include "godwit/ir.h"
 
 /*
- * Letters of a shape: a b c d an operand; T type; C condition, R rounding, S size with sign, Z size,
- * N number (all of aux); O memory order, with its space, or nothing; X imm in hex, I imm as a signed
- * addend, U imm in decimal, K atomic kind, W integer kind, F fence sets. The rest stands for itself.
+ * Letters of a shape: a b c d an operand; T type; C condition, R rounding, S size with sign, Z
+ * size, N number (all of aux); O memory order, with its space, or nothing; X imm in hex, I imm as
+ * a signed addend, U imm in decimal, K atomic kind, W integer kind, F fence sets. The rest stands
+ * for itself.
  */
 static const char *shape_of(enum ir_op op)
 {
@@ -57,6 +58,8 @@ static const char *shape_of(enum ir_op op)
     case IR_FSGNJ: return "T N a, b";
     case IR_F2I:
     case IR_I2F: return "T W R a";
+    case IR_FPSET: return "a";
+    case IR_FPGET:
     case IR_NOP: return "";
     default: return ir_op_info[op].args == 2 ? "T a, b" : "T a";
     }
@@ -87,7 +90,7 @@ static const char *name_in(const char *const *table, size_t count, uint64_t i)
     return i < count && table[i] ? table[i] : "?";
 }
 
-/* --- printing ------------------------------------------------------------------------------------- */
+/* --- printing --------------------------------------------------------------------------------- */
 
 struct out {
     char *buf;
@@ -193,7 +196,7 @@ size_t ir_print(const struct ir_block *b, char *buf, size_t size)
     return o.used;
 }
 
-/* --- reading -------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 struct in {
     const char *p;
@@ -349,6 +352,7 @@ static uint8_t implied_type(enum ir_op op)
     case IR_CONST:
     case IR_AMO:
     case IR_CAS:
+    case IR_FPGET:
     case IR_CALL: return IR_I64;
     default: return IR_VOID;
     }

@@ -82,7 +82,7 @@ uint64_t random_float(uint64_t *state, enum ir_type type)
     return (r & 3) == 1 ? (v & UINT64_C(0x807fffffffffffff)) + UINT64_C(0x3fc0000000000000) : v;
 }
 
-/* --- choosing -------------------------------------------------------------------------------------- */
+/* --- choosing --------------------------------------------------------------------------------- */
 
 static uint32_t below(struct gen *g, uint32_t n)
 {
@@ -112,7 +112,7 @@ static struct pool *floats_of(struct gen *g, enum ir_type type)
     return type == IR_F32 ? &g->f32s : &g->f64s;
 }
 
-/* --- one operation of each kind -------------------------------------------------------------------- */
+/* --- one operation of each kind --------------------------------------------------------------- */
 
 static void gen_int(struct gen *g)
 {
@@ -198,6 +198,15 @@ static void gen_convert(struct gen *g, enum ir_type type)
     }
 }
 
+static void gen_flags(struct gen *g)
+{
+    ir_val v = int_operand(g);
+    if (below(g, 4))
+        keep(g, &g->ints, ir_fpget(g->b));
+    else
+        ir_fpset(g->b, v);
+}
+
 /* An address within the window, from the base register: constant or computed. */
 static ir_val gen_address(struct gen *g, int64_t *disp, unsigned align)
 {
@@ -261,7 +270,7 @@ static void gen_call(struct gen *g)
     keep(g, &g->ints, ir_call(g->b, helper, a, args > 1 ? c : IR_NONE, args > 2 ? d : IR_NONE));
 }
 
-/* --- guest instructions ----------------------------------------------------------------------------- */
+/* --- guest instructions ----------------------------------------------------------------------- */
 
 /* Writes state, as the last thing that a guest instruction does. */
 static void gen_puts(struct gen *g)
@@ -299,6 +308,8 @@ static void gen_guest_insn(struct gen *g)
             gen_arith(g, type);
         else if (what < 12 && g->want->floats)
             gen_convert(g, type);
+        else if (what < 13 && g->want->floats)
+            gen_flags(g);
         else if (what < 13 && g->want->memory)
             ir_fence(g->b, below(g, 16), below(g, 16));
         else

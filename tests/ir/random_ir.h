@@ -1,6 +1,7 @@
 /*
- * Random blocks for the toy vCPU: well-formed by construction, deterministic in the seed. The choices
- * never depend on what the builder folded, so one seed gives the same program with and without.
+ * Random blocks for the toy vCPU: well-formed by construction, deterministic in the seed. The
+ * choices never depend on what the builder folded, so one seed gives the same program with and
+ * without.
  */
 #ifndef TESTS_IR_RANDOM_IR_H
 #define TESTS_IR_RANDOM_IR_H

@@ -1,6 +1,6 @@
 /*
- * What the builder folds, forwards and forgets, and what dead-code removal takes away: by the text of
- * the result.
+ * What the builder folds, forwards and forgets, and what dead-code removal takes away: by the text
+ * of the result.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -81,7 +81,7 @@ static ir_val opk(struct fixture *f, enum ir_op o, ir_val a, int64_t c)
     return op(f, o, a, k(f, c));
 }
 
-/* --- folding ---------------------------------------------------------------------------------------- */
+/* --- folding ---------------------------------------------------------------------------------- */
 
 static void identities_return_the_operand(void **state)
 {
@@ -239,7 +239,7 @@ static void nothing_folds_when_told_so(void **state)
     assert_true(ir_begin_guest(&f->b, 0x1004, 4));
 }
 
-/* --- state ------------------------------------------------------------------------------------------ */
+/* --- state ------------------------------------------------------------------------------------ */
 
 static void gets_see_gets_and_puts(void **state)
 {
@@ -348,7 +348,7 @@ static void values_that_state_holds_are_not_written_again(void **state)
     left(f, "%0 = get i64 [8:8]\nput i64 [16:8] %0\n");
 }
 
-/* --- dead code -------------------------------------------------------------------------------------- */
+/* --- dead code -------------------------------------------------------------------------------- */
 
 static void overwritten_state_is_not_written(void **state)
 {
@@ -451,7 +451,7 @@ static void uses_are_counted(void **state)
     assert_int_equal(ir_live_count(&f->b), 4);
 }
 
-/* --- limits ----------------------------------------------------------------------------------------- */
+/* --- limits ----------------------------------------------------------------------------------- */
 
 static void a_block_that_is_full_says_so(void **state)
 {

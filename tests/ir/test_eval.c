@@ -23,7 +23,7 @@ static uint64_t eval(enum ir_op op, enum ir_type type, uint64_t a, uint64_t b)
     return r;
 }
 
-/* --- integers, by bits ------------------------------------------------------------------------------ */
+/* --- integers, by bits ------------------------------------------------------------------------ */
 
 static unsigned bit(uint64_t v, unsigned i)
 {
@@ -223,7 +223,7 @@ static void extensions_take_low_bits(void **state)
         assert_true(eval((enum ir_op)cases[i].op, IR_I64, cases[i].in, 0) == cases[i].out);
 }
 
-/* --- conditions ------------------------------------------------------------------------------------- */
+/* --- conditions ------------------------------------------------------------------------------- */
 
 /* Comparison by the first differing bit, with the sign bit turned over for signed ones. */
 static int order_of(uint64_t a, uint64_t b, unsigned width, bool sign)
@@ -272,7 +272,7 @@ static void conditions_and_their_negations(void **state)
     }
 }
 
-/* --- floats: operations reach the right function, width, mode and flags ------------------------------ */
+/* --- floats: operations reach the right function, width, mode and flags ----------------------- */
 
 static double as_f64(uint64_t bits)
 {

@@ -1,6 +1,6 @@
 /*
- * The interpreter's exits: budget, refunds, links, indirect branches, helpers that leave, faults and
- * where guest memory is reached in each mode.
+ * The interpreter's exits: budget, refunds, links, indirect branches, helpers that leave, faults
+ * and where guest memory is reached in each mode.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -209,7 +209,7 @@ static void helpers_that_leave_do_not_retire(void **state)
     assert_int_equal(f->cpu.x[3], 7);
 }
 
-/* --- what operands are in registers ------------------------------------------------------------------- */
+/* --- what operands are in registers ----------------------------------------------------------- */
 
 static void values_survive_later_writes_of_their_register(void **state)
 {
@@ -267,7 +267,7 @@ static void faulting_loads_leave_the_register_alone(void **state)
     assert_true(f->cpu.x[8] == UINT64_C(0xffffffffffff8001));
 }
 
-/* --- memory modes ------------------------------------------------------------------------------------ */
+/* --- memory modes ----------------------------------------------------------------------------- */
 
 static const char access_block[] =
     "block 0x1000 bytes 4 flags 0x0 round rne fp 0\n@0 0x0 4\n%0 = get i64 [64:8]\n"
@@ -371,7 +371,7 @@ static void misaligned_atomics_take_the_slow_path(void **state)
     assert_int_equal(f->cpu.x[1], TOY_BASE + 8);
 }
 
-/* --- host faults in user mode ------------------------------------------------------------------------- */
+/* --- host faults in user mode ----------------------------------------------------------------- */
 
 static sigjmp_buf on_fault;
 
@@ -402,7 +402,7 @@ static void host_faults_name_their_instruction(void **state)
     assert_int_equal(f->cpu.x[1], 9);
 }
 
-/* --- the rest ---------------------------------------------------------------------------------------- */
+/* --- the rest --------------------------------------------------------------------------------- */
 
 static void short_memory_is_refused(void **state)
 {

@@ -203,7 +203,7 @@ static void verifier_refuses_what_text_cannot_say(void **state)
     assert_int_equal(ir_verify(b, &err), GW_ERR_FORMAT);
 }
 
-/* --- memory order ------------------------------------------------------------------------------------ */
+/* --- memory order ----------------------------------------------------------------------------- */
 
 /* May the second access or fence of the text, its last but one instruction, pass the one before? */
 static bool reorders(const char *pair, enum gw_memory_model model)

@@ -2,7 +2,7 @@
 
 #include "toy.h"
 
-/* --- helpers --------------------------------------------------------------------------------------- */
+/* --- helpers ---------------------------------------------------------------------------------- */
 
 static uint64_t mix(void *cpu, uint64_t a, uint64_t b, uint64_t c)
 {
@@ -47,7 +47,7 @@ const struct gw_helper toy_helpers[TOY_HELPER_COUNT] = {
     [TOY_FLAG] = {"flag", flag, GW_HELPER_FP, 1},
 };
 
-/* --- memory ---------------------------------------------------------------------------------------- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 static uint64_t extend(uint64_t v, unsigned aux)
 {
@@ -137,7 +137,7 @@ uint32_t toy_slow_amo(void *cpu_, uint32_t desc)
     return 0;
 }
 
-/* --- running --------------------------------------------------------------------------------------- */
+/* --- running ---------------------------------------------------------------------------------- */
 
 struct frame {
     struct toy_cpu *cpu;
@@ -224,6 +224,8 @@ static void step(struct frame *f, uint32_t i)
     case IR_CAS: f->v[i] = access_memory(f, in); break;
     case IR_FENCE:
     case IR_NOP: break;
+    case IR_FPGET: f->v[i] = f->cpu->run.fp_flags; break;
+    case IR_FPSET: f->cpu->run.fp_flags = (uint32_t)a & 31; break;
     case IR_CALL: f->v[i] = call_helper(f, in); break;
     case IR_BRCC:
         if (ir_cond_holds((enum ir_cond)in->aux, (enum ir_type)in->type, a, b))

@@ -1,6 +1,6 @@
 /*
- * A made-up vCPU for tests of the IR and of what runs it: integer registers, the engine's part, float
- * registers; a window of guest memory; helpers; and the plainest possible way to run a block.
+ * A made-up vCPU for tests of the IR and of what runs it: integer registers, the engine's part,
+ * float registers; a window of guest memory; helpers; and the plainest possible way to run a block.
  */
 #ifndef TESTS_IR_TOY_H
 #define TESTS_IR_TOY_H
@@ -38,9 +38,9 @@ static inline uint32_t toy_f(unsigned i)
     return (uint32_t)(offsetof(struct toy_cpu, f) + 8 * i);
 }
 
-/* mix(a, b, c): pure. bump(a, b): reads x[1], adds a to x[5] and x[6]. maybe_leave(a): when a & 7 is
- * 5, sets run.leave to TRAP and run.pc past the instruction's pc by 0x1000. flag(a): ORs a & 31 into the
- * fp flags. */
+/* mix(a, b, c): pure. bump(a, b): reads x[1], adds a to x[5] and x[6]. maybe_leave(a): when a & 7
+ * is 5, sets run.leave to TRAP and run.pc past the instruction's pc by 0x1000. flag(a): ORs a & 31
+ * into the fp flags. */
 enum toy_helper { TOY_MIX, TOY_BUMP, TOY_MAYBE_LEAVE, TOY_FLAG, TOY_HELPER_COUNT };
 extern const struct gw_helper toy_helpers[TOY_HELPER_COUNT];
 
@@ -51,8 +51,8 @@ struct toy_exit {
     int64_t budget;
 };
 
-/* Runs one block, instruction by instruction, from the definitions alone. mem stands at TOY_BASE; an
- * access outside of it leaves with GW_EXIT_HELPER, run.leave TRAP and pc 0xfa017. */
+/* Runs one block, instruction by instruction, from the definitions alone. mem stands at TOY_BASE;
+ * an access outside of it leaves with GW_EXIT_HELPER, run.leave TRAP and pc 0xfa017. */
 struct toy_exit toy_run(struct toy_cpu *cpu, uint8_t *mem, const struct ir_block *b);
 
 /* Slow paths that reach mem through run.engine, which points to it, by the same rules. */
