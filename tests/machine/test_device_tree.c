@@ -1,0 +1,194 @@
+/* The board's device tree, read back with libfdt. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <libfdt.h>
+
+#include "device_tree.h"
+
+static const char isa_list[] = "i\0m\0zba";
+
+static uint8_t *build(size_t *size)
+{
+    struct dt_config cfg = {
+        .isa = "rv64im_zba",
+        .isa_list = isa_list,
+        .isa_list_bytes = sizeof isa_list,
+        .mmu = "riscv,sv48",
+        .ram_base = 0x80000000,
+        .ram_bytes = UINT64_C(0x180000000),
+        .timebase_hz = 10000000,
+        .cbo_bytes = 64,
+    };
+    struct gw_error err = {0};
+    uint8_t *blob = NULL;
+    assert_int_equal(dt_build(&cfg, &blob, size, &err), GW_OK);
+    assert_int_equal(fdt_check_full(blob, *size), 0);
+    return blob;
+}
+
+static const uint32_t *cells(const void *blob, const char *path, const char *name, int count)
+{
+    int node = fdt_path_offset(blob, path), len = 0;
+    const void *p;
+    assert_true(node >= 0);
+    p = fdt_getprop(blob, node, name, &len);
+    assert_non_null(p);
+    assert_int_equal(len, count * 4);
+    return p;
+}
+
+static uint32_t cell(const void *blob, const char *path, const char *name)
+{
+    return fdt32_to_cpu(*cells(blob, path, name, 1));
+}
+
+static uint64_t pair(const uint32_t *p)
+{
+    return (uint64_t)fdt32_to_cpu(p[0]) << 32 | fdt32_to_cpu(p[1]);
+}
+
+static void compatible(const void *blob, const char *path, const char *wanted)
+{
+    int node = fdt_path_offset(blob, path);
+    assert_true(node >= 0);
+    assert_int_equal(fdt_node_check_compatible(blob, node, wanted), 0);
+}
+
+static void nodes_are_where_qemu_has_them(void **state)
+{
+    static const struct {
+        const char *path, *compatible;
+        uint64_t base, size;
+        uint32_t irq;
+    } wanted[] = {
+        {"/soc/test@100000", "sifive,test0", 0x100000, 0x1000, 0},
+        {"/soc/test@100000", "syscon", 0x100000, 0x1000, 0},
+        {"/soc/rtc@101000", "google,goldfish-rtc", 0x101000, 0x1000, 11},
+        {"/soc/clint@2000000", "sifive,clint0", 0x2000000, 0x10000, 0},
+        {"/soc/plic@c000000", "sifive,plic-1.0.0", 0xc000000, 0x600000, 0},
+        {"/soc/serial@10000000", "ns16550a", 0x10000000, 0x100, 10},
+        {"/soc/virtio_mmio@10001000", "virtio,mmio", 0x10001000, 0x1000, 1},
+        {"/soc/virtio_mmio@10008000", "virtio,mmio", 0x10008000, 0x1000, 8},
+    };
+    size_t size;
+    uint8_t *blob = build(&size);
+    uint32_t plic = cell(blob, "/soc/plic@c000000", "phandle");
+    for (unsigned i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        const uint32_t *reg = cells(blob, wanted[i].path, "reg", 4);
+        compatible(blob, wanted[i].path, wanted[i].compatible);
+        assert_int_equal(pair(reg), wanted[i].base);
+        assert_int_equal(pair(reg + 2), wanted[i].size);
+        if (!wanted[i].irq)
+            continue;
+        assert_int_equal(cell(blob, wanted[i].path, "interrupts"), wanted[i].irq);
+        assert_int_equal(cell(blob, wanted[i].path, "interrupt-parent"), plic);
+    }
+    assert_true(fdt_path_offset(blob, "/soc/virtio_mmio@10009000") < 0);
+    free(blob);
+}
+
+static void cpu_and_interrupt_routes(void **state)
+{
+    size_t size;
+    int node, len = 0;
+    uint8_t *blob = build(&size);
+    uint32_t intc = cell(blob, "/cpus/cpu@0/interrupt-controller", "phandle");
+    const uint32_t *routes = cells(blob, "/soc/plic@c000000", "interrupts-extended", 4);
+    assert_int_equal(fdt32_to_cpu(routes[0]), intc);
+    assert_int_equal(fdt32_to_cpu(routes[1]), 11); /* context 0: M-mode external */
+    assert_int_equal(fdt32_to_cpu(routes[3]), 9);  /* context 1: S-mode external */
+    routes = cells(blob, "/soc/clint@2000000", "interrupts-extended", 4);
+    assert_int_equal(fdt32_to_cpu(routes[1]), 3);
+    assert_int_equal(fdt32_to_cpu(routes[3]), 7);
+    assert_int_equal(cell(blob, "/soc/plic@c000000", "riscv,ndev"), 95);
+    assert_int_equal(cell(blob, "/cpus", "timebase-frequency"), 10000000);
+    assert_int_equal(cell(blob, "/cpus/cpu@0", "riscv,cboz-block-size"), 64);
+    node = fdt_path_offset(blob, "/cpus/cpu@0");
+    assert_string_equal(fdt_getprop(blob, node, "riscv,isa", &len), "rv64im_zba");
+    assert_string_equal(fdt_getprop(blob, node, "riscv,isa-base", &len), "rv64i");
+    assert_string_equal(fdt_getprop(blob, node, "mmu-type", &len), "riscv,sv48");
+    assert_int_equal(fdt_stringlist_search(blob, node, "riscv,isa-extensions", "zba"), 2);
+    free(blob);
+}
+
+static void memory_power_and_console(void **state)
+{
+    size_t size;
+    int node, len = 0;
+    uint8_t *blob = build(&size);
+    const uint32_t *reg = cells(blob, "/memory@80000000", "reg", 4);
+    assert_int_equal(pair(reg), 0x80000000);
+    assert_int_equal(pair(reg + 2), UINT64_C(0x180000000));
+    compatible(blob, "/poweroff", "syscon-poweroff");
+    assert_int_equal(cell(blob, "/poweroff", "value"), 0x5555);
+    assert_int_equal(cell(blob, "/reboot", "value"), 0x7777);
+    assert_int_equal(cell(blob, "/reboot", "regmap"), cell(blob, "/soc/test@100000", "phandle"));
+    node = fdt_path_offset(blob, "/chosen");
+    assert_true(fdt_path_offset(blob, fdt_getprop(blob, node, "stdout-path", &len)) > 0);
+    free(blob);
+}
+
+static void chosen_is_set_and_replaced(void **state)
+{
+    static const uint8_t seed[32] = {1, 2, 3};
+    char longer[2000];
+    struct dt_chosen chosen = {.bootargs = "console=ttyS0",
+                               .initrd_at = UINT64_C(0x1fe000000),
+                               .initrd_bytes = 0x1234,
+                               .seed = seed,
+                               .seed_bytes = sizeof seed};
+    struct gw_error err = {0};
+    size_t size;
+    uint8_t *blob = build(&size);
+    int node, len = 0;
+    const fdt64_t *p;
+    assert_int_equal(dt_set_chosen(&blob, &size, &chosen, &err), GW_OK);
+    memset(longer, 'x', sizeof longer);
+    longer[sizeof longer - 1] = 0;
+    chosen.bootargs = longer;
+    assert_int_equal(dt_set_chosen(&blob, &size, &chosen, &err), GW_OK);
+    assert_int_equal(fdt_check_full(blob, size), 0);
+    node = fdt_path_offset(blob, "/chosen");
+    assert_string_equal(fdt_getprop(blob, node, "bootargs", &len), longer);
+    p = fdt_getprop(blob, node, "linux,initrd-end", &len);
+    assert_int_equal(len, 8);
+    assert_int_equal(fdt64_to_cpu(*p), UINT64_C(0x1fe001234));
+    assert_memory_equal(fdt_getprop(blob, node, "rng-seed", &len), seed, sizeof seed);
+    free(blob);
+}
+
+static void broken_trees_are_refused(void **state)
+{
+    struct gw_error err = {0};
+    size_t size, got;
+    uint8_t *blob = build(&size), *copy = NULL;
+    for (size_t n = 0; n < size; n += 13) {
+        assert_int_equal(dt_import(blob, n, "t.dtb", &copy, &got, &err), GW_ERR_FORMAT);
+        assert_null(copy);
+    }
+    assert_int_equal(dt_import(blob, size, "t.dtb", &copy, &got, &err), GW_OK);
+    assert_int_equal(got, size);
+    assert_memory_equal(copy, blob, size);
+    free(copy);
+    blob[8] ^= 0x40; /* the offset of the structure block */
+    assert_int_equal(dt_import(blob, size, "t.dtb", &copy, &got, &err), GW_ERR_FORMAT);
+    free(blob);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nodes_are_where_qemu_has_them),
+        cmocka_unit_test(cpu_and_interrupt_routes),
+        cmocka_unit_test(memory_power_and_console),
+        cmocka_unit_test(chosen_is_set_and_replaced),
+        cmocka_unit_test(broken_trees_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,271 @@
+/* The built-in SBI, call by call, on a CPU that runs nothing. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "clock.h"
+#include "memory_bus.h"
+#include "power.h"
+#include "priv.h"
+#include "sbi.h"
+
+#define BASE UINT64_C(0x80000000)
+enum {
+    BASE_EXT = 0x10,
+    TIME = 0x54494d45,
+    IPI = 0x735049,
+    RFENCE = 0x52464e43,
+    HSM = 0x48534d,
+    SRST = 0x53525354,
+    DBCN = 0x4442434e
+};
+
+struct fixture {
+    struct dev_bus bus;
+    struct gw_events *q;
+    struct rv_cpu *cpu;
+    struct sbi s;
+    struct dev_serial serial;
+    char out[64];
+    unsigned out_count;
+    const char *in;
+    bool full;
+    int request;
+    unsigned code, flushes, fences;
+};
+
+static struct fixture f;
+
+static bool room(void *c)
+{
+    return !f.full;
+}
+
+static void put(void *c, uint8_t byte)
+{
+    f.out[f.out_count++ % 64] = (char)byte;
+}
+
+static size_t get(void *c, uint8_t *to, size_t max)
+{
+    size_t n = 0;
+    while (n < max && f.in && *f.in)
+        to[n++] = (uint8_t)*f.in++;
+    return n;
+}
+
+static void power(void *c, int request, unsigned code)
+{
+    f.request = request;
+    f.code = code;
+}
+
+static void flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all)
+{
+    f.flushes++;
+}
+
+static void fence_i(void *cpu)
+{
+    f.fences++;
+}
+
+static const struct gw_hooks hooks = {.flush = flush, .fence_i = fence_i};
+
+static void start(const char *options)
+{
+    struct gw_error err = {0};
+    struct gw_cpu_config cfg = {.firmware = true, .bus = &f.bus.bus, .options = options};
+    memset(&f, 0, sizeof f);
+    dev_bus_init(&f.bus);
+    assert_int_equal(dev_bus_add_ram(&f.bus, BASE, 0x10000, &err), GW_OK);
+    f.q = gw_events_new(GW_CLOCK_INSNS, 1000);
+    cfg.bus = &f.bus.bus;
+    cfg.events = f.q;
+    f.cpu = aligned_alloc(64, (sizeof *f.cpu + 63) & ~(size_t)63);
+    assert_int_equal(rv_guest_isa.init(f.cpu, &cfg, &err), GW_OK);
+    rv_boot_supervisor(f.cpu, BASE, BASE + 0x8000);
+    f.cpu->run.hooks = &hooks;
+    f.request = -1;
+    f.serial = (struct dev_serial){.room = room, .put = put, .get = get};
+    f.s = (struct sbi){.cpu = f.cpu,
+                       .events = f.q,
+                       .dma = {.bus = &f.bus.bus},
+                       .console = &f.serial,
+                       .power = power};
+    sbi_init(&f.s);
+}
+
+static void stop(void)
+{
+    sbi_reset(&f.s);
+    gw_events_free(f.q);
+    dev_bus_destroy(&f.bus);
+    free(f.cpu);
+}
+
+static int64_t call(uint64_t ext, uint64_t fn, uint64_t a0, uint64_t a1, uint64_t a2)
+{
+    uint64_t pc = f.cpu->run.pc;
+    f.cpu->x[10] = a0;
+    f.cpu->x[11] = a1;
+    f.cpu->x[12] = a2;
+    f.cpu->x[16] = fn;
+    f.cpu->x[17] = ext;
+    sbi_call(&f.s);
+    assert_int_equal(f.cpu->run.pc, pc + 4);
+    return (int64_t)f.cpu->x[10];
+}
+
+static uint64_t value(void)
+{
+    return f.cpu->x[11];
+}
+
+static void base_extension_probes(void **state)
+{
+    static const uint64_t there[] = {0, 8, BASE_EXT, TIME, IPI, RFENCE, HSM, SRST, DBCN};
+    start(NULL);
+    assert_int_equal(call(BASE_EXT, 0, 0, 0, 0), 0);
+    assert_int_equal(value() >> 24, 2);
+    for (unsigned i = 0; i < sizeof there / sizeof there[0]; i++) {
+        assert_int_equal(call(BASE_EXT, 3, there[i], 0, 0), 0);
+        assert_int_equal(value(), 1);
+    }
+    assert_int_equal(call(BASE_EXT, 3, 0x504d55, 0, 0), 0); /* PMU */
+    assert_int_equal(value(), 0);
+    assert_int_equal(call(BASE_EXT, 99, 0, 0, 0), -2);
+    assert_int_equal(call(0x504d55, 0, 0, 0, 0), -2);
+    assert_int_equal(call(UINT64_MAX, 0, 0, 0, 0), -2);
+    stop();
+}
+
+static void timer_interrupts_when_due(void **state)
+{
+    start(NULL);
+    assert_int_equal(call(TIME, 0, 100, 0, 0), 0);
+    assert_int_equal(f.cpu->c.stimecmp, 100);
+    stop();
+    start("sstc=off");
+    f.cpu->c.mie = 1 << 5;
+    assert_int_equal(call(TIME, 0, 100, 0, 0), 0);
+    assert_int_equal(gw_events_next_deadline(f.q), 10000);
+    gw_events_run(f.q, 9999);
+    assert_int_equal(f.cpu->c.mip & 1 << 5, 0);
+    gw_events_run(f.q, 10000);
+    assert_int_equal(f.cpu->c.mip & 1 << 5, 1 << 5);
+    assert_int_equal(f.cpu->run.attention, 1);
+    assert_int_equal(call(TIME, 0, UINT64_MAX, 0, 0), 0);
+    assert_int_equal(f.cpu->c.mip & 1 << 5, 0);
+    assert_int_equal(gw_events_next_deadline(f.q), UINT64_MAX);
+    assert_int_equal(call(0, 0, 1, 0, 0), 0); /* legacy, in the past */
+    assert_int_equal(f.cpu->c.mip & 1 << 5, 1 << 5);
+    assert_int_equal(call(TIME, 1, 0, 0, 0), -2);
+    stop();
+}
+
+static void masks_name_hart_0_only(void **state)
+{
+    start(NULL);
+    assert_int_equal(call(IPI, 0, 2, 0, 0), -3);
+    assert_int_equal(call(IPI, 0, 1, 1, 0), -3);
+    assert_int_equal(call(IPI, 0, 0, 0, 0), 0);
+    assert_int_equal(f.cpu->c.mip & 2, 0);
+    assert_int_equal(call(IPI, 0, 1, 0, 0), 0);
+    assert_int_equal(f.cpu->c.mip & 2, 2);
+    f.cpu->c.mip = 0;
+    assert_int_equal(call(IPI, 0, 12345, UINT64_MAX, 0), 0);
+    assert_int_equal(f.cpu->c.mip & 2, 2);
+    f.flushes = 0;
+    assert_int_equal(call(RFENCE, 1, 2, 0, 0), -3);
+    assert_int_equal(f.flushes, 0);
+    assert_int_equal(call(RFENCE, 1, 1, 0, 0x1000), 0);
+    assert_int_equal(call(RFENCE, 2, 0, UINT64_MAX, 0), 0);
+    assert_int_equal(f.flushes, 2);
+    assert_int_equal(call(RFENCE, 0, 1, 0, 0), 0);
+    assert_int_equal(f.fences, 1);
+    assert_int_equal(call(RFENCE, 3, 1, 0, 0), -2);
+    stop();
+}
+
+static void hart_states(void **state)
+{
+    start(NULL);
+    assert_int_equal(call(HSM, 0, 0, BASE, 0), -6);
+    assert_int_equal(call(HSM, 0, 1, BASE, 0), -3);
+    assert_int_equal(call(HSM, 2, 0, 0, 0), 0);
+    assert_int_equal(value(), 0);
+    assert_int_equal(call(HSM, 2, 1, 0, 0), -3);
+    assert_int_equal(call(HSM, 3, 0x80000000, 0, 0), -2);
+    assert_int_equal(f.cpu->c.halted, 0);
+    assert_int_equal(call(HSM, 3, 0, 0, 0), 0);
+    assert_int_equal(f.cpu->c.halted, 1);
+    stop();
+}
+
+static void reset_types(void **state)
+{
+    start(NULL);
+    assert_int_equal(call(SRST, 0, 3, 0, 0), -3);
+    assert_int_equal(call(SRST, 0, 0, 9, 0), -3);
+    assert_int_equal(f.request, -1);
+    call(SRST, 0, 0, 0, 0);
+    assert_int_equal(f.request, DEV_POWER_OFF);
+    call(SRST, 0, 0, 1, 0);
+    assert_int_equal(f.request, DEV_POWER_FAIL);
+    call(SRST, 0, 1, 0, 0);
+    assert_int_equal(f.request, DEV_POWER_RESET);
+    f.request = -1;
+    call(8, 0, 0, 0, 0);
+    assert_int_equal(f.request, DEV_POWER_OFF);
+    stop();
+}
+
+static void console_reads_and_writes_guest_memory(void **state)
+{
+    uint8_t *ram;
+    start(NULL);
+    ram = f.bus.ram[0].host;
+    memcpy(ram + 0xfffb, "hello", 5);
+    assert_int_equal(call(DBCN, 0, 5, BASE + 0xfffb, 0), 0);
+    assert_int_equal(value(), 5);
+    assert_memory_equal(f.out, "hello", 5);
+    assert_int_equal(call(DBCN, 0, 6, BASE + 0xfffb, 0), -3); /* over the end */
+    assert_int_equal(call(DBCN, 0, 5, UINT64_MAX - 2, 0), -3);
+    assert_int_equal(call(DBCN, 0, 5, BASE, 1), -3);
+    assert_int_equal(f.out_count, 5);
+    assert_int_equal(call(DBCN, 0, UINT64_MAX, BASE, 0), 0); /* a part is enough */
+    f.full = true;
+    assert_int_equal(call(DBCN, 0, 5, BASE, 0), 0);
+    assert_int_equal(value(), 0);
+    f.in = "xyz";
+    assert_int_equal(call(DBCN, 1, 2, BASE + 16, 0), 0);
+    assert_int_equal(value(), 2);
+    assert_memory_equal(ram + 16, "xy", 2);
+    assert_int_equal(call(DBCN, 1, 2, BASE - 1, 0), -3);
+    assert_int_equal(call(2, 0, 0, 0, 0), 'z'); /* legacy getchar */
+    assert_int_equal(call(2, 0, 0, 0, 0), -1);
+    f.out_count = 0;
+    call(1, 0, 'L', 0, 0);
+    call(DBCN, 2, 'M', 0, 0);
+    assert_memory_equal(f.out, "LM", 2);
+    stop();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(base_extension_probes),
+        cmocka_unit_test(timer_interrupts_when_due),
+        cmocka_unit_test(masks_name_hart_0_only),
+        cmocka_unit_test(hart_states),
+        cmocka_unit_test(reset_types),
+        cmocka_unit_test(console_reads_and_writes_guest_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
