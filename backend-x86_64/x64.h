@@ -70,7 +70,8 @@ enum {
     K_ZERO = 176,
     K_ONES = 192,
     K_MXCSR_MAP = 208,
-    K_SIZE = 208 + 64
+    K_NANLIM = 272,
+    K_SIZE = 288
 };
 
 /* gw_backend_config.target */
@@ -106,6 +107,7 @@ enum x64_cold_kind {
     COLD_GUARD,
     COLD_DIV,
     COLD_FLAGS,
+    COLD_ZERO,
     COLD_NAN,
     COLD_EVAL,
     COLD_MINMAX

@@ -70,6 +70,7 @@ static void cold_paths(struct x64 *x)
         case COLD_AMO: x64_cold_mem(x, c); break;
         case COLD_DIV: x64_cold_int(x, c); break;
         case COLD_FLAGS:
+        case COLD_ZERO:
         case COLD_NAN:
         case COLD_EVAL:
         case COLD_MINMAX: x64_cold_fp(x, c); break;

@@ -183,8 +183,42 @@ static void lower_sgnj(struct x64 *x, const struct ir_insn *in)
     }
 }
 
+/* Comparisons that raise nothing: NaNs are told by their bits before any FP instruction sees them. */
+static void lower_silent_fcmp(struct x64 *x, const struct ir_insn *in)
+{
+    struct x64_buf *e = &x->e;
+    int a = x64_usef(x, in->a), b = x64_usef(x, in->b), t = x64_temp(x);
+    struct x64_cold *c = x64_cold(x, COLD_ZERO);
+    for (int k = 0; k < 2 && (k == 0 || a != b); k++) {
+        unsigned w = is64(in) ? X_W : 0;
+        x64_rr(e, X_66 | X_MAP_0F | w | 0x7e, k ? b : a, t);
+        x64_rr(e, w | 0x03, t, t);
+        if (w)
+            x64_rm(e, X_W | 0x3b, t, x64_k(x, K_NANLIM), 0);
+        else
+            x64_alu_ri(e, 0, 7, t, (int32_t)0xff000000);
+        *(k ? &c->from2 : &c->from) = x64_jcc(e, CC_A);
+    }
+    if (in->op == IR_FEQ)
+        compare(x, in, 0x2e, a, b);
+    else
+        compare(x, in, 0x2f, b, a);
+    x64_rr(e, X_MAP_0F | X_B | 0x90 | (in->op == IR_FEQ ? CC_E : in->op == IR_FLT ? CC_A : CC_AE),
+           0, t);
+    x64_rr(e, X_MAP_0F | X_B | 0xb6, t, t);
+    c->dest = (uint8_t)t;
+    c->back = x64_pos(e);
+    x64_done(x, in->a);
+    x64_done(x, in->b);
+    x64_def_in(x, t);
+}
+
 static void lower_fcmp(struct x64 *x, const struct ir_insn *in)
 {
+    if (in->aux) {
+        lower_silent_fcmp(x, in);
+        return;
+    }
     int a = x64_usef(x, in->a), b = x64_usef(x, in->b);
     struct x64_buf *e = &x->e;
     if (in->op == IR_FEQ) {
@@ -428,6 +462,11 @@ void x64_cold_fp(struct x64 *x, struct x64_cold *c)
         x64_link(e, c->from2, x64_pos(e));
     if (c->from3)
         x64_link(e, c->from3, x64_pos(e));
+    if (c->kind == COLD_ZERO) {
+        x64_rr(e, 0x33, c->dest, c->dest);
+        x64_link(e, x64_jmp(e), c->back);
+        return;
+    }
     if (c->kind == COLD_FLAGS) {
         x64_rm(e, 0x89, c->a, x64_run(X64_RUN(fp_flags)), 0);
         x64_rm(e, X_MAP_0F | 0xae, 2, x64_run(X64_RUN(mxcsr)), 0); /* ldmxcsr: none raised */

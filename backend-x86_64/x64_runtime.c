@@ -270,7 +270,7 @@ static void emit_helper(struct rt *r, unsigned index)
 static void emit_constants(struct rt *r)
 {
     static const struct {
-        uint8_t at;
+        uint16_t at;
         uint64_t lo, hi;
     } k[] = {
         {K_NAN64, 0x7ff8000000000000, 0},
@@ -286,6 +286,7 @@ static void emit_constants(struct rt *r)
         {K_2P63_32, 0x5f000000, 0},
         {K_ZERO, 0, 0},
         {K_ONES, ~0ull, ~0ull},
+        {K_NANLIM, 0xffe0000000000000, 0}, /* infinity, shifted left by one */
     };
     struct x64_buf *e = &r->e;
     memset(e->start, 0, K_SIZE);

@@ -244,8 +244,31 @@ ir_val ir_fpget(struct ir_block *b)
     return ir_emit(b, IR_FPGET, IR_I64, 0, IR_NONE, IR_NONE, IR_NONE, IR_NONE, 0);
 }
 
+/*
+ * Flags that are put back as they were read undo what was raised since. When only comparisons stand
+ * between, they are made to raise nothing instead: reading and loading the host's FP status is slow.
+ */
+static bool compares_only_since(struct ir_block *b, ir_val flags)
+{
+    if (b->no_fold || b->insn[flags].op != IR_FPGET)
+        return false;
+    for (unsigned pass = 0; pass < 2; pass++)
+        for (uint32_t i = flags + 1u; i < b->count; i++) {
+            struct ir_insn *in = &b->insn[i];
+            bool compares = in->op == IR_FEQ || in->op == IR_FLT || in->op == IR_FLE;
+            if (pass && compares)
+                in->aux = 1;
+            else if (!pass && (in->op == IR_FPSET || in->op == IR_CALL || in->op == IR_BRCC ||
+                               (ir_op_info[in->op].flags & IRF_FP && !compares)))
+                return false;
+        }
+    return true;
+}
+
 void ir_fpset(struct ir_block *b, ir_val flags)
 {
+    if (compares_only_since(b, flags))
+        return;
     ir_emit(b, IR_FPSET, IR_VOID, 0, flags, IR_NONE, IR_NONE, IR_NONE, 0);
 }
 

@@ -226,6 +226,9 @@ static uint64_t eval_f32(const struct ir_insn *in, uint64_t wide_a, uint32_t b, 
 uint64_t ir_eval(const struct ir_insn *in, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
                  uint32_t *fp_flags)
 {
+    uint32_t dropped = 0;
+    if (in->aux && (in->op == IR_FEQ || in->op == IR_FLT || in->op == IR_FLE))
+        fp_flags = &dropped;
     enum ir_op op = (enum ir_op)in->op;
 
     switch (op) {

@@ -51,10 +51,10 @@ static const char *shape_of(enum ir_op op)
     case IR_F2F: return "T R a";
     case IR_FMA: return "T R U a, b, c";
     case IR_FMIN:
-    case IR_FMAX:
+    case IR_FMAX: return "T a, b";
     case IR_FEQ:
     case IR_FLT:
-    case IR_FLE: return "T a, b";
+    case IR_FLE:
     case IR_FSGNJ: return "T N a, b";
     case IR_F2I:
     case IR_I2F: return "T W R a";

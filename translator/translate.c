@@ -43,7 +43,8 @@ static void dump_ir(struct engine *e, const char *title)
 static void dump_host(struct engine *e, const uint8_t *code, uint64_t base, uint32_t size)
 {
     const struct engine_dump *d = e->cfg.dump;
-    fprintf(d->out, "host, %u bytes, %u instructions on the hot path of %u bytes\n", size,
+    fprintf(d->out, "host at %#llx, %u bytes, %u instructions on the hot path of %u bytes\n",
+            (unsigned long long)base, size,
             e->job->host_insns, e->job->hot_size);
     for (uint32_t at = 0; at < size;) {
         char text[128] = "";
