@@ -12,12 +12,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "exec_report.h"
+#include "cli.h"
+#include "exec_stats.h"
 #include "usermode.h"
 
 extern char **environ;
-
-enum { STATUS_TIMEOUT = 124, STATUS_OURS = 125, STATUS_CANNOT_RUN = 126, STATUS_NOT_FOUND = 127 };
 
 static uint64_t now_ns(void)
 {
@@ -26,27 +25,10 @@ static uint64_t now_ns(void)
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-static void print_error(const struct gw_error *err)
-{
-    if (err->object[0])
-        fprintf(stderr, "godwit: error: %s: %s\n", err->object, err->message);
-    else
-        fprintf(stderr, "godwit: error: %s\n", err->message);
-    if (err->hint[0])
-        fprintf(stderr, "hint: %s\n", err->hint);
-}
-
 static int start_status(enum gw_status s)
 {
-    switch (s) {
-    case GW_OK: return 0;
-    case GW_ERR_NOTFOUND: return STATUS_NOT_FOUND;
-    case GW_ERR_FORMAT:
-    case GW_ERR_UNSUPPORTED:
-    case GW_ERR_IO:
-    case GW_ERR_LIMIT: return STATUS_CANNOT_RUN;
-    default: return STATUS_OURS;
-    }
+    /* too many arguments is the program's trouble here, not ours */
+    return s == GW_ERR_LIMIT ? CLI_CANNOT_RUN : cli_status_of(s);
 }
 
 /* Does entry ("A=b") set name (of len bytes)? */
@@ -173,27 +155,25 @@ static int end(const struct exec_options *o, const struct um_result *r, uint64_t
                                           [UM_SIGNAL] = "signal",
                                           [UM_TIMEOUT] = "timeout",
                                           [UM_STOP_INSN] = "stop-insn"};
-    int status = r->ending == UM_TIMEOUT ? STATUS_TIMEOUT : r->ending == UM_EXIT ? r->status : 0;
-    if (r->ending == UM_SIGNAL)
-        status = 128 + r->signal;
-    if (o->report && !r->child) {
-        struct exec_report rep = {.ended = endings[r->ending],
-                                  .status = status,
-                                  .signal = r->ending == UM_SIGNAL ? r->signal : 0,
-                                  .insns = r->insns,
-                                  .wall_ns = wall_ns,
-                                  .overhead_bytes = r->overhead_bytes};
-        struct gw_error err;
-        if (exec_report_write(o->report, &rep, &err)) {
-            print_error(&err);
-            return STATUS_OURS;
-        }
+    struct cli_report rep = {.ended = endings[r->ending],
+                             .insns = r->insns,
+                             .wall_ns = wall_ns,
+                             .overhead_bytes = r->overhead_bytes};
+    if (r->ending == UM_EXIT)
+        rep.status = r->status;
+    else if (r->ending == UM_TIMEOUT)
+        rep.status = CLI_TIMEOUT;
+    else if (r->ending == UM_SIGNAL) {
+        rep.signal = r->signal;
+        rep.status = 128 + r->signal;
     }
+    if (o->report && !r->child && !cli_write_report(o->report, &rep, NULL))
+        return CLI_FAILURE;
     if (r->ending == UM_SIGNAL) {
         no_core();
         um_raise(r->signal);
     }
-    return status;
+    return rep.status;
 }
 
 static int run(const struct exec_options *o, struct um_config *cfg, struct self_words *self)
@@ -212,18 +192,18 @@ static int run(const struct exec_options *o, struct um_config *cfg, struct self_
     if (!s)
         s = enter_root(o->root, &err);
     if (s) {
-        print_error(&err);
-        return STATUS_OURS;
+        cli_print_error(&err);
+        return CLI_FAILURE;
     }
     uint64_t start = now_ns();
     s = um_run(cfg, o->stats ? exec_stats_print : NULL, NULL, &r, &err);
     if (!s)
         return end(o, &r, now_ns() - start);
-    print_error(&err);
+    cli_print_error(&err);
     int status = start_status(s);
     if (o->report) {
-        struct exec_report rep = {.ended = "error", .status = status, .wall_ns = now_ns() - start};
-        exec_report_write(o->report, &rep, NULL);
+        struct cli_report rep = {.ended = "error", .status = status, .wall_ns = now_ns() - start};
+        cli_write_report(o->report, &rep, &err);
     }
     return status;
 }
@@ -247,7 +227,7 @@ int exec_main(const struct exec_options *o)
         .no_fold = o->no_fold,
     };
     char **argv = make_argv(o), **envp = make_env(o);
-    int status = STATUS_OURS;
+    int status = CLI_FAILURE;
     cfg.argv = argv;
     cfg.envp = envp;
     if (argv && envp)
