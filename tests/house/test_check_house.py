@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""check_house.py finds what it is made to find: one broken rule per small house."""
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+import check_house
+
+USAGE = "usage() { cat <<T\n  boot   boots\n  check  checks\nT\n}\nusage\n"
+SOUND = {
+    "README.md": "    ./dev boot\n    ./dev check\nsee [docs](docs/a.md#one-thing) and `translator/t.h`\n",
+    "docs/a.md": "# One thing\n",
+    "docs/ir.md": "## Operations\n| text | is |\n| `add` `sub` | x |\n## Next\n",
+    "include/godwit/ir_ops.inc": 'IR_OP(ADD, "add", I, 2, 0)\nIR_OP(SUB, "sub", I, 2, 0)\n',
+    "dev": USAGE,
+    ".ci/run": "exec ./dev check\n",
+    "include/godwit/a.h": "#ifndef A\n#define A\n#include <stdint.h>\nuint8_t a(void);\n#endif\n",
+    "frontend/toy/f.h": "",
+    "frontend/toy/f.c": '#include "f.h"\n#include "godwit/a.h"\n#include "made.inc"\n',
+    "frontend/toy/CMakeLists.txt": "gw_room(toy SOURCES f.c made.inc)\n",
+    "translator/t.h": "",
+    "translator/t.c": '#include "t.h"\n',
+    "machine/m.c": '#include "t.h"\n',
+    "machine/CMakeLists.txt": "gw_room(machine SOURCES m.c USES translator devices LIBS x)\n",
+}
+
+
+@unittest.skipUnless(shutil.which("git"), "needs git")
+class Houses(unittest.TestCase):
+    def breaches(self, rule, changes):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder).resolve()
+            for name, text in {**SOUND, **changes}.items():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                (root / name).write_text(text)
+            subprocess.run(["git", "init", "-q", str(root)], check=True)
+            subprocess.run(["git", "-C", str(root), "add", "-A"], check=True)
+            return list(check_house.RULES[rule](root))
+
+    def refused(self, rule, name, text):
+        found = self.breaches(rule, {name: text})
+        self.assertEqual(len(found), 1, found)
+
+    def test_a_sound_house_passes(self):
+        for rule in check_house.RULES:
+            self.assertEqual(self.breaches(rule, {}), [])
+
+    def test_rooms_do_not_include_one_another(self):
+        self.refused("includes", "translator/t.c", '#include "f.h"\n')
+        self.refused("includes", "frontend/toy/f.c", '#include "../../translator/t.h"\n')
+        self.refused("includes", "translator/t.c", '#include "nowhere.h"\n')
+        self.refused("includes", "include/godwit/a.h", '#include "t.h"\n')
+        self.refused("includes", "translator/CMakeLists.txt", "gw_room(translator SOURCES t.c USES toy)\n")
+
+    def test_composing_rooms_compose_downwards_only(self):
+        found = self.breaches("includes", {"cli/c.h": "", "machine/m.c": '#include "c.h"\n'})
+        self.assertEqual(len(found), 1, found)
+
+    def test_headers_stand_alone(self):
+        found = self.breaches("headers", {"include/godwit/a.h": "uint8_t a(void);\n"})
+        self.assertTrue(found)
+
+    def test_large_files_are_refused(self):
+        self.refused("sizes", "big.bin", "x" * 1_000_001)
+
+    def test_marks_of_unfinished_work_are_refused(self):
+        self.refused("markers", "translator/t.c", "/* TO" "DO: more */\n")
+
+    def test_links_lead_somewhere(self):
+        self.refused("links", "README.md", "[a](docs/b.md)\n")
+        self.refused("links", "README.md", "[a](docs/a.md#another-thing)\n")
+        self.refused("links", "README.md", "`translator/gone.c`\n")
+
+    def test_operations_are_documented(self):
+        self.refused("ir", "include/godwit/ir_ops.inc", SOUND["include/godwit/ir_ops.inc"] + 'IR_OP(X, "x", I, 1, 0)\n')
+        self.refused("ir", "include/godwit/ir_ops.inc", 'IR_OP(ADD, "add", I, 2, 0)\n')
+
+    def test_commands_exist(self):
+        self.refused("verbs", "docs/a.md", "run ./dev frobnicate\n")
+        self.refused("verbs", "README.md", "    ./dev boot\n")
+        self.refused("verbs", ".ci/run", "true\n")
+
+
+if __name__ == "__main__":
+    unittest.main()
