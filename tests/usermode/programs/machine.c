@@ -1,0 +1,137 @@
+/* Time, waiting, sockets, and what the machine says of itself. */
+#include <arpa/inet.h>
+#include <linux/futex.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <sys/time.h>
+#include <sys/times.h>
+#include <sys/uio.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "check.h"
+
+static void identity(void)
+{
+    struct utsname u;
+    CHECK(uname(&u) == 0 && strcmp(u.machine, "riscv64") == 0 && strcmp(u.sysname, "Linux") == 0);
+    struct {
+        int64_t key;
+        uint64_t value;
+    } pair[4] = {{3, 9}, {4, 0}, {5, 0}, {12345, 9}};
+    CHECK(syscall(258, pair, 4, 0, NULL, 0) == 0);
+    CHECK(pair[0].key == 3 && pair[0].value == 1);
+    CHECK((pair[1].value & 3) == 3 && !(pair[1].value & 4)); /* F, D, C; no V */
+    CHECK(pair[3].key == -1 && pair[3].value == 0);
+    CHECK_FAILS(syscall(258, pair, 1, 0, NULL, 8), EINVAL);
+    CHECK_FAILS(syscall(258, 8, 1, 0, NULL, 0), EFAULT);
+    CHECK_FAILS(syscall(9999, 0), ENOSYS);
+    CHECK_FAILS(syscall(UINT64_C(1) << 40, 0), ENOSYS);
+    struct sysinfo si;
+    CHECK(sysinfo(&si) == 0 && si.totalram > 0 && si.mem_unit > 0);
+    cpu_set_t set;
+    CHECK(sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0);
+    uint8_t r[32] = {0}, zero[32] = {0};
+    CHECK(getrandom(r, 32, 0) == 32 && memcmp(r, zero, 32) != 0);
+}
+
+static void clocks(void)
+{
+    struct timespec a, b, res, nap = {0, 3000000};
+    struct timeval tv;
+    CHECK(clock_gettime(CLOCK_MONOTONIC, &a) == 0 && clock_getres(CLOCK_MONOTONIC, &res) == 0);
+    CHECK(clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL) == 0);
+    CHECK(clock_gettime(CLOCK_MONOTONIC, &b) == 0);
+    int64_t ns = (b.tv_sec - a.tv_sec) * INT64_C(1000000000) + b.tv_nsec - a.tv_nsec;
+    CHECK(ns >= 3000000 && res.tv_nsec > 0);
+    CHECK(gettimeofday(&tv, NULL) == 0 && labs(tv.tv_sec - (long)time(NULL)) <= 1);
+    CHECK_FAILS(clock_gettime(9999, &a), EINVAL);
+    CHECK_FAILS(syscall(SYS_clock_gettime, 0, 8), EFAULT);
+    uint64_t t0, t1, c0, c1;
+    __asm__ volatile("rdtime %0\nrdinstret %1" : "=r"(t0), "=r"(c0));
+    usleep(1000);
+    __asm__ volatile("rdtime %0\nrdinstret %1" : "=r"(t1), "=r"(c1));
+    CHECK(t1 > t0 && c1 > c0);
+}
+
+static void waits(void)
+{
+    int p[2];
+    CHECK(pipe(p) == 0);
+    struct pollfd f = {p[0], POLLIN, 0};
+    CHECK(poll(&f, 1, 1) == 0 && write(p[1], "x", 1) == 1 && poll(&f, 1, 1000) == 1);
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(p[0], &set);
+    struct timeval tv = {1, 0};
+    CHECK(select(p[0] + 1, &set, NULL, NULL, &tv) == 1 && FD_ISSET(p[0], &set));
+    int ep = epoll_create1(0), ev = eventfd(0, 0);
+    struct epoll_event in[2] = {{EPOLLIN, {.u64 = 0x1122334455667788}},
+                                {EPOLLIN, {.u64 = 0x99aabbccddeeff00}}},
+                       out[4];
+    CHECK(epoll_ctl(ep, EPOLL_CTL_ADD, p[0], &in[0]) == 0);
+    CHECK(epoll_ctl(ep, EPOLL_CTL_ADD, ev, &in[1]) == 0);
+    CHECK(epoll_wait(ep, out, 4, 0) == 1 && out[0].data.u64 == in[0].data.u64);
+    CHECK(write(ev, "\1\0\0\0\0\0\0\0", 8) == 8 && epoll_wait(ep, out, 4, 0) == 2);
+    CHECK((out[0].data.u64 ^ out[1].data.u64) == (in[0].data.u64 ^ in[1].data.u64));
+    CHECK(out[1].events == EPOLLIN);
+    uint32_t word = 1;
+    struct timespec soon = {0, 1000000};
+    CHECK_FAILS(syscall(SYS_futex, &word, FUTEX_WAIT, 2, &soon), EAGAIN);
+    CHECK_FAILS(syscall(SYS_futex, &word, FUTEX_WAIT, 1, &soon), ETIMEDOUT);
+    CHECK(syscall(SYS_futex, &word, FUTEX_WAKE, 1) == 0);
+}
+
+static void sockets(void)
+{
+    int s[2];
+    char buf[32], control[64];
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0);
+    /* A descriptor in a message. */
+    struct iovec v = {"fd", 2}, w = {buf, sizeof buf};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_SPACE(4)};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    c->cmsg_level = SOL_SOCKET, c->cmsg_type = SCM_RIGHTS, c->cmsg_len = CMSG_LEN(4);
+    memcpy(CMSG_DATA(c), &s[0], 4);
+    CHECK(sendmsg(s[0], &m, 0) == 2);
+    struct msghdr r = {
+        .msg_iov = &w, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    CHECK(recvmsg(s[1], &r, 0) == 2 && memcmp(buf, "fd", 2) == 0);
+    int fd;
+    memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&r)), 4);
+    CHECK(send(s[1], "through", 7, 0) == 7 && recv(fd, buf, sizeof buf, 0) == 7);
+    /* Loopback. */
+    int l = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof a;
+    CHECK(setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0);
+    CHECK(bind(l, (struct sockaddr *)&a, sizeof a) == 0 && listen(l, 1) == 0);
+    CHECK(getsockname(l, (struct sockaddr *)&a, &len) == 0 && a.sin_port != 0);
+    int k = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(connect(k, (struct sockaddr *)&a, sizeof a) == 0);
+    int t = accept(l, NULL, NULL);
+    CHECK(t >= 0 && write(k, "tcp", 3) == 3 && read(t, buf, sizeof buf) == 3);
+    CHECK(shutdown(k, SHUT_WR) == 0 && read(t, buf, 1) == 0);
+}
+
+int main(void)
+{
+    identity();
+    clocks();
+    waits();
+    sockets();
+    puts("machine ok");
+    return 0;
+}

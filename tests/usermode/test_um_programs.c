@@ -1,0 +1,328 @@
+/*
+ * godwit exec, from outside: guest programs that check themselves, by both engines, and what the
+ * command promises of statuses, messages and options. Arguments: godwit, directory of programs.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char *godwit, *programs;
+static char work[] = "/tmp/um_programs_XXXXXX";
+
+enum { MAX_WORDS = 24, OUT_BYTES = 65536 };
+
+struct run {
+    int status; /* as wait has it */
+    char out[OUT_BYTES], err[OUT_BYTES];
+};
+
+static void slurp(const char *name, char *to)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", work, name);
+    int fd = open(path, O_RDONLY);
+    assert_true(fd >= 0);
+    ssize_t n = read(fd, to, OUT_BYTES - 1);
+    assert_true(n >= 0);
+    to[n] = 0;
+    close(fd);
+}
+
+static void redirect(const char *name, int to)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", work, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (fd < 0 || dup2(fd, to) < 0)
+        _exit(98);
+}
+
+/* Runs godwit exec with the words, which a NULL ends; "@x" stands for program x. */
+static void run_limited(struct run *r, uint64_t address_space, const char *const *words)
+{
+    static char path[MAX_WORDS][PATH_MAX];
+    const char *argv[MAX_WORDS + 3] = {godwit, "exec"};
+    unsigned n = 2;
+    for (unsigned i = 0; words[i]; i++) {
+        assert_true(n < MAX_WORDS);
+        snprintf(path[n], PATH_MAX, "%s/um_%s", programs, words[i] + 1);
+        argv[n] = words[i][0] == '@' ? path[n] : words[i];
+        n++;
+    }
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        redirect("out", 1);
+        redirect("err", 2);
+        struct rlimit none = {0, 0}, as = {address_space, address_space};
+        setrlimit(RLIMIT_CORE, &none);
+        if (address_space && setrlimit(RLIMIT_AS, &as))
+            _exit(97);
+        alarm(60); /* a program that hangs dies by SIGALRM */
+        execv(godwit, (char *const *)(uintptr_t)argv);
+        _exit(98);
+    }
+    assert_int_equal(waitpid(pid, &r->status, 0), pid);
+    slurp("out", r->out);
+    slurp("err", r->err);
+}
+
+#define RUN(r, ...) run_limited((r), 0, (const char *const[]){__VA_ARGS__, NULL})
+
+static void expect_exit(const struct run *r, int status)
+{
+    if (!WIFEXITED(r->status) || WEXITSTATUS(r->status) != status)
+        fail_msg("wait status %#x instead of exit %d; stderr: %s", (unsigned)r->status, status,
+                 r->err);
+}
+
+static void expect_signal(const struct run *r, int signal)
+{
+    if (!WIFSIGNALED(r->status) || WTERMSIG(r->status) != signal)
+        fail_msg("wait status %#x instead of signal %d; stderr: %s", (unsigned)r->status, signal,
+                 r->err);
+}
+
+static void expect_text(const char *text, const char *part)
+{
+    if (!strstr(text, part))
+        fail_msg("'%s' is not in '%s'", part, text);
+}
+
+/* --- programs that check themselves --------------------------------------------------------------- */
+
+static void programs_pass(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"@files",   "@memory",  "@signals", "@processes",
+                                        "@machine", "@selfmod", "@raw",     "@raw_pie"};
+    static const char *const engines[] = {"--engine=jit", "--engine=interp"};
+    static struct run r;
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+        for (unsigned e = 0; e < 2; e++) {
+            bool raw = strncmp(names[i], "@raw", 4) == 0;
+            char want[40];
+            snprintf(want, sizeof want, raw ? "raw\n" : "%s ok\n", names[i] + 1);
+            RUN(&r, engines[e], names[i], work);
+            expect_exit(&r, raw ? 17 : 0);
+            assert_string_equal(r.out, want);
+            assert_string_equal(r.err, "");
+        }
+    }
+}
+
+static void tiny_code_cache_and_blocks_change_nothing(void **state)
+{
+    (void)state;
+    static struct run r;
+    RUN(&r, "--code-cache=64K", "@signals");
+    expect_exit(&r, 0);
+    RUN(&r, "--max-block=1", "--code-cache=64K", "@selfmod");
+    expect_exit(&r, 0);
+    RUN(&r, "--no-fold", "@memory");
+    expect_exit(&r, 0);
+}
+
+static void runs_under_a_limit_on_address_space(void **state)
+{
+    (void)state;
+    static struct run r;
+    static const char *const words[] = {"@args", "x", NULL};
+    run_limited(&r, UINT64_C(300) << 20, words);
+    expect_exit(&r, 2);
+}
+
+/* --- arguments and environment -------------------------------------------------------------------- */
+
+static void arguments_and_environment_arrive(void **state)
+{
+    (void)state;
+    static struct run r;
+    RUN(&r, "-E", "UM_TEST=yes=1", "-U", "HOME", "-0", "name", "@args", "--stats", "", "b c");
+    expect_exit(&r, 4);
+    assert_string_equal(r.out, "0:name\n1:--stats\n2:\n3:b c\nenv yes=1 home unset\n");
+    RUN(&r, "@args");
+    expect_exit(&r, 1);
+    expect_text(r.out, "env - home");
+}
+
+static void scripts_run_by_their_interpreter(void **state)
+{
+    (void)state;
+    static struct run r;
+    char script[PATH_MAX], want[PATH_MAX * 2];
+    snprintf(script, sizeof script, "%s/script", work);
+    FILE *f = fopen(script, "w");
+    assert_non_null(f);
+    fprintf(f, "#! %s/um_args  one word \nrest\n", programs);
+    fclose(f);
+    assert_int_equal(chmod(script, 0755), 0);
+    RUN(&r, script, "arg");
+    expect_exit(&r, 4);
+    snprintf(want, sizeof want, "1:one word\n2:%s\n3:arg\n", script);
+    expect_text(r.out, want);
+}
+
+/* --- what cannot run ------------------------------------------------------------------------------ */
+
+static void what_cannot_run_is_one_line(void **state)
+{
+    (void)state;
+    static struct run r;
+    char cut[PATH_MAX], args[PATH_MAX], bytes[300];
+    snprintf(cut, sizeof cut, "%s/cut", work);
+    snprintf(args, sizeof args, "%s/um_args", programs);
+    int from = open(args, O_RDONLY), to = open(cut, O_WRONLY | O_CREAT, 0755);
+    assert_int_equal(read(from, bytes, sizeof bytes), sizeof bytes);
+    assert_int_equal(write(to, bytes, sizeof bytes), sizeof bytes);
+    close(from);
+    close(to);
+    const struct {
+        const char *program;
+        int status;
+        const char *text;
+    } rows[] = {
+        {"/nowhere/at/all", 127, "No such file"},
+        {work, 126, "directory"},
+        {cut, 126, "truncated"},
+        {"/etc/passwd", 126, "not an ELF program"},
+        {"/dev/null", 126, "not a regular file"},
+    };
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+        RUN(&r, rows[i].program);
+        expect_exit(&r, rows[i].status);
+        expect_text(r.err, "godwit: error: ");
+        expect_text(r.err, rows[i].text);
+        assert_string_equal(r.out, "");
+        assert_ptr_equal(strchr(r.err, '\n'), r.err + strlen(r.err) - 1);
+    }
+    RUN(&r, "@dynamic");
+    expect_exit(&r, 126);
+    expect_text(r.err, "hint: ");
+}
+
+/* --- endings -------------------------------------------------------------------------------------- */
+
+static void fatal_signals_are_raised_again(void **state)
+{
+    (void)state;
+    static struct run r;
+    RUN(&r, "@die");
+    expect_signal(&r, SIGSEGV);
+    RUN(&r, "@die", "15");
+    expect_signal(&r, SIGTERM);
+    RUN(&r, "--engine=interp", "@die", "6");
+    expect_signal(&r, SIGABRT);
+}
+
+static void report_tells_how_it_ended(void **state)
+{
+    (void)state;
+    static struct run r;
+    char option[PATH_MAX], text[OUT_BYTES];
+    snprintf(option, sizeof option, "--report=%s/report", work);
+    RUN(&r, option, "@die", "15");
+    expect_signal(&r, SIGTERM);
+    slurp("report", text);
+    expect_text(text, "\"ended\": \"signal\", \"status\": 143, \"signal\": 15");
+    RUN(&r, option, "@args", "a", "b");
+    slurp("report", text);
+    expect_text(text, "\"ended\": \"exit\", \"status\": 3, \"signal\": 0, \"insns\": ");
+    RUN(&r, option, "/nowhere");
+    slurp("report", text);
+    expect_text(text, "\"ended\": \"error\", \"status\": 127");
+    RUN(&r, option, "--timeout=100ms", "@endless", "sleep");
+    slurp("report", text);
+    expect_text(text, "\"ended\": \"timeout\", \"status\": 124");
+}
+
+static void timeout_ends_all_processes(void **state)
+{
+    (void)state;
+    static struct run r;
+    static const char *const how[] = {"spin", "sleep", "fork"};
+    for (unsigned i = 0; i < 3; i++) {
+        RUN(&r, "--timeout=200ms", "@endless", how[i]);
+        expect_exit(&r, 124);
+        assert_string_equal(r.out, "started\n");
+        expect_text(r.err, "pc 0x");
+        /* Whoever lives still has our files open, and could be waited for by nobody. */
+    }
+    expect_text(r.err, "in system call ppoll");
+}
+
+static void trace_shows_calls_and_follows_exec(void **state)
+{
+    (void)state;
+    static struct run r;
+    char option[PATH_MAX], text[OUT_BYTES];
+    snprintf(option, sizeof option, "--strace=%s/trace", work);
+    RUN(&r, option, "@raw");
+    expect_exit(&r, 17);
+    assert_string_equal(r.err, "");
+    slurp("trace", text);
+    expect_text(text, "write(1, \"raw\\n\", 4) = 4");
+    expect_text(text, "exit(17)");
+    RUN(&r, "--strace", "@machine");
+    expect_text(r.err, "syscall_9999(");
+    expect_text(r.err, "ENOSYS");
+    snprintf(option, sizeof option, "--strace=%s/trace2", work);
+    RUN(&r, option, "@processes");
+    expect_exit(&r, 0);
+    slurp("trace2", text);
+    expect_text(text, "execve(");
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return mkdtemp(work) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"out", "err", "cut", "script", "report", "trace", "trace2"};
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%s/%s", work, names[i]);
+        unlink(path);
+    }
+    return rmdir(work);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3)
+        return 2;
+    godwit = argv[1];
+    programs = argv[2];
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(programs_pass),
+        cmocka_unit_test(tiny_code_cache_and_blocks_change_nothing),
+        cmocka_unit_test(runs_under_a_limit_on_address_space),
+        cmocka_unit_test(arguments_and_environment_arrive),
+        cmocka_unit_test(scripts_run_by_their_interpreter),
+        cmocka_unit_test(what_cannot_run_is_one_line),
+        cmocka_unit_test(fatal_signals_are_raised_again),
+        cmocka_unit_test(report_tells_how_it_ended),
+        cmocka_unit_test(timeout_ends_all_processes),
+        cmocka_unit_test(trace_shows_calls_and_follows_exec),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
