@@ -52,16 +52,18 @@ int main(int argc, char **argv)
     struct gw_error err = {0};
     struct cli_options o;
     const struct cli_verb_info *v;
+    const char *word;
     int status;
     if (argc < 2) {
         cli_help(stderr);
         return CLI_FAILURE;
     }
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
-        argv[1] = (char[]){"help"};
-    else if (!strcmp(argv[1], "--version"))
-        argv[1] = (char[]){"version"};
-    v = cli_find_verb(argv[1]);
+    word = argv[1];
+    if (!strcmp(word, "--help") || !strcmp(word, "-h"))
+        word = "help";
+    else if (!strcmp(word, "--version"))
+        word = "version";
+    v = cli_find_verb(word);
     if (!v) {
         gw_fail(&err, GW_ERR_ARG, argv[1], "no such verb");
         snprintf(err.hint, sizeof err.hint, "godwit help");

@@ -16,6 +16,9 @@
 /* Instructions between two looks at the event queue, unless something asks for attention: bounds
  * the lateness of device timers to some tens of microseconds. */
 #define QUANTUM 32768u
+/* By the instruction clock the guest may move a deadline nearer while it runs, which is seen at the
+ * next look: that is at most 50 microseconds of its time late, or this many instructions. */
+#define QUANTUM_MIN 1000u
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -147,6 +150,8 @@ static uint64_t next_stop(struct vm *m, uint64_t retired, bool *exact)
     uint64_t limit = QUANTUM, until;
     *exact = false;
     if (m->o->clock_insns) {
+        if (m->o->mips && m->o->mips * 50 < limit)
+            limit = m->o->mips * 50 < QUANTUM_MIN ? QUANTUM_MIN : m->o->mips * 50;
         uint64_t deadline = gw_events_next_deadline(m->board->events);
         uint64_t own = rv_guest_isa.deadline(m->cpu);
         until = dev_events_insns_until(m->board->events, own < deadline ? own : deadline, retired);

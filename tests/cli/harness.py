@@ -1,0 +1,39 @@
+"""Runs the program under test and checks what the command line promises."""
+import os
+import re
+import subprocess
+import tempfile
+import unittest
+
+PROGRAM = os.environ["GODWIT_PROGRAM"]
+ERROR = re.compile(r"^godwit: error: .+\n(hint: .+\n)?$")
+
+
+class CliTest(unittest.TestCase):
+    def setUp(self):
+        self.tmp = tempfile.TemporaryDirectory()
+        self.addCleanup(self.tmp.cleanup)
+
+    def path(self, name, data=None):
+        p = os.path.join(self.tmp.name, name)
+        if data is not None:
+            with open(p, "wb") as f:
+                f.write(data if isinstance(data, bytes) else data.encode())
+        return p
+
+    def read(self, name):
+        with open(self.path(name), "rb") as f:
+            return f.read()
+
+    def call(self, *args, stdin=b"", timeout=60):
+        return subprocess.run([PROGRAM, *args], input=stdin, capture_output=True, timeout=timeout,
+                              check=False)
+
+    def fails(self, status, pattern, *args):
+        """One clear line, perhaps a hint, the status, and nothing on stdout."""
+        r = self.call(*args)
+        err = r.stderr.decode()
+        self.assertEqual((r.returncode, r.stdout), (status, b""), f"{args}: {err}")
+        self.assertRegex(err, ERROR, str(args))
+        self.assertRegex(err, pattern, str(args))
+        return r

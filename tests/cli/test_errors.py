@@ -1,0 +1,109 @@
+"""Broken input of every kind is one clear line, status 125 to 127, nothing on stdout."""
+import json
+import os
+import struct
+import unittest
+
+import rvasm
+from harness import CliTest
+
+
+def image(size=8192, text_offset=0x200000, image_size=0x10000):
+    head = struct.pack("<IIQQQIIQ", 0x6f, 0, text_offset, image_size, 0, 2, 0, 0)
+    head += b"RISCV\0\0\0RSC\x05" + b"\0" * 4
+    return head.ljust(size, b"\0")
+
+
+class Errors(CliTest):
+    def test_words(self):
+        self.fails(125, "no such verb.*\nhint: godwit help", "frobnicate")
+        self.fails(125, "--frobnicate: run has no such option|no such option", "run", "--frobnicate")
+        self.fails(125, "hint: godwit run --help", "run", "-Z")
+        self.fails(125, "needs a value", "run", "--kernel")
+        self.fails(125, "takes no value", "run", "--stats=yes")
+        self.fails(125, "takes no operands", "run", "operand")
+        self.fails(125, "no kernel", "run")
+        self.fails(125, "exec needs PROG", "exec")
+        self.fails(125, "disasm needs FILE", "disasm")
+        self.fails(125, "no such option", "run", "-L", "/")
+        self.fails(125, "no such option", "exec", "-m", "1G", "prog")
+        self.fails(125, "no completion for this shell", "completion", "tcsh")
+        self.assertEqual(self.call().returncode, 125)
+
+    def test_values(self):
+        k = self.path("k", image())
+        for size in ("0", "1", "4K", "17", "abc", "-5", "1X", "", "16M1", "99999999999999999999",
+                     "2000000G", "20000000T", "0x10", "1.5G", "20000001"):
+            with self.subTest(size=size):
+                self.fails(125, "-m|--memory", "run", "-k", k, "-m", size)
+        for t in ("30", "0s", "s", "-1s", "1d", "1 s", "99999999999h"):
+            with self.subTest(timeout=t):
+                self.fails(125, "--timeout", "run", "-k", k, "--timeout", t)
+        for opt, value in (("--cpus", "2"), ("-c", "0"), ("--machine", "virt"), ("--arch", "mips"),
+                           ("--engine", "fast"), ("--clock", "wall"), ("--clock", "insns:0"),
+                           ("--clock", "insns:x"), ("--serial", "tcp:1"), ("--serial", "file:"),
+                           ("--on-panic", "gdb"), ("--stop-insn", "many"), ("-d", ",rw"),
+                           ("-d", "x,ro"), ("-d", "x,rw,overlay=y"), ("-d", "x,overlay=")):
+            with self.subTest(opt=opt, value=value):
+                self.fails(125, ".", "run", "-k", k, opt, value)
+        self.fails(125, "no such CPU model", "run", "-k", k, "--cpu", "z80")
+        self.fails(125, "CPU options", "run", "-k", k, "--cpu", "rv64,warp=on")
+        self.fails(125, "--dump", "run", "-k", k, "--dump", "everything")
+        self.fails(125, "too long", "run", "-k", k, "--stop-text", "x" * 5000)
+        self.fails(125, "VAR=VALUE", "exec", "-E", "novalue", "prog")
+        self.fails(125, "there are 8", "run", *["-d", "x"] * 9)
+
+    def test_files(self):
+        k = self.path("k", image())
+        none = self.path("none")
+        self.fails(127, "kernel: .*none: No such file", "run", "-k", none)
+        self.fails(126, "kernel: .*: not a regular file", "run", "-k", self.tmp.name)
+        self.fails(127, "initrd: .*none: No such file", "run", "-k", k, "-i", none)
+        self.fails(127, "disk: .*none: No such file", "run", "-k", k, "-d", none)
+        self.fails(127, "firmware: .*none: No such file", "run", "-b", none)
+        self.fails(127, "tree: .*none: No such file", "run", "-k", k, "--dtb", none)
+        self.fails(126, "cannot write", "run", "-k", k, "--serial", "file:/nonexistent/x")
+        self.fails(126, "cannot write", "run", "--dump-dtb", "/nonexistent/x")
+        self.fails(126, "it is empty", "run", "-k", k, "-d", self.path("empty", b""))
+        self.fails(126, "multiple of 512", "run", "-k", k, "-d", self.path("odd", b"x" * 1000))
+        self.fails(126, "not an overlay", "run", "-k", k, "-d",
+                   self.path("disk", b"\0" * 4096) + ",overlay=" + self.path("o", b"x" * 9000))
+        self.fails(126, "it is not one", "run", "-k", k, "--dtb", self.path("dtb", b"x" * 100))
+        self.fails(127, "No such file", "disasm", none)
+        self.fails(126, "not an ELF", "disasm", self.path("text", "hello"))
+
+    def test_kernels(self):
+        good = rvasm.elf(rvasm.power(0x5555))
+        for name, data, status, pattern in (
+                ("empty", b"", 126, "cut short"),
+                ("short", image()[:40], 126, "cut short"),
+                ("text", b"#!/bin/sh\n" * 100, 126, "neither"),
+                ("gzip", b"\x1f\x8b" + b"x" * 100, 126, "gzip"),
+                ("x86", rvasm.elf([0], machine=62), 126, "wrong architecture: .*x86-64"),
+                ("arm", rvasm.elf([0], machine=183), 126, "wrong architecture: .*aarch64"),
+                ("low", rvasm.elf([0], at=0x1000), 125, "does not fit"),
+                ("large", image(image_size=1 << 40), 125, "does not fit"),
+                ("wrap", image(text_offset=(1 << 64) - 4096), 126, "makes no sense"),
+                ("cut", good[:0x1004], 126, "cut short"),
+                ("head", good[:70], 126, "beyond its end")):
+            with self.subTest(name=name):
+                self.fails(status, pattern, "run", "-k", self.path(name, data))
+        big = self.path("big", b"")
+        os.truncate(big, 64 << 20)
+        self.fails(125, "initrd.*does not fit|does not fit", "run", "-k", self.path("i", image()),
+                   "-i", big, "-m", "32M")
+
+    def test_report_of_an_error(self):
+        report = self.path("report")
+        for args in (["run", "--report", report, "-k", self.path("no\"ne")],
+                     ["run", "--report", report, "--frobnicate"]):
+            r = self.call(*args)
+            with open(report, encoding="utf-8") as f:
+                data = json.load(f)
+            self.assertEqual((data["ended"], data["status"]), ("error", r.returncode))
+            self.assertTrue(data["error"])
+            os.unlink(report)
+
+
+if __name__ == "__main__":
+    unittest.main()
