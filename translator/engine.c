@@ -283,14 +283,17 @@ static enum after run_blocks(struct engine *e, enum engine_stop *stop)
             if (i != NO_TB)
                 cc_jump_cache_insert(e, i);
             break;
-        case GW_EXIT_HELPER: e->stats.exits_helper++; return handle_leave(e, stop);
-        case GW_EXIT_LEAVE: e->stats.exits_leave++; return false;
-        default: e->stats.exits_budget++; return false;
+        case GW_EXIT_HELPER:
+            e->stats.exits_helper++;
+            return handle_leave(e, stop) ? AFTER_STOP : AFTER_LOOK;
+        case GW_EXIT_LEAVE: e->stats.exits_leave++; return AFTER_LOOK;
+        default: e->stats.exits_budget++; return AFTER_NO_ROOM;
         }
     }
-    if (fault)
-        *stop = ENGINE_FAULT;
-    return fault;
+    if (!fault)
+        return AFTER_LOOK;
+    *stop = ENGINE_FAULT;
+    return AFTER_STOP;
 }
 
 /* The last instructions before an exact stop, in a block of just that length. */
