@@ -1,0 +1,106 @@
+"""Boots Debian's kernel: boot.py WHAT. Needs GODWIT_PROGRAM, GODWIT_KERNEL and GODWIT_INITRD (./dev
+check sets them); skipped without, by status 77."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+
+def need(name):
+    value = os.environ.get(name, "")
+    if not os.path.exists(value):
+        print(f"skipped: {name} names no file")
+        sys.exit(77)
+    return value
+
+
+PROGRAM, KERNEL, INITRD = (need("GODWIT_" + n) for n in ("PROGRAM", "KERNEL", "INITRD"))
+
+
+class Boot:
+    def __init__(self, tmp):
+        self.tmp = tmp
+        self.report = os.path.join(tmp, "report")
+
+    def run(self, append, *args, initrd=True, status=0, stdin=b""):
+        cmd = [PROGRAM, "run", "-k", KERNEL, "-m", "512M", "-a", "console=ttyS0 " + append,
+               "--timeout", "300s", "--report", self.report, *args]
+        if initrd:
+            cmd += ["-i", INITRD]
+        r = subprocess.run(cmd, input=stdin, capture_output=True, timeout=400, check=False)
+        out = r.stdout.decode("utf-8", "replace")
+        if r.returncode != status:
+            print(out[-3000:], r.stderr.decode()[-2000:], f"status {r.returncode}", sep="\n")
+            sys.exit(1)
+        with open(self.report, encoding="utf-8") as f:
+            return out, r.stderr.decode(), json.load(f)
+
+
+def expect(condition, what):
+    if not condition:
+        print("failed:", what)
+        sys.exit(1)
+
+
+def engine(boot, name):
+    out, err, report = boot.run("run=poweroff", "--engine", name)
+    expect("godwit-guest: up: Linux 6." in out, "the guest's first words")
+    expect("reboot: Power down" in out, "power-off by the kernel")
+    expect(report["ended"] == "poweroff" and report["insns"] > 10**8, report)
+    expect(err == "", err)
+
+
+def disk(boot):
+    path = os.path.join(boot.tmp, "disk")
+    with open(path, "wb") as f:
+        f.truncate(32 << 20)
+    out, err, _ = boot.run("run=disktest", "-d", path)
+    expect("disktest: ok raw" in out, out[-2000:])
+    expect("2 MiB written to" in err and "overlay=FILE keeps them" in err, err)
+    with open(path, "rb") as f:
+        expect(not any(f.read()), "the file behind a temporary overlay stays as it was")
+    mkfs = shutil.which("mkfs.ext4") or shutil.which("mkfs.ext4", path="/sbin:/usr/sbin")
+    if not mkfs:
+        return
+    subprocess.run([mkfs, "-q", "-F", path], check=True)
+    out, err, _ = boot.run("run=disktest", "-d", path + ",rw")
+    expect("disktest: ok ext4" in out, out[-2000:])
+    expect("discarded" not in err, err)
+    fsck = subprocess.run([mkfs.replace("mkfs.ext4", "e2fsck"), "-fn", path], capture_output=True,
+                          check=False)
+    expect(fsck.returncode == 0, fsck.stdout)
+
+
+def shell(boot):
+    """Input that was there before the guest's driver was is not lost."""
+    out, _, _ = boot.run("run=shell", stdin=b"echo 40$((1+1)); exit\n")
+    expect("402" in out, out[-2000:])
+
+
+def panic(boot):
+    out, err, report = boot.run("", initrd=False, status=123)
+    expect("Kernel panic - not syncing" in out and "panicked" in err, out[-1000:])
+    expect(report["ended"] == "panic", report)
+
+
+def repeat(boot):
+    """By the instruction clock a run is the same each time, and on each engine."""
+    runs = [boot.run("run=poweroff", "--clock", "insns", "--engine", e)
+            for e in ("jit", "jit", "interp")]
+    expect(len({r[0] for r in runs}) == 1, "the same output")
+    expect(len({r[2]["insns"] for r in runs}) == 1, [r[2]["insns"] for r in runs])
+
+
+def main():
+    what = sys.argv[1]
+    with tempfile.TemporaryDirectory() as tmp:
+        boot = Boot(tmp)
+        if what in ("jit", "interp"):
+            engine(boot, what)
+        else:
+            {"disk": disk, "shell": shell, "panic": panic, "repeat": repeat}[what](boot)
+
+
+main()
