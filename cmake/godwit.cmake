@@ -18,12 +18,16 @@ if(GODWIT_SANITIZE)
   endforeach()
 endif()
 
-# gw_room(NAME SOURCES a.c ... [USES room ...] [LIBS lib ...])
+# gw_room(NAME [IPO] SOURCES a.c ... [USES room ...] [LIBS lib ...])
+# IPO: worth optimising across files.
 # USES makes another room's public headers and code visible; only composing rooms may pass it.
 function(gw_room name)
-  cmake_parse_arguments(R "" "" "SOURCES;USES;LIBS" ${ARGN})
+  cmake_parse_arguments(R "IPO" "" "SOURCES;USES;LIBS" ${ARGN})
   add_library(gw_${name} STATIC ${R_SOURCES})
   set_target_properties(gw_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  if(R_IPO AND GODWIT_IPO)
+    set_target_properties(gw_${name} PROPERTIES INTERPROCEDURAL_OPTIMIZATION ON)
+  endif()
   target_include_directories(gw_${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}
                                                 ${CMAKE_CURRENT_BINARY_DIR})
   target_link_libraries(gw_${name} PUBLIC gw_options)

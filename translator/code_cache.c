@@ -58,7 +58,8 @@ enum gw_status cc_open(struct engine *e, struct gw_error *err)
     size_t size = e->cfg.code_cache_bytes;
     if (size < 65536)
         size = size ? 65536 : e->cfg.bus ? 128u << 20 : 64u << 20;
-    c->hash = zero_pages(sizeof *c->hash << HASH_BITS);
+    c->hash_bits = HASH_FIRST_BITS;
+    c->hash = zero_pages(sizeof *c->hash << c->hash_bits);
     c->page_cap = 4096;
     c->pages = malloc(c->page_cap * sizeof *c->pages);
     if (!c->hash || !c->pages)
@@ -87,7 +88,7 @@ void cc_close(struct engine *e)
     if (c->interp_mem)
         munmap(c->interp_mem, c->interp_size);
     if (c->hash)
-        munmap(c->hash, sizeof *c->hash << HASH_BITS);
+        munmap(c->hash, sizeof *c->hash << c->hash_bits);
     free(c->pages);
     free(c->tbs.data);
     free(c->links.data);
@@ -164,11 +165,45 @@ static bool page_add(struct engine *e, uint64_t paddr, uint32_t tb)
 
 /* --- hash ---------------------------------------------------------------------------------------- */
 
-static uint32_t bucket(uint64_t pc, uint64_t paddr, uint32_t flags)
+/* Low half: where to look, such that blocks of one page lie close together; high half: the tag. */
+static uint64_t tb_key(uint64_t pc, uint64_t paddr, uint32_t flags)
 {
-    uint64_t k =
-        (pc >> 1) ^ (paddr >> GW_PAGE_SHIFT) * UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t)flags << 40;
-    return (uint32_t)((k * UINT64_C(0xd6e8feb86659fd93)) >> (64 - HASH_BITS));
+    uint64_t k = (pc >> GW_PAGE_SHIFT) ^ (paddr >> GW_PAGE_SHIFT) * UINT64_C(0x9e3779b97f4a7c15) ^
+                 (uint64_t)flags << 40;
+    k *= UINT64_C(0xd6e8feb86659fd93);
+    k ^= k >> 32;
+    return ((k + (pc & GW_PAGE_MASK) * UINT64_C(0x9e3779b100000000)) & ~UINT64_C(0xffffffff)) |
+           (uint32_t)(k + ((pc & GW_PAGE_MASK) >> 1));
+}
+
+static void hash_place(struct code_cache *c, uint64_t key, uint32_t tb)
+{
+    uint32_t mask = (1u << c->hash_bits) - 1, i = (uint32_t)key & mask;
+    while (c->hash[i].tb)
+        i = (i + 1) & mask;
+    c->hash[i] = (struct tb_slot){.tag = (uint32_t)(key >> 32), .tb = tb + 1};
+    c->hash_count++;
+}
+
+static void hash_add(struct engine *e, uint64_t key, uint32_t tb)
+{
+    struct code_cache *c = &e->cc;
+    if (c->hash_count >= 3u << (c->hash_bits - 2)) {
+        struct tb_slot *old = c->hash;
+        struct tb_slot *fresh = zero_pages(sizeof *fresh << (c->hash_bits + 1));
+        if (!fresh)
+            return; /* the block will be translated again */
+        c->hash = fresh;
+        c->hash_bits++;
+        c->hash_count = 0;
+        for (uint32_t i = 0; i < 1u << (c->hash_bits - 1); i++)
+            if (old[i].tb) {
+                const struct tb *t = cc_tb(e, old[i].tb - 1);
+                hash_place(c, tb_key(t->pc, t->paddr, t->flags), old[i].tb - 1);
+            }
+        munmap(old, sizeof *old << (c->hash_bits - 1));
+    }
+    hash_place(c, key, tb);
 }
 
 static uint64_t hash_bytes(const uint8_t *p, uint32_t n)
@@ -378,10 +413,13 @@ uint32_t cc_find(struct engine *e, uint64_t pc, uint32_t limit, struct gw_fault 
             return NO_TB;
     }
     uint64_t paddr = it->ppage << GW_PAGE_SHIFT | (pc & GW_PAGE_MASK);
-    uint32_t b = bucket(pc, paddr, e->flags);
+    uint64_t key = tb_key(pc, paddr, e->flags);
     if (!limit) {
-        for (uint32_t i = e->cc.hash[b]; i; i = cc_tb(e, i - 1)->next) {
+        uint32_t mask = (1u << e->cc.hash_bits) - 1, i;
+        for (uint32_t at = (uint32_t)key & mask; (i = e->cc.hash[at].tb); at = (at + 1) & mask) {
             struct tb *tb = cc_tb(e, i - 1);
+            if (e->cc.hash[at].tag != (uint32_t)(key >> 32))
+                continue;
             if (tb->pc == pc && tb->paddr == paddr && tb->flags == e->flags &&
                 tb->paddr2 == paddr2 && (tb->state == TB_LIVE || revive(e, tb, it->host))) {
                 tb->global = it->global;
@@ -399,8 +437,7 @@ uint32_t cc_find(struct engine *e, uint64_t pc, uint32_t limit, struct gw_fault 
     tb->once = limit != 0;
     tb->hash = hash_bytes(guest_bytes(e, tb, it->host), tb->code_bytes);
     if (!tb->once) {
-        tb->next = e->cc.hash[b];
-        e->cc.hash[b] = i + 1;
+        hash_add(e, key, i);
         page_add(e, paddr, i);
         if (paddr2 != ~UINT64_C(0))
             page_add(e, paddr2, i);
@@ -458,7 +495,8 @@ void cc_flush(struct engine *e)
     }
     c->page_count = 0;
     c->tbs.count = c->links.count = c->rows.count = c->guests.count = c->nodes.count = 0;
-    memset(c->hash, 0, sizeof *c->hash << HASH_BITS);
+    memset(c->hash, 0, sizeof *c->hash << c->hash_bits);
+    c->hash_count = 0;
     c->mem.used = c->runtime_size;
     c->interp_used = 0;
     views_clear_jumps(e);

@@ -12,7 +12,7 @@
 
 enum {
     QUANTUM = 16384,
-    HASH_BITS = 17,
+    HASH_FIRST_BITS = 14,
     ITLB_SIZE = 256,
     JC_POOL = 16,
     SPACE_POOL = 64,
@@ -39,13 +39,18 @@ struct tb {
     uint64_t pc, paddr, paddr2; /* paddr2: second page of a straddling block, or ~0 */
     uint64_t hash;              /* of the guest bytes */
     uint32_t flags;             /* tb_flags */
-    uint32_t next;              /* in the hash bucket */
     uint32_t code, size;        /* offset into code memory, bytes */
     uint32_t row_first, row_count, link_first, link_count, guest_first;
     uint32_t in_first; /* list of links that lead here */
     uint16_t guest_count, code_bytes;
     uint8_t state, global, once;
     struct interp_block *interp;
+};
+
+/* Open addressing; the tag spares a look at blocks that can't match. */
+struct tb_slot {
+    uint32_t tag;
+    uint32_t tb; /* number + 1; 0: empty */
 };
 
 struct link {
@@ -77,7 +82,8 @@ struct code_cache {
     size_t interp_used, interp_size;
     uint32_t runtime_size;
     struct gw_entry_points ep;
-    uint32_t *hash; /* 1 << HASH_BITS */
+    struct tb_slot *hash; /* 1 << hash_bits, at most three quarters full */
+    uint32_t hash_bits, hash_count;
     struct vec tbs, links, rows, guests, nodes;
     struct code_page *pages;
     uint32_t page_cap, page_count;
