@@ -47,7 +47,8 @@ static uint64_t halt(void *opaque, uint64_t a, uint64_t b, uint64_t c)
     (void)b;
     (void)c;
     cpu->halted = 1;
-    cpu->run.leave = cpu->cfg.user ? GW_LEAVE_SYSCALL : GW_LEAVE_TRAP; /* pc stays here */
+    if (cpu->cfg.user)
+        cpu->run.leave = GW_LEAVE_SYSCALL;
     return 0;
 }
 
@@ -134,7 +135,7 @@ static bool lift_one(struct ir_block *b, const struct insn *in)
         return false;
     case TOY_JR: lift_jr(b, in); return false;
     case TOY_TRAP: lift_helper(b, HELPER_TRAP, (uint64_t)in->imm, in->pc); return false;
-    case TOY_HALT: lift_helper(b, HELPER_HALT, 0, in->pc); return false;
+    case TOY_HALT: lift_helper(b, HELPER_HALT, 0, in->pc + 4); return false;
     default: lift_helper(b, HELPER_ILLEGAL, in->word, in->pc); return false;
     }
 }

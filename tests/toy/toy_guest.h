@@ -28,7 +28,7 @@ enum toy_op {
     TOY_JR,    /* jump to ra, its low two bits ignored */
     TOY_MIX,   /* rd = toy_mix(ra, rb), r12 counts; done by a helper */
     TOY_TRAP,  /* user mode: a system call; machine: cause TRAP, imm in r14 */
-    TOY_HALT,  /* never retires; an interrupt ends it */
+    TOY_HALT,  /* the machine waits here for an interrupt; ends a program */
 };
 
 enum toy_cause { TOY_CAUSE_ILLEGAL = 1, TOY_CAUSE_ACCESS, TOY_CAUSE_TRAP, TOY_CAUSE_IRQ };
