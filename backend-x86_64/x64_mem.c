@@ -289,6 +289,8 @@ static void lower_amo(struct x64 *x, const struct ir_insn *in)
         } else {
             amo_compute(x, w, kind, &b);
         }
+        if (x->mem == GW_MEM_USER) /* a page that can be read only faults here */
+            x64_add_row(x, GW_ROW_ACCESS, x64_pos(e));
         lock_prefix(x);
         x64_rm(e, X_MAP_0F | w | 0xb1, RDX, x64_at(RCX, 0), 0);
         if (!cas)
