@@ -4,9 +4,15 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+const struct host_backend *um_host_backend(void)
+{
+    return NULL;
+}
 
 int64_t um_host_call(long nr, const uint64_t args[6])
 {

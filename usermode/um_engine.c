@@ -6,18 +6,7 @@
 #include <sys/mman.h>
 
 #include "um.h"
-#include "x64.h"
-
-/* Backends that can make code for this host, best first. */
-static const struct host_backend *const backends[] = {&x64_backend};
-
-static const struct host_backend *pick_backend(void)
-{
-    for (unsigned i = 0; i < sizeof backends / sizeof *backends; i++)
-        if (backends[i]->detect())
-            return backends[i];
-    return NULL;
-}
+#include "um_host.h"
 
 static bool fetch_ok(void *opaque, uint64_t vaddr, uint64_t size)
 {
@@ -80,7 +69,7 @@ static enum gw_status new_engine(struct um_proc *p, struct gw_error *err)
     const struct um_config *cfg = p->cfg;
     const struct engine_config ec = {
         .isa = &rv_guest_isa,
-        .backend = cfg->interp ? NULL : pick_backend(),
+        .backend = cfg->interp ? NULL : um_host_backend(),
         .mem = GW_MEM_USER,
         .cpu = p->cpu,
         .guest_base = p->space.base,

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -256,14 +257,21 @@ static void timeout_ends_all_processes(void **state)
     (void)state;
     static struct run r;
     static const char *const how[] = {"spin", "sleep", "fork"};
+    /* Every process of the tree inherits the writing end: it closes with the last of them. */
+    int alive[2];
+    assert_int_equal(pipe(alive), 0);
     for (unsigned i = 0; i < 3; i++) {
         RUN(&r, "--timeout=200ms", "@endless", how[i]);
         expect_exit(&r, 124);
         assert_string_equal(r.out, "started\n");
         expect_text(r.err, "pc 0x");
-        /* Whoever lives still has our files open, and could be waited for by nobody. */
     }
     expect_text(r.err, "in system call ppoll");
+    close(alive[1]);
+    struct pollfd p = {alive[0], POLLIN, 0};
+    assert_int_equal(poll(&p, 1, 10000), 1);
+    assert_true(p.revents & POLLHUP);
+    close(alive[0]);
 }
 
 static void trace_shows_calls_and_follows_exec(void **state)
