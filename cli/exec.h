@@ -6,6 +6,7 @@
 #define CLI_EXEC_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct exec_options {
@@ -24,12 +25,15 @@ struct exec_options {
     const char *cpu_options; /* --cpu ,EXT=on|off...: text after the first comma; or NULL */
     const char *dump;        /* --dump LIST: "decode,ir,opt,host"; or NULL */
     const char *dump_file;   /* --dump LIST=FILE; NULL: stderr */
-    uint64_t timeout_ns;     /* --timeout; 0: none */
-    uint64_t stop_insn;      /* --stop-insn; 0: none */
-    bool stats;              /* --stats: counters on stderr at the end */
-    const char *report;      /* --report FILE; or NULL */
-    bool quiet;              /* -q */
-    unsigned verbose;        /* -v, counted */
+    /* Text of one host instruction, as in engine.h; NULL: bytes in hex. */
+    size_t (*host_disasm)(char *buf, size_t size, uint64_t pc, const uint8_t *bytes, size_t count,
+                          unsigned *len);
+    uint64_t timeout_ns; /* --timeout; 0: none */
+    uint64_t stop_insn;  /* --stop-insn; 0: none */
+    bool stats;          /* --stats: counters on stderr at the end */
+    const char *report;  /* --report FILE; or NULL */
+    bool quiet;          /* -q */
+    unsigned verbose;    /* -v, counted */
     /* Tests: 0 is the default. */
     uint64_t code_cache_bytes;
     unsigned max_guest_insns;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "host_disasm.h"
 #include "machine.h"
 
 static const char *const ended_names[] = {
@@ -55,6 +56,7 @@ static void fill(struct machine_options *m, const struct cli_options *o)
         .stop_text = o->stop_text,
         .dump = o->dump,
         .dump_file = o->dump_file,
+        .host_disasm = cli_host_disasm(o->dump),
         .stats = o->stats,
         .quiet = o->quiet,
         .verbose = (unsigned)o->verbose,

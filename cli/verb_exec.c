@@ -1,6 +1,7 @@
 /* The verb exec, from the options table to user mode. */
 #include "cli.h"
 #include "exec.h"
+#include "host_disasm.h"
 
 int cli_exec(const struct cli_options *o)
 {
@@ -20,6 +21,7 @@ int cli_exec(const struct cli_options *o)
         .cpu_options = o->cpu_options,
         .dump = o->dump,
         .dump_file = o->dump_file,
+        .host_disasm = cli_host_disasm(o->dump),
         .timeout_ns = o->timeout_ns,
         .stop_insn = o->stop_insn,
         .stats = o->stats,

@@ -14,11 +14,6 @@ const struct host_backend *host_code_backend(void)
     return NULL;
 }
 
-const struct interp_caller *host_code_caller(void)
-{
-    return NULL;
-}
-
 enum gw_status host_code_dump(struct engine_dump *d, const char *list, const char *file,
                               struct gw_error *err)
 {

@@ -6,8 +6,10 @@
 
 /* The backend whose code this host runs; NULL: none, the interpreter serves. */
 const struct host_backend *host_code_backend(void);
-/* The interpreter's way to call helpers; NULL: directly. */
-const struct interp_caller *host_code_caller(void);
+/* The interpreter's way to call helpers: by libffi in builds that have it; NULL: directly. The
+ * caller closes it after the engine is gone; closing NULL is fine. */
+const struct interp_caller *host_code_caller_open(void);
+void host_code_caller_close(const struct interp_caller *caller);
 
 /* list: "decode,ir,opt,host"; file NULL: stderr. */
 enum gw_status host_code_dump(struct engine_dump *d, const char *list, const char *file,

@@ -10,6 +10,7 @@
 #define MACHINE_MACHINE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "godwit/status.h"
@@ -48,6 +49,9 @@ struct machine_options {
     uint64_t timeout_ns, stop_insn; /* 0: none */
     const char *stop_text;
     const char *dump, *dump_file; /* as the engine takes them */
+    /* Text of one host instruction, as in engine.h; NULL: bytes in hex. */
+    size_t (*host_disasm)(char *buf, size_t size, uint64_t pc, const uint8_t *bytes, size_t count,
+                          unsigned *len);
     bool stats, quiet;
     unsigned verbose;
     /* Tests: 0 is the default. */

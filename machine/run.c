@@ -274,13 +274,14 @@ static enum gw_status make_engine(struct vm *m, struct gw_error *err)
         .max_guest_insns = m->o->max_guest_insns,
         .no_fold = m->o->no_fold,
         .time_translation = m->o->stats,
-        .caller = m->o->interp ? host_code_caller() : NULL,
     };
     enum gw_status st = GW_OK;
+    cfg.caller = m->caller = m->o->interp ? host_code_caller_open() : NULL;
     if (m->o->dump)
         st = host_code_dump(&m->dump, m->o->dump, m->o->dump_file, err);
     if (m->o->dump)
         cfg.dump = &m->dump;
+    m->dump.host_disasm = m->o->host_disasm;
     if (st == GW_OK)
         st = engine_new(&m->engine, &cfg, err);
     if (st == GW_OK)
@@ -407,6 +408,7 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
     if (st == GW_OK)
         st = o->dump_dtb ? dump_tree(m, err) : run_guest(m, err);
     engine_free(m->engine);
+    host_code_caller_close(m->caller);
     board_free(m->board);
     host_free(m->host);
     host_code_dump_end(&m->dump);

@@ -19,6 +19,7 @@ struct vm {
     struct rv_cpu *cpu;
     struct engine *engine;
     struct engine_dump dump;
+    const struct interp_caller *caller; /* the interpreter's; NULL: direct calls */
     struct sbi sbi;
     bool firmware_builtin;
 

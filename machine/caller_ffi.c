@@ -1,0 +1,14 @@
+/* The interpreter's helper calls go through libffi. */
+#include "host_code.h"
+#include "interp.h"
+
+const struct interp_caller *host_code_caller_open(void)
+{
+    return interp_ffi_open();
+}
+
+void host_code_caller_close(const struct interp_caller *caller)
+{
+    if (caller)
+        interp_ffi_close(caller);
+}
