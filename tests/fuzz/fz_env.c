@@ -60,6 +60,9 @@ struct fz_env {
     struct gw_events events;
     uint64_t mmio_hash;
     uint32_t tables_used;
+    uint64_t code_at; /* the program that is loaded */
+    uint32_t code_size;
+    uint64_t satp_mode;
     uint64_t satp[FZ_V_COUNT];
 };
 
@@ -142,7 +145,7 @@ static void map_world(struct fz_env *env, uint64_t root, unsigned levels, enum f
     for (unsigned i = 0; i < FZ_CODE_PAGES; i++)
         map_page(env, root, levels, base + FZ_CODE + 4096 * i, FZ_CODE + 4096 * i,
                  user | PTE_R | PTE_X | (i & 1 ? PTE_W : 0u));
-    map_page(env, root, levels, base + FZ_TRAP, FZ_TRAP, user | PTE_R | PTE_X);
+    map_page(env, root, levels, base + FZ_TRAP, FZ_TRAP, user | PTE_R | PTE_W | PTE_X);
     for (unsigned i = 0; i < FZ_DATA_PAGES; i++)
         map_page(env, root, levels, base + FZ_DATA + 4096 * i,
                  FZ_DATA + 4096 * (uint64_t)data_frame(v, i), user | PTE_R | (i < 2 ? PTE_W : 0u));
@@ -243,6 +246,7 @@ static struct fz_env *open_env(const struct fz_config *cfg, const struct engine_
     struct gw_error err;
     must(env != NULL);
     env->cfg = cfg;
+    env->code_at = FZ_CODE;
     env->cpu = aligned_alloc(64, (sizeof *env->cpu + 63) & ~(size_t)63);
     must(env->cpu != NULL);
     memset(env->cpu, 0, sizeof *env->cpu);
@@ -300,8 +304,12 @@ void fz_env_load(struct fz_env *env, const struct fz_program *p)
 {
     uint64_t at = p->pc - fz_view_base(p->view);
     uint32_t size = p->at[p->count];
+    memset(env->memory + (env->code_at - FZ_CODE), 0, env->code_size);
     fz_program_bytes(p, env->memory + (at - FZ_CODE));
+    engine_code_changed(env->engine, env->code_at, env->code_size);
     engine_code_changed(env->engine, at, size);
+    env->code_at = at;
+    env->code_size = size;
 }
 
 static void copy_fields(struct rv_cpu *to, const struct rv_cpu *from)
@@ -328,6 +336,11 @@ static void set_state(struct fz_env *env, const struct fz_program *p, const stru
         if (!s->delegate)
             cpu->c.medeleg = 0;
     }
+    /* A global page must be the same in all address spaces, between fences: Sv39's and Sv48's are
+     * not the same world. */
+    if (env->satp_mode != cpu->c.satp >> RV_SATP_MODE_SHIFT)
+        cpu->run.hooks->flush(cpu, 0, 1, 0, 1);
+    env->satp_mode = cpu->c.satp >> RV_SATP_MODE_SHIFT;
     /* instret starts at 0 */
     cpu->c.minstret_offset = cpu->c.mcycle_offset = 0 - engine_retired(env->engine);
     cpu->run.view_dirty = 1;
@@ -355,6 +368,8 @@ static void set_data(struct fz_env *env, const struct fz_program *p, uint64_t se
     }
     if (env->cfg->user)
         must(!mprotect(env->window + FZ_DATA + 2 * 4096, 4096, PROT_READ));
+    else /* behind the handlers there is room for stores beside code */
+        memset(env->memory + (FZ_TRAP - FZ_CODE) + 64, 0, 4096 - 64);
 }
 
 void fz_env_run(struct fz_env *env, const struct fz_program *p, const struct fz_state *s,
@@ -403,7 +418,8 @@ const char *fz_compare(const struct fz_outcome *a, const struct fz_outcome *b, c
         snprintf(buf, size, "retired: %llu, should be %llu", (unsigned long long)b->retired,
                  (unsigned long long)a->retired);
     else if (a->fault.vaddr != b->fault.vaddr || a->fault.cause != b->fault.cause ||
-             a->fault.access != b->fault.access)
+             (a->fault.access == GW_ACCESS_FETCH) != (b->fault.access == GW_ACCESS_FETCH))
+        /* whether an atomic faults as a load or a store is the host's choice in user mode */
         snprintf(buf, size, "fault: %#llx %u %u, should be %#llx %u %u",
                  (unsigned long long)b->fault.vaddr, b->fault.cause, b->fault.access,
                  (unsigned long long)a->fault.vaddr, a->fault.cause, a->fault.access);

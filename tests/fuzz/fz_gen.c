@@ -488,7 +488,8 @@ static uint64_t random_pointer(uint64_t *rng, const struct fz_program *p,
     case 96: return base + 3 * 4096 + (fz_below(rng, 4096) & ~7u);
     case 97: return fz_value(rng);
     case 98: return UINT64_MAX - fz_below(rng, 16);
-    default: return p->pc + fz_below(rng, 256); /* code */
+    /* beside code that has run: a store finds its page write-protected */
+    default: return fz_view_base(p->view) + FZ_TRAP + 2112 + fz_below(rng, 1900);
     }
 }
 

@@ -13,6 +13,7 @@ struct fuzz {
     uint64_t insns, programs, faults, stops[8], by_config[16];
     bool dump, only_user, only_machine;
     const char *only;
+    struct fz_outcome last[2];
 };
 
 static bool matches(const struct fuzz *z, unsigned c, enum fz_view v)
@@ -44,6 +45,8 @@ static const char *run_pair(struct fuzz *z, unsigned c, const struct fz_program 
     fz_env_load(env, p);
     fz_env_run(ref, p, s, &a);
     fz_env_run(env, p, s, &b);
+    z->last[0] = a;
+    z->last[1] = b;
     return fz_compare(&a, &b, buf, size);
 }
 
@@ -117,6 +120,10 @@ static void report(struct fuzz *z, unsigned c, const struct fz_program *p, const
         shrink(z, c, &q, &t);
     why = run_pair(z, c, &q, &t, buf, sizeof buf);
     fprintf(stderr, "%s\n", buf);
+    for (int k = 0; k < 2; k++)
+        fprintf(stderr, "  %s: stop %d, retired %llu, pc %#llx\n", k ? "JIT" : "reference",
+                (int)z->last[k].stop, (unsigned long long)z->last[k].retired,
+                (unsigned long long)z->last[k].cpu->run.pc);
     print_case(&q, &t);
     if (z->dump)
         fz_env_dump(&fz_configs[c], &q, &t);
