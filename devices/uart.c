@@ -151,7 +151,9 @@ static void transmit(struct dev_uart *u, uint8_t byte)
 
 static void set_fcr(struct dev_uart *u, uint8_t v)
 {
-    if ((v ^ u->fcr) & FCR_ENABLE)
+    /* Switching the FIFOs off clears them. Switching them on would do so too (8.4), but drivers
+     * enable the receive interrupt first: what came since then must not be lost. */
+    if (!(v & FCR_ENABLE) && (u->fcr & FCR_ENABLE))
         v |= FCR_CLEAR_RX | FCR_CLEAR_TX;
     if (v & FCR_CLEAR_RX) {
         u->rx_count = 0;

@@ -117,6 +117,22 @@ static void input_waits_until_the_guest_listens(void **state)
     dev_free(f.d);
 }
 
+static void enabling_the_fifo_keeps_what_came(void **state)
+{
+    struct fixture f;
+    setup(&f);
+    f.peer.input = "ab";
+    out(&f, IER, 1); /* Linux sets the interrupt up before the FIFO */
+    out(&f, IIR, 0x81);
+    assert_int_equal(in(&f, DATA), 'a');
+    assert_int_equal(in(&f, DATA), 'b');
+    f.peer.input = "cd";
+    dev_uart_poke(f.u);
+    out(&f, IIR, 0x83); /* told to clear it */
+    assert_int_equal(in(&f, LSR) & 1, 0);
+    dev_free(f.d);
+}
+
 static void polling_guest_gets_input(void **state)
 {
     struct fixture f;
@@ -190,6 +206,7 @@ int main(void)
         cmocka_unit_test(thre_interrupt_comes_at_each_enable),
         cmocka_unit_test(full_peer_holds_the_transmitter),
         cmocka_unit_test(input_waits_until_the_guest_listens),
+        cmocka_unit_test(enabling_the_fifo_keeps_what_came),
         cmocka_unit_test(polling_guest_gets_input),
         cmocka_unit_test(trigger_level_and_timeout_are_told_apart),
         cmocka_unit_test(break_is_a_zero_with_bi),
