@@ -116,6 +116,7 @@ enum um_stop um_engine_run(struct um_proc *p, uint64_t max_insns, bool exact);
 void um_engine_code_changed(struct um_proc *p, uint64_t vaddr, uint64_t size);
 bool um_engine_host_fault(struct um_proc *p, int signal, void *info, void *uctx);
 bool um_engine_forked(struct um_proc *p); /* in the child; false: no memory for a new one */
+void um_engine_stop(struct um_proc *p);
 uint64_t um_engine_retired(const struct um_proc *p);
 const struct counter_desc *um_engine_counters(struct um_proc *p, const void **object);
 

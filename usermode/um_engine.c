@@ -1,6 +1,7 @@
 /* The engine, as user mode drives it. The only file of the room that includes the translator. */
 #include "engine.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -52,7 +53,8 @@ static enum gw_status open_dump(struct um_proc *p, struct gw_error *err)
     if (!d)
         return gw_fail(err, GW_ERR_NOMEM, "--dump", "out of memory");
     enum gw_status s = parse_dump(p->cfg->dump, &d->what, err);
-    if (!s && !(d->out = fdopen(p->cfg->dump_fd, "a")))
+    int fd = s ? -1 : fcntl(p->cfg->dump_fd, F_DUPFD_CLOEXEC, 900);
+    if (!s && (fd < 0 || !(d->out = fdopen(fd, "a"))))
         s = gw_fail(err, GW_ERR_IO, "--dump", "cannot write");
     if (s) {
         free(d);
@@ -139,4 +141,16 @@ bool um_engine_forked(struct um_proc *p)
     engine_free(p->engine);
     p->engine = NULL;
     return new_engine(p, &err) == GW_OK;
+}
+
+void um_engine_stop(struct um_proc *p)
+{
+    p->space.code_changed = NULL;
+    engine_free(p->engine);
+    p->engine = NULL;
+    if (p->dump) {
+        fclose(p->dump->out);
+        free((void *)(uintptr_t)p->dump);
+        p->dump = NULL;
+    }
 }

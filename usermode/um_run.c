@@ -177,6 +177,17 @@ static enum gw_status start(struct um_proc *p, struct gw_error *err)
     return s;
 }
 
+/* The handlers refer to p: no signal comes through any more. */
+static void free_all(struct um_proc *p)
+{
+    um_host_sigmask(UINT64_MAX, NULL);
+    um_engine_stop(p);
+    um_space_free(&p->space);
+    free(p->exe);
+    free(p->cpu);
+    munmap(p, sizeof *p);
+}
+
 enum gw_status um_run(const struct um_config *cfg, um_finish_fn *finish, void *opaque,
                       struct um_result *result, struct gw_error *err)
 {
@@ -187,12 +198,13 @@ enum gw_status um_run(const struct um_config *cfg, um_finish_fn *finish, void *o
         return gw_fail(err, GW_ERR_NOMEM, "", "out of memory");
     p->cfg = cfg;
     p->cpu = aligned_alloc(64, (rv_guest_isa.cpu_size + 63) & ~(size_t)63);
-    if (!p->cpu) {
-        munmap(p, sizeof *p);
-        return gw_fail(err, GW_ERR_NOMEM, "", "out of memory");
+    enum gw_status s = GW_OK;
+    if (p->cpu) {
+        memset(p->cpu, 0, rv_guest_isa.cpu_size);
+        s = start(p, err);
+    } else {
+        s = gw_fail(err, GW_ERR_NOMEM, "", "out of memory");
     }
-    memset(p->cpu, 0, rv_guest_isa.cpu_size);
-    enum gw_status s = start(p, err);
     if (!s)
         s = run_loop(p, err);
     p->result.insns = um_engine_retired(p);
@@ -202,7 +214,6 @@ enum gw_status um_run(const struct um_config *cfg, um_finish_fn *finish, void *o
         const struct counter_desc *desc = um_engine_counters(p, &counters);
         finish(opaque, desc, counters, &p->result);
     }
-    /* Handlers still refer to p, and the process is about to end: what a host fault or a late
-     * signal may touch stays. */
+    free_all(p);
     return s;
 }

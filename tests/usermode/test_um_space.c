@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sanitizer.h"
 #include "um_space.h"
 
 enum { RW = PROT_READ | PROT_WRITE, ANON = MAP_PRIVATE | MAP_ANONYMOUS };
@@ -235,6 +236,8 @@ static void engine_is_told_of_code_that_changes(void **state)
 static void works_under_a_limit_on_address_space(void **state)
 {
     (void)state;
+    if (address_sanitizer)
+        skip();
     pid_t pid = fork();
     if (pid == 0) {
         struct rlimit lim = {UINT64_C(256) << 20, UINT64_C(256) << 20};
