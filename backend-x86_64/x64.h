@@ -81,6 +81,7 @@ struct x64_target {
     uint16_t xmm_off[X64_XMMS];
     uint16_t fpr_first, fpr_last; /* range of hot float offsets */
     int8_t xmm_of[48];            /* (offset - fpr_first) / 8 -> pinned or -1 */
+    int8_t budget;              /* register that holds run.budget, or -1: it stays in memory */
     uint16_t scratch;             /* bit mask of scratch GPRs */
 };
 _Static_assert(sizeof(struct x64_target) <= sizeof(((struct gw_backend_config *)0)->target),
@@ -197,6 +198,7 @@ bool x64_rmw_slot(struct x64 *x, ir_val a, uint32_t *off);
 int x64_pinned_gpr(const struct x64 *x, uint32_t off, unsigned size_log2);
 int x64_pinned_xmm(const struct x64 *x, uint32_t off, enum ir_type type);
 
+void x64_budget(struct x64 *x, unsigned n, int32_t insns); /* group-1 n: 0 add, 5 sub */
 void x64_set_pc(struct x64 *x, uint64_t pc); /* run.pc = pc; may clobber rax */
 
 /* --- lowering ----------------------------------------------------------------------------------- */

@@ -105,7 +105,7 @@ static enum gw_status compile(struct gw_compile_job *job)
     x->i = 0;
     job->row_count = job->link_count = 0;
 
-    x64_alu_mi(&x->e, X_W, 5, x64_run(X64_RUN(budget)), (int32_t)b->guest_count);
+    x64_budget(x, 5, (int32_t)b->guest_count);
     struct x64_cold *c = x64_cold(x, COLD_BUDGET);
     c->from = x64_jcc(&x->e, CC_S);
     for (x->i = 0; x->i < b->count && !x->e.full; x->i++) {
@@ -144,7 +144,7 @@ static uint32_t fp_control(unsigned round)
 static void prepare(struct gw_backend_config *cfg)
 {
     static const uint8_t pin_user[] = {RBX, RSI, RDI, R8, R9, R10, R11, R12, R13, R15};
-    unsigned pins = cfg->mem == GW_MEM_USER ? 10 : 8;
+    unsigned pins = cfg->mem == GW_MEM_USER ? 9 : 8;
     const struct guest_isa *isa = cfg->isa;
     struct x64_target *t = (struct x64_target *)(void *)cfg->target;
     memset(t, 0xff, sizeof *t);
@@ -152,6 +152,10 @@ static void prepare(struct gw_backend_config *cfg)
     for (unsigned k = 0; k < pins && k < isa->hot_gpr_count; k++) {
         t->gpr_of[isa->hot_gprs[k] / 8] = (int8_t)pin_user[k];
         t->gpr_off[pin_user[k]] = isa->hot_gprs[k];
+    }
+    if (cfg->mem == GW_MEM_USER) {
+        t->budget = R15;
+        t->gpr_off[R15] = X64_RUN(budget);
     }
     t->fpr_first = 0xffff;
     t->fpr_last = 0;

@@ -460,6 +460,14 @@ bool x64_lower_int(struct x64 *x, const struct ir_insn *in)
     }
 }
 
+void x64_budget(struct x64 *x, unsigned n, int32_t insns)
+{
+    if (x->t->budget >= 0)
+        x64_alu_ri(&x->e, X_W, n, x->t->budget, insns);
+    else
+        x64_alu_mi(&x->e, X_W, n, x64_run(X64_RUN(budget)), insns);
+}
+
 /* --- branches ----------------------------------------------------------------------------------- */
 
 static struct gw_link_desc *add_link(struct x64 *x, uint64_t target)
@@ -530,13 +538,13 @@ void x64_cold_branch(struct x64 *x, struct x64_cold *c)
     switch (c->kind) {
     case COLD_BUDGET:
         x64_link(&x->e, c->from, x64_pos(&x->e));
-        x64_alu_mi(&x->e, X_W, 0, x64_run(X64_RUN(budget)), (int32_t)x->b->guest_count);
+        x64_budget(x, 0, (int32_t)x->b->guest_count);
         x64_set_pc(x, x->b->pc);
         x64_jmp_to(&x->e, x64_thunk(x, T_EXIT_BUDGET));
         return;
     case COLD_REFUND: { /* side exit: give back what did not run */
         x64_link(&x->e, c->from, x64_pos(&x->e));
-        x64_alu_mi(&x->e, X_W, 0, x64_run(X64_RUN(budget)), c->imm);
+        x64_budget(x, 0, c->imm);
         link_out(x, 0, (uint64_t)x->b->insn[c->insn].imm);
         return;
     }
