@@ -133,11 +133,18 @@ static bool map_create(struct page_maps *m, struct map *p, uint8_t cls)
     return m->high_valid[cls];
 }
 
+/* The tag of an empty entry: a page that belongs in another one. No value that is not a page address
+ * would do: generated code looks at the page's bits alone, for a byte. */
+static uint64_t tlb_no_tag(uint64_t i)
+{
+    return (i ^ 1) << GW_PAGE_SHIFT;
+}
+
 static void tlb_clear(struct page_maps *m)
 {
     for (int k = 0; k < 2; k++)
         for (int i = 0; i < 1 << GW_TLB_BITS; i++)
-            m->tlb[k][i].tag = ~UINT64_C(0);
+            m->tlb[k][i].tag = tlb_no_tag((uint64_t)i);
 }
 
 enum gw_status maps_open(struct engine *e, struct gw_error *err)
@@ -348,7 +355,7 @@ void maps_flush_page(struct engine *e, uint64_t vaddr, uint64_t asid, bool asid_
     struct page_maps *m = &e->maps;
     if (!m->flat) {
         uint64_t i = vaddr >> GW_PAGE_SHIFT & ((1 << GW_TLB_BITS) - 1);
-        m->tlb[0][i].tag = m->tlb[1][i].tag = ~UINT64_C(0);
+        m->tlb[0][i].tag = m->tlb[1][i].tag = tlb_no_tag(i);
         return;
     }
     uint64_t index = vaddr >> GW_PAGE_SHIFT & (2 * HALF_ENTRIES - 1);
@@ -389,7 +396,7 @@ void maps_protect(struct engine *e, uint64_t paddr)
     struct page_maps *m = &e->maps;
     if (!m->flat) {
         for (int i = 0; i < 1 << GW_TLB_BITS; i++)
-            m->tlb[1][i].tag = ~UINT64_C(0);
+            m->tlb[1][i].tag = tlb_no_tag((uint64_t)i);
         return;
     }
     uint64_t page = ram_page_number(e, paddr);

@@ -21,7 +21,7 @@ enum gw_mem_mode { GW_MEM_USER, GW_MEM_FLAT, GW_MEM_TLB };
 
 #define GW_TLB_BITS 10
 struct gw_tlb_entry {
-    uint64_t tag;    /* page address, or ~0 */
+    uint64_t tag;    /* page address; empty: one that has another index */
     uint64_t addend; /* host - guest */
 };
 
