@@ -9,7 +9,8 @@
 #include "priv.h"
 #include "x64.h"
 
-enum { RAM_BYTES = FZ_END - FZ_CODE, USER_BYTES = 16 << 20 };
+/* Two banks: code and tables, and data. Nothing lies between them. */
+enum { RAM_BYTES = FZ_END - FZ_CODE, BANK_END = 0x1a0000, USER_BYTES = 16 << 20 };
 
 const struct fz_config fz_configs[] = {
     {.name = "interp-user", .user = true, .interp = true},
@@ -55,7 +56,7 @@ struct fz_env {
     uint8_t *memory;                 /* host address of guest (physical) FZ_CODE */
     uint8_t *window;                 /* user mode: what holds it; guest address 0 */
     uint8_t flags[RAM_BYTES / 4096];
-    struct gw_ram ram;
+    struct gw_ram ram[2];
     struct gw_bus bus;
     struct gw_events events;
     uint64_t mmio_hash;
@@ -118,7 +119,7 @@ enum { PTE_V = 1, PTE_R = 2, PTE_W = 4, PTE_X = 8, PTE_U = 16, PTE_G = 32, PTE_A
 static uint64_t new_table(struct fz_env *env)
 {
     uint64_t at = FZ_TABLES + 4096u * env->tables_used++;
-    if (at >= FZ_DATA)
+    if (at >= BANK_END)
         abort();
     memset(env->memory + (at - FZ_CODE), 0, 4096);
     return at;
@@ -211,10 +212,14 @@ static void make_memory(struct fz_env *env)
     }
     env->memory = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     must(env->memory != MAP_FAILED);
-    env->ram = (struct gw_ram){
-        .host = env->memory, .base = FZ_CODE, .size = RAM_BYTES, .page_flags = env->flags};
+    env->ram[0] = (struct gw_ram){
+        .host = env->memory, .base = FZ_CODE, .size = BANK_END - FZ_CODE, .page_flags = env->flags};
+    env->ram[1] = (struct gw_ram){.host = env->memory + (FZ_DATA - FZ_CODE),
+                                  .base = FZ_DATA,
+                                  .size = FZ_END - FZ_DATA,
+                                  .page_flags = env->flags + (FZ_DATA - FZ_CODE) / 4096};
     env->bus = (struct gw_bus){
-        .ram = &env->ram, .ram_count = 1, .opaque = env, .read = mmio_read, .write = mmio_write};
+        .ram = env->ram, .ram_count = 2, .opaque = env, .read = mmio_read, .write = mmio_write};
     static const uint32_t handler[] = {0x10500073, 0xffdff06f}; /* wfi; j .-4 */
     memcpy(env->memory + (FZ_TRAP - FZ_CODE), handler, sizeof handler);
     env->satp[FZ_V_S39_LOW] = env->satp[FZ_V_S39_HIGH] = make_space(env, 3, 0, 1);

@@ -397,7 +397,7 @@ static void choose_pointers(struct gen *g)
 {
     g->p->pointers = 1u << 2 | 1u << (8 + fz_below(&g->rng, 8));
     for (unsigned n = 1 + fz_below(&g->rng, 3); n; n--)
-        g->p->pointers |= 1u << (3 + fz_below(&g->rng, 29));
+        g->p->pointers |= 1u << (3 + fz_below(&g->rng, 28));
 }
 
 static void choose_place(struct gen *g, uint32_t page)
@@ -434,8 +434,6 @@ void fz_generate(struct fz_program *p, uint64_t seed, enum fz_view view, uint32_
         while (r >= weights[k])
             r -= weights[k++];
         if (opt->oracle && (k == K_STOP || k == K_FENCE))
-            continue;
-        if (view == FZ_V_USER && k == K_CBO && !opt->oracle)
             continue;
         if (k == K_BRANCH || k == K_JUMP)
             append_branch(&g, &t, k);

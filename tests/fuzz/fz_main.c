@@ -250,6 +250,7 @@ int main(int argc, char **argv)
         default: usage(stderr); return 2;
         }
     }
-    (void)oracle;
+    if (oracle)
+        return fz_oracle(oracle, want, seed, verbose);
     return fuzz(&z, want, seed, keep_going, verbose);
 }
