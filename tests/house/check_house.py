@@ -26,8 +26,6 @@ COMPOSES = {
     "control": ALL_BELOW + ["machine"],
     "cli": ALL_BELOW + ["machine", "usermode", "control"],
 }
-TARGET_OF_ROOM = {"frontend/riscv64": "riscv64", "backend-x86_64": "backend_x86_64",
-                  "backend-aarch64": "backend_aarch64"}
 
 
 def rooms(root):
@@ -100,8 +98,14 @@ def uses_of(root, room, allowed):
     cmake = root / room / "CMakeLists.txt"
     if not cmake.is_file():
         return
-    targets = {TARGET_OF_ROOM.get(r, r) for r in allowed}
-    for m in re.finditer(r"\bUSES\b([^)]*?)(?=\bLIBS\b|\bSOURCES\b|\))", cmake.read_text()):
+    targets = set()
+    for other in allowed:
+        if (root / other / "CMakeLists.txt").is_file():
+            targets |= set(re.findall(r"\bgw_room\((\w+)", (root / other / "CMakeLists.txt").read_text()))
+    text = cmake.read_text()
+    values = dict(re.findall(r"\bset\((\w+)\s+([^)$]*)\)", text))
+    text = re.sub(r"\$\{(\w+)\}", lambda m: values.get(m.group(1), m.group(0)), text)
+    for m in re.finditer(r"\bUSES\b([^)]*?)(?=\bLIBS\b|\bSOURCES\b|\))", text):
         for used in m.group(1).split():
             if used not in targets:
                 yield f"{cmake}: {room} may not use {used}"

@@ -23,7 +23,8 @@ SOUND = {
     "translator/t.h": "",
     "translator/t.c": '#include "t.h"\n',
     "machine/m.c": '#include "t.h"\n',
-    "machine/CMakeLists.txt": "gw_room(machine SOURCES m.c USES translator devices LIBS x)\n",
+    "translator/CMakeLists.txt": "gw_room(translator SOURCES t.c)\ngw_room(ffi SOURCES i.c)\n",
+    "machine/CMakeLists.txt": "set(x ffi)\ngw_room(machine SOURCES m.c USES translator ${x} LIBS y)\n",
 }
 
 
@@ -52,7 +53,7 @@ class Houses(unittest.TestCase):
         self.refused("includes", "frontend/toy/f.c", '#include "../../translator/t.h"\n')
         self.refused("includes", "translator/t.c", '#include "nowhere.h"\n')
         self.refused("includes", "include/godwit/a.h", '#include "t.h"\n')
-        self.refused("includes", "translator/CMakeLists.txt", "gw_room(translator SOURCES t.c USES toy)\n")
+        self.refused("includes", "translator/CMakeLists.txt", SOUND["translator/CMakeLists.txt"] + "gw_room(b SOURCES b.c USES toy)\n")
 
     def test_composing_rooms_compose_downwards_only(self):
         found = self.breaches("includes", {"cli/c.h": "", "machine/m.c": '#include "c.h"\n'})
