@@ -21,8 +21,9 @@ struct dev_console {
     struct dev_serial serial;
     struct dev_io_watch in, out;
     struct dev_io_job out_job, in_job;
-    bool out_polled, in_polled;          /* the descriptor can be waited for; set at the start */
-    bool in_closed, out_closed, escaped; /* I/O thread */
+    /* I/O thread. polled: the descriptor can be waited for, which the first job finds out. */
+    bool out_known, in_known, out_polled, in_polled;
+    bool in_closed, out_closed, escaped;
 
     uint32_t out_head;   /* written by the vCPU thread */
     uint32_t out_tail;   /* written by the I/O thread */
@@ -117,6 +118,9 @@ static void output_job(struct dev_io_job *job)
 {
     struct dev_console *c =
         (struct dev_console *)(void *)((char *)job - offsetof(struct dev_console, out_job));
+    if (!c->out_known)
+        c->out_polled = dev_io_watch(c->cfg.io, &c->out, 0) == GW_OK;
+    c->out_known = true;
     if (c->out_polled) {
         dev_io_rewatch(c->cfg.io, &c->out, EPOLLOUT);
         return;
@@ -272,6 +276,9 @@ static void input_job(struct dev_io_job *job)
         (struct dev_console *)(void *)((char *)job - offsetof(struct dev_console, in_job));
     if (c->in_closed)
         return;
+    if (!c->in_known)
+        c->in_polled = dev_io_watch(c->cfg.io, &c->in, 0) == GW_OK;
+    c->in_known = true;
     if (c->in_polled) {
         dev_io_rewatch(c->cfg.io, &c->in, EPOLLIN);
         return;
@@ -286,7 +293,6 @@ enum gw_status dev_console_new(struct dev_console **out, const struct dev_consol
                                struct gw_error *err)
 {
     struct dev_console *c = calloc(1, sizeof *c);
-    enum gw_status st;
     *out = NULL;
     if (!c)
         return gw_fail(err, GW_ERR_NOMEM, "", "no memory for the console");
@@ -298,18 +304,14 @@ enum gw_status dev_console_new(struct dev_console **out, const struct dev_consol
     c->credit = DEV_CONSOLE_IN_BYTES;
     c->in = (struct dev_io_watch){.fd = cfg->in_fd, .ready = input_ready, .context = c};
     c->out = (struct dev_io_watch){.fd = cfg->out_fd, .ready = output_ready, .context = c};
-    if (cfg->out_fd >= 0) {
-        st = dev_io_watch(cfg->io, &c->out, 0);
-        c->out_polled = st == GW_OK;
-    }
-    if (cfg->in_fd >= 0) {
-        /* Must be known before the first call back, hence two steps. */
-        st = dev_io_watch(cfg->io, &c->in, 0);
-        c->in_polled = st == GW_OK;
-        dev_io_submit(cfg->io, &c->in_job);
-    }
     *out = c;
     return GW_OK;
+}
+
+void dev_console_start(struct dev_console *c)
+{
+    if (c->cfg.in_fd >= 0)
+        dev_io_submit(c->cfg.io, &c->in_job);
 }
 
 void dev_console_free(struct dev_console *c)

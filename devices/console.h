@@ -39,6 +39,8 @@ enum { DEV_CONSOLE_OUT_BYTES = 256 * 1024, DEV_CONSOLE_IN_BYTES = 4096 };
 /* Takes no ownership of the descriptors, and does not change their modes. */
 enum gw_status dev_console_new(struct dev_console **out, const struct dev_console_config *cfg,
                                struct gw_error *err);
+/* Starts to read: once, when the machine is ready to run. */
+void dev_console_start(struct dev_console *c);
 /* Call when the I/O thread has ended (dev_io_free). */
 void dev_console_free(struct dev_console *c);
 

@@ -86,7 +86,11 @@ void gw_events_free(struct gw_events *q)
 
 void gw_events_attach(struct gw_events *q, uint32_t *attention)
 {
+    pthread_mutex_lock(&q->lock);
     q->attention = attention;
+    if (q->head)
+        __atomic_store_n(attention, 1, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&q->lock);
 }
 
 void dev_events_counter(struct gw_events *q, uint64_t (*retired)(void *context), void *context)

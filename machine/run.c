@@ -362,6 +362,7 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
         return st;
     if (!m->o->serial_file && terminal_raw(STDIN_FILENO) && !m->o->quiet)
         fprintf(stderr, "godwit: Ctrl-] then q quits, Ctrl-] then ? helps\n");
+    dev_console_start(m->board->console);
     m->result->ended = MACHINE_ENDED_ERROR;
     faults_on(m->engine);
     loop(m);

@@ -57,6 +57,7 @@ static void setup(struct fixture *f, bool escape)
     cfg.in_fd = f->in[0];
     cfg.out_fd = f->out[1];
     assert_int_equal(dev_console_new(&f->c, &cfg, &err), GW_OK);
+    dev_console_start(f->c);
     f->s = dev_console_serial(f->c);
 }
 
@@ -187,6 +188,7 @@ static void file_as_input(void **state)
     cfg.events = f.q;
     cfg.io = f.io;
     assert_int_equal(dev_console_new(&f.c, &cfg, &err), GW_OK);
+    dev_console_start(f.c);
     f.s = dev_console_serial(f.c);
     get_all(&f, got, sizeof got);
     assert_memory_equal(got, sent, sizeof got);
