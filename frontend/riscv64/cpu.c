@@ -85,7 +85,8 @@ void rv_boot_supervisor(struct rv_cpu *cpu, uint64_t pc, uint64_t dtb_paddr)
     c->medeleg = RV_MEDELEG_MASK & ~(UINT64_C(1) << RV_CAUSE_ECALL_S);
     c->mideleg = RV_MIDELEG_MASK;
     c->mcounteren = RV_COUNTEREN_MASK;
-    c->scounteren = 0;
+    c->scounteren =
+        7; /* cycle, time, instret: kernels expect user code to reach them, as firmware does */
     c->menvcfg = (RV_ENVCFG_CBIE | RV_ENVCFG_CBCFE | RV_ENVCFG_CBZE | RV_MENVCFG_STCE) &
                  rv_menvcfg_mask(cpu);
     c->mstatus = 0;
