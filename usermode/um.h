@@ -21,7 +21,7 @@ struct engine;
 struct engine_dump;
 struct um_proc;
 
-/* --- signals (um_signal.c, um_frame.c, um_sys_signal.c) ------------------------------------------ */
+/* --- signals (um_signal.c, um_frame.c, um_sys_signal.c) --------------------------------------- */
 
 enum {
     UM_NSIG = 64,
@@ -78,7 +78,7 @@ static inline uint64_t um_sigbit(int signal)
     return UINT64_C(1) << (signal - 1);
 }
 
-/* --- the program ---------------------------------------------------------------------------------- */
+/* --- the program ------------------------------------------------------------------------------ */
 
 struct um_proc {
     struct rv_cpu *cpu;
@@ -107,7 +107,7 @@ struct um_proc {
 void um_exit(struct um_proc *p, int status);
 void um_die(struct um_proc *p, int signal);
 
-/* --- engine (um_engine.c) ------------------------------------------------------------------------- */
+/* --- engine (um_engine.c) --------------------------------------------------------------------- */
 
 enum um_stop { UM_STOP_BUDGET, UM_STOP_SYSCALL, UM_STOP_FAULT, UM_STOP_ATTENTION, UM_STOP_BROKEN };
 
@@ -120,7 +120,7 @@ void um_engine_stop(struct um_proc *p);
 uint64_t um_engine_retired(const struct um_proc *p);
 const struct counter_desc *um_engine_counters(struct um_proc *p, const void **object);
 
-/* --- system calls (um_syscall.c) ------------------------------------------------------------------ */
+/* --- system calls (um_syscall.c) -------------------------------------------------------------- */
 
 typedef int64_t um_call_fn(struct um_proc *p, const uint64_t *a);
 
@@ -162,13 +162,13 @@ static inline uint64_t um_arg(const struct um_proc *p, uint64_t addr)
 #undef UM_SYS_PASS
 #undef UM_SYS_OWN
 
-/* --- trace (um_strace.c) -------------------------------------------------------------------------- */
+/* --- trace (um_strace.c) ---------------------------------------------------------------------- */
 
 void um_strace_enter(struct um_proc *p, uint64_t nr, const uint64_t *a);
 void um_strace_leave(struct um_proc *p, uint64_t nr, const uint64_t *a, int64_t result);
 void um_strace_signal(struct um_proc *p, int signal, const uint8_t *info);
 
-/* --- paths and programs (um_path.c, um_load.c) ---------------------------------------------------- */
+/* --- paths and programs (um_path.c, um_load.c) ------------------------------------------------ */
 
 /* The host path for a guest path string at addr: in guest memory itself, or in buf (PATH_MAX
  * bytes) when the sysroot or /proc/self/exe redirects it. -errno, or 0. */
@@ -193,7 +193,7 @@ struct um_stack_request {
 enum gw_status um_stack_build(struct um_space *space, const struct um_stack_request *rq,
                               uint64_t *sp, struct gw_error *err);
 
-/* --- signals -------------------------------------------------------------------------------------- */
+/* --- signals ---------------------------------------------------------------------------------- */
 
 void um_signals_start(struct um_proc *p);
 /* Delivers what is pending and not blocked; then forgets p->restart. */

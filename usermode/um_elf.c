@@ -204,10 +204,10 @@ static int64_t map_segment(int fd, const struct um_segment *g, uint64_t bias,
         if (r < 0)
             return r;
         bss = (file_end + UM_PAGE - 1) & ~(uint64_t)(UM_PAGE - 1);
-        /* The rest of the file's last page is bss, too. */
-        uint64_t tail = (end < bss ? end : bss) - file_end;
+        /* The rest of the file's last page is bss, too, and programs count on zeros up to the
+         * page's end, beyond their own. */
         if (end > file_end && (g->prot & PROT_WRITE))
-            memset(um_space_ptr(space, file_end, tail, 0), 0, tail);
+            memset(um_space_ptr(space, file_end, bss - file_end, 0), 0, bss - file_end);
     }
     if (end <= bss)
         return 0;

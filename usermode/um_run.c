@@ -29,7 +29,7 @@ void um_die(struct um_proc *p, int signal)
     p->result.signal = signal;
 }
 
-/* --- synchronous faults --------------------------------------------------------------------------- */
+/* --- synchronous faults ----------------------------------------------------------------------- */
 
 /* What Linux makes of a trap (arch/riscv/kernel/traps.c, mm/fault.c). */
 static void fault(struct um_proc *p)
@@ -56,7 +56,7 @@ static void fault(struct um_proc *p)
         um_signal_fault(p, SIGBUS, BUS_ADRERR, f->vaddr);
 }
 
-/* --- time limit ----------------------------------------------------------------------------------- */
+/* --- time limit ------------------------------------------------------------------------------- */
 
 static enum gw_status start_timeout(struct um_proc *p, struct gw_error *err)
 {
@@ -110,7 +110,7 @@ static void timed_out(struct um_proc *p)
     p->result.ending = UM_TIMEOUT;
 }
 
-/* --- run loop ------------------------------------------------------------------------------------- */
+/* --- run loop --------------------------------------------------------------------------------- */
 
 static bool attention(struct um_proc *p)
 {

@@ -150,6 +150,6 @@ void um_strace_signal(struct um_proc *p, int signal, const uint8_t *info)
     add(&l, "%ld --- SIG%s%s code %d", (long)getpid(), name ? name : "RT", "", code);
     if (code > 0)
         add(&l, " addr %#llx", (unsigned long long)addr);
-    add(&l, " ---\n");
+    add(&l, " pc %#llx ---\n", (unsigned long long)p->cpu->run.pc);
     flush(p, &l);
 }

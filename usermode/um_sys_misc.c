@@ -78,7 +78,7 @@ int64_t um_sys_pselect6(struct um_proc *p, const uint64_t *a)
                    um_arg(p, a[3]), um_arg(p, a[4]), 0);
 }
 
-/* --- riscv_hwprobe: Linux Documentation/arch/riscv/hwprobe.rst ------------------------------------ */
+/* --- riscv_hwprobe: Linux Documentation/arch/riscv/hwprobe.rst -------------------------------- */
 
 struct hwprobe_pair {
     int64_t key;

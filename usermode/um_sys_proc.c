@@ -80,7 +80,7 @@ int64_t um_sys_clone(struct um_proc *p, const uint64_t *a)
     return pid;
 }
 
-/* --- execve --------------------------------------------------------------------------------------- */
+/* --- execve ----------------------------------------------------------------------------------- */
 
 /* Pointers to a guest's list of strings, as they stand in guest memory; before is left empty in
  * front. NULL with *error set. */
@@ -211,7 +211,7 @@ int64_t um_sys_execveat(struct um_proc *p, const uint64_t *a)
     return exec_program(p, path, a[2], a[3]);
 }
 
-/* --- limits and process attributes ---------------------------------------------------------------- */
+/* --- limits and process attributes ------------------------------------------------------------ */
 
 /* Limits on memory would hit our own tables: accepted, and not applied. */
 static bool is_memory_limit(uint64_t resource)

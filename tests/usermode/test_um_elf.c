@@ -89,6 +89,26 @@ static void good_program_is_mapped(void **state)
     close(fd);
 }
 
+/* The C library's start code takes its first memory there. */
+static void page_is_zero_beyond_the_bss(void **state)
+{
+    (void)state;
+    struct image m = good();
+    struct um_elf elf;
+    struct um_space s;
+    m.ph[1].p_memsz = DATA_FILE + 8;
+    int fd = file_of(&m, sizeof m);
+    assert_int_equal(um_elf_read(fd, "prog", EM_RISCV, &elf, NULL), GW_OK);
+    assert_int_equal(um_space_init(&s, NULL), GW_OK);
+    assert_int_equal(um_elf_map(fd, "prog", &elf, 0, &s, NULL), GW_OK);
+    const uint64_t page = DATA_VADDR & ~(uint64_t)4095;
+    const uint8_t *data = um_space_ptr(&s, page, UM_PAGE, PROT_READ | PROT_WRITE);
+    for (uint64_t i = DATA_VADDR - page + DATA_FILE; i < UM_PAGE; i++)
+        assert_int_equal(data[i], 0);
+    um_space_free(&s);
+    close(fd);
+}
+
 static void unaligned_segments_are_copied(void **state)
 {
     (void)state;
@@ -241,6 +261,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_program_is_mapped),
+        cmocka_unit_test(page_is_zero_beyond_the_bss),
         cmocka_unit_test(unaligned_segments_are_copied),
         cmocka_unit_test(position_independent_programs_take_a_bias),
         cmocka_unit_test(broken_programs_are_refused_with_a_reason),

@@ -1,6 +1,7 @@
 /*
  * godwit exec, from outside: guest programs that check themselves, by both engines, and what the
- * command promises of statuses, messages and options. Arguments: godwit, directory of programs.
+ * command promises of statuses, messages and options. Arguments: godwit, directory of programs,
+ * sysroot of dynamic ones or "".
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,7 +25,7 @@
 
 #include "sanitizer.h"
 
-static const char *godwit, *programs;
+static const char *godwit, *programs, *sysroot;
 static char work[] = "/tmp/um_programs_XXXXXX";
 
 enum { MAX_WORDS = 24, OUT_BYTES = 65536 };
@@ -110,7 +111,7 @@ static void expect_text(const char *text, const char *part)
         fail_msg("'%s' is not in '%s'", part, text);
 }
 
-/* --- programs that check themselves --------------------------------------------------------------- */
+/* --- programs that check themselves ----------------------------------------------------------- */
 
 static void programs_pass(void **state)
 {
@@ -155,7 +156,7 @@ static void runs_under_a_limit_on_address_space(void **state)
     expect_exit(&r, 2);
 }
 
-/* --- arguments and environment -------------------------------------------------------------------- */
+/* --- arguments and environment ---------------------------------------------------------------- */
 
 static void arguments_and_environment_arrive(void **state)
 {
@@ -186,7 +187,20 @@ static void scripts_run_by_their_interpreter(void **state)
     expect_text(r.out, want);
 }
 
-/* --- what cannot run ------------------------------------------------------------------------------ */
+static void dynamic_programs_run_with_a_sysroot(void **state)
+{
+    (void)state;
+    static struct run r;
+    if (!sysroot[0])
+        skip();
+    RUN(&r, "-L", sysroot, "@dynamic", "a");
+    expect_exit(&r, 2);
+    expect_text(r.out, "1:a\n");
+    RUN(&r, "--engine=interp", "--sysroot", sysroot, "@dynamic");
+    expect_exit(&r, 1);
+}
+
+/* --- what cannot run -------------------------------------------------------------------------- */
 
 static void what_cannot_run_is_one_line(void **state)
 {
@@ -224,7 +238,7 @@ static void what_cannot_run_is_one_line(void **state)
     expect_text(r.err, "hint: ");
 }
 
-/* --- endings -------------------------------------------------------------------------------------- */
+/* --- endings ---------------------------------------------------------------------------------- */
 
 static void fatal_signals_are_raised_again(void **state)
 {
@@ -323,16 +337,18 @@ static int teardown(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3)
+    if (argc != 4)
         return 2;
     godwit = argv[1];
     programs = argv[2];
+    sysroot = argv[3];
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(programs_pass),
         cmocka_unit_test(tiny_code_cache_and_blocks_change_nothing),
         cmocka_unit_test(runs_under_a_limit_on_address_space),
         cmocka_unit_test(arguments_and_environment_arrive),
         cmocka_unit_test(scripts_run_by_their_interpreter),
+        cmocka_unit_test(dynamic_programs_run_with_a_sysroot),
         cmocka_unit_test(what_cannot_run_is_one_line),
         cmocka_unit_test(fatal_signals_are_raised_again),
         cmocka_unit_test(report_tells_how_it_ended),
