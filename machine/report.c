@@ -61,20 +61,31 @@ void vm_show_discarded(const struct vm *m)
     }
 }
 
-/* Resident memory less the guest's resident RAM. 0 when the host does not say. */
+/* Memory of this process that is in use, each page once though code memory is mapped twice. 0: the
+ * host does not say. */
+static uint64_t used_bytes(void)
+{
+    FILE *f = fopen("/proc/self/smaps_rollup", "r");
+    char line[128];
+    unsigned long long kib = 0;
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "Pss: %llu kB", &kib) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return (uint64_t)kib * 1024;
+}
+
+/* Memory in use less the guest's own. 0 when the host does not say. */
 uint64_t vm_overhead_bytes(struct vm *m)
 {
     const struct gw_ram *ram = board_ram(m->board);
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), pages = ram->size / page, in_ram = 0;
-    unsigned long long size = 0, resident = 0;
+    uint64_t used = used_bytes();
     unsigned char *map = malloc(pages);
-    FILE *f = fopen("/proc/self/statm", "r");
-    bool ok = map && f && fscanf(f, "%llu %llu", &size, &resident) == 2 &&
-              mincore(ram->host, ram->size, map) == 0;
+    bool ok = map && mincore(ram->host, ram->size, map) == 0;
     for (uint64_t i = 0; ok && i < pages; i++)
         in_ram += map[i] & 1;
-    if (f)
-        fclose(f);
     free(map);
-    return ok && resident > in_ram ? (resident - in_ram) * page : 0;
+    return ok && used > in_ram * page ? used - in_ram * page : 0;
 }
