@@ -79,7 +79,8 @@ static char **make_argv(const struct exec_options *o)
 struct self_words {
     char *words[24];
     unsigned count;
-    char cpu[256], fd[48];
+    char *once[4]; /* for the process that was started alone */
+    char cpu[256], fd[48], report[PATH_MAX];
 };
 
 static void add_word(struct self_words *w, const char *text)
@@ -116,6 +117,31 @@ static void make_self(struct self_words *w, const struct exec_options *o, int st
     }
     if (o->quiet)
         add_word(w, "-q");
+    unsigned n = 0;
+    if (o->report) {
+        w->once[n++] = "--report";
+        w->once[n++] = w->report;
+    }
+    if (o->stats)
+        w->once[n++] = "--stats";
+    w->once[n] = NULL;
+}
+
+/* The guest may change the working directory. */
+static void report_path(struct self_words *w, const struct exec_options *o)
+{
+    size_t len = 0;
+    w->report[0] = 0;
+    if (!o->report)
+        return;
+    if (o->report[0] != '/' && getcwd(w->report, sizeof w->report)) {
+        len = strlen(w->report);
+        if (len + strlen(o->report) + 2 > sizeof w->report)
+            len = 0; /* too long: as it was given */
+        else
+            w->report[len++] = '/';
+    }
+    snprintf(w->report + len, sizeof w->report - len, "%s", o->report);
 }
 
 /* A descriptor above those that programs count on; it stays open over execve. */
@@ -149,7 +175,7 @@ static void no_core(void)
     setrlimit(RLIMIT_CORE, &none);
 }
 
-static int end(const struct exec_options *o, const struct um_result *r, uint64_t wall_ns)
+static int end(const char *report, const struct um_result *r, uint64_t wall_ns)
 {
     static const char *const endings[] = {[UM_EXIT] = "exit",
                                           [UM_SIGNAL] = "signal",
@@ -167,7 +193,7 @@ static int end(const struct exec_options *o, const struct um_result *r, uint64_t
         rep.signal = r->signal;
         rep.status = 128 + r->signal;
     }
-    if (o->report && !r->child && !cli_write_report(o->report, &rep, NULL))
+    if (report[0] && !r->child && !cli_write_report(report, &rep, NULL))
         return CLI_FAILURE;
     if (r->ending == UM_SIGNAL) {
         no_core();
@@ -187,8 +213,10 @@ static int run(const struct exec_options *o, struct um_config *cfg, struct self_
         s = (cfg->strace_fd = open_high(o->strace_file, &err)) < 0 ? GW_ERR_ARG : GW_OK;
     if (!s && o->dump_file)
         s = (cfg->dump_fd = open_high(o->dump_file, &err)) < 0 ? GW_ERR_ARG : GW_OK;
+    report_path(self, o);
     make_self(self, o, cfg->strace_fd);
     cfg->self_argv = self->words;
+    cfg->once_argv = self->once;
     if (!s)
         s = enter_root(o->root, &err);
     if (s) {
@@ -198,12 +226,12 @@ static int run(const struct exec_options *o, struct um_config *cfg, struct self_
     uint64_t start = now_ns();
     s = um_run(cfg, o->stats ? exec_stats_print : NULL, NULL, &r, &err);
     if (!s)
-        return end(o, &r, now_ns() - start);
+        return end(self->report, &r, now_ns() - start);
     cli_print_error(&err);
     int status = start_status(s);
-    if (o->report) {
+    if (self->report[0]) {
         struct cli_report rep = {.ended = "error", .status = status, .wall_ns = now_ns() - start};
-        cli_write_report(o->report, &rep, &err);
+        cli_write_report(self->report, &rep, &err);
     }
     return status;
 }

@@ -106,6 +106,7 @@ struct um_proc {
 
 void um_exit(struct um_proc *p, int status);
 void um_die(struct um_proc *p, int signal);
+uint64_t um_now_ns(void); /* CLOCK_MONOTONIC */
 
 /* --- engine (um_engine.c) --------------------------------------------------------------------- */
 

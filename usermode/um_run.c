@@ -29,6 +29,13 @@ void um_die(struct um_proc *p, int signal)
     p->result.signal = signal;
 }
 
+uint64_t um_now_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 /* --- synchronous faults ----------------------------------------------------------------------- */
 
 /* What Linux makes of a trap (arch/riscv/kernel/traps.c, mm/fault.c). */
@@ -142,7 +149,13 @@ static enum gw_status run_loop(struct um_proc *p, struct gw_error *err)
         }
         bool look = false; /* the engine has cleared run.attention */
         switch (um_engine_run(p, quantum, cfg->stop_insn != 0)) {
-        case UM_STOP_SYSCALL: um_syscall(p); break;
+        case UM_STOP_SYSCALL:
+            /* A handler runs first: what is pending would only interrupt the call. */
+            if (attention(p))
+                look = true;
+            else
+                um_syscall(p);
+            break;
         case UM_STOP_FAULT: fault(p); break;
         case UM_STOP_BUDGET: break;
         case UM_STOP_ATTENTION: look = true; break;
@@ -177,6 +190,31 @@ static enum gw_status start(struct um_proc *p, struct gw_error *err)
     return s;
 }
 
+/* Resident bytes of this process that are not the guest's own pages. */
+static uint64_t overhead_bytes(const struct um_proc *p)
+{
+    enum { AT_ONCE = 4096 };
+    unsigned char in[AT_ONCE];
+    unsigned long pages = 0, guest = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (!f)
+        return 0;
+    if (fscanf(f, "%*u %lu", &pages) != 1)
+        pages = 0;
+    fclose(f);
+    for (uint32_t i = 0; i < p->space.count; i++) {
+        const struct um_region *r = &p->space.regions[i];
+        for (uint64_t at = r->start; at < r->end; at += AT_ONCE * UM_PAGE) {
+            uint64_t size = r->end - at < AT_ONCE * UM_PAGE ? r->end - at : AT_ONCE * UM_PAGE;
+            if (mincore((void *)(uintptr_t)(p->space.base + at), size, in))
+                continue;
+            for (uint64_t k = 0; k < size / UM_PAGE; k++)
+                guest += in[k] & 1;
+        }
+    }
+    return pages > guest ? (uint64_t)(pages - guest) * UM_PAGE : 0;
+}
+
 /* The handlers refer to p: no signal comes through any more. */
 static void free_all(struct um_proc *p)
 {
@@ -197,6 +235,7 @@ enum gw_status um_run(const struct um_config *cfg, um_finish_fn *finish, void *o
     if (p == MAP_FAILED)
         return gw_fail(err, GW_ERR_NOMEM, "", "out of memory");
     p->cfg = cfg;
+    p->start_ns = um_now_ns();
     p->cpu = aligned_alloc(64, (rv_guest_isa.cpu_size + 63) & ~(size_t)63);
     enum gw_status s = GW_OK;
     if (p->cpu) {
@@ -208,6 +247,8 @@ enum gw_status um_run(const struct um_config *cfg, um_finish_fn *finish, void *o
     if (!s)
         s = run_loop(p, err);
     p->result.insns = um_engine_retired(p);
+    if (cfg->own_deaths) /* a report follows */
+        p->result.overhead_bytes = overhead_bytes(p);
     *result = p->result;
     if (!s && finish) {
         const void *counters;

@@ -20,6 +20,32 @@ int64_t um_sys_clock_gettime(struct um_proc *p, const uint64_t *a)
     return um_copy_out(p, a[1], &ts, sizeof ts);
 }
 
+/* What is left of a sleep stands at rem when a signal ends it: all of it, when that signal came
+ * before the kernel was entered. */
+static int64_t fill_rest(struct um_proc *p, uint64_t req, uint64_t rem)
+{
+    struct timespec ts;
+    if (!rem || rem == req)
+        return 0;
+    int64_t r = um_copy_in(p, &ts, req, sizeof ts);
+    return r ? r : um_copy_out(p, rem, &ts, sizeof ts);
+}
+
+int64_t um_sys_nanosleep(struct um_proc *p, const uint64_t *a)
+{
+    int64_t r = fill_rest(p, a[0], a[1]);
+    return r ? r
+             : um_host(p, UM_BLOCK, SYS_nanosleep, um_arg(p, a[0]), um_arg(p, a[1]), 0, 0, 0, 0);
+}
+
+int64_t um_sys_clock_nanosleep(struct um_proc *p, const uint64_t *a)
+{
+    int64_t r = a[1] & TIMER_ABSTIME ? 0 : fill_rest(p, a[2], a[3]);
+    return r ? r
+             : um_host(p, UM_BLOCK, SYS_clock_nanosleep, a[0], a[1], um_arg(p, a[2]),
+                       um_arg(p, a[3]), 0, 0);
+}
+
 int64_t um_sys_gettimeofday(struct um_proc *p, const uint64_t *a)
 {
     struct timeval tv;

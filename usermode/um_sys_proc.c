@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -122,33 +123,48 @@ static char **strings_in(struct um_proc *p, uint64_t addr, unsigned before, uint
     return v;
 }
 
-/* The words of a start of ourselves stand in front: self_argv, -0, argv[0], PROG; then the guest's
- * argv[1...]. argv has room for them before the guest's words. */
-static char **own_words(const struct um_proc *p, char **argv, unsigned before, uint64_t count,
-                        char *path, char *buf)
+/* Words of a start of ourselves, ahead of the guest's argv[1...]. */
+struct own_start {
+    char timeout[40], path[PATH_MAX];
+};
+
+static unsigned word_count(char *const *words)
 {
-    char **to = argv + before;
-    /* PROG takes the place of argv[0], when there is one */
-    char *argv0 = count ? to[0] : "";
-    if (path[0] == '-') {
-        buf[0] = '.';
-        buf[1] = '/';
-        strncpy(buf + 2, path, PATH_MAX - 3);
-        buf[PATH_MAX - 1] = 0;
-        path = buf;
-    }
+    unsigned n = 0;
+    while (words && words[n])
+        n++;
+    return n;
+}
+
+static char **words_before(char **to, char *const *words)
+{
+    for (unsigned n = word_count(words); n; n--)
+        *--to = words[n - 1];
+    return to;
+}
+
+/* argv has room for them in front of its `before`th word, the guest's argv[0]; PROG takes that one's
+ * place. */
+static char **own_words(const struct um_proc *p, char **argv, unsigned before, uint64_t count,
+                        const char *path, struct own_start *own)
+{
+    char **to = argv + before, *argv0 = count ? to[0] : "";
+    snprintf(own->path, sizeof own->path, "%s%s", path[0] == '-' ? "./" : "", path);
     if (!count)
         to[1] = NULL;
-    to++;
-    *--to = path;
+    *to = own->path;
     *--to = argv0;
     *--to = "-0";
-    unsigned words = 0;
-    while (p->cfg->self_argv[words])
-        words++;
-    while (words)
-        *--to = p->cfg->self_argv[--words];
-    return to;
+    if (p->cfg->timeout_ns) {
+        uint64_t spent = um_now_ns() - p->start_ns;
+        uint64_t left = spent < p->cfg->timeout_ns ? p->cfg->timeout_ns - spent : 0;
+        snprintf(own->timeout, sizeof own->timeout, "--timeout=%llums",
+                 (unsigned long long)(left / 1000000 + 1));
+        *--to = own->timeout;
+    }
+    if (!p->result.child)
+        to = words_before(to, p->cfg->once_argv);
+    return words_before(to, p->cfg->self_argv);
 }
 
 static int64_t exec_program(struct um_proc *p, const char *path, uint64_t argv_addr,
@@ -158,11 +174,10 @@ static int64_t exec_program(struct um_proc *p, const char *path, uint64_t argv_a
     int64_t r = um_file_kind(p, path, &kind);
     if (r)
         return r;
-    unsigned words = 0;
-    while (p->cfg->self_argv && p->cfg->self_argv[words])
-        words++;
+    /* and -0, argv[0], --timeout, PROG, NULL */
+    unsigned before = word_count(p->cfg->self_argv) + word_count(p->cfg->once_argv) + 5;
     uint64_t argc, envc;
-    char **argv = strings_in(p, argv_addr, words + 4, &argc, &r);
+    char **argv = strings_in(p, argv_addr, before, &argc, &r);
     if (!argv)
         return r;
     char **envp = strings_in(p, envp_addr, 0, &envc, &r);
@@ -170,11 +185,11 @@ static int64_t exec_program(struct um_proc *p, const char *path, uint64_t argv_a
         free(argv);
         return r;
     }
-    char buf[PATH_MAX];
-    char **use = argv + words + 4;
+    struct own_start own;
+    char **use = argv + before;
     const char *file = path;
     if (kind == UM_FILE_GUEST && p->cfg->self_argv) {
-        use = own_words(p, argv, words + 4, argc, (char *)(uintptr_t)path, buf);
+        use = own_words(p, argv, before, argc, path, &own);
         file = "/proc/self/exe";
     }
     /* What the guest ignores stays ignored; the engine's two signals were never told the host. */

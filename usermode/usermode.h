@@ -21,6 +21,7 @@ struct um_config {
     char *const *envp;       /* the guest's, NULL at the end */
     const char *sysroot;     /* looked up first for absolute paths; or NULL */
     char *const *self_argv;  /* how execve starts us again: words before "-0 NAME -- PROG ARGS" */
+    char *const *once_argv;  /* more of them, for the process that was started; not its children */
     int strace_fd;           /* -1: no trace */
     bool interp;             /* the IR interpreter instead of a backend */
     const char *cpu_model;   /* NULL: the default */

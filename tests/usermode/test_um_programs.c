@@ -273,6 +273,21 @@ static void report_tells_how_it_ended(void **state)
     expect_text(text, "\"ended\": \"timeout\", \"status\": 124");
 }
 
+static void options_outlive_exec(void **state)
+{
+    (void)state;
+    static struct run r;
+    char text[OUT_BYTES], here[PATH_MAX];
+    assert_non_null(getcwd(here, sizeof here));
+    assert_int_equal(chdir(work), 0);
+    RUN(&r, "--report=report", "--timeout=300ms", "@endless", "exec");
+    assert_int_equal(chdir(here), 0);
+    expect_exit(&r, 124);
+    assert_string_equal(r.out, "started\nstarted\n");
+    slurp("report", text);
+    expect_text(text, "\"ended\": \"timeout\"");
+}
+
 static void timeout_ends_all_processes(void **state)
 {
     (void)state;
@@ -352,6 +367,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_cannot_run_is_one_line),
         cmocka_unit_test(fatal_signals_are_raised_again),
         cmocka_unit_test(report_tells_how_it_ended),
+        cmocka_unit_test(options_outlive_exec),
         cmocka_unit_test(timeout_ends_all_processes),
         cmocka_unit_test(trace_shows_calls_and_follows_exec),
     };
