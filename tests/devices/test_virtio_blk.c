@@ -1,4 +1,5 @@
 /* virtio-mmio and virtio-blk, by a driver that is well-behaved and by one that is not. */
+#include <semaphore.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -481,6 +482,42 @@ static void reset_forgets_requests_in_flight(void **state)
     teardown(&f);
 }
 
+struct gate {
+    struct dev_io_job job;
+    sem_t open;
+};
+
+static void wait_at_gate(struct dev_io_job *job)
+{
+    sem_wait(&((struct gate *)(void *)job)->open);
+}
+
+/* An event of before the reset finds its request's place taken by a new one. */
+static void late_event_does_not_finish_a_new_request(void **state)
+{
+    struct fixture f;
+    struct gate gate = {.job.run = wait_at_gate};
+    setup(&f, false);
+    sem_init(&gate.open, 0, 0);
+    request(&f, 0, 0, DATA, 512);
+    make_available(&f, 0);
+    set(&f, R_NOTIFY, 0);
+    dev_io_drain(f.io); /* done and posted, but not delivered */
+    negotiate(&f);
+    dev_io_submit(f.io, &gate.job);
+    request(&f, 0, 9, DATA, 512);
+    make_available(&f, 0);
+    set(&f, R_NOTIFY, 0);
+    gw_events_run(f.q, 0);
+    assert_int_equal(get(&f, USED + 2, 2), 0);
+    sem_post(&gate.open);
+    finish(&f);
+    assert_int_equal(take_used(&f, 0), 513);
+    assert_int_equal(get(&f, DATA, 1), 10);
+    sem_destroy(&gate.open);
+    teardown(&f);
+}
+
 static void quiesce_finishes_requests(void **state)
 {
     struct fixture f;
@@ -591,6 +628,7 @@ int main(void)
         cmocka_unit_test(features_must_be_a_subset),
         cmocka_unit_test(in_flight_is_bounded_and_all_complete),
         cmocka_unit_test(reset_forgets_requests_in_flight),
+        cmocka_unit_test(late_event_does_not_finish_a_new_request),
         cmocka_unit_test(quiesce_finishes_requests),
         cmocka_unit_test(driver_can_do_without_interrupts),
         cmocka_unit_test(reading_into_code_tells_the_translator),
