@@ -87,7 +87,8 @@ struct fz_state {
 };
 
 struct fz_gen_options {
-    bool oracle; /* only what runs alike on Linux, and cannot fault */
+    bool oracle;    /* only what runs alike on Linux, and cannot fault */
+    bool lr_double; /* LR and SC of one width: what becomes of a pair of two is left open */
 };
 
 void fz_generate(struct fz_program *p, uint64_t seed, enum fz_view view, uint32_t page,

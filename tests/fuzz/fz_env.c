@@ -374,7 +374,7 @@ static void set_data(struct fz_env *env, const struct fz_program *p, uint64_t se
     if (env->cfg->user)
         must(!mprotect(env->window + FZ_DATA + 2 * 4096, 4096, PROT_READ));
     else /* behind the handlers there is room for stores beside code */
-        memset(env->memory + (FZ_TRAP - FZ_CODE) + 64, 0, 4096 - 64);
+        memset(env->memory + (FZ_TRAP - FZ_CODE) + 64, 0, 2 * 4096 - 64);
 }
 
 void fz_env_run(struct fz_env *env, const struct fz_program *p, const struct fz_state *s,

@@ -307,6 +307,8 @@ static bool random_insn(struct gen *g, const struct patterns *t, enum kind k, ui
         break;
     default: break;
     }
+    if (g->opt->oracle && k == K_AMO && (w >> 27 == 2 || w >> 27 == 3))
+        w = set_field(w, 12, 3, g->opt->lr_double ? 3 : 2);
     rv_decode(&in, w);
     if (in.op == RV_OP_ILLEGAL || (g->opt->oracle && oracle_refuses(&in)))
         return false;
@@ -385,7 +387,7 @@ static void resolve(struct gen *g)
         int32_t off = p->at[to] - p->at[i];
         if (word_len(p->word[i]) == 2 && (off < -250 || off > 250))
             off = 2;
-        if (!g->opt->oracle && fz_percent(&g->rng, 1) && p->loops)
+        if (!g->strict && p->loops && fz_percent(&g->rng, 1))
             off += 2; /* perhaps the middle of an instruction */
         p->word[i] = with_target(p->word[i], off);
     }

@@ -150,7 +150,7 @@ static bool one_program(struct fuzz *z, uint64_t seed)
             chosen[n++] = c;
     if (!n)
         return true;
-    fz_generate(&p, seed, v, (uint32_t)z->programs, &usual);
+    fz_generate(&p, seed, v, (uint32_t)seed, &usual);
     z->programs++;
     unsigned first = fz_below(&rng, n), second = fz_below(&rng, n);
     struct fz_env *ref = env_of(z, reference(v));

@@ -234,7 +234,7 @@ static bool build(struct batch *b)
 
 static void fill(struct batch *b, uint64_t seed)
 {
-    static const struct fz_gen_options opt = {.oracle = true};
+    const struct fz_gen_options opt = {.oracle = true, .lr_double = seed & 1};
     b->programs = PROGRAMS;
     b->runs = 0;
     for (uint32_t i = 0; i < b->programs; i++)
