@@ -143,7 +143,7 @@ static char **words_before(char **to, char *const *words)
     return to;
 }
 
-/* argv has room for them in front of its `before`th word, the guest's argv[0]; PROG takes that one's
+/* argv has room for them in front of its `before`th word, the guest's argv[0]; PROG takes its
  * place. */
 static char **own_words(const struct um_proc *p, char **argv, unsigned before, uint64_t count,
                         const char *path, struct own_start *own)
