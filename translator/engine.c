@@ -108,6 +108,7 @@ enum gw_status engine_new(struct engine **out, const struct engine_config *cfg,
     e->run->gen_global = e->run->gen_space = ++e->gen_counter;
     for (uint32_t i = 0; i < ITLB_SIZE; i++)
         e->itlb[i].vpage = ~UINT64_C(0);
+    span_clear(&e->itlb_large);
     enum gw_status st =
         e->ir && e->job ? open_parts(e, err) : gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
     if (st != GW_OK) {

@@ -90,10 +90,32 @@ struct code_cache {
 };
 
 /* --- page_map.c: flat maps and tagged TLBs ------------------------------------------------------- */
+/* Page numbers that mappings larger than a page may cover: first > last when there are none. */
+struct page_span {
+    uint64_t first, last;
+};
+static inline void span_clear(struct page_span *s)
+{
+    *s = (struct page_span){.first = ~UINT64_C(0), .last = 0};
+}
+static inline void span_add(struct page_span *s, uint64_t page, unsigned shift)
+{
+    uint64_t mask = (UINT64_C(1) << (shift - GW_PAGE_SHIFT)) - 1;
+    if ((page & ~mask) < s->first)
+        s->first = page & ~mask;
+    if ((page | mask) > s->last)
+        s->last = page | mask;
+}
+static inline bool span_has(const struct page_span *s, uint64_t page)
+{
+    return page >= s->first && page <= s->last;
+}
 struct half {
     uint64_t *read, *write; /* entry 0 of the half */
     uint32_t *chunk;        /* touched 4 KiB pieces: chunk numbers, open addressing, ~0 empty */
     uint32_t chunks;
+    bool large; /* entries of mappings of 512 pages, and in big of larger ones, were filled */
+    struct page_span big;
 };
 struct map {
     uint64_t key, asid, used;
@@ -121,6 +143,7 @@ struct page_maps {
     struct vec rmap;
     struct gw_tlb_entry *tlb[2];
     uint64_t tlb_key;
+    struct page_span tlb_large;
 };
 
 struct itlb_entry {
@@ -152,9 +175,11 @@ struct engine {
     struct code_cache cc;
     struct page_maps maps;
     struct itlb_entry itlb[ITLB_SIZE];
+    struct page_span itlb_large;
     struct jump_cache jc[JC_POOL];
     struct space space[SPACE_POOL];
     uint64_t global_executed[64];
+    uint64_t large_shifts; /* bit n: code ran from a mapping of 2^n bytes */
     struct gw_view view;
     uint32_t cur_jc, cur_space;
     uint32_t flags;
@@ -225,6 +250,8 @@ uint8_t *page_flags(struct engine *e, uint64_t paddr); /* NULL: not RAM */
 void views_refresh(struct engine *e);
 void views_flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all);
 void views_drop_jump(struct engine *e, uint64_t pc, const void *code);
+/* Code of vaddr's page ran in the current space, whatever the page is. */
+void views_executed(struct engine *e, uint64_t vaddr);
 void views_clear_jumps(struct engine *e);
 /* Fetch translation of vaddr's page; NULL: *fault. */
 const struct itlb_entry *views_fetch(struct engine *e, uint64_t vaddr, struct gw_fault *fault);

@@ -28,6 +28,8 @@ static void chunks_reset(struct half *h)
     if (h->chunk)
         memset(h->chunk, 0xff, HALF_CHUNKS * sizeof *h->chunk);
     h->chunks = 0;
+    h->large = false;
+    span_clear(&h->big);
 }
 
 static void half_clear(struct half *h)
@@ -145,6 +147,7 @@ static void tlb_clear(struct page_maps *m)
     for (int k = 0; k < 2; k++)
         for (int i = 0; i < 1 << GW_TLB_BITS; i++)
             m->tlb[k][i].tag = tlb_no_tag((uint64_t)i);
+    span_clear(&m->tlb_large);
 }
 
 enum gw_status maps_open(struct engine *e, struct gw_error *err)
@@ -311,6 +314,8 @@ void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8
     e->stats.map_fills++;
     if (!m->flat) {
         uint64_t i = vaddr >> GW_PAGE_SHIFT & ((1 << GW_TLB_BITS) - 1);
+        if (x->shift > GW_PAGE_SHIFT)
+            span_add(&m->tlb_large, vaddr >> GW_PAGE_SHIFT, x->shift);
         if (readable)
             m->tlb[0][i] = (struct gw_tlb_entry){.tag = page, .addend = addend};
         if (writable)
@@ -329,6 +334,10 @@ void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8
         writable = false;
     uint64_t i = index & (HALF_ENTRIES - 1);
     touch(h, i);
+    if (x->shift > GW_PAGE_SHIFT)
+        h->large = true;
+    if (x->shift > GW_PAGE_SHIFT + CHUNK_SHIFT)
+        span_add(&h->big, i, x->shift);
     if (readable)
         h->read[i] = addend;
     if (writable)
@@ -337,8 +346,13 @@ void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8
 
 /* --- emptying ------------------------------------------------------------------------------------ */
 
+/* With what else a mapping larger than a page may have brought along. */
 static void clear_entry(struct half *h, uint64_t i)
 {
+    if (span_has(&h->big, i)) {
+        half_clear(h);
+        return;
+    }
     /* an entry that was never filled must not be touched into existence */
     uint32_t chunk = (uint32_t)(i / CHUNK_ENTRIES);
     uint32_t k = (chunk * 0x9e3779b1u) >> 20 & (HALF_CHUNKS - 1);
@@ -346,6 +360,11 @@ static void clear_entry(struct half *h, uint64_t i)
         k = (k + 1) & (HALF_CHUNKS - 1);
     if (h->chunk[k] != chunk)
         return;
+    if (h->large) {
+        memset(h->read + (uint64_t)chunk * CHUNK_ENTRIES, 0, CHUNK_ENTRIES * 8);
+        memset(h->write + (uint64_t)chunk * CHUNK_ENTRIES, 0, CHUNK_ENTRIES * 8);
+        return;
+    }
     h->read[i] = 0;
     h->write[i] = 0;
 }
@@ -355,6 +374,10 @@ void maps_flush_page(struct engine *e, uint64_t vaddr, uint64_t asid, bool asid_
     struct page_maps *m = &e->maps;
     if (!m->flat) {
         uint64_t i = vaddr >> GW_PAGE_SHIFT & ((1 << GW_TLB_BITS) - 1);
+        if (span_has(&m->tlb_large, vaddr >> GW_PAGE_SHIFT)) {
+            tlb_clear(m);
+            return;
+        }
         m->tlb[0][i].tag = m->tlb[1][i].tag = tlb_no_tag(i);
         return;
     }

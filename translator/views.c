@@ -24,6 +24,28 @@ static bool bloom_has(const uint64_t *bits, uint64_t vpage)
     return bits[h >> 58] >> (h >> 52 & 63) & 1;
 }
 
+/* Mappings larger than a page enter the filters as one, by their size and number. */
+static uint64_t large_page(uint64_t vpage, unsigned shift)
+{
+    return vpage >> (shift - GW_PAGE_SHIFT) | (uint64_t)shift << 56;
+}
+
+/* Did code run from the page, or from a larger mapping with it? */
+static bool executed(const uint64_t *bits, uint64_t vpage, const struct engine *e)
+{
+    if (bloom_has(bits, vpage))
+        return true;
+    for (uint64_t left = e->large_shifts; left; left &= left - 1)
+        if (bloom_has(bits, large_page(vpage, (unsigned)__builtin_ctzll(left))))
+            return true;
+    return false;
+}
+
+void views_executed(struct engine *e, uint64_t vaddr)
+{
+    bloom_add(e->space[e->cur_space].executed, vaddr >> GW_PAGE_SHIFT);
+}
+
 static void clear_jumps(struct jump_cache *j)
 {
     if (j->entry)
@@ -143,12 +165,13 @@ static void flush_space_code(struct engine *e, struct space *s)
 
 static void flush_itlb(struct engine *e, uint64_t vpage, bool all)
 {
-    if (!all) {
+    if (!all && !span_has(&e->itlb_large, vpage)) {
         e->itlb[vpage % ITLB_SIZE].vpage = GLOBAL_KEY;
         return;
     }
     for (uint32_t i = 0; i < ITLB_SIZE; i++)
         e->itlb[i].vpage = GLOBAL_KEY;
+    span_clear(&e->itlb_large);
 }
 
 void views_flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all)
@@ -162,12 +185,12 @@ void views_flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int as
     flush_itlb(e, vpage, vaddr_all);
     /* Global pages survive a flush of one ASID; spaces also hold them (user-mode global pages), and
      * dropping those is allowed. */
-    if (asid_all && (vaddr_all || bloom_has(e->global_executed, vpage)))
+    if (asid_all && (vaddr_all || executed(e->global_executed, vpage, e)))
         flush_global_code(e);
     for (uint32_t i = 0; i < SPACE_POOL; i++) {
         struct space *s = &e->space[i];
         if (s->valid && (asid_all || s->asid == asid) &&
-            (vaddr_all || bloom_has(s->executed, vpage)))
+            (vaddr_all || executed(s->executed, vpage, e)))
             flush_space_code(e, s);
     }
 }
@@ -210,6 +233,12 @@ const struct itlb_entry *views_fetch(struct engine *e, uint64_t vaddr, struct gw
     it->ppage = x.paddr >> GW_PAGE_SHIFT;
     it->host = gw_ram_host(ram, x.paddr & ~(uint64_t)GW_PAGE_MASK);
     it->global = x.global && x.whole_page;
-    bloom_add(it->global ? e->global_executed : e->space[e->cur_space].executed, vpage);
+    uint64_t *bits = it->global ? e->global_executed : e->space[e->cur_space].executed;
+    bloom_add(bits, vpage);
+    if (x.shift > GW_PAGE_SHIFT) {
+        bloom_add(bits, large_page(vpage, x.shift));
+        e->large_shifts |= UINT64_C(1) << x.shift;
+        span_add(&e->itlb_large, vpage, x.shift);
+    }
     return it;
 }

@@ -27,6 +27,7 @@ enum {
 struct leaf {
     uint64_t pte;
     uint64_t paddr;
+    uint8_t shift; /* of the leaf's size */
     bool global;
 };
 
@@ -118,6 +119,7 @@ static enum walk walk(const struct rv_cpu *cpu, uint64_t vaddr, struct leaf *lea
                 return WALK_INVALID;
             leaf->pte = pte;
             leaf->paddr = table | (vaddr & offset);
+            leaf->shift = (uint8_t)shift;
             return WALK_OK;
         }
         /* In pointers to the next level D, A and U are reserved (10.4.1). */
@@ -165,6 +167,7 @@ bool rv_translate(void *opaque, uint64_t vaddr, unsigned size, enum gw_access ac
                                                : 1u << GW_ACCESS_LOAD | 1u << GW_ACCESS_STORE;
     out->paddr = vaddr;
     out->global = false;
+    out->shift = GW_PAGE_SHIFT;
     if (priv == RV_PRIV_M || satp_mode(cpu) == RV_SATP_BARE) {
         if (vaddr >> RV_PADDR_BITS)
             return access_fault(vaddr, access, fault);
@@ -182,6 +185,7 @@ bool rv_translate(void *opaque, uint64_t vaddr, unsigned size, enum gw_access ac
             return page_fault(vaddr, access, fault);
         out->paddr = leaf.paddr;
         out->global = leaf.global;
+        out->shift = leaf.shift;
     }
     perms &= rv_pmp_perms(cpu, out->paddr, size, priv, &out->whole_page);
     if (!(perms >> access & 1))

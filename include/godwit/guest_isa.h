@@ -59,6 +59,7 @@ struct gw_xlate {
     uint8_t perms;   /* 1 << enum gw_access: what this view may do on the whole page */
     bool global;     /* same in every address space */
     bool whole_page; /* perms and mapping hold for the whole 4 KiB page: may be cached */
+    uint8_t shift;   /* a flush of any page of these 2^shift bytes means all; 0: just the page */
 };
 
 /* The address space and view that data accesses and fetches use now. */
