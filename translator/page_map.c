@@ -21,7 +21,7 @@
 
 #define HALF_ENTRIES (UINT64_C(1) << 35)
 #define HALF_BYTES   (HALF_ENTRIES * 8)
-enum { CHUNK_ENTRIES = 512, RMAP_MAX = 1 << 20 };
+enum { CHUNK_SHIFT = 9, CHUNK_ENTRIES = 1 << CHUNK_SHIFT, RMAP_MAX = 1 << 20 };
 
 static void chunks_reset(struct half *h)
 {
