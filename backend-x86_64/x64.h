@@ -9,7 +9,8 @@
  *   r13          FLAT with BMI1: the bextr control that takes bits 47:12; TLB: scratch
  *   r15          FLAT: run.map_write; TLB: run.tlb_write
  *   rax rcx rdx  scratch; xmm0-3 scratch
- *   the others   pinned: hot guest registers, in place across all blocks (USER adds r13 and r15);
+ *   the others   pinned: hot guest registers, in place across all blocks (USER adds r13; there r15
+ *                holds the budget);
  *                xmm4-15 the hot float registers
  *
  * Invariants
@@ -81,7 +82,7 @@ struct x64_target {
     uint16_t xmm_off[X64_XMMS];
     uint16_t fpr_first, fpr_last; /* range of hot float offsets */
     int8_t xmm_of[48];            /* (offset - fpr_first) / 8 -> pinned or -1 */
-    int8_t budget;              /* register that holds run.budget, or -1: it stays in memory */
+    int8_t budget;                /* register that holds run.budget, or -1: it stays in memory */
     uint16_t scratch;             /* bit mask of scratch GPRs */
 };
 _Static_assert(sizeof(struct x64_target) <= sizeof(((struct gw_backend_config *)0)->target),
@@ -199,7 +200,7 @@ int x64_pinned_gpr(const struct x64 *x, uint32_t off, unsigned size_log2);
 int x64_pinned_xmm(const struct x64 *x, uint32_t off, enum ir_type type);
 
 void x64_budget(struct x64 *x, unsigned n, int32_t insns); /* group-1 n: 0 add, 5 sub */
-void x64_set_pc(struct x64 *x, uint64_t pc); /* run.pc = pc; may clobber rax */
+void x64_set_pc(struct x64 *x, uint64_t pc);               /* run.pc = pc; may clobber rax */
 
 /* --- lowering ----------------------------------------------------------------------------------- */
 void x64_mov_rr(struct x64 *x, int d, int s);

@@ -105,30 +105,37 @@ static void lower_sqrt(struct x64 *x, const struct ir_insn *in)
     check_nan(x, in, d);
 }
 
-/* The NaN rules of a fused operation differ (inf * 0 + NaN), so NaNs go to ir_eval. */
+/*
+ * The NaN rules of a fused operation differ (inf * 0 + NaN), so NaNs go to ir_eval. The result may
+ * take an operand's register: what that held is kept in a temporary, for the cold path alone.
+ */
 static bool lower_fma(struct x64 *x, const struct ir_insn *in)
 {
     if (!(x->features & X64_F_FMA) || !(x->features & X64_F_AVX))
         return false;
-    /* xmm1 = xmm2 * xmm3 + xmm1: madd, nmadd, msub, nmsub */
+    /* xmm1 = xmm2 * xmm3 + xmm1 and xmm1 = xmm2 * xmm1 + xmm3: madd, nmadd, msub, nmsub */
     static const uint8_t op231[4] = {0xb9, 0xbd, 0xbb, 0xbf};
+    static const uint8_t op213[4] = {0xa9, 0xad, 0xab, 0xaf};
+    unsigned op = X_66 | X_MAP_38 | (is64(in) ? X_W : 0);
     int a = x64_usef(x, in->a), b = x64_usef(x, in->b), c = x64_usef(x, in->c);
-    unsigned w = is64(in) ? X_W : 0;
     int t = x64_tempf(x);
-    x64_movf_rr(x, t, c);
-    x64_vrr(&x->e, X_66 | X_MAP_38 | w | op231[in->imm & 3], t, a, b);
-    compare(x, in, 0x2e, t, t);
-    struct x64_cold *k = eval_path(x, a, b, c);
-    k->from = x64_jcc(&x->e, CC_P);
-    k->dest = (uint8_t)t;
-    k->back = x64_pos(&x->e);
     x64_done(x, in->a);
     x64_done(x, in->b);
     x64_done(x, in->c);
-    x->temp_xmm &= (uint16_t)~fbit(t);
-    x->lock_xmm = fbit(t);
     int d = x64_deff(x, 0);
-    x64_movf_rr(x, d, t);
+    struct x64_cold *k = eval_path(x, a == d ? t : a, b == d ? t : b, c == d ? t : c);
+    if (d == a || d == b || d == c)
+        x64_movf_rr(x, t, d);
+    if (d == a || d == b) {
+        x64_vrr(&x->e, op | op213[in->imm & 3], d, d == a ? b : a, c);
+    } else {
+        x64_movf_rr(x, d, c);
+        x64_vrr(&x->e, op | op231[in->imm & 3], d, a, b);
+    }
+    compare(x, in, 0x2e, d, d);
+    k->from = x64_jcc(&x->e, CC_P);
+    k->dest = (uint8_t)d;
+    k->back = x64_pos(&x->e);
     return true;
 }
 
@@ -203,7 +210,11 @@ static void lower_silent_fcmp(struct x64 *x, const struct ir_insn *in)
         compare(x, in, 0x2e, a, b);
     else
         compare(x, in, 0x2f, b, a);
-    x64_rr(e, X_MAP_0F | X_B | 0x90 | (in->op == IR_FEQ ? CC_E : in->op == IR_FLT ? CC_A : CC_AE),
+    x64_rr(e,
+           X_MAP_0F | X_B | 0x90 |
+               (in->op == IR_FEQ   ? CC_E
+                : in->op == IR_FLT ? CC_A
+                                   : CC_AE),
            0, t);
     x64_rr(e, X_MAP_0F | X_B | 0xb6, t, t);
     c->dest = (uint8_t)t;

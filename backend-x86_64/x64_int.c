@@ -489,13 +489,14 @@ void x64_set_pc(struct x64 *x, uint64_t pc)
 }
 
 /* A link may be followed without a guard when the target lies on the block's own page: whoever runs
- * this block has that page mapped. A block at the last two bytes of a page may reach into the next
- * one, and so needs the guard too. */
+ * this block has that page mapped. A block that starts at the very end of a page may reach into
+ * the next one, and so needs the guard too. */
 static bool needs_guard(const struct x64 *x, uint64_t target)
 {
     if (x->mem == GW_MEM_USER)
         return false;
-    return (target ^ x->b->pc) >> GW_PAGE_SHIFT || (target & GW_PAGE_MASK) > GW_PAGE_MASK - 3;
+    unsigned left = GW_PAGE_SIZE - (unsigned)(target & GW_PAGE_MASK);
+    return (target ^ x->b->pc) >> GW_PAGE_SHIFT || left < x->job->cfg->isa->max_insn_bytes;
 }
 
 /* Ends the hot path (from == 0: an unconditional jump here) or one of its branches. */

@@ -121,7 +121,7 @@ static void lower_load(struct x64 *x, const struct ir_insn *in)
     int t = user ? R14 : x64_temp(x);
     x64_done(x, in->a);
     if (!user)
-        x->temp_gpr &= (uint16_t)~(1u << t);
+        x->temp_gpr &= (uint16_t) ~(1u << t);
     int d = fl ? x64_deff(x, 0) : x64_def(x, 0);
     c->thunk = (uint16_t)load_thunk(in);
     c->a = (uint8_t)ta;

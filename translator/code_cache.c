@@ -18,7 +18,7 @@
 
 void *vec_push(struct vec *v, size_t elem, uint32_t n)
 {
-    if (v->count + n > v->cap) {
+    if (!v->data || v->count + n > v->cap) {
         uint32_t cap = v->cap ? v->cap : 256;
         while (cap < v->count + n)
             cap *= 2;
@@ -380,20 +380,34 @@ static bool revive(struct engine *e, struct tb *tb, const uint8_t *host_page)
 
 /* --- finding ------------------------------------------------------------------------------------- */
 
-/* Second page of an instruction at the last two bytes of a page; fills e->straddle. False: the first
- * two bytes need no more, or the second page can't be fetched (*fault). */
-static bool second_page(struct engine *e, uint64_t pc, const struct itlb_entry *it,
+/* Bytes that a block at pc needs of the next page: its first instruction straddles. */
+static unsigned straddles(struct engine *e, uint64_t pc, const uint8_t *host_page)
+{
+    const struct guest_isa *isa = e->cfg.isa;
+    unsigned left = GW_PAGE_SIZE - (unsigned)(pc & GW_PAGE_MASK), need;
+    if (!e->cfg.bus || !isa->insn_bytes || left >= isa->max_insn_bytes)
+        return 0;
+    need = isa->insn_bytes(host_page + (pc & GW_PAGE_MASK));
+    return need > left ? need - left : 0;
+}
+
+/* Puts a straddling instruction together in e->straddle. False: its second page can't be fetched. */
+static bool second_page(struct engine *e, uint64_t pc, struct itlb_entry *it, unsigned more,
                         uint64_t *paddr2, struct gw_fault *fault)
 {
-    struct itlb_entry first = *it;
-    memcpy(e->straddle, first.host + (pc & GW_PAGE_MASK), 2);
-    if ((e->straddle[0] & 3) != 3)
+    unsigned left = GW_PAGE_SIZE - (unsigned)(pc & GW_PAGE_MASK);
+    uint64_t border = pc + left;
+    memcpy(e->straddle, it->host + (pc & GW_PAGE_MASK), left);
+    const struct itlb_entry *next = views_fetch(e, border, fault);
+    if (!next)
         return false;
-    it = views_fetch(e, pc + 2, fault);
-    if (!it)
-        return false;
-    memcpy(e->straddle + 2, it->host, 2);
-    *paddr2 = it->ppage << GW_PAGE_SHIFT;
+    memcpy(e->straddle + left, next->host, more);
+    *paddr2 = next->ppage << GW_PAGE_SHIFT;
+    if (it->global != next->global) { /* goes by the space; so do flushes of the global half */
+        views_executed(e, pc);
+        views_executed(e, border);
+        it->global = false;
+    }
     return true;
 }
 
@@ -405,11 +419,11 @@ uint32_t cc_find(struct engine *e, uint64_t pc, uint32_t limit, struct gw_fault 
     e->stats.lookups++;
     if (!it)
         return NO_TB;
-    if (e->cfg.bus && (pc & GW_PAGE_MASK) == GW_PAGE_SIZE - 2) {
+    unsigned more = straddles(e, pc, it->host);
+    if (more) {
         copy = *it;
         it = &copy;
-        fault->cause = ~0u;
-        if (!second_page(e, pc, it, &paddr2, fault) && fault->cause != ~0u)
+        if (!second_page(e, pc, &copy, more, &paddr2, fault))
             return NO_TB;
     }
     uint64_t paddr = it->ppage << GW_PAGE_SHIFT | (pc & GW_PAGE_MASK);
@@ -427,7 +441,7 @@ uint32_t cc_find(struct engine *e, uint64_t pc, uint32_t limit, struct gw_fault 
             }
         }
     }
-    uint32_t i = cc_translate(e, pc, it, limit, fault);
+    uint32_t i = cc_translate(e, pc, it, more, limit, fault);
     if (i == NO_TB)
         return NO_TB;
     struct tb *tb = cc_tb(e, i);

@@ -95,6 +95,7 @@ enum gw_status engine_new(struct engine **out, const struct engine_config *cfg,
     if (!e)
         return gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
     e->cfg = *cfg;
+    e->cfg.verify |= GODWIT_VERIFY_IR;
     e->run = gw_run(cfg->cpu);
     e->rt = (struct gw_runtime){
         .load = slow_load, .store = slow_store, .amo = slow_amo, .eval = slow_eval};

@@ -43,6 +43,7 @@ struct engine_config {
     unsigned trace;                     /* not-taken branches in a block; see gw_lift_request */
     bool no_fold;                       /* builder and liveness off (tests) */
     uint32_t features_off;              /* backend features to leave unused */
+    bool verify;                        /* check the IR after each pass; a fault in it aborts */
     bool time_translation;              /* count translate_ns */
     const struct interp_caller *caller; /* how the interpreter calls helpers; NULL: directly */
     const struct engine_dump *dump;     /* NULL: none; outlives the engine */

@@ -191,7 +191,7 @@ struct engine {
     struct engine_stats stats;
     struct ir_block *ir;
     struct gw_compile_job *job;
-    uint8_t straddle[8];
+    uint8_t straddle[32];
     volatile sig_atomic_t in_interp;
     sigjmp_buf interp_jmp;
     uint64_t retired;
@@ -225,8 +225,8 @@ void cc_page_changed(struct engine *e, uint64_t page);
 void *vec_push(struct vec *v, size_t elem, uint32_t n);
 
 /* translate.c: one block */
-uint32_t cc_translate(struct engine *e, uint64_t pc, const struct itlb_entry *it, uint32_t limit,
-                      struct gw_fault *fault);
+uint32_t cc_translate(struct engine *e, uint64_t pc, const struct itlb_entry *it, unsigned more,
+                      uint32_t limit, struct gw_fault *fault);
 
 /* page_map.c */
 enum gw_status maps_open(struct engine *e, struct gw_error *err);

@@ -29,23 +29,28 @@ static void dump_decode(struct engine *e, const uint8_t *code)
     }
 }
 
-static void dump_ir(struct engine *e, const char *title)
+static void dump_text(struct engine *e, FILE *out)
 {
     size_t size = ir_print(e->ir, NULL, 0) + 1;
     char *text = malloc(size);
     if (!text)
         return;
     ir_print(e->ir, text, size);
-    fprintf(e->cfg.dump->out, "%s\n%s", title, text);
+    fputs(text, out);
     free(text);
+}
+
+static void dump_ir(struct engine *e, const char *title)
+{
+    fprintf(e->cfg.dump->out, "%s\n", title);
+    dump_text(e, e->cfg.dump->out);
 }
 
 static void dump_host(struct engine *e, const uint8_t *code, uint64_t base, uint32_t size)
 {
     const struct engine_dump *d = e->cfg.dump;
     fprintf(d->out, "host at %#llx, %u bytes, %u instructions on the hot path of %u bytes\n",
-            (unsigned long long)base, size,
-            e->job->host_insns, e->job->hot_size);
+            (unsigned long long)base, size, e->job->host_insns, e->job->hot_size);
     for (uint32_t at = 0; at < size;) {
         char text[128] = "";
         unsigned len = 0;
@@ -63,8 +68,9 @@ static void dump_host(struct engine *e, const uint8_t *code, uint64_t base, uint
 
 /* --- lifting ------------------------------------------------------------------------------------- */
 
+/* more: bytes that the first instruction takes of the next page, put together in e->straddle. */
 static enum gw_lift_status lift(struct engine *e, uint64_t pc, const struct itlb_entry *it,
-                                uint32_t limit, const uint8_t **code)
+                                unsigned more, uint32_t limit, const uint8_t **code)
 {
     uint32_t in_page = GW_PAGE_SIZE - (uint32_t)(pc & GW_PAGE_MASK);
     struct gw_lift_request rq = {
@@ -76,12 +82,13 @@ static enum gw_lift_status lift(struct engine *e, uint64_t pc, const struct itlb
         .max_guest = limit,
         .trace = e->cfg.trace,
     };
-    if (e->cfg.bus && in_page == 2) {
+    if (more) {
         rq.code = e->straddle;
-        rq.code_size = (e->straddle[0] & 3) == 3 ? 4 : 2;
+        rq.code_size = in_page + more;
     } else if (!e->cfg.bus) { /* user mode: the next page is right behind, if it may be executed */
-        if (!e->cfg.fetch_ok || e->cfg.fetch_ok(e->cfg.fetch_opaque, pc + in_page, 2))
-            rq.code_size += 2;
+        unsigned most = e->cfg.isa->max_insn_bytes - e->cfg.isa->insn_align;
+        if (!e->cfg.fetch_ok || e->cfg.fetch_ok(e->cfg.fetch_opaque, pc + in_page, most))
+            rq.code_size += most;
     }
     *code = rq.code;
     e->ir->no_fold = e->cfg.no_fold;
@@ -184,8 +191,19 @@ static void dump_lifted(struct engine *e, const uint8_t *code)
         dump_ir(e, "ir");
 }
 
-uint32_t cc_translate(struct engine *e, uint64_t pc, const struct itlb_entry *it, uint32_t limit,
-                      struct gw_fault *fault)
+static void check_ir(struct engine *e, const char *when)
+{
+    struct gw_error err;
+    if (!e->cfg.verify || ir_verify(e->ir, &err) == GW_OK)
+        return;
+    fprintf(stderr, "godwit: bug: IR of block %#llx %s: %s: %s\n", (unsigned long long)e->ir->pc,
+            when, err.object, err.message);
+    dump_text(e, stderr);
+    abort();
+}
+
+uint32_t cc_translate(struct engine *e, uint64_t pc, const struct itlb_entry *it, unsigned more,
+                      uint32_t limit, struct gw_fault *fault)
 {
     uint64_t start = e->cfg.time_translation ? now_ns() : 0;
     uint32_t most = e->cfg.max_guest_insns ? e->cfg.max_guest_insns : 64;
@@ -194,12 +212,16 @@ uint32_t cc_translate(struct engine *e, uint64_t pc, const struct itlb_entry *it
     if (limit && limit < most)
         most = limit;
     for (;;) {
-        if (lift(e, pc, it, most, &code) == GW_LIFT_NEED_PAGE) {
+        if (lift(e, pc, it, more, most, &code) == GW_LIFT_NEED_PAGE) {
             *fault = (struct gw_fault){.vaddr = (pc | GW_PAGE_MASK) + 1, .access = GW_ACCESS_FETCH};
             return NO_TB;
         }
         dump_lifted(e, code);
+        if (!e->ir->overflow)
+            check_ir(e, "after lifting");
         ir_liveness(e->ir);
+        if (!e->ir->overflow)
+            check_ir(e, "after liveness");
         if (e->cfg.dump && e->cfg.dump->what & ENGINE_DUMP_OPT)
             dump_ir(e, "opt");
         struct tb *tb = vec_push(&e->cc.tbs, sizeof *tb, 1);

@@ -25,6 +25,11 @@ static const uint16_t hot_fprs[] = {
     F(30), F(31), F(22), F(23), F(24), F(25), F(26), F(27), /* ft10 ft11 fs6-fs11 */
 };
 
+static unsigned insn_bytes(const uint8_t *first)
+{
+    return (first[0] & 3) == 3 ? 4 : 2;
+}
+
 static size_t disasm(char *buf, size_t size, uint64_t pc, const uint8_t *bytes, size_t count,
                      unsigned *len)
 {
@@ -34,7 +39,7 @@ static size_t disasm(char *buf, size_t size, uint64_t pc, const uint8_t *bytes, 
         buf[0] = 0;
     if (count < 2)
         return 0;
-    unsigned need = (bytes[0] & 3) == 3 ? 4 : 2;
+    unsigned need = insn_bytes(bytes);
     if (count < need)
         return 0;
     for (unsigned i = 0; i < need; i++)
@@ -48,6 +53,7 @@ const struct guest_isa rv_guest_isa = {
     .elf_machine = EM_RISCV,
     .insn_align = 2,
     .max_insn_bytes = 4,
+    .insn_bytes = insn_bytes,
     .cpu_size = sizeof(struct rv_cpu),
     .state = &rv_state_desc,
     .model = GW_MODEL_RVWMO,

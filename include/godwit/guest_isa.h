@@ -37,14 +37,14 @@ struct gw_helper {
  * bytes at block->pc (code_size 2..: up to the end of the page, and through the next page when it is
  * fetchable and contiguous in this buffer). */
 struct gw_lift_request {
-    const void *cpu;      /* read configuration only (extensions): never dynamic state */
+    const void *cpu;        /* read configuration only (extensions): never dynamic state */
     struct ir_block *block; /* begun: pc and flags are set */
     const uint8_t *code;
     uint32_t code_size;
-    uint32_t page_left;   /* bytes of code before the page border; an instruction may straddle it, but
+    uint32_t page_left; /* bytes of code before the page border; an instruction may straddle it, but
                              none may start beyond it */
-    uint32_t max_guest;   /* most guest instructions, >= 1 */
-    uint32_t trace;       /* most not-taken branches to run through; 0: end at the first branch */
+    uint32_t max_guest; /* most guest instructions, >= 1 */
+    uint32_t trace;     /* most not-taken branches to run through; 0: end at the first branch */
 };
 
 /* Lift's result, beside the block. */
@@ -81,16 +81,19 @@ struct gw_cpu_config {
     bool user;           /* one program: no privileged state, ECALL leaves with SYSCALL */
     bool firmware;       /* built-in firmware: ECALL from S leaves with HCALL */
     uint64_t hart;
-    struct gw_bus *bus;        /* NULL in user mode */
-    struct gw_events *events;  /* the VM's clock; NULL in user mode */
+    struct gw_bus *bus;       /* NULL in user mode */
+    struct gw_events *events; /* the VM's clock; NULL in user mode */
 };
 
 struct guest_isa {
-    const char *name;        /* "riscv64" */
+    const char *name; /* "riscv64" */
     uint16_t elf_machine;
-    uint8_t insn_align;      /* bytes: 2 for RV64GC */
+    uint8_t insn_align; /* bytes: 2 for RV64GC */
     uint8_t max_insn_bytes;
-    size_t cpu_size;         /* bytes, aligned to 64 by the allocator */
+    /* Bytes of the instruction that starts with first[0..insn_align). NULL: instructions are aligned
+     * to their size, and none straddles two pages. */
+    unsigned (*insn_bytes)(const uint8_t *first);
+    size_t cpu_size; /* bytes, aligned to 64 by the allocator */
     const struct state_desc *state;
     enum gw_memory_model model;
     const struct gw_helper *helpers;
