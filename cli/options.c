@@ -5,7 +5,7 @@
 
 #include "options.h"
 
-/* ---- value grammars ---------------------------------------------------------------------------- */
+/* ---- value grammars ------------------------------------------------------------------------- */
 
 /* Digits up to *end, which is where the unit starts. */
 static bool digits(const char *text, uint64_t *value, const char **end)
@@ -77,7 +77,7 @@ enum gw_status cli_parse_duration(const char *text, uint64_t *ns)
     return with_unit(text, units, ns);
 }
 
-/* ---- values that need more than a type --------------------------------------------------------- */
+/* ---- values that need more than a type ------------------------------------------------------ */
 
 /* A copy that the options own. */
 static char *own(struct cli_options *o, const char *text, size_t size, struct gw_error *err)
@@ -238,7 +238,7 @@ static enum gw_status set_strace(struct cli_options *o, const char *value, struc
     return GW_OK;
 }
 
-/* ---- the table --------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------ */
 
 #define AT(member) .at = offsetof(struct cli_options, member)
 
@@ -324,7 +324,7 @@ const struct cli_verb_info cli_verb_rows[] = {
     {.name = NULL},
 };
 
-/* ---- the parser -------------------------------------------------------------------------------- */
+/* ---- the parser ----------------------------------------------------------------------------- */
 
 const struct cli_verb_info *cli_find_verb(const char *name)
 {

@@ -31,7 +31,7 @@ struct cli_disk {
     const char *overlay;
 };
 
-/* Values as parsed; strings point into argv or are owned by the options until cli_options_free(). */
+/* Values as parsed; strings point into argv or are the options' own until cli_options_free(). */
 struct cli_options {
     /* every start verb */
     const char *name, *arch, *cpu_model, *cpu_options, *stop_text, *dump, *dump_file, *report;

@@ -1,6 +1,6 @@
 /*
- * The core-local interruptor at SiFive's layout: msip at 0, mtimecmp at 0x4000, mtime at 0xbff8, for
- * one hart. mtime counts at 10 MHz of VM time. vCPU thread.
+ * The core-local interruptor at SiFive's layout: msip at 0, mtimecmp at 0x4000, mtime at 0xbff8,
+ * for one hart. mtime counts at 10 MHz of VM time. vCPU thread.
  */
 #ifndef DEV_CLINT_H
 #define DEV_CLINT_H

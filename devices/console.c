@@ -37,7 +37,7 @@ struct dev_console {
     uint8_t ring[DEV_CONSOLE_OUT_BYTES];
 };
 
-/* ---- output ------------------------------------------------------------------------------------ */
+/* ---- output --------------------------------------------------------------------------------- */
 
 static uint32_t out_used(const struct dev_console *c)
 {
@@ -146,7 +146,7 @@ void dev_console_flush(struct dev_console *c)
     }
 }
 
-/* ---- input ------------------------------------------------------------------------------------- */
+/* ---- input ---------------------------------------------------------------------------------- */
 
 static void deliver_input(void *device, const struct gw_event *ev)
 {
@@ -287,7 +287,7 @@ static void input_job(struct dev_io_job *job)
         ;
 }
 
-/* ---- life -------------------------------------------------------------------------------------- */
+/* ---- life ----------------------------------------------------------------------------------- */
 
 enum gw_status dev_console_new(struct dev_console **out, const struct dev_console_config *cfg,
                                struct gw_error *err)

@@ -42,7 +42,7 @@ static bool has_cluster(const struct dev_disk *d, uint64_t cluster)
     return d->bitmap[cluster / 8] >> (cluster % 8) & 1;
 }
 
-/* ---- whole transfers --------------------------------------------------------------------------- */
+/* ---- whole transfers ------------------------------------------------------------------------ */
 
 static bool read_all(int fd, void *to, size_t size, uint64_t offset)
 {
@@ -107,7 +107,7 @@ static uint64_t take(struct cursor *c, uint64_t limit, struct iovec *out, unsign
     return taken;
 }
 
-/* Moves `size` bytes between the cursor and the file; short transfers are finished piece by piece. */
+/* Moves `size` bytes between the cursor and the file; short transfers are finished by pieces. */
 static bool transfer(int fd, bool writing, struct cursor *c, uint64_t size, uint64_t offset)
 {
     struct iovec part[BATCH];
@@ -133,7 +133,7 @@ static bool transfer(int fd, bool writing, struct cursor *c, uint64_t size, uint
     return true;
 }
 
-/* ---- overlay ----------------------------------------------------------------------------------- */
+/* ---- overlay -------------------------------------------------------------------------------- */
 
 static int temporary_file(void)
 {
@@ -250,7 +250,7 @@ bool dev_disk_flush(struct dev_disk *d)
     return !any || fdatasync(d->overlay_fd) == 0;
 }
 
-/* ---- opening ----------------------------------------------------------------------------------- */
+/* ---- opening -------------------------------------------------------------------------------- */
 
 static enum gw_status open_locked(const char *path, int flags, int *fd, struct gw_error *err)
 {

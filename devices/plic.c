@@ -16,7 +16,7 @@ static struct dev_plic *plic(struct gw_device *d)
     return (struct dev_plic *)(void *)d;
 }
 
-/* The enabled pending source of highest priority above the threshold; lowest number first. 0: none */
+/* The enabled pending source of highest priority above the threshold, by number; 0: none */
 static unsigned best(const struct dev_plic *p, unsigned context)
 {
     uint32_t top = p->threshold[context];

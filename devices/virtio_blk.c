@@ -54,7 +54,7 @@ static uint8_t blk_config(struct virtio_mmio *v, uint64_t offset)
     return offset < CONFIG_BYTES ? blk(v)->config[offset] : 0;
 }
 
-/* ---- I/O thread -------------------------------------------------------------------------------- */
+/* ---- I/O thread ----------------------------------------------------------------------------- */
 
 static void deliver_done(void *device, const struct gw_event *ev);
 
@@ -77,7 +77,7 @@ static void run_request(struct dev_io_job *job)
     gw_events_post(v->d.events, &ev);
 }
 
-/* ---- vCPU thread ------------------------------------------------------------------------------- */
+/* ---- vCPU thread ---------------------------------------------------------------------------- */
 
 static void give_back(struct virtio_mmio *v, uint16_t head, uint64_t status_paddr, uint8_t status,
                       uint64_t written)

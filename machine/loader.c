@@ -69,7 +69,7 @@ static enum gw_status too_big(const char *name, uint64_t at, uint64_t size, stru
     return st;
 }
 
-/* ---- Linux Image ------------------------------------------------------------------------------- */
+/* ---- Linux Image ---------------------------------------------------------------------------- */
 
 static bool is_image(const struct blob *f)
 {
@@ -112,7 +112,7 @@ static enum gw_status load_image(const struct gw_dma *dma, const struct blob *f,
     return GW_OK;
 }
 
-/* ---- ELF --------------------------------------------------------------------------------------- */
+/* ---- ELF ------------------------------------------------------------------------------------ */
 
 static bool is_elf(const struct blob *f)
 {
@@ -241,7 +241,7 @@ static enum gw_status load_elf(const struct gw_dma *dma, const struct blob *f, s
     return st;
 }
 
-/* ---- the ways in ------------------------------------------------------------------------------- */
+/* ---- the ways in ---------------------------------------------------------------------------- */
 
 enum gw_status load_kernel(const struct gw_dma *dma, const struct blob *f, uint64_t base,
                            struct image *out, struct gw_error *err)

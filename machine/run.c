@@ -27,7 +27,7 @@ static uint64_t clock_ns(clockid_t clock)
     return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
 }
 
-/* ---- what ends a run --------------------------------------------------------------------------- */
+/* ---- what ends a run ------------------------------------------------------------------------ */
 
 void vm_end(struct vm *m, enum machine_ended ended, unsigned code)
 {
@@ -81,7 +81,7 @@ static void on_menu_open(void *context)
         return;
 }
 
-/* ---- host faults of translated code ------------------------------------------------------------ */
+/* ---- host faults of translated code --------------------------------------------------------- */
 
 /* A signal handler takes no context of ours: the one engine of this process, while it runs. */
 static struct engine *faulting_engine;
@@ -114,7 +114,7 @@ static void faults_off(void)
     faulting_engine = NULL;
 }
 
-/* ---- the vCPU's loop --------------------------------------------------------------------------- */
+/* ---- the vCPU's loop ------------------------------------------------------------------------ */
 
 /* Test programs report through a word of memory: 1 is success, odd values carry a code. */
 static void look_at_tohost(struct vm *m)
@@ -201,7 +201,7 @@ static void loop(struct vm *m)
     }
 }
 
-/* ---- putting together -------------------------------------------------------------------------- */
+/* ---- putting together ----------------------------------------------------------------------- */
 
 static uint64_t retired_now(void *context)
 {

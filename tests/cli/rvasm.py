@@ -38,7 +38,8 @@ def sw(rs2, offset, rs1):
 
 def jump(offset):
     o = offset & 0x1fffff
-    return (o >> 20 & 1) << 31 | (o >> 1 & 0x3ff) << 21 | (o >> 11 & 1) << 20 | (o >> 12 & 0xff) << 12 | 0x6f
+    low = (o >> 1 & 0x3ff) << 21 | (o >> 11 & 1) << 20
+    return (o >> 20 & 1) << 31 | low | (o >> 12 & 0xff) << 12 | 0x6f
 
 
 WFI, ECALL, NOP = 0x10500073, 0x73, 0x13

@@ -17,7 +17,7 @@ def image(size=8192, text_offset=0x200000, image_size=0x10000):
 class Errors(CliTest):
     def test_words(self):
         self.fails(125, "no such verb.*\nhint: godwit help", "frobnicate")
-        self.fails(125, "--frobnicate: run has no such option|no such option", "run", "--frobnicate")
+        self.fails(125, "--frobnicate: run has no such option", "run", "--frobnicate")
         self.fails(125, "hint: godwit run --help", "run", "-Z")
         self.fails(125, "needs a value", "run", "--kernel")
         self.fails(125, "takes no value", "run", "--stats=yes")

@@ -28,7 +28,8 @@ class Help(CliTest):
         for o in RUN + EXEC:
             self.assertIn("\\-\\-" + o.replace("-", "\\-"), man)
             self.assertIn("--" + o, done)
-        self.assertEqual(subprocess.run(["bash", "-n"], input=done.encode(), check=False).returncode, 0)
+        checked = subprocess.run(["bash", "-n"], input=done.encode(), check=False)
+        self.assertEqual(checked.returncode, 0)
         out = subprocess.run(
             ["bash", "-c", done + '\nCOMP_WORDS=(godwit run --ker); COMP_CWORD=2; _godwit; '
              'echo "${COMPREPLY[@]}"'], capture_output=True, check=True).stdout

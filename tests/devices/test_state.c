@@ -1,4 +1,4 @@
-/* Every device's state table: save, load into another instance, save: the same; bad values refused. */
+/* Every device's state: save, load into another instance, save: the same; bad values refused. */
 #include "fakes.h"
 #include "virtio_mmio.h"
 
