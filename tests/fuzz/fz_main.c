@@ -188,8 +188,10 @@ static double seconds(void)
 
 static void usage(FILE *out)
 {
-    fputs("usage: godwit-fuzz-blocks [--insns N] [--seed S] [--mode user|machine] [--config NAME]\n"
-          "                          [--keep-going N] [--dump] [--oracle QEMU_RISCV64] [-v]\n",
+    fputs("usage: godwit-fuzz-blocks [--insns N] [--seed S] [--mode all|user|machine]\n"
+          "                          [--config NAME] [--keep-going N] [--dump] [-v]\n"
+          "                          [--oracle QEMU_RISCV64|env]\n"
+          "Without --mode and --config, QEMU of GODWIT_QEMU_USER is compared with too.\n",
           out);
 }
 
@@ -232,16 +234,20 @@ int main(int argc, char **argv)
     uint64_t want = 10000000, seed = 1;
     unsigned keep_going = 1;
     const char *oracle = NULL;
-    bool verbose = false;
+    bool verbose = false, chosen = false;
     for (int o; (o = getopt_long(argc, argv, "vh", options, NULL)) != -1;) {
         switch (o) {
         case 'n': want = (uint64_t)strtod(optarg, NULL); break;
         case 's': seed = strtoull(optarg, NULL, 0); break;
         case 'm':
+            chosen = true;
             z.only_user = !strcmp(optarg, "user");
             z.only_machine = !strcmp(optarg, "machine");
             break;
-        case 'c': z.only = optarg; break;
+        case 'c':
+            chosen = true;
+            z.only = optarg;
+            break;
         case 'k': keep_going = (unsigned)strtoul(optarg, NULL, 0); break;
         case 'd': z.dump = true; break;
         case 'o': oracle = optarg; break;
@@ -250,7 +256,19 @@ int main(int argc, char **argv)
         default: usage(stderr); return 2;
         }
     }
+    const char *peer = getenv("GODWIT_QEMU_USER");
+    if (oracle && !strcmp(oracle, "env")) {
+        oracle = peer;
+        if (!oracle) {
+            fputs("GODWIT_QEMU_USER is not set: nothing to compare with\n", stderr);
+            return 77;
+        }
+    }
     if (oracle)
         return fz_oracle(oracle, want, seed, verbose);
-    return fuzz(&z, want, seed, keep_going, verbose);
+    /* Without a choice of mode, half as much again against QEMU, where it is at hand. */
+    int status = fuzz(&z, want, seed, keep_going, verbose);
+    if (!status && peer && !chosen)
+        status = fz_oracle(peer, want / 2, seed, verbose);
+    return status;
 }
