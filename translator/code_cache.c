@@ -461,6 +461,23 @@ uint32_t cc_find(struct engine *e, uint64_t pc, uint32_t limit, struct gw_fault 
     return i;
 }
 
+void cc_drop_last(struct engine *e, uint32_t i)
+{
+    struct code_cache *c = &e->cc;
+    if (i + 1 != c->tbs.count || !cc_tb(e, i)->once)
+        return;
+    const struct tb *tb = cc_tb(e, i);
+    c->guests.count = tb->guest_first;
+    if (tb->interp) {
+        c->interp_used = tb->interp_at;
+    } else {
+        c->rows.count = tb->row_first;
+        c->links.count = tb->link_first;
+        c->mem.used = tb->code;
+    }
+    c->tbs.count = i;
+}
+
 uint32_t cc_by_host(struct engine *e, uint64_t host)
 {
     uint64_t off = host - e->cc.mem.rx;

@@ -309,7 +309,9 @@ static bool run_exactly(struct engine *e, enum engine_stop *stop)
         return fault;
     }
     e->stats.interp_insns += (uint64_t)e->run->budget;
-    return enter(e, i) == GW_EXIT_HELPER && handle_leave(e, stop);
+    bool back = enter(e, i) == GW_EXIT_HELPER && handle_leave(e, stop);
+    cc_drop_last(e, i);
+    return back;
 }
 
 /* Looks at what may divert the vCPU between quanta. True: back to the caller. */

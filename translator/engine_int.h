@@ -45,6 +45,7 @@ struct tb {
     uint16_t guest_count, code_bytes;
     uint8_t state, global, once;
     struct interp_block *interp;
+    size_t interp_at; /* its memory starts here */
 };
 
 /* Open addressing; the tag spares a look at blocks that can't match. */
@@ -217,6 +218,8 @@ uint64_t cc_guest_pc(struct engine *e, const struct tb *tb, unsigned guest);
 /* The block at run.pc under current flags: found, revived or translated. NO_TB: a fetch fault is in
  * *fault. limit: most guest instructions, 0 for the usual; a limited block is not remembered. */
 uint32_t cc_find(struct engine *e, uint64_t pc, uint32_t limit, struct gw_fault *fault);
+/* Takes the memory of a block that ran once back, if it is the newest. */
+void cc_drop_last(struct engine *e, uint32_t tb);
 void cc_link_to(struct engine *e, uint32_t link, uint32_t to);
 void cc_link_interp(struct engine *e, struct interp_link *il, uint32_t to);
 void cc_jump_cache_insert(struct engine *e, uint32_t tb);

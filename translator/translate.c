@@ -154,6 +154,7 @@ static bool emit_interp(struct engine *e, struct tb *tb, enum gw_status *st)
         *st = GW_ERR_NOMEM;
         return false;
     }
+    tb->interp_at = c->interp_used;
     c->interp_used += (used + 15) & ~(size_t)15;
     return true;
 }
