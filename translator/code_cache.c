@@ -391,6 +391,21 @@ static unsigned straddles(struct engine *e, uint64_t pc, const uint8_t *host_pag
     return need > left ? need - left : 0;
 }
 
+/* May all bytes of the instruction at pc, in a page that is split, be fetched? Leaves *it alone. */
+static bool fetchable(struct engine *e, uint64_t pc, const struct itlb_entry *it,
+                      struct gw_fault *fault)
+{
+    const struct guest_isa *isa = e->cfg.isa;
+    const uint8_t *at = it->host + (pc & GW_PAGE_MASK);
+    struct itlb_entry copy = *it;
+    unsigned size = isa->insn_bytes ? isa->insn_bytes(at) : isa->insn_align;
+    for (unsigned n = isa->insn_align; n < size; n += isa->insn_align)
+        if ((pc & GW_PAGE_MASK) + n < GW_PAGE_SIZE && !views_fetch(e, pc + n, fault))
+            return false;
+    e->itlb[(pc >> GW_PAGE_SHIFT) % ITLB_SIZE] = copy;
+    return true;
+}
+
 /* Puts a straddling instruction together in e->straddle. False: its second page can't be fetched. */
 static bool second_page(struct engine *e, uint64_t pc, struct itlb_entry *it, unsigned more,
                         uint64_t *paddr2, struct gw_fault *fault)
@@ -419,6 +434,11 @@ uint32_t cc_find(struct engine *e, uint64_t pc, uint32_t limit, struct gw_fault 
     e->stats.lookups++;
     if (!it)
         return NO_TB;
+    if (it->split) { /* an instruction at a time, none of which is remembered */
+        if (!fetchable(e, pc, it, fault))
+            return NO_TB;
+        limit = 1;
+    }
     unsigned more = straddles(e, pc, it->host);
     if (more) {
         copy = *it;

@@ -266,6 +266,14 @@ static enum after run_blocks(struct engine *e, enum engine_stop *stop)
     uint32_t i = find(e, 0, &fault);
     while (i != NO_TB) {
         enum gw_exit_kind x = enter(e, i);
+        if (cc_tb(e, i)->once) { /* no link leads from it or to it */
+            bool back = x == GW_EXIT_HELPER && handle_leave(e, stop);
+            cc_drop_last(e, i);
+            if (x != GW_EXIT_LINK && x != GW_EXIT_INDIRECT)
+                return back ? AFTER_STOP : x == GW_EXIT_BUDGET ? AFTER_NO_ROOM : AFTER_LOOK;
+            i = find(e, 0, &fault);
+            continue;
+        }
         switch (x) {
         case GW_EXIT_LINK: {
             e->stats.exits_link++;

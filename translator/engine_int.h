@@ -152,6 +152,7 @@ struct itlb_entry {
     uint64_t ppage;
     uint8_t *host; /* of the page */
     bool global;
+    bool split; /* PMP and the like: another byte of the page may not be fetched */
 };
 struct jump_cache {
     uint64_t key;

@@ -233,6 +233,7 @@ const struct itlb_entry *views_fetch(struct engine *e, uint64_t vaddr, struct gw
     it->ppage = x.paddr >> GW_PAGE_SHIFT;
     it->host = gw_ram_host(ram, x.paddr & ~(uint64_t)GW_PAGE_MASK);
     it->global = x.global && x.whole_page;
+    it->split = !x.whole_page;
     uint64_t *bits = it->global ? e->global_executed : e->space[e->cur_space].executed;
     bloom_add(bits, vpage);
     if (x.shift > GW_PAGE_SHIFT) {
