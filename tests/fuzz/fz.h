@@ -6,7 +6,7 @@
  * stops. It runs in a small address space, the same in all engines of a kind:
  *
  *     FZ_CODE   64 pages, a program in each turn
- *     FZ_TRAP   the trap handlers of machine modes: wfi, j .-4
+ *     FZ_TRAP   the trap handlers of machine modes: csrw mie, x0 (in M-mode); wfi; j .-4
  *     FZ_DATA   page 0 and 1: read and written; 2: read only; 3: absent, MMIO in bare M-mode
  */
 #ifndef TESTS_FUZZ_FZ_H
@@ -84,6 +84,7 @@ struct fz_state {
     uint64_t max_insns;
     bool exact;
     uint64_t data_seed; /* of the data pages */
+    uint64_t irq_at;    /* an interrupt comes after so many instructions; 0: never */
 };
 
 struct fz_gen_options {

@@ -10,7 +10,7 @@
 #include "x64.h"
 
 /* Two banks: code and tables, and data. Nothing lies between them. */
-enum { RAM_BYTES = FZ_END - FZ_CODE, BANK_END = 0x1a0000, USER_BYTES = 16 << 20 };
+enum { RAM_BYTES = FZ_END - FZ_CODE, BANK_END = 0x1a0000, S_TRAP = 0x80, USER_BYTES = 16 << 20 };
 
 const struct fz_config fz_configs[] = {
     {.name = "interp-user", .user = true, .interp = true},
@@ -175,10 +175,10 @@ static void base_state(struct fz_env *env, enum fz_view v)
                       : v == FZ_V_U39 || v == FZ_V_U48 ? RV_PRIV_U
                                                        : RV_PRIV_S;
         cpu->c.satp = env->satp[v];
-        cpu->c.mtvec = FZ_TRAP;
-        cpu->c.stvec = v == FZ_V_S_BARE                          ? FZ_TRAP
-                       : v == FZ_V_S48_LOW || v >= FZ_V_S48_HIGH ? FZ_HIGH48 + FZ_TRAP
-                                                                 : FZ_HIGH39 + FZ_TRAP;
+        cpu->c.mtvec = FZ_TRAP | 1; /* vectored */
+        cpu->c.stvec = v <= FZ_V_S_BARE                          ? FZ_TRAP + S_TRAP
+                       : v == FZ_V_S48_LOW || v >= FZ_V_S48_HIGH ? FZ_HIGH48 + FZ_TRAP + S_TRAP
+                                                                 : FZ_HIGH39 + FZ_TRAP + S_TRAP;
         cpu->c.scounteren = 7;
         cpu->c.stimecmp = UINT64_MAX;
         rv_guest_isa.state->post_load(cpu);
@@ -220,8 +220,13 @@ static void make_memory(struct fz_env *env)
                                   .page_flags = env->flags + (FZ_DATA - FZ_CODE) / 4096};
     env->bus = (struct gw_bus){
         .ram = env->ram, .ram_count = 2, .opaque = env, .read = mmio_read, .write = mmio_write};
-    static const uint32_t handler[] = {0x10500073, 0xffdff06f}; /* wfi; j .-4 */
-    memcpy(env->memory + (FZ_TRAP - FZ_CODE), handler, sizeof handler);
+    /* csrw mie, x0; wfi; j .-4: at the vectors of exceptions and of the interrupt; S-mode's is the
+     * same from the second instruction on */
+    static const uint32_t handler[] = {0x30401073, 0x10500073, 0xffdff06f};
+    uint8_t *trap = env->memory + (FZ_TRAP - FZ_CODE);
+    memcpy(trap, handler, sizeof handler);
+    memcpy(trap + 4 * RV_IRQ_MEI, handler, sizeof handler);
+    memcpy(trap + S_TRAP, handler + 1, sizeof handler - 4);
     env->satp[FZ_V_S39_LOW] = env->satp[FZ_V_S39_HIGH] = make_space(env, 3, 0, 1);
     env->satp[FZ_V_U39] = make_space(env, 3, PTE_U, 2);
     env->satp[FZ_V_S48_LOW] = env->satp[FZ_V_S48_HIGH] = make_space(env, 4, 0, 3);
@@ -338,17 +343,25 @@ static void set_state(struct fz_env *env, const struct fz_program *p, const stru
     cpu->c.frm = (uint8_t)(s->fcsr >> 5);
     if (!env->cfg->user) {
         cpu->c.mstatus |= (uint64_t)s->fs << RV_MSTATUS_FS_SHIFT;
+        cpu->c.mepc = cpu->c.sepc = p->pc + p->at[p->count - 1];
+        if (s->irq_at) {
+            cpu->c.mie = RV_IRQ_BIT(RV_IRQ_MEI);
+            cpu->c.mstatus |= RV_MSTATUS_MIE;
+        }
         if (!s->delegate)
             cpu->c.medeleg = 0;
     }
     /* A global page must be the same in all address spaces, between fences: Sv39's and Sv48's are
      * not the same world. */
-    if (env->satp_mode != cpu->c.satp >> RV_SATP_MODE_SHIFT)
+    uint64_t mode = cpu->c.satp >> RV_SATP_MODE_SHIFT;
+    if (mode && env->satp_mode != mode) {
         cpu->run.hooks->flush(cpu, 0, 1, 0, 1);
-    env->satp_mode = cpu->c.satp >> RV_SATP_MODE_SHIFT;
+        env->satp_mode = mode;
+    }
     /* instret starts at 0 */
     cpu->c.minstret_offset = cpu->c.mcycle_offset = 0 - engine_retired(env->engine);
     cpu->run.view_dirty = 1;
+    cpu->run.attention = 0;
     memset(&cpu->run.fault, 0, sizeof cpu->run.fault);
 }
 
@@ -374,7 +387,7 @@ static void set_data(struct fz_env *env, const struct fz_program *p, uint64_t se
     if (env->cfg->user)
         must(!mprotect(env->window + FZ_DATA + 2 * 4096, 4096, PROT_READ));
     else /* behind the handlers there is room for stores beside code */
-        memset(env->memory + (FZ_TRAP - FZ_CODE) + 64, 0, 2 * 4096 - 64);
+        memset(env->memory + (FZ_TRAP - FZ_CODE) + 256, 0, 2 * 4096 - 256);
 }
 
 void fz_env_run(struct fz_env *env, const struct fz_program *p, const struct fz_state *s,
@@ -386,7 +399,15 @@ void fz_env_run(struct fz_env *env, const struct fz_program *p, const struct fz_
     env->mmio_hash = s->data_seed;
     running = env->engine;
     memset(out, 0, sizeof *out);
-    out->stop = engine_run(env->engine, s->max_insns, s->exact);
+    out->stop = ENGINE_BUDGET;
+    if (s->irq_at) {
+        out->stop = engine_run(env->engine, s->irq_at, true);
+        rv_irq_line(env->cpu, RV_IRQ_MEI, 1);
+    }
+    if (out->stop == ENGINE_BUDGET)
+        do
+            out->stop = engine_run(env->engine, s->max_insns, s->exact);
+        while (out->stop == ENGINE_ATTENTION);
     running = NULL;
     out->retired = engine_retired(env->engine) - before;
     if (out->stop == ENGINE_FAULT)

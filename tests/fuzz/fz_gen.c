@@ -83,9 +83,9 @@ static enum kind kind_of(enum rv_op op)
     case RV_OP_ECALL:
     case RV_OP_EBREAK:
     case RV_OP_ILLEGAL:
-    case RV_OP_WFI: return K_STOP;
+    case RV_OP_WFI:
     case RV_OP_SRET:
-    case RV_OP_MRET: return K_COUNT;
+    case RV_OP_MRET: return K_STOP;
     case RV_OP_CBO_INVAL:
     case RV_OP_CBO_CLEAN:
     case RV_OP_CBO_FLUSH:
@@ -514,6 +514,7 @@ void fz_generate_state(struct fz_state *s, const struct fz_program *p, uint64_t 
     s->data_seed = fz_random(&rng);
     s->exact = p->loops || fz_percent(&rng, 25);
     s->max_insns = 100000;
+    s->irq_at = p->view != FZ_V_USER && fz_percent(&rng, 12) ? 1 + fz_below(&rng, p->count) : 0;
     if (s->exact && (p->loops || fz_percent(&rng, 60)))
         s->max_insns = 1 + fz_below(&rng, p->loops ? 400 : p->count);
 }

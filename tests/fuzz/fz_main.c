@@ -141,6 +141,11 @@ static bool one_program(struct fuzz *z, uint64_t seed)
     struct fz_program p;
     char buf[200];
     unsigned chosen[16], n = 0;
+    /* Sv39 and Sv48 take turns, since going from one to the other is slow */
+    if (v >= FZ_V_S39_LOW && v <= FZ_V_U39 && seed >> 5 & 1)
+        v += FZ_V_S48_LOW - FZ_V_S39_LOW;
+    else if (v >= FZ_V_S48_LOW && !(seed >> 5 & 1))
+        v -= FZ_V_S48_LOW - FZ_V_S39_LOW;
     if (z->only_user)
         v = FZ_V_USER;
     if (z->only_machine && v == FZ_V_USER)
