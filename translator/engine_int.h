@@ -17,8 +17,7 @@ enum {
     JC_POOL = 16,
     SPACE_POOL = 64,
     MAP_POOL = 32,
-    MAX_CLASSES = 5,
-    HALF_CHUNKS = 4096
+    MAX_CLASSES = 5
 };
 
 /* --- code_mem.c: executable memory, mapped twice (W^X) ------------------------------------------ */
@@ -113,9 +112,10 @@ static inline bool span_has(const struct page_span *s, uint64_t page)
 }
 struct half {
     uint64_t *read, *write; /* entry 0 of the half */
-    uint32_t *chunk;        /* touched 4 KiB pieces: chunk numbers, open addressing, ~0 empty */
-    uint32_t chunks;
-    bool large; /* entries of mappings of 512 pages, and in big of larger ones, were filled */
+    uint32_t *chunk;        /* pieces of 4 KiB that exist, by number: open addressing */
+    uint32_t chunk_cap, chunks;
+    uint32_t full; /* of them, hold entries */
+    bool large;    /* entries of mappings of 512 pages, and in big of larger ones, were filled */
     struct page_span big;
 };
 struct map {
@@ -138,6 +138,7 @@ struct page_maps {
     uint64_t high_fd[MAX_CLASSES][2];
     struct map map[MAP_POOL];
     uint32_t count, current;
+    uint32_t chunks, chunk_limit; /* of all halves */
     uint64_t tick;
     uint32_t *rmap_head; /* by page number of RAM region 0.. */
     uint64_t rmap_pages;

@@ -23,52 +23,116 @@
 #define HALF_BYTES   (HALF_ENTRIES * 8)
 enum { CHUNK_SHIFT = 9, CHUNK_ENTRIES = 1 << CHUNK_SHIFT, RMAP_MAX = 1 << 20 };
 
-static void chunks_reset(struct half *h)
+/*
+ * A half remembers which 4 KiB pieces of it exist, by number; those that hold entries are marked.
+ * Emptying a piece leaves it in place, since the next process touches much the same ones.
+ */
+#define CHUNK_FULL  (UINT32_C(1) << 31)
+#define CHUNK_EMPTY UINT32_MAX
+
+static bool chunks_new(struct half *h, uint32_t cap)
 {
-    if (h->chunk)
-        memset(h->chunk, 0xff, HALF_CHUNKS * sizeof *h->chunk);
+    uint32_t *fresh = malloc(cap * sizeof *fresh);
+    if (!fresh)
+        return false;
+    memset(fresh, 0xff, cap * sizeof *fresh);
+    h->chunk = fresh;
+    h->chunk_cap = cap;
     h->chunks = 0;
-    h->large = false;
-    span_clear(&h->big);
+    return true;
+}
+
+/* The slot of a piece, or the empty one where it belongs. */
+static uint32_t *chunk_slot(const struct half *h, uint32_t chunk)
+{
+    uint32_t mask = h->chunk_cap - 1, i = (chunk * 0x9e3779b1u) >> 7 & mask;
+    while (h->chunk[i] != CHUNK_EMPTY && (h->chunk[i] & ~CHUNK_FULL) != chunk)
+        i = (i + 1) & mask;
+    return &h->chunk[i];
+}
+
+static void chunk_zero(struct half *h, uint32_t chunk)
+{
+    memset(h->read + (uint64_t)chunk * CHUNK_ENTRIES, 0, CHUNK_ENTRIES * 8);
+    memset(h->write + (uint64_t)chunk * CHUNK_ENTRIES, 0, CHUNK_ENTRIES * 8);
 }
 
 static void half_clear(struct half *h)
 {
-    if (!h->chunks)
-        return;
-    for (uint32_t i = 0; i < HALF_CHUNKS; i++)
-        if (h->chunk[i] != UINT32_MAX) {
-            memset(h->read + (uint64_t)h->chunk[i] * CHUNK_ENTRIES, 0, CHUNK_ENTRIES * 8);
-            memset(h->write + (uint64_t)h->chunk[i] * CHUNK_ENTRIES, 0, CHUNK_ENTRIES * 8);
+    for (uint32_t i = 0; i < h->chunk_cap && h->full; i++)
+        if (h->chunk[i] != CHUNK_EMPTY && h->chunk[i] & CHUNK_FULL) {
+            h->chunk[i] &= ~CHUNK_FULL;
+            chunk_zero(h, h->chunk[i]);
+            h->full--;
         }
-    chunks_reset(h);
+    h->large = false;
+    span_clear(&h->big);
 }
 
-/* Gives the pages of a half that was touched too sparsely back to the host. */
-static void half_drop(struct half *h)
+/* Gives the pieces back to the host. */
+static void half_drop(struct page_maps *m, struct half *h)
 {
-    for (uint32_t i = 0; i < HALF_CHUNKS; i++)
-        if (h->chunk[i] != UINT32_MAX) {
-            madvise(h->read + (uint64_t)h->chunk[i] * CHUNK_ENTRIES, 4096, MADV_REMOVE);
-            madvise(h->write + (uint64_t)h->chunk[i] * CHUNK_ENTRIES, 4096, MADV_REMOVE);
+    for (uint32_t i = 0; i < h->chunk_cap && h->chunks; i++)
+        if (h->chunk[i] != CHUNK_EMPTY) {
+            uint64_t at = (uint64_t)(h->chunk[i] & ~CHUNK_FULL) * CHUNK_ENTRIES;
+            madvise(h->read + at, CHUNK_ENTRIES * 8, MADV_REMOVE);
+            madvise(h->write + at, CHUNK_ENTRIES * 8, MADV_REMOVE);
+            h->chunk[i] = CHUNK_EMPTY;
+            h->chunks--;
+            m->chunks--;
         }
-    chunks_reset(h);
+    h->full = 0;
+    h->large = false;
+    span_clear(&h->big);
 }
 
-static void touch(struct half *h, uint64_t index)
+/* A guest that touches sparsely must not eat the host: past the limit everything goes. */
+static void drop_all(struct engine *e)
 {
-    uint32_t chunk = (uint32_t)(index / CHUNK_ENTRIES);
-    uint32_t i = (chunk * 0x9e3779b1u) >> 20 & (HALF_CHUNKS - 1);
-    while (h->chunk[i] != chunk && h->chunk[i] != UINT32_MAX)
-        i = (i + 1) & (HALF_CHUNKS - 1);
-    if (h->chunk[i] == chunk)
-        return;
-    if (h->chunks >= HALF_CHUNKS / 2) {
-        half_drop(h);
-        i = (chunk * 0x9e3779b1u) >> 20 & (HALF_CHUNKS - 1);
+    struct page_maps *m = &e->maps;
+    e->stats.map_drops++;
+    for (uint32_t k = 0; k < m->count; k++) {
+        half_drop(m, &m->map[k].low);
+        half_drop(m, &m->map[k].own_high);
     }
-    h->chunk[i] = chunk;
-    h->chunks++;
+    for (int c = 1; c < MAX_CLASSES; c++)
+        half_drop(m, &m->high[c]);
+}
+
+static bool chunks_grow(struct half *h)
+{
+    uint32_t *old = h->chunk, cap = h->chunk_cap, count = h->chunks;
+    if (!chunks_new(h, 2 * cap))
+        return false;
+    for (uint32_t i = 0; i < cap; i++)
+        if (old[i] != CHUNK_EMPTY)
+            *chunk_slot(h, old[i] & ~CHUNK_FULL) = old[i];
+    h->chunks = count;
+    free(old);
+    return true;
+}
+
+/* Before an entry is filled. False: out of memory, it must not be. */
+static bool touch(struct engine *e, struct half *h, uint64_t index)
+{
+    struct page_maps *m = &e->maps;
+    uint32_t chunk = (uint32_t)(index / CHUNK_ENTRIES);
+    uint32_t *slot = chunk_slot(h, chunk);
+    if (*slot == CHUNK_EMPTY) {
+        if (m->chunks >= m->chunk_limit)
+            drop_all(e);
+        if (2 * h->chunks >= h->chunk_cap && !chunks_grow(h))
+            return false;
+        slot = chunk_slot(h, chunk);
+        h->chunks++;
+        m->chunks++;
+        *slot = chunk;
+    }
+    if (!(*slot & CHUNK_FULL)) {
+        *slot |= CHUNK_FULL;
+        h->full++;
+    }
+    return true;
 }
 
 static void *map_slice(struct page_maps *m, void *at, uint64_t size, uint64_t offset)
@@ -106,9 +170,7 @@ static bool half_init(struct half *h, uint8_t *read, uint8_t *write)
 {
     h->read = (uint64_t *)(void *)read;
     h->write = (uint64_t *)(void *)write;
-    h->chunk = malloc(HALF_CHUNKS * sizeof *h->chunk);
-    chunks_reset(h);
-    return h->chunk != NULL;
+    return chunks_new(h, 64);
 }
 
 static bool map_create(struct page_maps *m, struct map *p, uint8_t cls)
@@ -162,6 +224,9 @@ enum gw_status maps_open(struct engine *e, struct gw_error *err)
     }
     for (unsigned k = 0; k < e->cfg.bus->ram_count; k++)
         m->rmap_pages += e->cfg.bus->ram[k].size >> GW_PAGE_SHIFT;
+    /* 16 KiB of host memory each at worst, page tables included: room for all of RAM twice, and for
+     * what a few dozen processes touch */
+    m->chunk_limit = 3072 + (uint32_t)(2 * m->rmap_pages / CHUNK_ENTRIES);
     m->rmap_head = calloc(m->rmap_pages, sizeof *m->rmap_head);
     for (int k = 0; k < 2; k++)
         m->tlb[k] = aligned_alloc(64, sizeof *m->tlb[k] << GW_TLB_BITS);
@@ -333,7 +398,8 @@ void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8
     if (writable && !rmap_add(e, x->paddr, index))
         writable = false;
     uint64_t i = index & (HALF_ENTRIES - 1);
-    touch(h, i);
+    if (!touch(e, h, i))
+        return;
     if (x->shift > GW_PAGE_SHIFT)
         h->large = true;
     if (x->shift > GW_PAGE_SHIFT + CHUNK_SHIFT)
@@ -354,15 +420,11 @@ static void clear_entry(struct half *h, uint64_t i)
         return;
     }
     /* an entry that was never filled must not be touched into existence */
-    uint32_t chunk = (uint32_t)(i / CHUNK_ENTRIES);
-    uint32_t k = (chunk * 0x9e3779b1u) >> 20 & (HALF_CHUNKS - 1);
-    while (h->chunk[k] != chunk && h->chunk[k] != UINT32_MAX)
-        k = (k + 1) & (HALF_CHUNKS - 1);
-    if (h->chunk[k] != chunk)
+    uint32_t chunk = (uint32_t)(i / CHUNK_ENTRIES), found = *chunk_slot(h, chunk);
+    if (found == CHUNK_EMPTY || !(found & CHUNK_FULL))
         return;
     if (h->large) {
-        memset(h->read + (uint64_t)chunk * CHUNK_ENTRIES, 0, CHUNK_ENTRIES * 8);
-        memset(h->write + (uint64_t)chunk * CHUNK_ENTRIES, 0, CHUNK_ENTRIES * 8);
+        chunk_zero(h, chunk);
         return;
     }
     h->read[i] = 0;

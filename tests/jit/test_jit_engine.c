@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "priv.h"
+#include "engine_int.h"
 #include "world.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -489,6 +490,45 @@ static void a_page_of_data_may_move(void **state)
     each_way(data_remap_in);
 }
 
+/* --- sparse memory ------------------------------------------------------------------------------- */
+
+/* All of Sv48's lower half, each GiB of it the same RAM: as sparse as a guest can touch. */
+static void sparse_in(struct world *w)
+{
+    enum { TOUCHES = 12000 };
+    const uint32_t code[] = {
+        i_ld(T2, T0, 0),    i_addi(T2, T2, 1),        i_sd(T2, T0, 0), i_add(T0, T0, T1),
+        i_addi(A0, A0, -1), i_branch(1, A0, X0, -20), I_WFI,
+    };
+    uint64_t root = world_root(w), table = root + 4096;
+    const uint64_t bits = 0xc1; /* V, A, D */
+    w->tables += 4096;
+    for (unsigned i = 0; i < 512; i++) {
+        world_poke(w, table + 8 * i, W_RAM >> 2 | bits | PTE_R | PTE_W | PTE_X);
+        if (i < 256)
+            world_poke(w, root + 8 * i, table >> 2 | 1);
+    }
+    world_code(w, CODE, code, COUNT(code));
+    world_poke(w, DATA, 0);
+    world_satp(w, root, 4, 1);
+    w->cpu->c.priv = RV_PRIV_S;
+    w->cpu->x[T0] = DATA;
+    w->cpu->x[T1] = UINT64_C(1) << 30;
+    w->cpu->x[A0] = TOUCHES;
+    run_to_wfi(w, CODE);
+    expect(w, "count", world_peek(w, DATA), TOUCHES);
+    const struct page_maps *m = &w->engine->maps;
+    if (m->flat) {
+        assert_true(m->chunks <= m->chunk_limit && m->chunk_limit < TOUCHES);
+        assert_true(engine_stats(w->engine)->map_drops > 0);
+    }
+}
+
+static void a_guest_that_touches_sparsely_is_held_within_bounds(void **state)
+{
+    each_way(sparse_in);
+}
+
 /* --- many live values ---------------------------------------------------------------------------- */
 
 /* Operands are loaded long before they are used: more values than scratch registers. */
@@ -540,6 +580,7 @@ int main(void)
         cmocka_unit_test(an_access_may_wrap_around),
         cmocka_unit_test(a_page_of_code_may_move),
         cmocka_unit_test(a_page_of_data_may_move),
+        cmocka_unit_test(a_guest_that_touches_sparsely_is_held_within_bounds),
         cmocka_unit_test(more_values_than_registers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
