@@ -20,9 +20,9 @@
 #include "rv_cpu.h"
 
 enum {
-    FZ_CODE = 0x100000,
+    FZ_CODE = 0x113000, /* no number that corner cases make: what lies there is kept for long */
     FZ_CODE_PAGES = 64,
-    FZ_TRAP = 0x150000,
+    FZ_TRAP = 0x15b000,
     FZ_TABLES = 0x160000,
     FZ_DATA = 0x200000,
     FZ_DATA_PAGES = 3,

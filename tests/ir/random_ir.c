@@ -112,6 +112,11 @@ static struct pool *floats_of(struct gen *g, enum ir_type type)
     return type == IR_F32 ? &g->f32s : &g->f64s;
 }
 
+static uint32_t float_reg(const struct gen *g, uint32_t reg, enum ir_type type)
+{
+    return toy_f(!g->want->split_floats ? reg : type == IR_F32 ? 16 + (reg & 15) : reg & 15);
+}
+
 /* --- one operation of each kind --------------------------------------------------------------- */
 
 static void gen_int(struct gen *g)
@@ -153,7 +158,7 @@ static void gen_state(struct gen *g)
                                     : offsetof(struct toy_cpu, byte) + (below(g, 4) << log2);
         keep(g, &g->ints, ir_get(g->b, offset, log2));
     } else {
-        keep(g, floats_of(g, type), ir_getf(g->b, toy_f(below(g, TOY_F)), type));
+        keep(g, floats_of(g, type), ir_getf(g->b, float_reg(g, below(g, TOY_F), type), type));
     }
 }
 
@@ -288,7 +293,7 @@ static void gen_puts(struct gen *g)
                                         : offsetof(struct toy_cpu, byte) + (below(g, 4) << log2);
             ir_put(g->b, offset, log2, v);
         } else {
-            ir_putf(g->b, toy_f(f), type, any(g, floats_of(g, type)));
+            ir_putf(g->b, float_reg(g, f, type), type, any(g, floats_of(g, type)));
         }
     }
 }
@@ -343,7 +348,7 @@ void random_ir_block(struct ir_block *b, const struct random_ir *want)
             keep(&g, &g.ints, ir_get(b, toy_x(1), 3));
             keep(&g, &g.ints, ir_const(b, 7));
             if (want->floats) {
-                keep(&g, &g.f32s, ir_getf(b, toy_f(1), IR_F32));
+                keep(&g, &g.f32s, ir_getf(b, float_reg(&g, 1, IR_F32), IR_F32));
                 keep(&g, &g.f64s, ir_getf(b, toy_f(2), IR_F64));
             }
         }

@@ -12,7 +12,8 @@ struct random_ir {
     uint64_t seed;
     uint32_t guest_insns; /* most; up to IR_MAX_GUEST */
     bool floats, memory, branches, calls;
-    bool faults; /* some addresses outside the window, some misaligned atomics */
+    bool split_floats; /* no register holds both widths, as hot ones do not: singles above f15 */
+    bool faults;       /* some addresses outside the window, some misaligned atomics */
 };
 
 uint64_t random_u64(uint64_t *state);

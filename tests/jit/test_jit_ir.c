@@ -75,8 +75,8 @@ static struct rig *new_rig(enum gw_mem_mode mem, uint32_t features_off)
     assert_int_equal(x64_backend.emit_runtime(&r->cfg, &rt, r->code, CODE_BYTES / 2,
                                               (uint64_t)(uintptr_t)r->code, &r->ep),
                      GW_OK);
-    for (unsigned i = 0; i < 1 << GW_JC_BITS; i++)
-        r->jumps[i].pc = ~UINT64_C(0);
+    for (uint64_t i = 0; i < 1 << GW_JC_BITS; i++)
+        r->jumps[i].pc = (i ^ 1) << 1; /* belongs elsewhere: any pc may be a target here */
     r->block.helpers = toy_helpers;
     return r;
 }
