@@ -489,7 +489,7 @@ static uint64_t random_pointer(uint64_t *rng, const struct fz_program *p,
     case 97: return fz_value(rng);
     case 98: return UINT64_MAX - fz_below(rng, 16);
     /* beside code that has run: a store finds its page write-protected */
-    default: return fz_view_base(p->view) + FZ_TRAP + 2112 + fz_below(rng, 1900);
+    default: return fz_view_base(p->view) + FZ_TRAP + 2304 + fz_below(rng, 1700);
     }
 }
 
