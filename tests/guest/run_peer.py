@@ -10,7 +10,7 @@ import sys
 # The model that virt-1's rv64 is, feature by feature.
 CPU = ("rv64,svade=on,svadu=off,sstc=on,zicbom=on,zicboz=on,zicond=on,zba=on,zbb=on,zbs=on,"
        "zbc=off,v=off,h=off,sv57=off,zfa=off,zawrs=off,svnapot=off,svpbmt=off,svinval=off,zihintntl=off")
-TIMEOUT_S = 60
+TIMEOUT_S = 20
 
 
 def main():
