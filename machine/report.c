@@ -39,8 +39,11 @@ static void show_counters(const struct counter_desc *d, const void *object)
 
 void vm_show_stats(struct vm *m)
 {
-    if (m->engine)
+    if (m->engine) {
+        fprintf(stderr, "godwit: stats: engine: page_maps %s\n",
+                engine_mem_mode(m->engine) == GW_MEM_FLAT ? "flat" : "tlb");
         show_counters(&engine_counters, engine_stats(m->engine));
+    }
     for (unsigned i = 0; i < m->board->disk_count; i++)
         show_counters(&virtio_blk_counters,
                       virtio_blk_stats((struct virtio_mmio *)(void *)m->board->slot[i]));

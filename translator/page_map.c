@@ -173,6 +173,18 @@ static bool half_init(struct half *h, uint8_t *read, uint8_t *write)
     return chunks_new(h, 64);
 }
 
+/* Address space may be scarce: what a map could not use is for others. */
+static void map_discard(struct map *p)
+{
+    free(p->low.chunk);
+    free(p->own_high.chunk);
+    if (p->read)
+        munmap(p->read, 2 * HALF_BYTES);
+    if (p->write)
+        munmap(p->write, 2 * HALF_BYTES);
+    *p = (struct map){0};
+}
+
 static bool map_create(struct page_maps *m, struct map *p, uint8_t cls)
 {
     uint64_t hi[2];
@@ -220,7 +232,10 @@ enum gw_status maps_open(struct engine *e, struct gw_error *err)
     if (m->flat) {
         m->fd = memfd_create("godwit-maps", MFD_CLOEXEC);
         m->flat = m->fd >= 0 && map_create(m, &m->map[0], 0);
-        m->count = 1;
+        if (m->flat)
+            m->count = 1;
+        else
+            map_discard(&m->map[0]);
     }
     for (unsigned k = 0; k < e->cfg.bus->ram_count; k++)
         m->rmap_pages += e->cfg.bus->ram[k].size >> GW_PAGE_SHIFT;
@@ -241,15 +256,8 @@ enum gw_status maps_open(struct engine *e, struct gw_error *err)
 void maps_close(struct engine *e)
 {
     struct page_maps *m = &e->maps;
-    for (uint32_t i = 0; i < MAP_POOL; i++) {
-        struct map *p = &m->map[i];
-        if (p->read)
-            munmap(p->read, 2 * HALF_BYTES);
-        if (p->write)
-            munmap(p->write, 2 * HALF_BYTES);
-        free(p->low.chunk);
-        free(p->own_high.chunk);
-    }
+    for (uint32_t i = 0; i < MAP_POOL; i++)
+        map_discard(&m->map[i]);
     for (int c = 0; c < MAX_CLASSES; c++)
         free(m->high[c].chunk);
     if (m->fd > 0)
@@ -280,14 +288,7 @@ static uint32_t take_map(struct engine *e, uint8_t cls)
         struct map *p = &m->map[m->count];
         if (map_create(m, p, cls))
             return m->count++;
-        /* no more address space: make do with what there is */
-        free(p->low.chunk);
-        free(p->own_high.chunk);
-        if (p->read)
-            munmap(p->read, 2 * HALF_BYTES);
-        if (p->write)
-            munmap(p->write, 2 * HALF_BYTES);
-        *p = (struct map){0};
+        map_discard(p); /* no more address space: make do with what there is */
     }
     for (uint32_t i = 0; i < m->count; i++)
         if (m->map[i].cls == cls && (best == MAP_POOL || m->map[i].used < m->map[best].used))
