@@ -465,6 +465,64 @@ static void a_page_of_code_may_move(void **state)
     each_way(remap_in);
 }
 
+/* The guest itself moves the page between two calls of it, by direct jumps that are linked: each turn
+ * writes the other PTE, fences, and calls. */
+static void self_remap(struct world *w, unsigned bits, uint32_t fence)
+{
+    uint64_t root = world_root(w), callee = CODE + 0x1000, pte[2], slot = 0;
+    const uint32_t code[] = {
+        i_sd(A2, A0, 0), /* the PTE */
+        fence,
+        i_jal(RA, 0x1000 - 8),
+        i_jal(RA, 0x1000 - 12),
+        i_add(T0, A2, X0), /* swap */
+        i_add(A2, A3, X0),
+        i_add(A3, T0, X0),
+        i_addi(A5, A5, -1),
+        i_branch(1, A5, X0, -32),
+        I_WFI,
+    };
+    world_map(w, root, 3, CODE, CODE, PTE_R | PTE_X | (bits & PTE_G));
+    for (unsigned k = 0; k < 2; k++) {
+        const uint32_t body[] = {i_addi(A1, A1, k ? 100 : 1), i_jalr(X0, RA, 0)};
+        uint64_t frame = FAR_CODE + 4096 * k;
+        world_code(w, frame, body, COUNT(body));
+        world_map(w, root, 3, callee, frame, PTE_R | PTE_X | bits);
+        uint64_t l1 = world_peek(w, root + 8 * (callee >> 30 & 511)) >> 10 << 12;
+        uint64_t l0 = world_peek(w, l1 + 8 * (callee >> 21 & 511)) >> 10 << 12;
+        slot = l0 + 8 * (callee >> 12 & 511);
+        pte[k] = world_peek(w, slot);
+    }
+    world_map(w, root, 3, slot & ~UINT64_C(4095), slot & ~UINT64_C(4095), PTE_R | PTE_W);
+    world_satp(w, root, 3, 1);
+    w->cpu->run.hooks->flush(w->cpu, 0, 1, 0, 1);
+    world_code(w, CODE, code, COUNT(code));
+    w->cpu->c.priv = RV_PRIV_S;
+    w->cpu->x[A0] = slot;
+    w->cpu->x[A1] = 0;
+    w->cpu->x[A2] = pte[0];
+    w->cpu->x[A3] = pte[1];
+    w->cpu->x[A4] = callee;
+    w->cpu->x[A5] = 40;
+    run_to_wfi(w, CODE);
+    expect(w, "sum", w->cpu->x[A1], 40 * 101);
+}
+
+static void self_remap_in(struct world *w)
+{
+    self_remap(w, 0, I_SFENCE);
+    self_remap(w, PTE_G, I_SFENCE);
+    self_remap(w, 0, I_SFENCE | A4 << 15); /* of the page alone */
+    self_remap(w, PTE_G, I_SFENCE | A4 << 15);
+    w->cpu->x[A5 + 1] = 1;
+    self_remap(w, 0, I_SFENCE | (A5 + 1u) << 20); /* of the address space */
+}
+
+static void linked_jumps_follow_a_page_that_the_guest_moves(void **state)
+{
+    each_way(self_remap_in);
+}
+
 /* Stores through a mapping that has become read-only, or leads elsewhere, after the fence. */
 static void data_remap_in(struct world *w)
 {
@@ -579,6 +637,7 @@ int main(void)
         cmocka_unit_test(non_canonical_addresses_fault_at_every_width),
         cmocka_unit_test(an_access_may_wrap_around),
         cmocka_unit_test(a_page_of_code_may_move),
+        cmocka_unit_test(linked_jumps_follow_a_page_that_the_guest_moves),
         cmocka_unit_test(a_page_of_data_may_move),
         cmocka_unit_test(a_guest_that_touches_sparsely_is_held_within_bounds),
         cmocka_unit_test(more_values_than_registers),
