@@ -1,6 +1,6 @@
 /*
- * The differential fuzzer: one random program runs in several engines (IR interpreter, JIT in several
- * settings) from one state, and everything that a guest can see must come out equal.
+ * The differential fuzzer: one random program runs in several engines (IR interpreter, JIT in
+ * several settings) from one state, and everything that a guest can see must come out equal.
  *
  * A program is a straight run of instructions that branch among themselves, and ends in one that
  * stops. It runs in a small address space, the same in all engines of a kind:
@@ -33,7 +33,7 @@ enum {
 #define FZ_HIGH39 UINT64_C(0xffffffc000000000)
 #define FZ_HIGH48 UINT64_C(0xffff800000000000)
 
-/* --- random numbers ------------------------------------------------------------------------------ */
+/* --- random numbers --------------------------------------------------------------------------- */
 uint64_t fz_random(uint64_t *rng);
 static inline uint32_t fz_below(uint64_t *rng, uint32_t n)
 {
@@ -46,7 +46,7 @@ static inline bool fz_percent(uint64_t *rng, uint32_t n)
 uint64_t fz_value(uint64_t *rng); /* often a corner of some width */
 uint64_t fz_float(uint64_t *rng); /* an F64, or an F32 well or badly boxed; often special */
 
-/* --- programs ------------------------------------------------------------------------------------ */
+/* --- programs --------------------------------------------------------------------------------- */
 
 /* Where and how a program runs. */
 enum fz_view {
@@ -104,7 +104,7 @@ void fz_program_bytes(const struct fz_program *p, uint8_t *out);
 void fz_drop(struct fz_program *p, uint32_t i);
 bool fz_is_nop(const struct fz_program *p, uint32_t i);
 
-/* --- environments -------------------------------------------------------------------------------- */
+/* --- environments ----------------------------------------------------------------------------- */
 
 /* One engine with its guest. */
 struct fz_config {
@@ -143,7 +143,7 @@ const char *fz_compare(const struct fz_outcome *a, const struct fz_outcome *b, c
 /* Prints the last translations of the program: used with a fresh engine. */
 void fz_env_dump(const struct fz_config *cfg, const struct fz_program *p, const struct fz_state *s);
 
-/* --- against QEMU -------------------------------------------------------------------------------- */
+/* --- against QEMU ----------------------------------------------------------------------------- */
 int fz_oracle(const char *qemu, uint64_t insns, uint64_t seed, bool verbose);
 
 #endif

@@ -67,7 +67,7 @@ struct fz_env {
     uint64_t satp[FZ_V_COUNT];
 };
 
-/* --- memory -------------------------------------------------------------------------------------- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 static uint64_t mix(uint64_t h, uint64_t v)
 {
@@ -112,7 +112,7 @@ static uint8_t *data_page(struct fz_env *env, enum fz_view v, unsigned page)
     return env->memory + (FZ_DATA - FZ_CODE) + 4096u * data_frame(v, page);
 }
 
-/* --- page tables --------------------------------------------------------------------------------- */
+/* --- page tables ------------------------------------------------------------------------------ */
 
 enum { PTE_V = 1, PTE_R = 2, PTE_W = 4, PTE_X = 8, PTE_U = 16, PTE_G = 32, PTE_AD = 0xc0 };
 
@@ -163,7 +163,7 @@ static uint64_t make_space(struct fz_env *env, unsigned levels, unsigned user, u
     return mode << RV_SATP_MODE_SHIFT | (uint64_t)asid << 44 | root >> 12;
 }
 
-/* --- initial states ------------------------------------------------------------------------------ */
+/* --- initial states --------------------------------------------------------------------------- */
 
 static void base_state(struct fz_env *env, enum fz_view v)
 {
@@ -308,7 +308,7 @@ void fz_env_free(struct fz_env *env)
     free(env);
 }
 
-/* --- running ------------------------------------------------------------------------------------- */
+/* --- running ---------------------------------------------------------------------------------- */
 
 void fz_env_load(struct fz_env *env, const struct fz_program *p)
 {

@@ -124,7 +124,7 @@ static void collect(struct patterns *t)
     }
 }
 
-/* --- fields -------------------------------------------------------------------------------------- */
+/* --- fields ----------------------------------------------------------------------------------- */
 
 static uint32_t set_field(uint32_t word, unsigned at, unsigned bits, uint32_t value)
 {
@@ -178,7 +178,7 @@ static unsigned word_len(uint32_t w)
     return (w & 3) == 3 ? 4 : 2;
 }
 
-/* --- one instruction ----------------------------------------------------------------------------- */
+/* --- one instruction -------------------------------------------------------------------------- */
 
 static unsigned pick_pointer(struct gen *g, bool compressed)
 {
@@ -357,7 +357,7 @@ static void append_branch(struct gen *g, const struct patterns *t, enum kind k)
     append(g, w);
 }
 
-/* --- targets ------------------------------------------------------------------------------------- */
+/* --- targets ---------------------------------------------------------------------------------- */
 
 static uint32_t with_target(uint32_t w, int32_t off)
 {
@@ -393,7 +393,7 @@ static void resolve(struct gen *g)
     }
 }
 
-/* --- whole programs ------------------------------------------------------------------------------ */
+/* --- whole programs --------------------------------------------------------------------------- */
 
 static void choose_pointers(struct gen *g)
 {
@@ -463,7 +463,7 @@ bool fz_is_nop(const struct fz_program *p, uint32_t i)
     return p->word[i] == 0x13 || p->word[i] == 1;
 }
 
-/* --- states -------------------------------------------------------------------------------------- */
+/* --- states ----------------------------------------------------------------------------------- */
 
 static uint64_t random_pointer(uint64_t *rng, const struct fz_program *p,
                                const struct fz_gen_options *opt)

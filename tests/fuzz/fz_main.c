@@ -50,7 +50,7 @@ static const char *run_pair(struct fuzz *z, unsigned c, const struct fz_program 
     return fz_compare(&a, &b, buf, size);
 }
 
-/* --- reports ------------------------------------------------------------------------------------- */
+/* --- reports ---------------------------------------------------------------------------------- */
 
 static void shrink(struct fuzz *z, unsigned c, struct fz_program *p, struct fz_state *s)
 {
@@ -130,7 +130,7 @@ static void report(struct fuzz *z, unsigned c, const struct fz_program *p, const
     (void)why;
 }
 
-/* --- fuzzing ------------------------------------------------------------------------------------- */
+/* --- fuzzing ---------------------------------------------------------------------------------- */
 
 /* One program in the reference and in up to two configurations. False: a mismatch was reported. */
 static bool one_program(struct fuzz *z, uint64_t seed)

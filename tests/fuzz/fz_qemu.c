@@ -9,8 +9,8 @@
  *     STATES  x0..x31, f0..f31, fcsr
  *     OUT     the same, as it came out
  *
- * No register is free around a program: x31 starts as the program's address, and x2 always points to
- * the middle of the data, so that `save` can start from there.
+ * No register is free around a program: x31 starts as the program's address, and x2 always points
+ * to the middle of the data, so that `save` can start from there.
  */
 #include <elf.h>
 #include <stdio.h>
@@ -44,7 +44,7 @@ enum {
 _Static_assert(STATES + RUNS * STATE_BYTES <= OUT, "states fit");
 _Static_assert(OUT + RUNS * STATE_BYTES <= WORLD, "results fit");
 
-/* --- encodings ----------------------------------------------------------------------------------- */
+/* --- encodings -------------------------------------------------------------------------------- */
 
 struct text {
     uint8_t *at;
@@ -178,7 +178,7 @@ static uint32_t put_runtime(struct text *t, uint32_t runs)
     return save;
 }
 
-/* --- a batch ------------------------------------------------------------------------------------- */
+/* --- a batch ---------------------------------------------------------------------------------- */
 
 struct run {
     uint32_t program;
@@ -251,7 +251,7 @@ static void fill(struct batch *b, uint64_t seed)
     }
 }
 
-/* --- under QEMU ---------------------------------------------------------------------------------- */
+/* --- under QEMU ------------------------------------------------------------------------------- */
 
 static bool write_elf(const struct batch *b, const char *path)
 {
@@ -326,7 +326,7 @@ static bool run_qemu(struct batch *b, const char *qemu, const char *elf)
            WEXITSTATUS(status) == 0;
 }
 
-/* --- under our engine ---------------------------------------------------------------------------- */
+/* --- under our engine ------------------------------------------------------------------------- */
 
 static bool fetch_ok(void *opaque, uint64_t vaddr, uint64_t size)
 {
@@ -378,7 +378,7 @@ static bool run_engine(struct batch *b, bool interp, uint64_t *insns)
     return ok;
 }
 
-/* --- comparison ---------------------------------------------------------------------------------- */
+/* --- comparison ------------------------------------------------------------------------------- */
 
 /* Builds and runs; the first run that differs, or -1; -2: something failed, which is said. */
 static int run_both(struct batch *b, const char *qemu, bool interp, uint64_t *insns)

@@ -59,7 +59,7 @@ static void run_to_wfi(struct world *w, uint64_t pc)
     expect(w, "stop", engine_run(w->engine, 1000000, false), ENGINE_WAIT);
 }
 
-/* --- exact stops --------------------------------------------------------------------------------- */
+/* --- exact stops ------------------------------------------------------------------------------ */
 
 enum { STEPS = 150 };
 
@@ -158,7 +158,7 @@ static void an_inexact_stop_is_less_than_a_block_early(void **state)
     each_way(inexact_in);
 }
 
-/* --- code that changes --------------------------------------------------------------------------- */
+/* --- code that changes ------------------------------------------------------------------------ */
 
 /* Patches an instruction ahead in the same block, with FENCE.I between. */
 static void patch_fenced_in(struct world *w)
@@ -250,7 +250,7 @@ static void code_changed_by_dma_is_seen_behind_every_link(void **state)
     each_way(dma_in);
 }
 
-/* --- interrupts ---------------------------------------------------------------------------------- */
+/* --- interrupts ------------------------------------------------------------------------------- */
 
 static struct rv_cpu *volatile interrupted;
 
@@ -308,7 +308,7 @@ static void interrupts_land_in_loops_of_every_kind(void **state)
     each_way(interrupts_in);
 }
 
-/* --- addresses that do not exist ----------------------------------------------------------------- */
+/* --- addresses that do not exist -------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -423,7 +423,7 @@ static void an_access_may_wrap_around(void **state)
     each_way(wrapping_in);
 }
 
-/* --- mappings that move -------------------------------------------------------------------------- */
+/* --- mappings that move ----------------------------------------------------------------------- */
 
 /* S-mode code on one page calls another page, which is then another frame: links between pages, the
  * jump cache and the fetch translation must not outlive SFENCE.VMA. */
@@ -465,8 +465,8 @@ static void a_page_of_code_may_move(void **state)
     each_way(remap_in);
 }
 
-/* The guest itself moves the page between two calls of it, by direct jumps that are linked: each turn
- * writes the other PTE, fences, and calls. */
+/* The guest itself moves the page between two calls of it, by direct jumps that are linked: each
+ * turn writes the other PTE, fences, and calls. */
 static void self_remap(struct world *w, unsigned bits, uint32_t fence)
 {
     uint64_t root = world_root(w), callee = CODE + 0x1000, pte[2], slot = 0;
@@ -548,7 +548,7 @@ static void a_page_of_data_may_move(void **state)
     each_way(data_remap_in);
 }
 
-/* --- sparse memory ------------------------------------------------------------------------------- */
+/* --- sparse memory ---------------------------------------------------------------------------- */
 
 /* All of Sv48's lower half, each GiB of it the same RAM: as sparse as a guest can touch. */
 static void sparse_in(struct world *w)
@@ -587,7 +587,7 @@ static void a_guest_that_touches_sparsely_is_held_within_bounds(void **state)
     each_way(sparse_in);
 }
 
-/* --- many live values ---------------------------------------------------------------------------- */
+/* --- many live values ------------------------------------------------------------------------- */
 
 /* Operands are loaded long before they are used: more values than scratch registers. */
 static void pressure_in(struct world *w)

@@ -1,7 +1,7 @@
 /*
  * Guest code and the host code that it becomes, with its count of instructions: a change in quality
- * shows up as a diff of golden/. Only the path that is usually taken is listed. GODWIT_UPDATE_GOLDEN=1
- * writes the files anew.
+ * shows up as a diff of golden/. Only the path that is usually taken is listed.
+ * GODWIT_UPDATE_GOLDEN=1 writes the files anew.
  */
 #include <capstone/capstone.h>
 #include <setjmp.h>
@@ -68,7 +68,7 @@ static const struct golden goldens[] = {
     {"flat_cmpxchg", "compare-and-swap by LR and SC", GW_MEM_FLAT, SUPER, 0, 4, CMPXCHG},
 };
 
-/* --- lifting and compiling ----------------------------------------------------------------------- */
+/* --- lifting and compiling -------------------------------------------------------------------- */
 
 static uint32_t no_access(void *cpu, uint32_t desc)
 {
@@ -102,7 +102,7 @@ static uint32_t lift(const struct golden *g, struct ir_block *block, uint8_t *co
     return bytes;
 }
 
-/* --- listing ------------------------------------------------------------------------------------- */
+/* --- listing ---------------------------------------------------------------------------------- */
 
 /* Bytes that follow an instruction as data: the operation that the evaluation thunk is to do. */
 static unsigned data_behind(const struct gw_compile_job *job, const cs_insn *in)

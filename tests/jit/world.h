@@ -1,6 +1,6 @@
 /*
- * A small machine for tests of the engine: 4 MiB of RAM, one hart in M-mode at reset, no device. Each
- * test runs in all the ways in which an engine can run.
+ * A small machine for tests of the engine: 4 MiB of RAM, one hart in M-mode at reset, no device.
+ * Each test runs in all the ways in which an engine can run.
  */
 #ifndef TESTS_JIT_WORLD_H
 #define TESTS_JIT_WORLD_H
@@ -50,7 +50,7 @@ void world_satp(struct world *w, uint64_t root, unsigned levels, unsigned asid);
 
 enum { PTE_R = 2, PTE_W = 4, PTE_X = 8, PTE_U = 16, PTE_G = 32 };
 
-/* --- instructions -------------------------------------------------------------------------------- */
+/* --- instructions ----------------------------------------------------------------------------- */
 
 enum { X0, RA, SP, T0 = 5, T1, T2, S0, S1, A0, A1, A2, A3, A4, A5 };
 
