@@ -12,7 +12,7 @@ _Static_assert(offsetof(struct ctx, status) == CTX_STATUS, "start.S");
 
 SNIPPET(snip_ecall, "ecall");
 
-enum { POWER_PASS = 0x5555, POWER_FAIL = 0x3333, POOL_PAGES = 512, NOTES = 8 };
+enum { POWER_PASS = 0x5555, POWER_FAIL = 0x3333, POOL_PAGES = 768, NOTES = 8 };
 
 static uint8_t pool[POOL_PAGES][PAGE] __attribute__((aligned(4096)));
 static unsigned pool_used;
