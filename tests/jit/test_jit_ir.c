@@ -1,7 +1,7 @@
 /*
  * Random blocks of IR, compiled and run, against the plain runner of tests/ir: operations in
- * orders and widths that no frontend makes, more live values than registers, faults and helpers that
- * leave. Every feature of the host on and off, every memory mode.
+ * orders and widths that no frontend makes, more live values than registers, faults and helpers
+ * that leave. Every feature of the host on and off, every memory mode.
  */
 #include <setjmp.h>
 #include <stdarg.h>
