@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "priv.h"
+#include "softfloat/softfloat.h"
 #include "engine_int.h"
 #include "world.h"
 
@@ -548,6 +549,69 @@ static void a_page_of_data_may_move(void **state)
     each_way(data_remap_in);
 }
 
+/* --- comparisons whose flags are taken back -------------------------------------------------------- */
+
+static const uint64_t float_values[] = {
+    0,
+    UINT64_C(0x8000000000000000),
+    UINT64_C(0x3ff0000000000000),
+    UINT64_C(0xbff0000000000000),
+    1,
+    UINT64_C(0x7ff0000000000000), /* infinities */
+    UINT64_C(0xfff0000000000000),
+    UINT64_C(0x7ff8000000000000), /* quiet and signalling NaNs */
+    UINT64_C(0xfff8000000000001),
+    UINT64_C(0x7ff0000000000001),
+    UINT64_C(0xfff7ffffffffffff),
+    UINT64_C(0xffffffff3f800000), /* singles, boxed */
+    UINT64_C(0xffffffff7f800000),
+    UINT64_C(0xffffffff7fc00000),
+    UINT64_C(0xffffffff7f800001),
+    UINT64_C(0xffffffffffbfffff),
+};
+
+static uint64_t compared(unsigned f3, bool wide, uint64_t a, uint64_t b)
+{
+    uint32_t flags = 0, a32, b32;
+    a32 = a >> 32 == UINT32_MAX ? (uint32_t)a : UINT32_C(0x7fc00000);
+    b32 = b >> 32 == UINT32_MAX ? (uint32_t)b : UINT32_C(0x7fc00000);
+    switch (f3) {
+    case 0: return (uint64_t)(wide ? sf_le64(a, b, &flags) : sf_le32(a32, b32, &flags));
+    case 1: return (uint64_t)(wide ? sf_lt64(a, b, &flags) : sf_lt32(a32, b32, &flags));
+    default: return (uint64_t)(wide ? sf_eq64(a, b, &flags) : sf_eq32(a32, b32, &flags));
+    }
+}
+
+/* frflags; compare; fsflags: what compilers write for a quiet comparison. */
+static void quiet_comparisons_in(struct world *w)
+{
+    w->cpu->c.mstatus |= 3u << 13; /* FS dirty */
+    for (unsigned k = 0; k < 6; k++) {
+        unsigned f3 = k % 3;
+        bool wide = k / 3;
+        const uint32_t op = 0x53 | (wide ? 0x51u : 0x50u) << 25 | f3 << 12 | 10 << 15 | 11 << 20;
+        const uint32_t code[] = {i_i(0x73, 2, A0, X0, 1), op | A1 << 7, i_csrrw(X0, 1, A0), I_WFI};
+        world_code(w, CODE, code, COUNT(code));
+        for (unsigned i = 0; i < COUNT(float_values); i++)
+            for (unsigned j = 0; j < COUNT(float_values); j++) {
+                uint32_t before = (i + j) % 3 ? 0 : IR_FP_NX;
+                w->cpu->f[10] = float_values[i];
+                w->cpu->f[11] = float_values[j];
+                w->cpu->run.fp_flags = before;
+                run_to_wfi(w, CODE);
+                expect(w, "result", w->cpu->x[A1],
+                       compared(f3, wide, float_values[i], float_values[j]));
+                expect(w, "flags read", w->cpu->x[A0], before);
+                expect(w, "flags", w->cpu->run.fp_flags, before);
+            }
+    }
+}
+
+static void comparisons_between_reading_and_restoring_flags_raise_none(void **state)
+{
+    each_way(quiet_comparisons_in);
+}
+
 /* --- sparse memory ---------------------------------------------------------------------------- */
 
 /* All of Sv48's lower half, each GiB of it the same RAM: as sparse as a guest can touch. */
@@ -639,6 +703,7 @@ int main(void)
         cmocka_unit_test(a_page_of_code_may_move),
         cmocka_unit_test(linked_jumps_follow_a_page_that_the_guest_moves),
         cmocka_unit_test(a_page_of_data_may_move),
+        cmocka_unit_test(comparisons_between_reading_and_restoring_flags_raise_none),
         cmocka_unit_test(a_guest_that_touches_sparsely_is_held_within_bounds),
         cmocka_unit_test(more_values_than_registers),
     };
