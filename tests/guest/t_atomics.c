@@ -171,6 +171,20 @@ static void lost(uint64_t *at)
     }
 }
 
+/* The handler's own SC does not find what the trapped code reserved. */
+static void lost_in_handler(uint64_t *at)
+{
+    for (unsigned mode = PRIV_U; mode <= PRIV_M; mode += mode ? 2 : 1) {
+        uint64_t failed;
+        *(volatile uint64_t *)at = 42;
+        run4(&c, mode, addr(snip_lr_d), 0, addr(at), 0, 0);
+        CHECK_EQ(c.x[10], 42);
+        __asm__ volatile("sc.d %0, zero, (%1)" : "=&r"(failed) : "r"(at) : "memory");
+        CHECK_EQ(failed, 1);
+        CHECK_EQ(*(volatile uint64_t *)at, 42);
+    }
+}
+
 /* SC at address 0, where "none" may be kept. */
 static void nothing_reserved_at_zero(void)
 {
@@ -201,6 +215,7 @@ void guest_main(void)
     amos(&cells[511]);
     pairs(cells);
     lost(cells);
+    lost_in_handler(cells);
     nothing_reserved_at_zero();
     cells[3] = 5;
     run4(&c, PRIV_M, addr(snip_x0), 0, addr(&cells[3]), UINT64_C(0x300000004), 0);

@@ -180,6 +180,55 @@ static void code_page(uint64_t code, enum form f)
     }
 }
 
+/* Code in a superpage, dropped by another address in it: it is not there, or it is another's. */
+static void code_superpage(int level, enum form f)
+{
+    uint64_t *pte = space_pte(&sp, SUPER, level), kept = *pte;
+    uint64_t size = BIT(12 + 9 * level), base = addr(a_code) & ~(size - 1);
+    uint64_t at = SUPER + (addr(a_code) & (size - 1));
+    uint64_t elsewhere = SUPER + (at < SUPER + size / 2 ? size - PAGE : 0);
+    guest_note("form", f);
+    guest_note("level", (uint64_t)level);
+    *pte = pte_make(base, PTE_RX);
+    fence(ALL, 0, 0);
+    code_gives(at, 0xa);
+    call_gives(at, 0xa);
+    *pte = 0;
+    fence(f, elsewhere, sp.asid);
+    run4(&c, PRIV_S, addr(snip_call) + to_s, 0, at, 0, 0);
+    CHECK_TRAP(&c, CAUSE_FETCH_PAGE, at, at);
+    run4(&c, PRIV_S, at, 0, 0, 0, 0);
+    CHECK_TRAP(&c, CAUSE_FETCH_PAGE, at, at);
+    *pte = kept;
+    fence(ALL, 0, 0);
+}
+
+/* The last page of one superpage and the first of the next: the second one is remapped. */
+static void code_between_superpages(enum form f)
+{
+    uint64_t size = BIT(21), va = SUPER + 4 * size;
+    uint64_t *first = space_pte(&sp, va, 1), *second = space_pte(&sp, va + size, 1);
+    uint8_t *big = (uint8_t *)(uintptr_t)UINT64_C(0x81000000); /* RAM that nothing else uses */
+    put32(big + size - 4, INSN_NOP);
+    put32(big + size - 64, insn_jal0(64));
+    put_code((uint64_t *)(void *)(big + size), 0x21);
+    put_code((uint64_t *)(void *)(big + 2 * size), 0x22);
+    fence_i();
+    *first = pte_make(addr(big), PTE_RX);
+    for (int round = 0; round < 4; round++) {
+        uint64_t want = round & 1 ? 0x22 : 0x21;
+        *second = pte_make(addr(big) + (round & 1 ? 2 : 1) * size, PTE_RX);
+        fence(f, va + size + 0x5000, sp.asid);
+        if (!round)
+            fence(ALL, 0, 0);
+        code_gives(va + size - 4, want);
+        code_gives(va + size - 64, want);
+        call_gives(va + size, want);
+    }
+    *first = *second = 0;
+    fence(ALL, 0, 0);
+}
+
 /* S mode changes the entry and fences by itself, and jumps in at once. */
 static void fenced_in_s(void)
 {
@@ -338,6 +387,9 @@ void guest_main(void)
             code_page(CODE, f);
             superpage(1, f);
             superpage(2, f);
+            code_superpage(1, f);
+            code_superpage(2, f);
+            code_between_superpages(f);
         }
         fenced_in_s();
         asids();

@@ -28,6 +28,13 @@ static void runs(unsigned mode, uint64_t start, uint64_t want)
     }
 }
 
+/* From just before it, and by a jump from its own page, which goes straight on to it. */
+static void runs_both(unsigned mode, uint64_t want)
+{
+    runs(mode, INSN - 8, want);
+    runs(mode, CODE + 64, want);
+}
+
 static void faults(unsigned mode, uint64_t start, uint64_t cause, uint64_t tval)
 {
     for (int again = 0; again < 3; again++) {
@@ -43,13 +50,14 @@ static void both(unsigned mode, uint64_t cause, uint64_t tval)
     faults(mode, INSN, cause, tval);
     faults(mode, INSN - 2, cause, tval);
     faults(mode, INSN - 8, cause, tval);
+    faults(mode, CODE + 64, cause, tval);
 }
 
 static void second_page_faults(void)
 {
     uint64_t good = *pte2;
     runs(PRIV_S, INSN, 7);
-    runs(PRIV_S, INSN - 8, 7);
+    runs_both(PRIV_S, 7);
     *pte2 = 0;
     sfence_all();
     both(PRIV_S, CAUSE_FETCH_PAGE, CODE + PAGE);
@@ -62,7 +70,7 @@ static void second_page_faults(void)
     *pte1 |= PTE_U; /* and now both are U-mode's */
     sfence_all();
     runs(PRIV_U, INSN, 7);
-    runs(PRIV_U, INSN - 8, 7);
+    runs_both(PRIV_U, 7);
     *pte2 = good;
     sfence_all();
     both(PRIV_U, CAUSE_FETCH_PAGE, CODE + PAGE);
@@ -80,7 +88,7 @@ static void second_page_faults(void)
     *pte1 |= PTE_X;
     sfence_all();
     runs(PRIV_S, INSN, 7);
-    runs(PRIV_S, INSN - 8, 7);
+    runs_both(PRIV_S, 7);
 }
 
 /* A two-byte instruction at the same place needs no second page. */
@@ -115,12 +123,12 @@ static void remapped(void)
     fence_i();
     for (int i = 0; i < 6; i++) {
         runs(PRIV_S, INSN, second_now == second ? 0x010 : 0x110);
-        runs(PRIV_S, INSN - 8, second_now == second ? 0x010 : 0x110);
+        runs_both(PRIV_S, second_now == second ? 0x010 : 0x110);
         second_now = second_now == second ? other : second;
         *pte2 = pte_make(addr(second_now), PTE_RX);
         __asm__ volatile("sfence.vma %0, zero" ::"r"(CODE + PAGE) : "memory");
         runs(PRIV_S, INSN, second_now == second ? 0x010 : 0x110);
-        runs(PRIV_S, INSN - 8, second_now == second ? 0x010 : 0x110);
+        runs_both(PRIV_S, second_now == second ? 0x010 : 0x110);
     }
     *pte2 = pte_make(addr(second), PTE_RX);
     sfence_all();
@@ -134,11 +142,11 @@ static void rewritten(void)
         put_straddling(first, second, insn);
         fence_i();
         runs(PRIV_S, INSN, (uint64_t)i * 16);
-        runs(PRIV_S, INSN - 8, (uint64_t)i * 16);
+        runs_both(PRIV_S, (uint64_t)i * 16);
         *(volatile uint16_t *)second = (uint16_t)(insn_li_a0(i * 16 + 512) >> 16);
         fence_i();
         runs(PRIV_S, INSN, (uint64_t)i * 16 + 512);
-        runs(PRIV_S, INSN - 8, (uint64_t)i * 16 + 512);
+        runs_both(PRIV_S, (uint64_t)i * 16 + 512);
         *(volatile uint16_t *)(first + PAGE - 2) = (uint16_t)(insn | 0x4000); /* addi -> ori */
         *(volatile uint16_t *)(first + PAGE - 2) |= 0x2000;
         fence_i();
@@ -160,6 +168,7 @@ void guest_main(void)
         pte2 = space_pte(&sp, CODE + PAGE, 0);
         for (unsigned at = PAGE - 16; at < PAGE - 2; at += 2)
             *(volatile uint16_t *)(first + at) = INSN_C_NOP;
+        put32(first + 64, insn_jal0(PAGE - 2 - 64));
         put_straddling(first, second, insn_li_a0(7));
         fence_i();
         csr_write(satp, space_satp(&sp));
