@@ -181,6 +181,13 @@ static inline uint32_t insn_jal0(int64_t offset) /* j */
            (o >> 12 & 0xff) << 12 | 0x6f;
 }
 
+static inline uint32_t insn_beq0(int64_t offset) /* beq zero, zero */
+{
+    uint32_t o = (uint32_t)offset;
+    return (o >> 12 & 1) << 31 | (o >> 5 & 0x3f) << 25 | (o >> 1 & 15) << 8 | (o >> 11 & 1) << 7 |
+           0x63;
+}
+
 /* ---- pages ------------------------------------------------------------------------------------- */
 
 enum { PAGE = 4096 };

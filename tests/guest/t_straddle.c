@@ -28,11 +28,12 @@ static void runs(unsigned mode, uint64_t start, uint64_t want)
     }
 }
 
-/* From just before it, and by a jump from its own page, which goes straight on to it. */
+/* From just before it, and by a jump and a branch from its own page. */
 static void runs_both(unsigned mode, uint64_t want)
 {
     runs(mode, INSN - 8, want);
     runs(mode, CODE + 64, want);
+    runs(mode, CODE + 128, want);
 }
 
 static void faults(unsigned mode, uint64_t start, uint64_t cause, uint64_t tval)
@@ -169,6 +170,7 @@ void guest_main(void)
         for (unsigned at = PAGE - 16; at < PAGE - 2; at += 2)
             *(volatile uint16_t *)(first + at) = INSN_C_NOP;
         put32(first + 64, insn_jal0(PAGE - 2 - 64));
+        put32(first + 128, insn_beq0(PAGE - 2 - 128));
         put_straddling(first, second, insn_li_a0(7));
         fence_i();
         csr_write(satp, space_satp(&sp));
