@@ -81,6 +81,7 @@ static enum gw_lift_status lift(struct engine *e, uint64_t pc, const struct itlb
         .page_left = in_page,
         .max_guest = limit,
         .trace = e->cfg.trace,
+        .unroll = e->cfg.no_fold ? 1 : 4,
     };
     if (more) {
         rq.code = e->straddle;

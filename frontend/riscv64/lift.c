@@ -46,6 +46,8 @@ uint32_t rv_tb_flags(const void *cpu_)
 
 unsigned rv_fp_round(uint32_t tb_flags)
 {
+    if (!(tb_flags & RV_TBF_FS_MASK))
+        return IR_FP_OFF;
     unsigned frm = (tb_flags & RV_TBF_FRM_MASK) >> RV_TBF_FRM_SHIFT;
     return frm <= IR_RUP ? frm : IR_RNE;
 }
@@ -80,13 +82,24 @@ static bool can_follow(const struct gw_lift_request *rq, const struct rv_lift *l
     return offset > at && offset < rq->page_left && offset < rq->code_size;
 }
 
+/*
+ * A block that is a loop in whole is copied a few times: what goes around in registers of the guest
+ * then need not go through memory each time. May another copy follow the one that ends now?
+ */
+static bool may_unroll(const struct gw_lift_request *rq, uint32_t copies, uint32_t count)
+{
+    enum { IR_ENOUGH = 500 };
+    return copies < rq->unroll && count / copies * (copies + 1) <= rq->max_guest &&
+           rq->block->count / copies * (copies + 1) <= IR_ENOUGH;
+}
+
 enum gw_lift_status rv_lift(const struct gw_lift_request *rq)
 {
     struct ir_block *b = rq->block;
     const struct rv_cpu *cpu = rq->cpu;
     struct rv_lift l = {.b = b, .cfg = &cpu->cfg, .flags = b->flags};
     struct rv_insn in;
-    uint32_t at = 0, word = 0, count = 0, traced = 0;
+    uint32_t at = 0, word = 0, count = 0, traced = 0, copies = 1;
     enum rv_flow flow = RV_FLOW_NEXT;
 
     b->code_bytes = 0;
@@ -105,8 +118,15 @@ enum gw_lift_status rv_lift(const struct gw_lift_request *rq)
             break;
         count++;
         l.next = l.pc + len;
-        b->code_bytes = at + len;
+        if (b->code_bytes < at + len)
+            b->code_bytes = at + len;
+        l.unroll = may_unroll(rq, copies, count);
         flow = lift_one(&l, &in);
+        if (flow == RV_FLOW_LOOP) {
+            copies++;
+            l.next = b->pc;
+            flow = RV_FLOW_NEXT;
+        }
         if (flow == RV_FLOW_JUMP) {
             if (count == rq->max_guest || !can_follow(rq, &l, at)) {
                 ir_jmp(b, l.target);

@@ -15,6 +15,7 @@
 enum rv_flow {
     RV_FLOW_NEXT,  /* with the instruction behind it */
     RV_FLOW_TRACE, /* the same, past a branch: only as often as the engine asks for */
+    RV_FLOW_LOOP,  /* at the block's first instruction again */
     RV_FLOW_JUMP,  /* at l->target if that can be had, else the block jumps there */
     RV_FLOW_SPLIT, /* nowhere: the block ends before the next instruction */
     RV_FLOW_END,   /* nowhere: the IR has ended */
@@ -27,6 +28,7 @@ struct rv_lift {
     uint64_t next; /* of the one behind it */
     uint64_t target;
     uint32_t flags; /* RV_TBF_* */
+    bool unroll;    /* a branch to the block's start may be gone through */
 };
 
 typedef enum rv_flow rv_lift_fn(struct rv_lift *l, const struct rv_insn *in);

@@ -69,9 +69,15 @@ static enum rv_flow branch(struct rv_lift *l, const struct rv_insn *in, enum ir_
         cc = swap_zero(cc);
     }
     ir_val a = rv_get(l, rs1), b = rv_get(l, rs2);
-    ir_brcc(l->b, IR_I64, cc, a, b, target);
+    bool loop = l->unroll && target == l->b->pc;
+    if (loop) /* cond ^ 1 is the negation */
+        ir_brcc(l->b, IR_I64, cc ^ 1u, a, b, l->next);
+    else
+        ir_brcc(l->b, IR_I64, cc, a, b, target);
     /* The builder knows some conditions, and makes a jump of a branch that is always taken */
-    return l->b->insn[l->b->count - 1].op == IR_JMP ? RV_FLOW_END : RV_FLOW_TRACE;
+    if (l->b->insn[l->b->count - 1].op == IR_JMP)
+        return RV_FLOW_END;
+    return loop ? RV_FLOW_LOOP : RV_FLOW_TRACE;
 }
 
 LIFT(beq)

@@ -44,6 +44,7 @@ struct gw_lift_request {
     uint32_t page_left; /* bytes of code before the page border; an instruction may straddle it, but
                              none may start beyond it */
     uint32_t max_guest; /* most guest instructions, >= 1 */
+    uint32_t unroll;    /* most copies of a loop that is the whole block; 0 and 1: itself alone */
     uint32_t trace;     /* most not-taken branches to run through; 0: end at the first branch */
 };
 
