@@ -4,6 +4,8 @@
  *
  * Stack: `enter` keeps rsp 16-byte aligned in blocks, so a thunk that a block calls has it at 8.
  */
+#include <assert.h>
+
 #include "x64.h"
 
 struct rt {
@@ -249,6 +251,7 @@ static void emit_helper(struct rt *r, unsigned index)
         gather_flags(r);
     cpu_arg(r);
     static const uint8_t arg[3] = {RSI, RDX, RCX};
+    assert(h->args <= 3);
     for (unsigned k = 0; k < h->args; k++)
         x64_rm(e, X_W | 0x8b, arg[k], run(X64_RUN(spill) + 8 * k), 0);
     call_c(r, (uint64_t)(uintptr_t)h->fn);

@@ -16,8 +16,6 @@
 #include "exec_stats.h"
 #include "usermode.h"
 
-extern char **environ;
-
 static uint64_t now_ns(void)
 {
     struct timespec ts;

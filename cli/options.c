@@ -1,4 +1,5 @@
 /* The table of options, and what their values mean. */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@ static bool digits(const char *text, uint64_t *value, const char **end)
 enum gw_status cli_parse_number(const char *text, uint64_t *value)
 {
     const char *end;
+    assert(text);
     if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
         uint64_t v = 0;
         size_t n = strspn(text + 2, "0123456789abcdefABCDEF");
@@ -437,9 +439,9 @@ enum gw_status cli_parse(struct cli_options *o, const struct cli_verb_info *verb
         o->arg_count++;
     if (st != GW_OK || o->help || verb->rest)
         goto operands;
-    for (int i = 0; i < o->arg_count; i++) /* options may not follow operands, and say so */
-        if (o->args[i][0] == '-' && o->args[i][1])
-            st = gw_fail(err, GW_ERR_ARG, o->args[i], "options stand before operands");
+    for (char *const *a = o->args; *a; a++) /* options may not follow operands, and say so */
+        if ((*a)[0] == '-' && (*a)[1])
+            st = gw_fail(err, GW_ERR_ARG, *a, "options stand before operands");
     if (st == GW_OK && !verb->operands[0] && o->arg_count) {
         st = gw_fail(err, GW_ERR_ARG, o->args[0], "%s takes no operands", verb->name);
         snprintf(err->hint, sizeof err->hint, "godwit %s --help", verb->name);

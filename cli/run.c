@@ -101,7 +101,7 @@ int cli_run(const struct cli_options *o)
         st = err.status;
     }
     fill(&options, o);
-    if (st == GW_OK)
+    if (api && st == GW_OK)
         st = api->run(&options, &result, &err);
     if (st != GW_OK) {
         cli_print_error(&err);

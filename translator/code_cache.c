@@ -103,6 +103,7 @@ static struct code_page *page_slot(struct code_cache *c, uint64_t page)
 {
     uint32_t mask = c->page_cap - 1;
     uint32_t i = (uint32_t)((page * UINT64_C(0x9e3779b97f4a7c15)) >> 40) & mask;
+    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): each one's page is set */
     while (c->pages[i].page != page && c->pages[i].page != ~UINT64_C(0))
         i = (i + 1) & mask;
     return &c->pages[i];

@@ -173,7 +173,7 @@ static enum gw_status find_target(const struct um_config *cfg, struct target *t,
     memcpy(t->argv, cfg->argv, (n + 1) * sizeof *t->argv);
     if (strlen(cfg->path) >= sizeof t->path)
         return gw_fail(err, GW_ERR_NOTFOUND, "", "program name too long");
-    strcpy(t->path, cfg->path);
+    memcpy(t->path, cfg->path, strlen(cfg->path) + 1);
     for (unsigned depth = 0;; depth++) {
         char head[HEAD_BYTES], buf[PATH_MAX], *interp, *arg;
         enum gw_status s = open_program(t, err);
@@ -200,7 +200,7 @@ static enum gw_status load_interp(struct um_proc *p, const struct um_config *cfg
                                   struct gw_error *err)
 {
     char buf[PATH_MAX];
-    struct um_elf *in = malloc(sizeof *in);
+    struct um_elf *in = calloc(1, sizeof *in);
     if (!in)
         return gw_fail(err, GW_ERR_NOMEM, "", "out of memory");
     const char *path = in_sysroot(cfg, elf->interp, buf);

@@ -41,7 +41,7 @@ static void record(struct um_signals *s, int signal, const void *info)
         if (!__atomic_load_n(&q->used, __ATOMIC_ACQUIRE)) {
             if (!free_slot)
                 free_slot = q;
-        } else if (q->signal == signal && signal < UM_SIG_TIMEOUT) {
+        } else if (q->signal == signal && signal < UM_SIG_TIMEOUT) { // NOLINT: q is never NULL
             return;
         }
     }

@@ -17,7 +17,10 @@ struct counter_desc {
     uint32_t field_count;
 };
 
-#define COUNTER(S, member, help_) {.name = #member, .help = (help_), .offset = offsetof(S, member)}
+#define COUNTER(S, member, help_)                                                                  \
+    {                                                                                              \
+        .name = #member, .help = (help_), .offset = offsetof(S, member)                            \
+    }
 
 static inline uint64_t counter_get(const void *object, const struct counter_field *f)
 {

@@ -15,10 +15,10 @@ struct gw_events;
 
 /* One thing from outside. payload is copied into the queue. */
 struct gw_event {
-    uint64_t insns;     /* retired instructions at delivery; filled in by the queue */
-    void *device;       /* receiver's context */
+    uint64_t insns; /* retired instructions at delivery; filled in by the queue */
+    void *device;   /* receiver's context */
     void (*deliver)(void *device, const struct gw_event *ev); /* vCPU thread */
-    uint32_t kind;      /* the device's own numbering */
+    uint32_t kind;                                            /* the device's own numbering */
     uint32_t size_bytes;
     uint64_t arg;
     const uint8_t *payload; /* size_bytes; valid during deliver */
@@ -26,7 +26,7 @@ struct gw_event {
 
 /* A timer belongs to its device, which keeps it alive while armed. VM time in ns. */
 struct gw_timer {
-    uint64_t deadline_ns; /* UINT64_MAX: not armed */
+    uint64_t deadline_ns;                        /* UINT64_MAX: not armed */
     void (*fire)(void *device, uint64_t now_ns); /* vCPU thread; may re-arm */
     void *device;
     struct gw_timer *next; /* owned by the queue */
@@ -45,12 +45,12 @@ bool gw_events_post(struct gw_events *q, const struct gw_event *ev);
 void gw_events_attach(struct gw_events *q, uint32_t *attention);
 
 /* vCPU thread. */
-uint64_t gw_events_now(struct gw_events *q, uint64_t insns);           /* VM ns */
+uint64_t gw_events_now(struct gw_events *q, uint64_t insns); /* VM ns */
 void gw_timer_arm(struct gw_events *q, struct gw_timer *t, uint64_t deadline_ns);
 void gw_timer_cancel(struct gw_events *q, struct gw_timer *t);
 /* Delivers posted events and due timers. */
 void gw_events_run(struct gw_events *q, uint64_t insns);
-uint64_t gw_events_next_deadline(const struct gw_events *q);           /* UINT64_MAX if none */
+uint64_t gw_events_next_deadline(const struct gw_events *q); /* UINT64_MAX if none */
 /* Sleeps until something is posted or the VM clock reaches deadline_ns (host mode); in insns mode
  * jumps the clock to the deadline and returns at once if there is one. */
 void gw_events_wait(struct gw_events *q, uint64_t deadline_ns);

@@ -50,10 +50,10 @@ struct gw_runtime {
  * start of its bytes. Variants: [0] leaves the host FP state alone (blocks that can't touch FP),
  * [1] carries the guest's float registers and FP control. */
 struct gw_entry_points {
-    uint32_t size;      /* bytes emitted */
-    uint32_t enter[2];  /* uint64_t enter(void *cpu, void *code): runs until an exit; enum
+    uint32_t size;         /* bytes emitted */
+    uint32_t enter[2];     /* uint64_t enter(void *cpu, void *code): runs until an exit; enum
                            gw_exit_kind */
-    uint32_t fault[2];  /* a host fault at a user-mode access continues here (signal handler) */
+    uint32_t fault[2];     /* a host fault at a user-mode access continues here (signal handler) */
     uint32_t table[2][96]; /* the backend's own thunks */
 };
 
@@ -70,7 +70,8 @@ struct gw_link_desc {
     uint64_t target;      /* guest pc */
     uint32_t jump_offset; /* of the patchable branch displacement */
     uint32_t stub_offset; /* where it goes while unlinked */
-    uint32_t gen_offset;  /* FLAT and TLB, target on another page: the guard's compare; 0: no guard */
+    uint32_t
+        gen_offset; /* FLAT and TLB, target on another page: the guard's compare; 0: no guard */
 };
 
 /* Row of the side table: host position -> guest instruction. */
@@ -85,11 +86,11 @@ struct gw_row {
 struct gw_compile_job {
     const struct gw_backend_config *cfg;
     const struct gw_entry_points *ep;
-    uint64_t runtime_base; /* where emit_runtime's bytes run */
+    uint64_t runtime_base;        /* where emit_runtime's bytes run */
     const struct ir_block *block; /* after ir_liveness */
-    uint8_t *out;      /* writable view */
+    uint8_t *out;                 /* writable view */
     size_t cap;
-    uint64_t base;     /* run address of out[0] */
+    uint64_t base;      /* run address of out[0] */
     uint32_t link_base; /* number of the block's first link, given back by GW_EXIT_LINK */
     /* results */
     uint32_t size;
@@ -106,9 +107,9 @@ struct host_backend {
     uint32_t features_all;
     void (*prepare)(struct gw_backend_config *cfg);
     /* Thunks to run at address `base`, written to out[0..cap). */
-    enum gw_status (*emit_runtime)(const struct gw_backend_config *cfg,
-                                   const struct gw_runtime *rt, uint8_t *out, size_t cap,
-                                   uint64_t base, struct gw_entry_points *ep);
+    enum gw_status (*emit_runtime)(const struct gw_backend_config *cfg, const struct gw_runtime *rt,
+                                   uint8_t *out, size_t cap, uint64_t base,
+                                   struct gw_entry_points *ep);
     /* GW_ERR_LIMIT when cap is too small. */
     enum gw_status (*compile)(struct gw_compile_job *job);
     /* Points a link at rx `target`, or back at its stub (target 0). block: writable view of the

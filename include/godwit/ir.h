@@ -29,19 +29,31 @@ enum ir_type { IR_VOID, IR_W32, IR_I64, IR_F32, IR_F64 };
 
 /* Order of the pairs matters: cond ^ 1 is the negation. */
 enum ir_cond {
-    IR_EQ, IR_NE,
-    IR_LT, IR_GE,   /* signed */
-    IR_LTU, IR_GEU, /* unsigned */
-    IR_LE, IR_GT,
-    IR_LEU, IR_GTU,
+    IR_EQ,
+    IR_NE,
+    IR_LT,
+    IR_GE, /* signed */
+    IR_LTU,
+    IR_GEU, /* unsigned */
+    IR_LE,
+    IR_GT,
+    IR_LEU,
+    IR_GTU,
 };
 
 enum ir_round { IR_RNE, IR_RTZ, IR_RDN, IR_RUP, IR_RMM, IR_FP_OFF = 0xff };
 enum { IR_FP_NX = 1, IR_FP_UF = 2, IR_FP_OF = 4, IR_FP_DZ = 8, IR_FP_NV = 16 };
 enum ir_int { IR_INT_W, IR_INT_WU, IR_INT_L, IR_INT_LU };
 enum ir_amo {
-    IR_AMO_SWAP, IR_AMO_ADD, IR_AMO_AND, IR_AMO_OR, IR_AMO_XOR,
-    IR_AMO_MIN, IR_AMO_MAX, IR_AMO_MINU, IR_AMO_MAXU,
+    IR_AMO_SWAP,
+    IR_AMO_ADD,
+    IR_AMO_AND,
+    IR_AMO_OR,
+    IR_AMO_XOR,
+    IR_AMO_MIN,
+    IR_AMO_MAX,
+    IR_AMO_MINU,
+    IR_AMO_MAXU,
 };
 /* Memory order of an access (insn.order). */
 enum { IR_ORDER_RELAXED = 0, IR_ORDER_ACQUIRE = 1, IR_ORDER_RELEASE = 2, IR_ORDER_SEQ = 3 };
@@ -52,7 +64,12 @@ enum { IR_FENCE_W = 1, IR_FENCE_R = 2, IR_FENCE_O = 4, IR_FENCE_I = 8 };
 enum { IR_SIZE_MASK = 3, IR_SIGN = 4, IR_ALIGNED = 8 };
 
 enum {
-    IRF_COMM = 1, IRF_SIDE = 2, IRF_MEM = 4, IRF_END = 8, IRF_EXIT = 16, IRF_FP = 32,
+    IRF_COMM = 1,
+    IRF_SIDE = 2,
+    IRF_MEM = 4,
+    IRF_END = 8,
+    IRF_EXIT = 16,
+    IRF_FP = 32,
 };
 
 enum ir_op {
@@ -70,7 +87,7 @@ struct ir_op_info {
 };
 extern const struct ir_op_info ir_op_info[IR_OP_COUNT];
 
-#define IR_NONE 0xffffu /* no operand */
+#define IR_NONE 0xffffu  /* no operand */
 typedef uint16_t ir_val; /* index of the defining instruction */
 
 struct ir_insn {
@@ -94,19 +111,20 @@ enum { IR_MAX_INSNS = 2048, IR_MAX_GUEST = 128 };
 struct gw_helper;
 
 struct ir_block {
-    uint64_t pc;         /* of the first guest instruction */
-    uint32_t count;      /* instructions */
+    uint64_t pc;    /* of the first guest instruction */
+    uint32_t count; /* instructions */
     uint32_t guest_count;
     uint32_t code_bytes; /* guest bytes covered, from pc; may run over one page border */
     uint32_t flags;      /* the tb_flags it was lifted under */
     uint8_t fp_round;    /* enum ir_round the host rounding mode has while it runs */
     uint8_t uses_fp;
-    uint8_t no_fold;     /* builder folds nothing (tests: optimiser off) */
-    uint8_t overflow;    /* sticky: did not fit; the translator retries with fewer instructions */
+    uint8_t no_fold;  /* builder folds nothing (tests: optimiser off) */
+    uint8_t overflow; /* sticky: did not fit; the translator retries with fewer instructions */
     struct ir_insn insn[IR_MAX_INSNS];
     struct ir_guest_insn guest[IR_MAX_GUEST];
     /* Settings: ir_begin leaves them alone, as it does no_fold. Zero the struct once, when made. */
-    const struct gw_helper *helpers; /* guest_isa.helpers, or NULL: any helper may write any state */
+    const struct gw_helper
+        *helpers; /* guest_isa.helpers, or NULL: any helper may write any state */
     /* Private to the builder: what state holds, and constants that exist; see ir_build.c. */
     uint32_t limit; /* count may not grow beyond; 0 once the block has ended */
     uint32_t epoch[2];
@@ -126,8 +144,8 @@ void ir_begin(struct ir_block *b, uint64_t pc, uint32_t flags);
  * itself (a branch that is always taken): then what follows is dropped. */
 bool ir_begin_guest(struct ir_block *b, uint64_t pc, unsigned len);
 ir_val ir_const(struct ir_block *b, uint64_t value);
-ir_val ir_get(struct ir_block *b, uint32_t offset, unsigned size_log2);          /* I64 */
-void ir_put(struct ir_block *b, uint32_t offset, unsigned size_log2, ir_val v);  /* from I64 */
+ir_val ir_get(struct ir_block *b, uint32_t offset, unsigned size_log2);         /* I64 */
+void ir_put(struct ir_block *b, uint32_t offset, unsigned size_log2, ir_val v); /* from I64 */
 ir_val ir_getf(struct ir_block *b, uint32_t offset, enum ir_type type);
 void ir_putf(struct ir_block *b, uint32_t offset, enum ir_type type, ir_val v);
 /* Any pure operation with one, two, three operands (ADD ... BYTEMASK, FSGNJ, FBITS ...). */

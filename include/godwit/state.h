@@ -33,12 +33,14 @@ struct state_desc {
 
 #define STATE_COUNT_(a) (sizeof(a) / sizeof((a)[0]))
 #define STATE_SCALAR(S, member, type_)                                                             \
-    {.name = #member, .type = (type_), .offset = offsetof(S, member), .count = 1}
+    {                                                                                              \
+        .name = #member, .type = (type_), .offset = offsetof(S, member), .count = 1                \
+    }
 #define STATE_ARRAY(S, member, type_)                                                              \
-    {.name = #member,                                                                              \
-     .type = (type_),                                                                              \
-     .offset = offsetof(S, member),                                                                \
-     .count = sizeof(((S *)0)->member) / (type_)}
+    {                                                                                              \
+        .name = #member, .type = (type_), .offset = offsetof(S, member),                           \
+        .count = sizeof(((S *)0)->member) / (type_)                                                \
+    }
 
 /* Element i of a field, zero-extended. */
 static inline uint64_t state_get(const void *object, const struct state_field *f, uint32_t i)

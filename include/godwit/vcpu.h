@@ -37,19 +37,19 @@ struct gw_fault {
 };
 
 struct gw_jump_entry {
-    uint64_t pc;   /* guest virtual address; ~0 when empty (never a valid, aligned pc) */
-    void *code;    /* host entry point */
+    uint64_t pc; /* guest virtual address; ~0 when empty (never a valid, aligned pc) */
+    void *code;  /* host entry point */
 };
 
 struct gw_hooks;
 
 struct gw_vcpu {
     uint64_t pc;
-    int64_t budget;      /* instructions left in this quantum; the register's home */
-    uint32_t leave;      /* enum gw_leave */
-    uint32_t fp_flags;   /* IR_FP_*, accumulated; complete at safe points */
-    uint32_t attention;  /* atomic: look at events and interrupts soon */
-    uint32_t mxcsr;      /* host FP control while guest code runs (backend's encoding) */
+    int64_t budget;     /* instructions left in this quantum; the register's home */
+    uint32_t leave;     /* enum gw_leave */
+    uint32_t fp_flags;  /* IR_FP_*, accumulated; complete at safe points */
+    uint32_t attention; /* atomic: look at events and interrupts soon */
+    uint32_t mxcsr;     /* host FP control while guest code runs (backend's encoding) */
     uint32_t host_mxcsr;
     uint32_t view_dirty; /* translation or protection state changed: derive flags and maps anew */
     /* memory access: flat maps (machine), base (user), or tagged TLB */
@@ -64,8 +64,8 @@ struct gw_vcpu {
     /* slow path and exits */
     uint64_t slow_addr;
     uint64_t slow_value;
-    uint64_t slow_ra;    /* host return address: finds the row of the access */
-    uint64_t exit_link;  /* number of the direct branch that was not linked */
+    uint64_t slow_ra;   /* host return address: finds the row of the access */
+    uint64_t exit_link; /* number of the direct branch that was not linked */
     uint64_t exit_row;
     uint64_t insns_base; /* retired instructions = insns_base - budget, at safe points */
     uint64_t host_sp;

@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <string.h>
 
 #include "random_ir.h"
@@ -86,6 +87,7 @@ uint64_t random_float(uint64_t *state, enum ir_type type)
 
 static uint32_t below(struct gen *g, uint32_t n)
 {
+    assert(n);
     return (uint32_t)(random_u64(&g->rng) >> 32) % n;
 }
 
