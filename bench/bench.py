@@ -256,14 +256,15 @@ def bench_machine(opt):
 
 
 def smaps_overhead(pid):
-    """KiB resident in a process besides guest RAM (a mapping of 1 GiB), page tables included."""
+    """KiB resident in a process besides guest RAM (a mapping of 1 GiB), page tables included. What is
+    mapped twice, as a code cache is under W^X, or shared with other processes counts by its share."""
     total = ram = 0
     with open(f"/proc/{pid}/smaps") as f:
         size = 0
         for line in f:
             if line.startswith("Size:"):
                 size = int(line.split()[1])
-            elif line.startswith("Rss:"):
+            elif line.startswith("Pss:"):
                 total += int(line.split()[1])
                 if size >= GUEST_RAM_KIB and size < GUEST_RAM_KIB + 4096:
                     ram = max(ram, int(line.split()[1]))

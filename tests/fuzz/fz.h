@@ -125,6 +125,9 @@ struct fz_env;
 struct fz_env *fz_env_new(const struct fz_config *cfg);
 void fz_env_free(struct fz_env *env);
 void fz_env_load(struct fz_env *env, const struct fz_program *p);
+/* Did a program write to the page tables or trap handlers? What is seen of that before a fence is
+ * left open; they are as they were at the next load. */
+bool fz_env_damaged(const struct fz_env *env);
 
 /* All that came of a run. */
 struct fz_outcome {

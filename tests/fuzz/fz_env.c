@@ -61,7 +61,8 @@ struct fz_env {
     struct gw_events events;
     uint64_t mmio_hash;
     uint32_t tables_used;
-    uint64_t code_at; /* the program that is loaded */
+    uint8_t *pristine; /* the tables and the trap handlers as they should be */
+    uint64_t code_at;  /* the program that is loaded */
     uint32_t code_size;
     uint64_t satp_mode;
     uint64_t satp[FZ_V_COUNT];
@@ -286,6 +287,11 @@ static struct fz_env *open_env(const struct fz_config *cfg, const struct engine_
         .fetch_ok = cfg->user ? fetch_ok : NULL,
     };
     must(engine_new(&env->engine, &ec, &err) == GW_OK);
+    if (!cfg->user) {
+        env->pristine = malloc(kept_bytes(env));
+        must(env->pristine != NULL);
+        memcpy(env->pristine, kept(env), kept_bytes(env));
+    }
     catch_faults();
     return env;
 }
@@ -304,8 +310,37 @@ void fz_env_free(struct fz_env *env)
         munmap(env->memory, RAM_BYTES);
     for (int v = 0; v < FZ_V_COUNT; v++)
         free(env->base[v]);
+    free(env->pristine);
     free(env->cpu);
     free(env);
+}
+
+/* --- tables and handlers ------------------------------------------------------------------------ */
+
+enum { KEPT_FROM = FZ_TRAP < FZ_TABLES ? FZ_TRAP : FZ_TABLES };
+
+static size_t kept_bytes(const struct fz_env *env)
+{
+    return FZ_TABLES + 4096u * env->tables_used - KEPT_FROM;
+}
+
+static uint8_t *kept(const struct fz_env *env)
+{
+    return env->memory + (KEPT_FROM - FZ_CODE);
+}
+
+bool fz_env_damaged(const struct fz_env *env)
+{
+    return !env->cfg->user && memcmp(kept(env), env->pristine, kept_bytes(env)) != 0;
+}
+
+static void repair(struct fz_env *env)
+{
+    if (!fz_env_damaged(env))
+        return;
+    memcpy(kept(env), env->pristine, kept_bytes(env));
+    engine_code_changed(env->engine, KEPT_FROM, kept_bytes(env));
+    env->cpu->run.hooks->flush(env->cpu, 0, 1, 0, 1);
 }
 
 /* --- running ---------------------------------------------------------------------------------- */
@@ -315,6 +350,7 @@ void fz_env_load(struct fz_env *env, const struct fz_program *p)
     uint64_t at = p->pc - fz_view_base(p->view);
     uint32_t size = p->at[p->count];
     memset(env->memory + (env->code_at - FZ_CODE), 0, env->code_size);
+    repair(env);
     fz_program_bytes(p, env->memory + (at - FZ_CODE));
     engine_code_changed(env->engine, env->code_at, env->code_size);
     engine_code_changed(env->engine, at, size);

@@ -174,6 +174,8 @@ static bool one_program(struct fuzz *z, uint64_t seed)
             fz_env_run(z->env[c], &p, &s, &b);
             z->insns += b.retired;
             z->by_config[c] += b.retired;
+            if (fz_env_damaged(ref) || fz_env_damaged(z->env[c]))
+                return true;
             if (fz_compare(&a, &b, buf, sizeof buf)) {
                 fprintf(stderr, "%s\n", buf);
                 report(z, c, &p, &s);
