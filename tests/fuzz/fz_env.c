@@ -234,6 +234,34 @@ static void make_memory(struct fz_env *env)
     env->satp[FZ_V_U48] = make_space(env, 4, PTE_U, 4);
 }
 
+/* --- tables and handlers ------------------------------------------------------------------------ */
+
+enum { KEPT_FROM = FZ_TRAP < FZ_TABLES ? FZ_TRAP : FZ_TABLES };
+
+static size_t kept_bytes(const struct fz_env *env)
+{
+    return FZ_TABLES + 4096u * env->tables_used - KEPT_FROM;
+}
+
+static uint8_t *kept(const struct fz_env *env)
+{
+    return env->memory + (KEPT_FROM - FZ_CODE);
+}
+
+bool fz_env_damaged(const struct fz_env *env)
+{
+    return !env->cfg->user && memcmp(kept(env), env->pristine, kept_bytes(env)) != 0;
+}
+
+static void repair(struct fz_env *env)
+{
+    if (!fz_env_damaged(env))
+        return;
+    memcpy(kept(env), env->pristine, kept_bytes(env));
+    engine_code_changed(env->engine, KEPT_FROM, kept_bytes(env));
+    env->cpu->run.hooks->flush(env->cpu, 0, 1, 0, 1);
+}
+
 /* The engine that runs, for the signal handler. */
 static struct engine *volatile running;
 
@@ -313,34 +341,6 @@ void fz_env_free(struct fz_env *env)
     free(env->pristine);
     free(env->cpu);
     free(env);
-}
-
-/* --- tables and handlers ------------------------------------------------------------------------ */
-
-enum { KEPT_FROM = FZ_TRAP < FZ_TABLES ? FZ_TRAP : FZ_TABLES };
-
-static size_t kept_bytes(const struct fz_env *env)
-{
-    return FZ_TABLES + 4096u * env->tables_used - KEPT_FROM;
-}
-
-static uint8_t *kept(const struct fz_env *env)
-{
-    return env->memory + (KEPT_FROM - FZ_CODE);
-}
-
-bool fz_env_damaged(const struct fz_env *env)
-{
-    return !env->cfg->user && memcmp(kept(env), env->pristine, kept_bytes(env)) != 0;
-}
-
-static void repair(struct fz_env *env)
-{
-    if (!fz_env_damaged(env))
-        return;
-    memcpy(kept(env), env->pristine, kept_bytes(env));
-    engine_code_changed(env->engine, KEPT_FROM, kept_bytes(env));
-    env->cpu->run.hooks->flush(env->cpu, 0, 1, 0, 1);
 }
 
 /* --- running ---------------------------------------------------------------------------------- */
