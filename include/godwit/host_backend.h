@@ -70,8 +70,7 @@ struct gw_link_desc {
     uint64_t target;      /* guest pc */
     uint32_t jump_offset; /* of the patchable branch displacement */
     uint32_t stub_offset; /* where it goes while unlinked */
-    uint32_t
-        gen_offset; /* FLAT and TLB, target on another page: the guard's compare; 0: no guard */
+    uint32_t gen_offset;  /* FLAT and TLB, another page: the guard's compare; 0: no guard */
 };
 
 /* Row of the side table: host position -> guest instruction. */
