@@ -130,11 +130,11 @@ struct x64_cold {
     uint8_t value_kind;          /* COLD_AMO: O_REG, O_IMM, O_MEM of the operand */
     uint32_t from, from2, from3; /* displacements to point here; 0: none */
     uint32_t back, back2;        /* hot positions to go on at */
-    struct x64_opnd opnd, opnd2; /* AMO: operand; CAS: new and expected */
     uint32_t row;
     uint16_t insn; /* IR index */
     uint16_t thunk;
     int32_t imm;
+    struct x64_opnd opnd, opnd2; /* last: not cleared. Store, AMO: operand; CAS: new and expected */
 };
 
 struct x64 {

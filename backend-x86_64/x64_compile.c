@@ -8,7 +8,7 @@ struct x64_cold *x64_cold(struct x64 *x, enum x64_cold_kind kind)
         x->cold_count = 0;
     }
     struct x64_cold *c = &x->cold[x->cold_count++];
-    memset(c, 0, sizeof *c);
+    memset(c, 0, offsetof(struct x64_cold, opnd)); /* operands are set by those that have them */
     c->kind = (uint8_t)kind;
     c->insn = (uint16_t)x->i;
     return c;
