@@ -60,9 +60,29 @@ static void compare(struct x64 *x, const struct ir_insn *in, unsigned op, int a,
     op2(x, (is64(in) ? X_66 : 0) | X_MAP_0F | op, a, b);
 }
 
+/* Is the result only ever an operand of arithmetic that makes its own NaN canonical? Then nobody sees
+ * which NaN it is. A PUT of it would be a use too. */
+static bool feeds_arithmetic(const struct x64 *x)
+{
+    const struct ir_insn *in = &x->b->insn[x->i];
+    enum { LOOK_AHEAD = 24 };
+    if (in->uses != 1)
+        return false;
+    for (uint32_t n = x->i + 1; n < x->b->count && n < x->i + LOOK_AHEAD; n++) {
+        const struct ir_insn *u = &x->b->insn[n];
+        if (u->a != x->i && u->b != x->i && u->c != x->i && u->d != x->i)
+            continue;
+        return u->op >= IR_FADD && u->op <= IR_FSQRT && u->type == in->type &&
+               u->aux == x->b->fp_round;
+    }
+    return false;
+}
+
 /* Makes a NaN result canonical. The host's flags are the right ones already. */
 static void check_nan(struct x64 *x, const struct ir_insn *in, int d)
 {
+    if (feeds_arithmetic(x))
+        return;
     compare(x, in, 0x2e, d, d);
     struct x64_cold *c = x64_cold(x, COLD_NAN);
     c->from = x64_jcc(&x->e, CC_P);
