@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Line coverage: runs the tests of build-cover and sums up gcov's counts per folder.
 
-Also prints the guest instructions that no test lifted, where the tests of the decode table left
-that list (build-cover/decode-coverage.txt, a name and a count a line).
+Also prints the guest instructions that no test lifted and ran: the lift tests leave that list in
+build-cover/decode-coverage.txt, a name and a count a line.
 """
 import argparse
 import collections
@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from aptbox import ROOT, Failure, main_guard  # noqa: E402
 
 BUILD = os.path.join(ROOT, "build-cover")
+LISTING = os.path.join(BUILD, "decode-coverage.txt")
 
 
 def line_counts():
@@ -53,7 +54,8 @@ def main():
             if n.endswith(".gcda"):
                 os.unlink(os.path.join(where, n))
     tests = subprocess.run(["ctest", "--test-dir", BUILD, "-LE", opt.tests, "--output-on-failure",
-                            "-j", str(os.cpu_count())], check=False)
+                            "-j", str(os.cpu_count())], check=False,
+                           env={**os.environ, "GODWIT_DECODE_COVERAGE": LISTING})
     sums = collections.defaultdict(lambda: [0, 0])
     for name, lines in line_counts().items():
         key = name if opt.files else os.path.dirname(name)
@@ -64,9 +66,8 @@ def main():
         print(f"{key:40} {hit:7} of {total:7} lines  {100 * hit / total:5.1f} %")
     hit, total = (sum(s[i] for s in sums.values()) for i in (0, 1))
     print(f"{'all':40} {hit:7} of {total:7} lines  {100 * hit / total:5.1f} %")
-    listing = os.path.join(BUILD, "decode-coverage.txt")
-    if os.path.exists(listing):
-        with open(listing) as f:
+    if os.path.exists(LISTING):
+        with open(LISTING) as f:
             rows = [line.split() for line in f if line.strip()]
         missed = [r[0] for r in rows if r[1] == "0"]
         print(f"\n{len(rows) - len(missed)} of {len(rows)} instructions executed by a test"

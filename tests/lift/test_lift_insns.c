@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -128,6 +129,18 @@ static void every_case_changes_what_it_says(void **state)
     free(f);
 }
 
+/* For ./dev cover: a line for each operation, its name and how many cases it has. */
+static void list_cases(const unsigned cases[RV_OP_COUNT])
+{
+    const char *path = getenv("GODWIT_DECODE_COVERAGE");
+    FILE *f = path ? fopen(path, "w") : NULL;
+    if (!f)
+        return;
+    for (unsigned op = 1; op < RV_OP_COUNT; op++)
+        fprintf(f, "%s %u\n", rv_op_name((enum rv_op)op), cases[op]);
+    assert_int_equal(fclose(f), 0);
+}
+
 static void every_operation_has_a_case(void **state)
 {
     unsigned cases[RV_OP_COUNT] = {0}, missing = 0;
@@ -140,6 +153,7 @@ static void every_operation_has_a_case(void **state)
                 fail_msg("%s decodes as %s", c->text, rv_op_name((enum rv_op)in.op));
             cases[c->op]++;
         }
+    list_cases(cases);
     for (unsigned op = 1; op < RV_OP_COUNT; op++)
         if (!cases[op]) {
             print_error("no case for %s\n", rv_op_name((enum rv_op)op));
