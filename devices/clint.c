@@ -14,23 +14,32 @@ static struct dev_clint *clint(struct gw_device *d)
 
 static uint64_t ticks(const struct dev_clint *c)
 {
-    return dev_now(c->d.events) / NS_PER_TICK;
+    return dev_now(c->d.events) / NS_PER_TICK + c->mtime_offset;
 }
 
 /* MTIP is high exactly while mtime >= mtimecmp. */
 static void update_timer(struct dev_clint *c)
 {
     bool due = ticks(c) >= c->mtimecmp;
+    uint64_t at = c->mtimecmp - c->mtime_offset; /* in ticks of VM time */
     gw_irq_set(&c->timer, due);
-    if (due || c->mtimecmp > UINT64_MAX / NS_PER_TICK - 1)
+    if (due || at > UINT64_MAX / NS_PER_TICK - 1)
         gw_timer_cancel(c->d.events, &c->alarm);
     else
-        gw_timer_arm(c->d.events, &c->alarm, c->mtimecmp * NS_PER_TICK);
+        gw_timer_arm(c->d.events, &c->alarm, at * NS_PER_TICK);
 }
 
 static void fire(void *device, uint64_t now_ns)
 {
     update_timer(device);
+}
+
+static void move_time(struct dev_clint *c, uint64_t offset)
+{
+    c->mtime_offset = offset;
+    if (c->time_moved)
+        c->time_moved(c->context, offset);
+    update_timer(c);
 }
 
 static enum gw_bus_result clint_read(struct gw_device *d, uint64_t offset, unsigned size,
@@ -57,17 +66,20 @@ static enum gw_bus_result clint_write(struct gw_device *d, uint64_t offset, unsi
     struct dev_clint *c = clint(d);
     uint64_t at = offset & ~7ull;
     unsigned shift = 8 * (unsigned)(offset & 4);
+    uint64_t mask = size == 8 ? UINT64_MAX : 0xffffffffull << shift;
     if (size < 4)
         return GW_BUS_ERROR;
+    value = size == 8 ? value : value << shift & mask;
     if (offset == AT_MSIP) {
         c->msip = value & 1;
         gw_irq_set(&c->soft, (int)c->msip);
     } else if (at == AT_MTIMECMP) {
-        uint64_t mask = size == 8 ? UINT64_MAX : 0xffffffffull << shift;
-        c->mtimecmp = (c->mtimecmp & ~mask) | ((value << (size == 8 ? 0 : shift)) & mask);
+        c->mtimecmp = (c->mtimecmp & ~mask) | value;
         update_timer(c);
+    } else if (at == AT_MTIME) {
+        uint64_t now = ticks(c);
+        move_time(c, c->mtime_offset + ((now & ~mask) | value) - now);
     }
-    /* mtime is the VM's clock, which nobody sets: writes to it are ignored. */
     return GW_BUS_OK;
 }
 
@@ -79,7 +91,7 @@ static void clint_reset(struct gw_device *d)
     c->msip = 0;
     c->mtimecmp = UINT64_MAX;
     gw_irq_set(&c->soft, 0);
-    update_timer(c);
+    move_time(c, 0);
 }
 
 static void clint_destroy(struct gw_device *d)
@@ -100,11 +112,12 @@ static void clint_post_load(void *object)
 {
     struct dev_clint *c = object;
     gw_irq_set(&c->soft, (int)c->msip);
-    update_timer(c);
+    move_time(c, c->mtime_offset);
 }
 
 static const struct state_field clint_fields[] = {
     STATE_SCALAR(struct dev_clint, mtimecmp, STATE_U64),
+    STATE_SCALAR(struct dev_clint, mtime_offset, STATE_U64),
     STATE_SCALAR(struct dev_clint, msip, STATE_U32),
 };
 

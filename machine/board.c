@@ -172,6 +172,8 @@ void board_connect(struct board *b, const struct board_cpu_lines *lines)
     plic->out[1] = lines->sei;
     clint->soft = lines->msi;
     clint->timer = lines->mti;
+    clint->time_moved = lines->time_moved;
+    clint->context = lines->cpu;
 }
 
 static struct gw_device *device_at(struct board *b, unsigned i)

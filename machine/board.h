@@ -53,9 +53,11 @@ struct board_hooks {
     void *context;
 };
 
-/* Interrupt lines of the CPU: MEIP, SEIP, MSIP, MTIP. */
+/* Interrupt lines of the CPU: MEIP, SEIP, MSIP, MTIP; and how its time follows mtime, see clint.h. */
 struct board_cpu_lines {
     struct gw_irq mei, sei, msi, mti;
+    void (*time_moved)(void *cpu, uint64_t offset_ticks);
+    void *cpu;
 };
 
 /* What a board is made of beside its RAM; see dev_console_config for in_fd, out_fd and escape. */

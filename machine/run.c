@@ -249,6 +249,8 @@ static enum gw_status make_cpu(struct vm *m, struct gw_error *err)
     lines.sei.line = RV_IRQ_SEI;
     lines.msi.line = RV_IRQ_MSI;
     lines.mti.line = RV_IRQ_MTI;
+    lines.time_moved = rv_move_time;
+    lines.cpu = m->cpu;
     board_connect(m->board, &lines);
     gw_events_attach(m->board->events, &m->cpu->run.attention);
     m->sbi = (struct sbi){.cpu = m->cpu,

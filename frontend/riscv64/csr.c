@@ -68,18 +68,27 @@ static void write_fcsr(struct rv_cpu *cpu, unsigned csr, uint64_t value)
 
 /* --- counters and time: Priv. 3.1.10, 3.1.12 ---------------------------------------------------- */
 
-uint64_t rv_now_ns(const struct rv_cpu *cpu)
+static uint64_t now_ns(const struct rv_cpu *cpu)
 {
     struct timespec ts;
     if (cpu->cfg.events)
-        return gw_events_now(cpu->cfg.events, gw_retired(&cpu->run)) + cpu->c.time_offset;
+        return gw_events_now(cpu->cfg.events, gw_retired(&cpu->run));
     clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec + cpu->c.time_offset;
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-uint64_t rv_time(struct rv_cpu *cpu)
+uint64_t rv_time(const struct rv_cpu *cpu)
 {
-    return rv_now_ns(cpu) / RV_NS_PER_TICK;
+    return now_ns(cpu) / RV_NS_PER_TICK + cpu->c.time_offset;
+}
+
+void rv_move_time(void *opaque, uint64_t offset_ticks)
+{
+    struct rv_cpu *cpu = opaque;
+    cpu->c.time_offset = offset_ticks;
+    cpu->d.timer_due = false;
+    cpu->run.view_dirty = 1;
+    __atomic_store_n(&cpu->run.attention, 1, __ATOMIC_RELEASE); /* the deadline is another */
 }
 
 static uint64_t read_time(struct rv_cpu *cpu, unsigned csr)
@@ -133,9 +142,7 @@ static void write_mcountinhibit(struct rv_cpu *cpu, unsigned csr, uint64_t value
 
 void rv_derive_timer(struct rv_cpu *cpu)
 {
-    uint64_t ticks = cpu->c.stimecmp;
     cpu->d.timer_due = false;
-    cpu->d.stimecmp_ns = ticks > UINT64_MAX / RV_NS_PER_TICK ? UINT64_MAX : ticks * RV_NS_PER_TICK;
 }
 
 static void write_stimecmp(struct rv_cpu *cpu, unsigned csr, uint64_t value)
@@ -320,6 +327,13 @@ static uint64_t read_pmpaddr(struct rv_cpu *cpu, unsigned csr)
 static void write_pmpaddr(struct rv_cpu *cpu, unsigned csr, uint64_t value)
 {
     rv_pmpaddr_write(cpu, csr - RV_CSR_PMPADDR0, value);
+}
+
+/* --- triggers: Debug 1.0, 5.7.6 ----------------------------------------------------------------- */
+
+static uint64_t read_tinfo(struct rv_cpu *cpu, unsigned csr)
+{
+    return 1; /* the one type supported: no trigger exists */
 }
 
 /* --- the table ---------------------------------------------------------------------------------- */

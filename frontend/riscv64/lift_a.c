@@ -31,6 +31,12 @@ static enum rv_flow load_reserved(struct rv_lift *l, const struct rv_insn *in, u
  * A compare-and-swap with what the LR saw: where the address is not the reserved one, the old value
  * is put back over itself. It is made in either case, so that a misaligned or forbidden address
  * faults whatever the reservation. An SC drops the reservation, and writes 0 if it stored.
+ *
+ * Widths may differ: an SC pairs with the most recent LR, which "might have had a different effective
+ * address and data size, but reserved the SC's address" (14.2). So SC.W after an LR.D of its address
+ * succeeds. SC.D after LR.W needs a reservation set that holds all eight bytes, which an LR may
+ * choose to make; it succeeds where the doubleword is the word sign-extended, and else fails as any
+ * SC outside a constrained loop may (14.3).
  */
 static enum rv_flow store_conditional(struct rv_lift *l, const struct rv_insn *in,
                                       unsigned size_log2)

@@ -34,6 +34,8 @@ void rv_misaligned(void *cpu, uint64_t vaddr, enum gw_access access, struct gw_f
 /* An interrupt line from outside, of the form that struct gw_irq wants: receiver is the rv_cpu, line
  * one of RV_IRQ_MSI, MTI, SEI, MEI. Any thread. */
 void rv_irq_line(void *receiver, unsigned line, int level);
+/* The time CSR is ahead of VM time by offset_ticks from now on, modulo 2^64. vCPU thread. */
+void rv_move_time(void *cpu, uint64_t offset_ticks);
 /* Leaves the CPU, just reset, as M-mode firmware hands it to an S-mode kernel: all that S-mode can
  * handle is delegated, counters and cache-block operations are allowed, PMP grants all memory. */
 void rv_boot_supervisor(struct rv_cpu *cpu, uint64_t pc, uint64_t dtb_paddr);
@@ -123,8 +125,6 @@ enum {
 void rv_set_mstatus(struct rv_cpu *cpu, uint64_t value);
 /* Asks the engine to look for interrupts if one that is enabled in mie is known to be pending. */
 void rv_recheck_irq(struct rv_cpu *cpu);
-/* VM time, in the scale of d.stimecmp_ns. */
-uint64_t rv_now_ns(const struct rv_cpu *cpu);
 /* Rebuilds everything derived. */
 void rv_derive(struct rv_cpu *cpu);
 void rv_derive_timer(struct rv_cpu *cpu);

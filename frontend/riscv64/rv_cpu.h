@@ -75,7 +75,7 @@ struct rv_csrs {
      * between on this hart can make the value come back (ABA). */
     uint64_t reservation; /* virtual address of the LR, or RV_NO_RESERVATION */
     uint64_t reserved_value;
-    uint64_t time_offset; /* ns added to the VM clock; 0 */
+    uint64_t time_offset; /* ticks that time is ahead of the VM clock, modulo 2^64 */
     uint8_t priv;         /* enum rv_priv */
     uint8_t frm;          /* 0..7; 5..7 are invalid modes */
     uint8_t halted;       /* in WFI */
@@ -97,8 +97,7 @@ struct rv_config {
 struct rv_derived {
     uint64_t pmp_first[RV_PMP_COUNT]; /* first and last byte of each active entry */
     uint64_t pmp_last[RV_PMP_COUNT];
-    uint64_t stimecmp_ns; /* VM ns at which time reaches stimecmp */
-    bool timer_due;       /* seen that it has; false says nothing */
+    bool timer_due; /* time was seen to have reached stimecmp; false says nothing */
 };
 
 struct rv_cpu {
@@ -119,8 +118,8 @@ extern const struct guest_isa rv_guest_isa;
 /* --- csr.c (also as lift helpers) --------------------------------------------------------------- */
 bool rv_csr_read(struct rv_cpu *cpu, unsigned csr, uint64_t *value); /* false: illegal */
 bool rv_csr_write(struct rv_cpu *cpu, unsigned csr, uint64_t value, bool *flags_changed);
-uint64_t rv_time(struct rv_cpu *cpu);      /* ticks of timebase_hz */
-uint64_t rv_mip(const struct rv_cpu *cpu); /* with external lines and Sstc's STIP */
+uint64_t rv_time(const struct rv_cpu *cpu); /* ticks of timebase_hz */
+uint64_t rv_mip(const struct rv_cpu *cpu);  /* with external lines and Sstc's STIP */
 
 /* --- trap.c ------------------------------------------------------------------------------------- */
 void rv_trap(struct rv_cpu *cpu, uint64_t cause, bool interrupt, uint64_t tval); /* from run.pc */

@@ -44,7 +44,7 @@ static uint64_t pending_cheap(const struct rv_cpu *cpu)
 
 static bool timer_due(const struct rv_cpu *cpu)
 {
-    return cpu->d.timer_due || rv_now_ns(cpu) >= cpu->d.stimecmp_ns;
+    return cpu->d.timer_due || rv_time(cpu) >= cpu->c.stimecmp;
 }
 
 uint64_t rv_mip(const struct rv_cpu *cpu)
@@ -133,10 +133,11 @@ uint64_t rv_deadline(void *opaque)
     struct rv_cpu *cpu = opaque;
     if (cpu->d.timer_due || !(cpu->c.mie & RV_IRQ_BIT(RV_IRQ_STI)) || !rv_stce(cpu))
         return UINT64_MAX;
-    uint64_t at = cpu->d.stimecmp_ns, offset = cpu->c.time_offset;
-    if (at == UINT64_MAX)
-        return at;
-    return at > offset ? at - offset : 0;
+    if (timer_due(cpu))
+        return 0;
+    /* Time has not reached it, so this does not wrap but where VM time ends before. */
+    uint64_t at = cpu->c.stimecmp - cpu->c.time_offset;
+    return at > UINT64_MAX / RV_NS_PER_TICK ? UINT64_MAX : at * RV_NS_PER_TICK;
 }
 
 /* --- traps -------------------------------------------------------------------------------------- */

@@ -107,6 +107,17 @@ class Run(CliTest):
         self.assertLess(a["insns"], 10000 + 5100)
         self.both(words, status=0, ended="poweroff")
 
+    def test_time_follows_what_is_written_to_mtime(self):
+        words = [
+            addi(7, 0, 0x123), 0x01039393,  # slli t2, t2, 16
+            lui(6, 0x200c), 0xfe733c23,  # sd t2, -8(t1): mtime
+            0xc0102473,  # rdtime s0
+            0x407404b3, addi(10, 0, 2000),  # sub s1, s0, t2
+            0x00a4b5b3, 0x00058a63,  # sltu a1, s1, a0; beqz a1, .+20
+            *power(0x5555), *power(3 << 16 | 0x3333), FOREVER,
+        ]
+        self.both(words, "--clock", "insns:100", status=0, ended="poweroff")
+
     def test_supervisor_start_and_sbi(self):
         """With the built-in SBI an ELF starts in S mode: SRST, and a0, a1 as promised."""
         srst = [lui(17, 0x53525), addi(17, 17, 0x354), addi(16, 0, 0), addi(10, 0, 0),

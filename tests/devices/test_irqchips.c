@@ -144,6 +144,54 @@ static void mtimecmp_raises_when_reached(void **state)
     gw_events_free(f.q);
 }
 
+static void hear_offset(void *context, uint64_t offset_ticks)
+{
+    *(uint64_t *)context = offset_ticks;
+}
+
+static void mtime_can_be_set(void **state)
+{
+    struct clint_fixture f;
+    uint64_t heard = 7;
+    clint_setup(&f);
+    struct dev_clint *c = (struct dev_clint *)(void *)f.d;
+    c->time_moved = hear_offset;
+    c->context = &heard;
+    f.clock.insns = 100000; /* 1000 ticks */
+    reg_write(f.d, 0x4000, 8, 5000);
+    reg_write(f.d, 0xbff8, 8, 4000);
+    assert_int_equal(heard, 3000);
+    assert_int_equal(reg_read(f.d, 0xbff8, 8), 4000);
+    assert_int_equal(gw_events_next_deadline(f.q), 200000);
+    f.clock.insns = 200000;
+    gw_events_run(f.q, f.clock.insns);
+    assert_int_equal(f.timer.level, 1);
+    reg_write(f.d, 0xbff8, 8, 10); /* back: no longer reached */
+    assert_int_equal(f.timer.level, 0);
+    assert_int_equal(heard, (uint64_t)-1990);
+    assert_int_equal(gw_events_next_deadline(f.q), (5000 + 1990) * 100);
+    reg_write(f.d, 0xbffc, 4, 1); /* by halves */
+    assert_int_equal(reg_read(f.d, 0xbff8, 8), UINT64_C(0x10000000a));
+    assert_int_equal(f.timer.level, 1);
+    reg_write(f.d, 0xbff8, 4, 0xfffffffe);
+    assert_int_equal(reg_read(f.d, 0xbff8, 8), UINT64_C(0x1fffffffe));
+    f.clock.insns += 400;
+    assert_int_equal(reg_read(f.d, 0xbffc, 4), 2);
+    reg_write(f.d, 0xbff8, 8, UINT64_MAX); /* wraps with the next tick */
+    reg_write(f.d, 0x4000, 8, 5);
+    assert_int_equal(f.timer.level, 1);
+    f.clock.insns += 100;
+    reg_write(f.d, 0x4000, 8, 5);
+    assert_int_equal(reg_read(f.d, 0xbff8, 8), 0);
+    assert_int_equal(f.timer.level, 0);
+    assert_int_equal(gw_events_next_deadline(f.q), f.clock.insns + 500);
+    f.d->cls->reset(f.d);
+    assert_int_equal(heard, 0);
+    assert_int_equal(reg_read(f.d, 0xbff8, 8), f.clock.insns / 100);
+    dev_free(f.d);
+    gw_events_free(f.q);
+}
+
 static void msip_is_one_bit(void **state)
 {
     struct clint_fixture f;
@@ -227,6 +275,7 @@ int main(void)
         cmocka_unit_test(level_stays_until_completed_and_low),
         cmocka_unit_test(threshold_and_priority_0_mask),
         cmocka_unit_test(mtimecmp_raises_when_reached),
+        cmocka_unit_test(mtime_can_be_set),
         cmocka_unit_test(msip_is_one_bit),
         cmocka_unit_test(power_says_what_was_written),
         cmocka_unit_test(rtc_tells_time_and_wakes),

@@ -64,6 +64,14 @@ static const struct lift_case cases[] = {
     {INSN(SC_W, 0x18c5a52f, "sc.w a0,a2,(a1)"), .a1 = 0x10040, .a2 = 0x12345678,
      .reservation = 0xffffffffffffffff, .reserved = 0xffffffffccddeeff, .sets = X10, .want = 1,
      .sets_reservation = true, .new_reservation = 0xffffffffffffffff},
+    /* after an LR.D of the same address: its word is what counts */
+    {INSN(SC_W, 0x18c5a52f, "sc.w a0,a2,(a1)"), .a1 = 0x10040, .a2 = 0x12345678,
+     .reservation = 0x10040, .reserved = 0x8899aabbccddeeff, .sets = X10, .want = 0, .stores = true,
+     .mem = 0x8899aabb12345678, .sets_reservation = true, .new_reservation = 0xffffffffffffffff},
+    /* after an LR.W, whose sign-extended word is not the doubleword */
+    {INSN(SC_D, 0x18c5b52f, "sc.d a0,a2,(a1)"), .a1 = 0x10040, .a2 = 5, .reservation = 0x10040,
+     .reserved = 0xffffffffccddeeff, .sets = X10, .want = 1, .sets_reservation = true,
+     .new_reservation = 0xffffffffffffffff},
     {INSN(SC_D, 0x1ac5b52f, "sc.d.rl a0,a2,(a1)"), .a1 = 0x10040, .a2 = 5, .reservation = 0x10040,
      .reserved = 0x8899aabbccddeeff, .sets = X10, .want = 0, .stores = true, .mem = 5,
      .sets_reservation = true, .new_reservation = 0xffffffffffffffff},

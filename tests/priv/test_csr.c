@@ -17,6 +17,7 @@ static const struct {
     {0x323, 0x344, RV_PRIV_M, true},  {0x3a0, 0x3a0, RV_PRIV_M, true},
     {0x3a2, 0x3a2, RV_PRIV_M, true},  {0x3b0, 0x3bf, RV_PRIV_M, true},
     {0xb00, 0xb00, RV_PRIV_M, true},  {0xb02, 0xb1f, RV_PRIV_M, true},
+    {0x7a0, 0x7a4, RV_PRIV_M, true},
 };
 
 static bool expected_access(unsigned csr, unsigned priv, bool write)
@@ -242,6 +243,17 @@ static void reserved_values_of_fields_keep_the_old_one(void **state)
     assert_int_equal(csr_get(f, RV_CSR_SENVCFG), 3 << 4);
 }
 
+static void there_is_no_trigger(void **state)
+{
+    struct fixture *f = fixture_open();
+    for (unsigned csr = RV_CSR_TSELECT; csr <= RV_CSR_TINFO; csr++) {
+        uint64_t expected = csr == RV_CSR_TINFO ? 1 : 0;
+        assert_int_equal(csr_get(f, csr), expected);
+        csr_set(f, csr, UINT64_MAX);
+        assert_int_equal(csr_get(f, csr), expected);
+    }
+}
+
 static void satp_ignores_writes_of_modes_it_lacks(void **state)
 {
     for (unsigned config = 0; config < 3; config++) {
@@ -383,8 +395,10 @@ static void time_is_the_vm_clock_in_ticks_of_100_ns(void **state)
     assert_int_equal(csr_get(f, RV_CSR_TIME), 1234567);
     assert_int_equal(f->events.insns, 77);
     assert_false(rv_csr_allowed(&f->cpu, RV_CSR_TIME, true));
-    f->cpu.c.time_offset = 1000;
+    rv_move_time(&f->cpu, 10);
     assert_int_equal(csr_get(f, RV_CSR_TIME), 1234577);
+    rv_move_time(&f->cpu, (uint64_t)-1234568);
+    assert_int_equal(csr_get(f, RV_CSR_TIME), UINT64_MAX);
 }
 
 static void time_moves_in_user_mode(void **state)
@@ -471,6 +485,7 @@ int main(void)
         cmocka_unit_test(random_writes_leave_legal_values),
         cmocka_unit_test(all_ones_and_all_zeroes),
         cmocka_unit_test(reserved_values_of_fields_keep_the_old_one),
+        cmocka_unit_test(there_is_no_trigger),
         cmocka_unit_test(satp_ignores_writes_of_modes_it_lacks),
         cmocka_unit_test(misa_follows_the_options),
         cmocka_unit_test(envcfg_follows_the_options),

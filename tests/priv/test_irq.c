@@ -236,15 +236,16 @@ static void deadlines(void **state)
         uint64_t stimecmp, offset, deadline;
     } rows[] = {
         {1, 0, 100},
-        {1000, 40000, 60000},
-        {1000, 400000, 0},
+        {1000, 400, 60000},
+        {1000, 4000, 0},
+        {1000, (uint64_t)-1000, 0}, /* time is about to wrap: it is past stimecmp */
         {UINT64_MAX / 100, 0, UINT64_MAX / 100 * 100},
-        {UINT64_MAX / 100 + 1, 7, UINT64_MAX},
+        {UINT64_MAX / 100 + 8, 7, UINT64_MAX},
         {UINT64_MAX, 0, UINT64_MAX},
     };
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct fixture *f = fixture_new(NULL, false);
-        f->cpu.c.time_offset = rows[i].offset;
+        rv_move_time(&f->cpu, rows[i].offset);
         csr_set(f, RV_CSR_STIMECMP, rows[i].stimecmp);
         assert_true(rv_deadline(&f->cpu) == UINT64_MAX);
         csr_set(f, RV_CSR_MENVCFG, RV_MENVCFG_STCE);
