@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -80,6 +81,68 @@ static void page_crosser(void)
     CHECK(m[4095] == 0x11 && m[4092] == 0x11);
 }
 
+/* --- atomics on a page that may only be read --------------------------------------------------- */
+
+static uint64_t a0_at_fault;
+
+static void on_amo_fault(int sig, siginfo_t *info, void *uc)
+{
+    (void)sig;
+    seen = *info;
+    a0_at_fault = ((ucontext_t *)uc)->uc_mcontext.__gregs[10];
+    siglongjmp(env, 1);
+}
+
+#define AMO_FAULTS(at, text)                                                                       \
+    do {                                                                                           \
+        seen.si_signo = 0;                                                                         \
+        if (sigsetjmp(env, 1) == 0) {                                                              \
+            register uint64_t result __asm__("a0") = 0x1234;                                       \
+            __asm__ volatile(text " a0, %1, (%2)"                                                  \
+                             : "+r"(result)                                                        \
+                             : "r"(UINT64_C(0x5555)), "r"(at)                                      \
+                             : "memory");                                                          \
+        }                                                                                          \
+        CHECK(seen.si_signo == SIGSEGV && seen.si_code == SEGV_ACCERR && seen.si_addr == (at));    \
+        CHECK(a0_at_fault == 0x1234);                                                              \
+    } while (0)
+
+/* They fault as stores, though they read first, and leave register and memory as they were. */
+static void atomics_where_only_reading_is_allowed(void)
+{
+    struct sigaction sa = {.sa_sigaction = on_amo_fault, .sa_flags = SA_SIGINFO}, old;
+    uint64_t *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(p != MAP_FAILED);
+    uint64_t *at = p + 5, loaded;
+    *at = UINT64_C(0x8877665544332211);
+    CHECK(mprotect(p, 4096, PROT_READ) == 0);
+    CHECK(sigaction(SIGSEGV, &sa, &old) == 0);
+    AMO_FAULTS(at, "amoswap.w");
+    AMO_FAULTS(at, "amoadd.w");
+    AMO_FAULTS(at, "amoxor.w");
+    AMO_FAULTS(at, "amoand.w");
+    AMO_FAULTS(at, "amoor.w");
+    AMO_FAULTS(at, "amomin.w");
+    AMO_FAULTS(at, "amomax.w");
+    AMO_FAULTS(at, "amominu.w");
+    AMO_FAULTS(at, "amomaxu.w");
+    AMO_FAULTS(at, "amoswap.d");
+    AMO_FAULTS(at, "amoadd.d");
+    AMO_FAULTS(at, "amoxor.d");
+    AMO_FAULTS(at, "amoand.d");
+    AMO_FAULTS(at, "amoor.d");
+    AMO_FAULTS(at, "amomin.d");
+    AMO_FAULTS(at, "amomax.d");
+    AMO_FAULTS(at, "amominu.d");
+    AMO_FAULTS(at, "amomaxu.d");
+    AMO_FAULTS(at, "sc.w"); /* with no reservation, too */
+    __asm__ volatile("lr.d %0, (%1)" : "=r"(loaded) : "r"(at) : "memory");
+    CHECK(loaded == *at);
+    AMO_FAULTS(at, "sc.d");
+    CHECK(*at == UINT64_C(0x8877665544332211));
+    CHECK(sigaction(SIGSEGV, &old, NULL) == 0);
+}
+
 static void brk_and_remap(void)
 {
     uint8_t *old = sbrk(0);
@@ -108,6 +171,7 @@ int main(void)
     protections();
     past_the_end_of_a_file();
     page_crosser();
+    atomics_where_only_reading_is_allowed();
     brk_and_remap();
     puts("memory ok");
     return 0;
