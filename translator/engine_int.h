@@ -184,12 +184,11 @@ struct engine {
     uint64_t global_executed[64];
     uint64_t large_shifts; /* bit n: code ran from a mapping of 2^n bytes */
     struct gw_view view;
-    uint32_t cur_jc, cur_space;
+    uint32_t cur_space;
     uint32_t flags;
     unsigned fp; /* entry variant */
     uint32_t gen_counter;
     uint64_t tick;
-    bool flat_ok;
     struct interp *interp;
     struct engine_stats stats;
     struct ir_block *ir;
@@ -197,7 +196,6 @@ struct engine {
     uint8_t straddle[32];
     volatile sig_atomic_t in_interp;
     sigjmp_buf interp_jmp;
-    uint64_t retired;
 };
 
 /* code_cache.c */

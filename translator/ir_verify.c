@@ -7,6 +7,7 @@
 
 struct check {
     const struct ir_block *b;
+    const struct guest_isa *isa; /* NULL: not known */
     uint32_t index;
     const char *what; /* first broken rule */
 };
@@ -101,6 +102,24 @@ static void memory_insn(struct check *c, const struct ir_insn *in)
     require(c, in->imm == (int32_t)in->imm, "displacement out of range");
 }
 
+static bool overlaps(const struct ir_insn *in, uint64_t at)
+{
+    return (uint64_t)in->imm < at + 8 && at < (uint64_t)in->imm + (1u << (in->aux & IR_SIZE_MASK));
+}
+
+/* Hot registers may be in host registers: whole, and each in registers of its kind. */
+static void hot_registers(struct check *c, const struct ir_insn *in)
+{
+    for (uint32_t i = 0; i < c->isa->hot_gpr_count; i++)
+        if (overlaps(in, c->isa->hot_gprs[i]))
+            require(c, in->type == IR_I64 && in->aux == 3 && in->imm == c->isa->hot_gprs[i],
+                    "a part of a hot register");
+    for (uint32_t i = 0; i < c->isa->hot_fpr_count; i++)
+        if (overlaps(in, c->isa->hot_fprs[i]))
+            require(c, in->type == IR_F64 && in->imm == c->isa->hot_fprs[i],
+                    "a hot float register not as f64");
+}
+
 static void state_insn(struct check *c, const struct ir_insn *in)
 {
     if (in->op == IR_PUT) {
@@ -114,6 +133,8 @@ static void state_insn(struct check *c, const struct ir_insn *in)
     access_size(c, in);
     require(c, in->aux <= IR_SIZE_MASK, "aux out of range");
     require(c, in->imm >= 0 && in->imm < INT32_MAX, "state offset out of range");
+    if (c->isa)
+        hot_registers(c, in);
 }
 
 static void control_insn(struct check *c, const struct ir_insn *in)
@@ -221,7 +242,13 @@ static bool may_leave(const struct ir_block *b, const struct ir_insn *in)
 
 enum gw_status ir_verify(const struct ir_block *b, struct gw_error *err)
 {
-    struct check c = {.b = b};
+    return ir_verify_for(b, NULL, err);
+}
+
+enum gw_status ir_verify_for(const struct ir_block *b, const struct guest_isa *isa,
+                             struct gw_error *err)
+{
+    struct check c = {.b = b, .isa = isa};
     uint16_t guest = 0;
     bool written = false; /* a PUT in this guest instruction */
 

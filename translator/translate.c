@@ -196,7 +196,7 @@ static void dump_lifted(struct engine *e, const uint8_t *code)
 static void check_ir(struct engine *e, const char *when)
 {
     struct gw_error err;
-    if (!e->cfg.verify || ir_verify(e->ir, &err) == GW_OK)
+    if (!e->cfg.verify || ir_verify_for(e->ir, e->cfg.isa, &err) == GW_OK)
         return;
     fprintf(stderr, "godwit: bug: IR of block %#llx %s: %s: %s\n", (unsigned long long)e->ir->pc,
             when, err.object, err.message);

@@ -100,7 +100,11 @@ struct guest_isa {
     const struct gw_helper *helpers;
     uint32_t helper_count;
     /* State offsets of 64-bit integer and float registers, hottest first: backends keep as many in
-     * host registers as they can. */
+     * host registers as they can, so IR may access them in one way alone. An integer one is read and
+     * written as 8 bytes, I64, at its own offset; a float one as F64, at its own offset (what is
+     * narrower is boxed, bits are moved by FBITS and BITSF). Offsets are multiples of 8, no two
+     * overlap, and those of hot_gprs lie below GW_VCPU_OFFSET. Helpers see them in memory if their
+     * flags say so. ir_verify_for checks what IR does. */
     const uint16_t *hot_gprs;
     uint32_t hot_gpr_count;
     const uint16_t *hot_fprs;

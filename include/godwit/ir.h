@@ -190,6 +190,10 @@ size_t ir_print(const struct ir_block *b, char *buf, size_t size);
 /* Reads what ir_print writes; round trip is exact. */
 enum gw_status ir_parse(struct ir_block *b, const char *text, struct gw_error *err);
 enum gw_status ir_verify(const struct ir_block *b, struct gw_error *err);
+/* The same, and that state is accessed as the guest's hot registers want it. isa may be NULL. */
+struct guest_isa;
+enum gw_status ir_verify_for(const struct ir_block *b, const struct guest_isa *isa,
+                             struct gw_error *err);
 
 /* --- memory order ------------------------------------------------------------------------------- */
 enum gw_memory_model { GW_MODEL_RVWMO, GW_MODEL_ARM, GW_MODEL_TSO };

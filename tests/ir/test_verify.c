@@ -203,6 +203,42 @@ static void verifier_refuses_what_text_cannot_say(void **state)
     assert_int_equal(ir_verify(b, &err), GW_ERR_FORMAT);
 }
 
+static void hot_registers_are_accessed_whole(void **state)
+{
+    static const uint16_t gprs[] = {16, 40}, fprs[] = {512};
+    const struct guest_isa isa = {
+        .hot_gprs = gprs, .hot_gpr_count = 2, .hot_fprs = fprs, .hot_fpr_count = 1};
+    static const struct {
+        const char *text;
+        bool right;
+    } rows[] = {
+        {"%0 = get i64 [16:8]\nput i64 [40:8] %0\n", true},
+        {"%0 = get f64 [512:8]\nput f64 [512:8] %0\n", true},
+        {"%0 = get i64 [24:4]\nput i64 [32:8] %0\n", true}, /* beside them */
+        {"%0 = get f32 [520:4]\nput f32 [508:4] %0\n", true},
+        {"%0 = get i64 [16:4]\n", false},
+        {"%0 = get i64 [20:4]\n", false},
+        {"%0 = get i64 [23:1]\n", false},
+        {"%0 = get i64 [12:8]\n", false},
+        {"%0 = get f64 [40:8]\n", false},
+        {"%0 = get i64 [512:8]\n", false},
+        {"%0 = get f32 [512:4]\n", false},
+        {"%0 = get f64 [508:8]\n", false},
+        {"%0 = const 0x0\nput i64 [40:4] %0\n", false},
+        {"%0 = const 0x0\nput i64 [519:1] %0\n", false},
+    };
+    (void)state;
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[256];
+        struct gw_error err;
+        snprintf(text, sizeof text, HEAD "%s" JMP, rows[i].text);
+        struct ir_block *b = parse(text, GW_OK, &err);
+        assert_int_equal(ir_verify(b, &err), GW_OK);
+        if ((ir_verify_for(b, &isa, &err) == GW_OK) != rows[i].right)
+            fail_msg("%s", rows[i].text);
+    }
+}
+
 /* --- memory order ----------------------------------------------------------------------------- */
 
 /* May the second access or fence of the text, its last but one instruction, pass the one before? */
@@ -275,6 +311,7 @@ int main(void)
         cmocka_unit_test(verifier_refuses),
         cmocka_unit_test(verifier_accepts),
         cmocka_unit_test(verifier_refuses_what_text_cannot_say),
+        cmocka_unit_test(hot_registers_are_accessed_whole),
         cmocka_unit_test(memory_order_of_pairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
