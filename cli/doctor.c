@@ -1,11 +1,11 @@
 /* The verb doctor: what this host offers, and what we make of it. */
 #include <inttypes.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "cli.h"
+#include "engine.h"
 #include "host_features.h"
 #include "machine.h"
 
@@ -14,28 +14,25 @@ static void say(const char *what, bool ok, const char *detail)
     printf("%-28s %-4s %s\n", what, ok ? "yes" : "no", detail);
 }
 
-/* The flat page map reserves as much address space as the guest has in 8-byte entries. */
-static bool can_reserve(uint64_t bytes)
+/* Tried as the engine takes them: shared windows, two of 512 GiB for each map. */
+static void flat_maps(unsigned count)
 {
-    void *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED)
-        return false;
-    munmap(p, bytes);
-    return true;
+    char text[96];
+    if (count == ENGINE_HOST_MAPS)
+        snprintf(text, sizeof text, "%u or more of 1 TiB", count);
+    else if (count)
+        snprintf(text, sizeof text, "%u of 1 TiB: a limit on address space (ulimit -v)", count);
+    else
+        snprintf(text, sizeof text, "none of 1 TiB can be had: the tagged TLB serves, slower");
+    say("flat page maps", count > 0, text);
 }
 
-static bool can_dual_map(void)
+static void code_memory(size_t bytes)
 {
-    long page = sysconf(_SC_PAGESIZE);
-    int fd = memfd_create("godwit-doctor", MFD_CLOEXEC);
-    void *p = MAP_FAILED;
-    if (fd >= 0 && ftruncate(fd, page) == 0)
-        p = mmap(NULL, (size_t)page, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-    if (p != MAP_FAILED)
-        munmap(p, (size_t)page);
-    if (fd >= 0)
-        close(fd);
-    return p != MAP_FAILED;
+    char text[96] = "memfd or executable mappings refused";
+    if (bytes)
+        snprintf(text, sizeof text, "up to %zu MiB", bytes >> 20);
+    say("code memory by two mappings", bytes > 0, text);
 }
 
 static void first_line(const char *path, char *buf, size_t size)
@@ -53,21 +50,22 @@ int cli_doctor(const struct cli_options *o)
     struct utsname u;
     struct gw_error err = {0};
     char text[160];
-    bool machine, code = can_dual_map();
+    struct engine_host host;
+    bool machine;
+    engine_probe_host(&host);
     uname(&u);
     printf("host: %s %s, %ld CPUs, pages of %ld bytes\n", u.machine, u.release,
            sysconf(_SC_NPROCESSORS_ONLN), sysconf(_SC_PAGESIZE));
     host_features_text(text, sizeof text);
     say("translation to host code", text[0] != 0,
         text[0] ? text : "no backend for this host: --engine interp is used");
-    say("code memory by two mappings", code, code ? "" : "memfd or executable mappings refused");
-    say("flat page map, 512 GiB", can_reserve(UINT64_C(512) << 30),
-        "otherwise the tagged TLB serves, slower");
+    code_memory(host.code_cache_bytes);
+    flat_maps(host.flat_maps);
     first_line("/proc/sys/vm/overcommit_memory", text, sizeof text);
     say("memory overcommit", text[0] != '2', text[0] == '2' ? "vm.overcommit_memory=2" : "");
     first_line("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof text);
     say("huge pages", text[0] && !strstr(text, "[never]"), text);
     machine = cli_open_module(MACHINE_MODULE, MACHINE_SYMBOL, &err) != NULL;
     say("machines (godwit run)", machine, machine ? "" : err.message);
-    return machine && code ? 0 : 1;
+    return machine && host.code_cache_bytes ? 0 : 1;
 }

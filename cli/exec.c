@@ -248,6 +248,7 @@ int exec_main(const struct exec_options *o)
         .own_deaths = o->report || o->stats,
         .dump = o->dump,
         .host_disasm = o->host_disasm,
+        .verbose = o->verbose,
         .time_translation = o->stats,
         .code_cache_bytes = o->code_cache_bytes,
         .max_guest_insns = o->max_guest_insns,

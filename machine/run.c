@@ -286,9 +286,14 @@ static enum gw_status make_engine(struct vm *m, struct gw_error *err)
     m->dump.host_disasm = m->o->host_disasm;
     if (st == GW_OK)
         st = engine_new(&m->engine, &cfg, err);
-    if (st == GW_OK)
-        dev_events_counter(m->board->events, retired_now, m);
-    return st;
+    if (st != GW_OK)
+        return st;
+    size_t wanted, got = engine_code_cache_bytes(m->engine, &wanted);
+    if (got < wanted && m->o->verbose)
+        fprintf(stderr, "godwit: note: code cache of %zu KiB instead of %zu\n", got >> 10,
+                wanted >> 10);
+    dev_events_counter(m->board->events, retired_now, m);
+    return GW_OK;
 }
 
 static enum gw_status make_board(struct vm *m, struct board_config *b, struct gw_error *err)

@@ -52,30 +52,70 @@ static enum gw_status emit_runtime(struct engine *e, struct gw_error *err)
     return GW_OK;
 }
 
+static enum gw_status open_memory(struct engine *e, size_t size, struct gw_error *err)
+{
+    struct code_cache *c = &e->cc;
+    if (e->cfg.backend)
+        return code_mem_open(&c->mem, size, err);
+    c->interp_mem = zero_pages(size);
+    if (!c->interp_mem)
+        return gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory for translated code");
+    c->interp_size = size;
+    return GW_OK;
+}
+
+static void close_memory(struct code_cache *c)
+{
+    code_mem_close(&c->mem);
+    if (c->interp_mem)
+        munmap(c->interp_mem, c->interp_size);
+    c->interp_mem = NULL;
+}
+
+/* The default size is a wish: under a limit on address space it is halved until it can be had, and
+ * once more, so that the guest is left something too. */
+static enum gw_status open_any(struct engine *e, struct gw_error *err)
+{
+    struct code_cache *c = &e->cc;
+    size_t size = c->wanted;
+    enum gw_status st = open_memory(e, size, err);
+    if (st == GW_OK || e->cfg.code_cache_bytes)
+        return st;
+    while (st != GW_OK && size / 2 >= CODE_CACHE_FLOOR) {
+        size /= 2;
+        st = open_memory(e, size, err);
+    }
+    if (st == GW_OK && size / 2 >= CODE_CACHE_FLOOR) {
+        close_memory(c);
+        st = open_memory(e, size / 2, err);
+    }
+    return st;
+}
+
+size_t engine_code_cache_bytes(const struct engine *e, size_t *wanted)
+{
+    *wanted = e->cc.wanted;
+    return e->cfg.backend ? e->cc.mem.size : e->cc.interp_size;
+}
+
 enum gw_status cc_open(struct engine *e, struct gw_error *err)
 {
     struct code_cache *c = &e->cc;
     size_t size = e->cfg.code_cache_bytes;
     if (size < 65536)
         size = size ? 65536 : e->cfg.bus ? 128u << 20 : 64u << 20;
+    c->wanted = size;
     c->hash_bits = HASH_FIRST_BITS;
     c->hash = zero_pages(sizeof *c->hash << c->hash_bits);
     c->page_cap = 4096;
     c->pages = malloc(c->page_cap * sizeof *c->pages);
     if (!c->hash || !c->pages)
         return gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
-    if (!e->cfg.backend) {
-        c->interp_size = size;
-        c->interp_mem = zero_pages(size);
-        if (!c->interp_mem)
-            return gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
-    } else {
-        enum gw_status st = code_mem_open(&c->mem, size, err);
-        if (st == GW_OK)
-            st = emit_runtime(e, err);
-        if (st != GW_OK)
-            return st;
-    }
+    enum gw_status st = open_any(e, err);
+    if (st == GW_OK && e->cfg.backend)
+        st = emit_runtime(e, err);
+    if (st != GW_OK)
+        return st;
     for (uint32_t i = 0; i < c->page_cap; i++)
         c->pages[i].page = ~UINT64_C(0);
     return GW_OK;
@@ -84,9 +124,7 @@ enum gw_status cc_open(struct engine *e, struct gw_error *err)
 void cc_close(struct engine *e)
 {
     struct code_cache *c = &e->cc;
-    code_mem_close(&c->mem);
-    if (c->interp_mem)
-        munmap(c->interp_mem, c->interp_size);
+    close_memory(c);
     if (c->hash)
         munmap(c->hash, sizeof *c->hash << c->hash_bits);
     free(c->pages);

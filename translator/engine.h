@@ -38,7 +38,7 @@ struct engine_config {
     struct gw_bus *bus;                 /* NULL in user mode */
     void *cpu;                          /* initialised guest cpu struct; the caller owns it */
     uint64_t guest_base;                /* user mode: host address of guest address 0 */
-    size_t code_cache_bytes;            /* 0: default; at least 64 KiB */
+    size_t code_cache_bytes;            /* 0: default, or what can be had; at least 64 KiB */
     unsigned max_guest_insns;           /* per block; 0: default */
     unsigned trace;                     /* not-taken branches in a block; see gw_lift_request */
     bool no_fold;                       /* builder and liveness off (tests) */
@@ -79,6 +79,16 @@ enum engine_stop engine_run(struct engine *e, uint64_t max_insns, bool exact);
 uint64_t engine_retired(const struct engine *e);
 const struct engine_stats *engine_stats(struct engine *e);
 enum gw_mem_mode engine_mem_mode(const struct engine *e);
+/* Size of the code cache, and what it should have been: less where address space is limited. */
+size_t engine_code_cache_bytes(const struct engine *e, size_t *wanted);
+
+/* What this process could have now, for those who ask before anything runs. */
+struct engine_host {
+    unsigned flat_maps;      /* of ENGINE_HOST_MAPS: address spaces with flat page maps at once */
+    size_t code_cache_bytes; /* 0: no memory that is writable here and executable there */
+};
+enum { ENGINE_HOST_MAPS = 8 };
+void engine_probe_host(struct engine_host *out);
 
 /* User mode: guest code in [vaddr, vaddr+size) may have changed or gone. */
 void engine_code_changed(struct engine *e, uint64_t vaddr, uint64_t size);

@@ -17,7 +17,8 @@ enum {
     JC_POOL = 16,
     SPACE_POOL = 64,
     MAP_POOL = 32,
-    MAX_CLASSES = 5
+    MAX_CLASSES = 5,
+    CODE_CACHE_FLOOR = 1 << 20
 };
 
 /* --- code_mem.c: executable memory, mapped twice (W^X) ------------------------------------------ */
@@ -80,6 +81,7 @@ struct code_cache {
     struct code_mem mem;
     uint8_t *interp_mem;
     size_t interp_used, interp_size;
+    size_t wanted; /* bytes of code memory asked for; what there is may be less */
     uint32_t runtime_size;
     struct gw_entry_points ep;
     struct tb_slot *hash; /* 1 << hash_bits, at most three quarters full */
@@ -234,6 +236,8 @@ uint32_t cc_translate(struct engine *e, uint64_t pc, const struct itlb_entry *it
 /* page_map.c */
 enum gw_status maps_open(struct engine *e, struct gw_error *err);
 void maps_close(struct engine *e);
+/* How many flat maps this process could have now, up to most; none is kept. */
+unsigned maps_possible(unsigned most);
 void maps_select(struct engine *e); /* run.map_*: by e->view */
 void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8_t *host_page,
                bool may_write);

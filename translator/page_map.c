@@ -224,6 +224,23 @@ static void tlb_clear(struct page_maps *m)
     span_clear(&m->tlb_large);
 }
 
+unsigned maps_possible(unsigned most)
+{
+    struct page_maps *m = calloc(1, sizeof *m);
+    unsigned count = 0;
+    if (!m)
+        return 0;
+    m->fd = memfd_create("godwit-maps", MFD_CLOEXEC);
+    while (m->fd >= 0 && count < most && count < MAP_POOL && map_create(m, &m->map[count], 0))
+        count++;
+    for (unsigned i = 0; i < MAP_POOL; i++)
+        map_discard(&m->map[i]);
+    if (m->fd >= 0)
+        close(m->fd);
+    free(m);
+    return count;
+}
+
 enum gw_status maps_open(struct engine *e, struct gw_error *err)
 {
     struct page_maps *m = &e->maps;

@@ -92,6 +92,10 @@ enum gw_status um_engine_start(struct um_proc *p, struct gw_error *err)
     if (!s)
         s = new_engine(p, err);
     if (!s) {
+        size_t wanted, got = engine_code_cache_bytes(p->engine, &wanted);
+        if (got < wanted && p->cfg->verbose)
+            fprintf(stderr, "godwit: note: code cache of %zu KiB instead of %zu\n", got >> 10,
+                    wanted >> 10);
         p->space.code_changed = space_code_changed;
         p->space.opaque = p;
     }

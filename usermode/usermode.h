@@ -34,6 +34,7 @@ struct um_config {
     /* Text of one host instruction for the dump, as in engine.h; NULL: bytes in hex. */
     size_t (*host_disasm)(char *buf, size_t size, uint64_t pc, const uint8_t *bytes, size_t count,
                           unsigned *len);
+    unsigned verbose;          /* notes on stderr */
     bool time_translation;     /* count translate_ns */
     uint64_t code_cache_bytes; /* 0: the default */
     unsigned max_guest_insns;  /* 0: the default */

@@ -62,18 +62,29 @@ def qemu64(godwit, guests):
         must_pass(host + command_for(godwit, guest))
 
 
+def doctor_sees_maps(godwit, **more):
+    for line in run([godwit, "doctor"], **more).stdout.splitlines():
+        if line.startswith("flat page maps"):
+            return line.split()[3] == "yes"
+    fail("doctor says nothing of page maps")
+
+
 def limited(godwit, guests):
     for guest in guests:
         command = command_for(godwit, guest)
         if "page_maps flat" not in must_pass(command):
             print("no flat maps here even without a limit: skipped")
             sys.exit(77)
+        if not doctor_sees_maps(godwit):
+            fail("doctor sees no flat page maps, and there are")
         for limit in LIMITS:
             def limit_self(limit=limit):
                 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
             text = must_pass(command, preexec_fn=limit_self)
             if "page_maps tlb" not in text:
                 fail("not in TLB mode with %d bytes" % limit, text)
+            if doctor_sees_maps(godwit, preexec_fn=limit_self):
+                fail("doctor sees flat page maps with %d bytes" % limit)
 
 
 def main():

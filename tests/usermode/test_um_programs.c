@@ -154,6 +154,21 @@ static void runs_under_a_limit_on_address_space(void **state)
     static const char *const words[] = {"@args", "x", NULL};
     run_limited(&r, UINT64_C(300) << 20, words);
     expect_exit(&r, 2);
+    /* Where the usual code cache is too much, a smaller one serves; it is said to who asks. */
+    static const char *const engines[] = {"--engine=jit", "--engine=interp"};
+    for (unsigned e = 0; e < 2; e++) {
+        const char *quietly[] = {engines[e], "@signals", NULL};
+        const char *asking[] = {engines[e], "-v", "@args", "x", NULL};
+        const char *insisting[] = {engines[e], "--code-cache=64M", "@args", "x", NULL};
+        run_limited(&r, UINT64_C(48) << 20, quietly);
+        expect_exit(&r, 0);
+        assert_string_equal(r.err, "");
+        run_limited(&r, UINT64_C(48) << 20, asking);
+        expect_exit(&r, 2);
+        expect_text(r.err, "godwit: note: code cache of ");
+        run_limited(&r, UINT64_C(48) << 20, insisting);
+        expect_exit(&r, 125);
+    }
 }
 
 /* --- arguments and environment ---------------------------------------------------------------- */
