@@ -133,9 +133,20 @@ struct x64_cold {
     uint32_t row;
     uint16_t insn; /* IR index */
     uint16_t thunk;
+    uint16_t live; /* COLD_MEM, COLD_AMO: sites whose slots a slow path empties */
     int32_t imm;
     struct x64_opnd opnd, opnd2; /* last: not cleared. Store, AMO: operand; CAS: new and expected */
 };
+
+/* Accesses off one root value that share a lookup: see x64_site.c. Byte displacements from root. */
+struct x64_site {
+    int64_t lo, hi; /* of the bytes that they touch */
+    ir_val root;
+    uint16_t count; /* accesses */
+    uint16_t done;  /* of those, lowered */
+    bool write;     /* one of them stores */
+};
+enum { X64_SITES = GW_SITES };
 
 struct x64 {
     struct x64_buf e;
@@ -158,6 +169,12 @@ struct x64 {
     uint16_t alias_count;
     uint16_t alias[256]; /* live values that alias a pinned register or a state slot */
     uint32_t i;          /* the IR instruction being lowered */
+    uint16_t site_live;  /* bit mask of sites whose slots are in use */
+    uint16_t site_count; /* the first is none */
+    struct x64_site site[X64_SITES];
+    uint8_t site_of[IR_MAX_INSNS]; /* FLAT: of a load or store; 0: none */
+    ir_val root[IR_MAX_INSNS];     /* FLAT: value = root + disp */
+    int32_t disp[IR_MAX_INSNS];
     uint32_t cold_count;
     struct x64_cold cold[IR_MAX_INSNS + 8];
     struct xval v[IR_MAX_INSNS];
@@ -216,6 +233,7 @@ enum gw_status x64_emit_runtime(const struct gw_backend_config *cfg, const struc
                                 struct gw_entry_points *ep);
 void x64_lower_branch(struct x64 *x, const struct ir_insn *in);
 unsigned x64_compare(struct x64 *x, enum ir_type type, enum ir_cond cc, ir_val a, ir_val b);
+void x64_find_sites(struct x64 *x);
 void x64_cold_mem(struct x64 *x, struct x64_cold *c);
 void x64_cold_fp(struct x64 *x, struct x64_cold *c);
 void x64_cold_int(struct x64 *x, struct x64_cold *c);

@@ -104,6 +104,7 @@ static enum gw_status compile(struct gw_compile_job *job)
     x->cold_count = 0;
     x->i = 0;
     job->row_count = job->link_count = 0;
+    x64_find_sites(x);
 
     x64_budget(x, 5, (int32_t)b->guest_count);
     struct x64_cold *c = x64_cold(x, COLD_BUDGET);

@@ -39,6 +39,18 @@ static void test_align(struct x64 *x, int ta, unsigned size)
     x64_u8(&x->e, size - 1);
 }
 
+static void page_index(struct x64 *x, int t, int ta)
+{
+    struct x64_buf *e = &x->e;
+    if (x->features & X64_F_BMI1) {
+        x64_vrr(e, X_MAP_38 | X_W | 0xf7, t, R13, ta);
+        return;
+    }
+    x64_mov_rr(x, t, ta);
+    x64_shift_ri(e, X_W, 4, t, 16);
+    x64_shift_ri(e, X_W, 5, t, 28);
+}
+
 /* Looks the page of ta up; leaves host - guest in t. Fills in the cold path's entries. */
 static void lookup(struct x64 *x, struct x64_cold *c, int ta, int t, unsigned size, bool write,
                    bool aligned_only)
@@ -66,16 +78,59 @@ static void lookup(struct x64 *x, struct x64_cold *c, int ta, int t, unsigned si
             c->from = x64_jcc(e, CC_NE);
         c->back2 = x64_pos(e);
     }
-    if (x->features & X64_F_BMI1) {
-        x64_vrr(e, X_MAP_38 | X_W | 0xf7, t, R13, ta);
-    } else {
-        x64_rr(e, X_W | 0x8b, t, ta);
-        x64_shift_ri(e, X_W, 4, t, 16);
-        x64_shift_ri(e, X_W, 5, t, 28);
-    }
+    page_index(x, t, ta);
     x64_rm(e, X_W | 0x8b, t, x64_sib(base, t, 3, 0), 0);
     x64_rr(e, X_W | 0x85, t, t);
     c->from2 = x64_jcc(e, CC_E);
+}
+
+static void lea(struct x64 *x, unsigned w, int t, int base, int64_t disp)
+{
+    if (disp)
+        x64_rm(&x->e, w | 0x8d, t, x64_at(base, disp), 0);
+    else
+        x64_rr(&x->e, w | 0x8b, t, base);
+}
+
+static struct x64_site *site_at(struct x64 *x, uint32_t i)
+{
+    struct x64_site *s = x->mem == GW_MEM_FLAT ? &x->site[x->site_of[i]] : NULL;
+    return s && s != x->site && s->count > 1 ? s : NULL;
+}
+
+static struct x64_mem site_slot(const struct x64 *x, const struct x64_site *s)
+{
+    return x64_run(X64_RUN(site) + 8 * (uint32_t)(s - x->site));
+}
+
+/* Leaves the addend in t: from the slot, or as the first access of the site. */
+static void site_lookup(struct x64 *x, struct x64_cold *c, struct x64_site *s, int ta, int t)
+{
+    struct x64_buf *e = &x->e;
+    uint16_t bit = (uint16_t)(1u << (s - x->site));
+    if (s->done++) {
+        x64_rm(e, X_W | 0x8b, t, site_slot(x, s), 0);
+    } else {
+        int64_t low = s->lo - x->disp[x->b->insn[x->i].a];
+        lea(x, 0, t, ta, low);
+        x64_alu_ri(e, 0, 4, t, (int32_t)GW_PAGE_MASK);
+        x64_alu_ri(e, 0, 7, t, (int32_t)(GW_PAGE_SIZE - (s->hi - s->lo)));
+        c->from = x64_jcc(e, CC_A);
+        if (low)
+            lea(x, X_W, t, ta, low);
+        page_index(x, t, low ? t : ta);
+        x64_rm(e, X_W | 0x8b, t, x64_sib(s->write ? R15 : R14, t, 3, 0), 0);
+    }
+    x64_rr(e, X_W | 0x85, t, t);
+    c->from2 = x64_jcc(e, CC_E);
+    if (s->done == 1) {
+        x64_rm(e, X_W | 0x89, t, site_slot(x, s), 0);
+        x->site_live |= bit;
+        c->value_kind = 1;
+    }
+    if (s->done == s->count)
+        x->site_live &= (uint16_t)~bit;
+    c->back2 = x64_pos(e);
 }
 
 static void load_insn(struct x64 *x, const struct ir_insn *in, int d, struct x64_mem m)
@@ -115,7 +170,8 @@ static void lower_load(struct x64 *x, const struct ir_insn *in)
     bool fl = in->type == IR_F32 || in->type == IR_F64;
     bool aligned_only = in->aux & IR_ALIGNED;
     bool user = x->mem == GW_MEM_USER;
-    bool direct = user && x64_fits32(in->imm) && !aligned_only;
+    struct x64_site *site = site_at(x, x->i);
+    bool direct = site || (user && x64_fits32(in->imm) && !aligned_only);
     struct x64_cold *c = x64_cold(x, COLD_MEM);
     int ta = direct ? x64_use(x, in->a) : address(x, in);
     int t = user ? R14 : x64_temp(x);
@@ -127,7 +183,9 @@ static void lower_load(struct x64 *x, const struct ir_insn *in)
     c->a = (uint8_t)ta;
     c->b = (uint8_t)t;
     c->dest = (uint8_t)d;
-    if (!user) {
+    if (site) {
+        site_lookup(x, c, site, ta, t);
+    } else if (!user) {
         lookup(x, c, ta, t, size, false, aligned_only);
     } else if (aligned_only) {
         test_align(x, ta, size);
@@ -136,6 +194,7 @@ static void lower_load(struct x64 *x, const struct ir_insn *in)
     row_access(x, c);
     load_insn(x, in, d, x64_sib(t, ta, 0, direct ? in->imm : 0));
     c->back = x64_pos(&x->e);
+    c->live = x->site_live;
 }
 
 static void lower_store(struct x64 *x, const struct ir_insn *in)
@@ -144,7 +203,8 @@ static void lower_store(struct x64 *x, const struct ir_insn *in)
     unsigned lg = in->aux & IR_SIZE_MASK, size = 1u << lg;
     bool fl = in->type == IR_F32 || in->type == IR_F64;
     struct x64_cold *c = x64_cold(x, COLD_MEM);
-    bool direct = x->mem == GW_MEM_USER && x64_fits32(in->imm);
+    struct x64_site *site = site_at(x, x->i);
+    bool direct = site || (x->mem == GW_MEM_USER && x64_fits32(in->imm));
     int ta = direct ? x64_use(x, in->a) : address(x, in);
     struct x64_opnd v = {.kind = O_REG};
     struct x64_mem m;
@@ -164,9 +224,13 @@ static void lower_store(struct x64 *x, const struct ir_insn *in)
     } else {
         int t = x64_temp(x);
         c->b = (uint8_t)t;
-        lookup(x, c, ta, t, size, true, false);
-        m = x64_sib(t, ta, 0, 0);
+        if (site)
+            site_lookup(x, c, site, ta, t);
+        else
+            lookup(x, c, ta, t, size, true, false);
+        m = x64_sib(t, ta, 0, site ? in->imm : 0);
     }
+    c->live = x->site_live;
     row_access(x, c);
     if (fl) {
         unsigned fop = in->type == IR_F64 ? X_F2 | X_MAP_0F | 0x11 : X_F3 | X_MAP_0F | 0x11;
@@ -329,14 +393,72 @@ static void cold_amo(struct x64 *x, struct x64_cold *c)
     x64_link(e, x64_jmp(e), c->back);
 }
 
+/* An access of a site that can't use its slot: looks its own page up, unless it crosses two. */
+static void cold_site(struct x64 *x, struct x64_cold *c, const struct ir_insn *in)
+{
+    struct x64_buf *e = &x->e;
+    const struct x64_site *s = site_at(x, c->insn);
+    unsigned size = 1u << (in->aux & IR_SIZE_MASK);
+    uint32_t slow = 0;
+    if (c->from)
+        x64_link(e, c->from, x64_pos(e));
+    x64_link(e, c->from2, x64_pos(e));
+    if (c->value_kind) /* the first */
+        x64_mov_mi(e, X_W, site_slot(x, s), 0);
+    lea(x, X_W, c->b, c->a, in->imm);
+    if (size > 1) {
+        x64_rm(e, X_W | 0x89, c->b, x64_run(X64_RUN(slow_addr)), 0);
+        x64_alu_ri(e, 0, 4, c->b, (int32_t)GW_PAGE_MASK);
+        x64_alu_ri(e, 0, 7, c->b, (int32_t)(GW_PAGE_SIZE - size));
+        slow = x64_jcc(e, CC_A);
+        x64_rm(e, X_W | 0x8b, c->b, x64_run(X64_RUN(slow_addr)), 0);
+    }
+    page_index(x, c->b, c->b);
+    x64_rm(e, X_W | 0x8b, c->b, x64_sib(in->op == IR_ST ? R15 : R14, c->b, 3, 0), 0);
+    x64_rr(e, X_W | 0x85, c->b, c->b);
+    x64_link(e, x64_jcc(e, CC_NE), c->back2);
+    if (slow)
+        x64_link(e, slow, x64_pos(e));
+}
+
+/* The access by the runtime, which may change page maps. */
+static void slow_access(struct x64 *x, struct x64_cold *c, const struct ir_insn *in)
+{
+    struct x64_buf *e = &x->e;
+    bool fl = in->type == IR_F32 || in->type == IR_F64;
+    if (in->op == IR_ST) {
+        struct x64_mem to = x64_run(X64_RUN(slow_value));
+        if (fl)
+            x64_rm(e, X_66 | X_MAP_0F | 0xd6, c->opnd.reg, to, 0);
+        else if (c->opnd.kind == O_IMM)
+            x64_mov_mi(e, X_W, to, c->opnd.imm);
+        else
+            x64_rm(e, X_W | 0x89, c->opnd.reg, to, 0);
+    }
+    call_thunk(x, c);
+    for (unsigned m = c->live; m; m &= m - 1)
+        x64_mov_mi(e, X_W, site_slot(x, &x->site[__builtin_ctz(m)]), 0);
+    if (in->op == IR_LD) {
+        struct x64_mem from = x64_run(X64_RUN(slow_value));
+        if (fl)
+            x64_rm(e, X_F3 | X_MAP_0F | 0x7e, c->dest, from, 0);
+        else
+            x64_rm(e, X_W | 0x8b, c->dest, from, 0);
+    }
+    x64_link(e, x64_jmp(e), c->back);
+}
+
 void x64_cold_mem(struct x64 *x, struct x64_cold *c)
 {
     struct x64_buf *e = &x->e;
     const struct ir_insn *in = &x->b->insn[c->insn];
     unsigned size = 1u << (in->aux & IR_SIZE_MASK);
     if (x->mem == GW_MEM_USER && !c->from3)
-        return;    /* a fault leaves by the signal handler */
-    if (c->from) { /* misaligned: fine unless it crosses a page */
+        return; /* a fault leaves by the signal handler */
+    bool site = c->kind == COLD_MEM && site_at(x, c->insn);
+    if (site) {
+        cold_site(x, c, in);
+    } else if (c->from) { /* misaligned: fine unless it crosses a page */
         x64_link(e, c->from, x64_pos(e));
         x64_rr(e, X_W | 0x8b, c->b, c->a);
         x64_alu_ri(e, 0, 4, c->b, (int32_t)GW_PAGE_MASK);
@@ -344,7 +466,7 @@ void x64_cold_mem(struct x64 *x, struct x64_cold *c)
         x64_link(e, x64_jcc(e, CC_BE), c->back2);
     }
     uint32_t here = x64_pos(e);
-    if (c->from2)
+    if (c->from2 && !site)
         x64_link(e, c->from2, here);
     if (c->from3)
         x64_link(e, c->from3, here);
@@ -354,26 +476,10 @@ void x64_cold_mem(struct x64 *x, struct x64_cold *c)
         cold_amo(x, c);
         return;
     }
-    bool fl = in->type == IR_F32 || in->type == IR_F64;
-    x64_rm(e, X_W | 0x89, c->a, x64_run(X64_RUN(slow_addr)), 0);
-    if (in->op == IR_ST) {
-        struct x64_mem to = x64_run(X64_RUN(slow_value));
-        if (fl)
-            x64_rm(e, X_66 | X_MAP_0F | 0xd6, c->opnd.reg, to, 0);
-        else if (c->opnd.kind == O_IMM)
-            x64_mov_mi(e, X_W, to, c->opnd.imm);
-        else
-            x64_rm(e, X_W | 0x89, c->opnd.reg, to, 0);
-        call_thunk(x, c);
-    } else {
-        call_thunk(x, c);
-        struct x64_mem from = x64_run(X64_RUN(slow_value));
-        if (fl)
-            x64_rm(e, X_F3 | X_MAP_0F | 0x7e, c->dest, from, 0);
-        else
-            x64_rm(e, X_W | 0x8b, c->dest, from, 0);
-    }
-    x64_link(e, x64_jmp(e), c->back);
+    if (site)
+        lea(x, X_W, c->b, c->a, in->imm);
+    x64_rm(e, X_W | 0x89, site ? c->b : c->a, x64_run(X64_RUN(slow_addr)), 0);
+    slow_access(x, c, in);
 }
 
 static void lower_fence(struct x64 *x, const struct ir_insn *in)

@@ -393,7 +393,8 @@ void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8
     uint64_t page = vaddr & ~(uint64_t)GW_PAGE_MASK;
     uint64_t addend = (uint64_t)(uintptr_t)host_page - page;
     bool readable = x->perms >> GW_ACCESS_LOAD & 1;
-    bool writable = may_write && x->perms >> GW_ACCESS_STORE & 1;
+    /* Generated code takes a page that may be written for one that may be read, too. */
+    bool writable = may_write && readable && x->perms >> GW_ACCESS_STORE & 1;
     e->stats.map_fills++;
     if (!m->flat) {
         uint64_t i = vaddr >> GW_PAGE_SHIFT & ((1 << GW_TLB_BITS) - 1);

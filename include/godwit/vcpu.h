@@ -16,6 +16,7 @@
 
 #define GW_VCPU_OFFSET 256
 #define GW_JC_BITS     12 /* log2 entries of a jump cache */
+#define GW_SITES       16 /* lookups that accesses of one block share */
 
 /* Why a helper asks to leave the block; 0: it does not. The instruction has not retired, and pc is
  * where execution goes on (for SYSCALL and HCALL: the calling instruction itself). */
@@ -74,6 +75,7 @@ struct gw_vcpu {
     struct gw_fault fault; /* with GW_LEAVE_FAULT */
     uint64_t fault_pc;
     uint64_t spill[32]; /* 0..3: operands and result of helper calls */
+    uint64_t site[GW_SITES]; /* addends, within one pass through a block */
     uint64_t xmm_save[16];
     uint64_t gpr_save[16];
 };
