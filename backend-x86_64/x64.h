@@ -51,9 +51,10 @@ enum x64_thunk {
     T_LOAD_ALIGNED = T_LOAD + 10, /* W, D; sign-extended */
     T_STORE = T_LOAD_ALIGNED + 2, /* + size (4) */
     T_AMO = T_STORE + 4,          /* + kind * 2 + (size == 3); kind 9 is CAS */
-    T_HELPER = T_AMO + 20,        /* + helper index */
+    T_LOOKUP = T_AMO + 20,        /* FLAT: + register (RAX, RCX, RDX) + write * 3 */
+    T_HELPER = T_LOOKUP + 6,      /* + helper index */
 };
-enum { X64_AMO_CAS = 9, X64_MAX_HELPERS = 96 - T_HELPER };
+enum { X64_AMO_CAS = 9, X64_MAX_HELPERS = 160 - T_HELPER };
 
 /* Constants at the start of the runtime's bytes: byte offsets, 16 each. */
 enum {
@@ -129,11 +130,10 @@ struct x64_cold {
     uint8_t kind, a, b, c, dest; /* registers */
     uint8_t value_kind;          /* COLD_AMO: O_REG, O_IMM, O_MEM of the operand */
     uint32_t from, from2, from3; /* displacements to point here; 0: none */
-    uint32_t back, back2;        /* hot positions to go on at */
+    uint32_t back, access;       /* hot positions to go on at: behind it, and at the access */
     uint32_t row;
     uint16_t insn; /* IR index */
     uint16_t thunk;
-    uint16_t live; /* COLD_MEM, COLD_AMO: sites whose slots a slow path empties */
     int32_t imm;
     struct x64_opnd opnd, opnd2; /* last: not cleared. Store, AMO: operand; CAS: new and expected */
 };
@@ -169,7 +169,6 @@ struct x64 {
     uint16_t alias_count;
     uint16_t alias[256]; /* live values that alias a pinned register or a state slot */
     uint32_t i;          /* the IR instruction being lowered */
-    uint16_t site_live;  /* bit mask of sites whose slots are in use */
     uint16_t site_count; /* the first is none */
     struct x64_site site[X64_SITES];
     uint8_t site_of[IR_MAX_INSNS]; /* FLAT: of a load or store; 0: none */
@@ -234,6 +233,7 @@ enum gw_status x64_emit_runtime(const struct gw_backend_config *cfg, const struc
 void x64_lower_branch(struct x64 *x, const struct ir_insn *in);
 unsigned x64_compare(struct x64 *x, enum ir_type type, enum ir_cond cc, ir_val a, ir_val b);
 void x64_find_sites(struct x64 *x);
+void x64_page_index(struct x64_buf *e, uint32_t features, int t, int ta); /* FLAT: 47:12 of ta */
 void x64_cold_mem(struct x64 *x, struct x64_cold *c);
 void x64_cold_fp(struct x64 *x, struct x64_cold *c);
 void x64_cold_int(struct x64 *x, struct x64_cold *c);

@@ -167,6 +167,19 @@ uint32_t x64_jmp(struct x64_buf *e)
     return x64_pos(e) - 4;
 }
 
+uint32_t x64_jmp8(struct x64_buf *e)
+{
+    room(e);
+    x64_u8(e, 0xeb);
+    x64_u8(e, 0);
+    return x64_pos(e) - 1;
+}
+
+void x64_link8(struct x64_buf *e, uint32_t at)
+{
+    e->start[at] = (uint8_t)(x64_pos(e) - at - 1);
+}
+
 uint32_t x64_jcc(struct x64_buf *e, unsigned cc)
 {
     room(e);

@@ -118,6 +118,9 @@ void x64_shift_ri(struct x64_buf *e, unsigned w, unsigned n, int rm, unsigned co
 /* Branches. Return the position of the 32-bit displacement. */
 uint32_t x64_jmp(struct x64_buf *e);
 uint32_t x64_jcc(struct x64_buf *e, unsigned cc);
+/* A short forward jump, and its landing here: at most 127 bytes behind it. */
+uint32_t x64_jmp8(struct x64_buf *e);
+void x64_link8(struct x64_buf *e, uint32_t at);
 void x64_jmp_to(struct x64_buf *e, uint64_t target);
 void x64_call_to(struct x64_buf *e, uint64_t target);
 /* Points the displacement at position `at` to position `to` (both from start). */

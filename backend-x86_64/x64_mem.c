@@ -39,18 +39,6 @@ static void test_align(struct x64 *x, int ta, unsigned size)
     x64_u8(&x->e, size - 1);
 }
 
-static void page_index(struct x64 *x, int t, int ta)
-{
-    struct x64_buf *e = &x->e;
-    if (x->features & X64_F_BMI1) {
-        x64_vrr(e, X_MAP_38 | X_W | 0xf7, t, R13, ta);
-        return;
-    }
-    x64_mov_rr(x, t, ta);
-    x64_shift_ri(e, X_W, 4, t, 16);
-    x64_shift_ri(e, X_W, 5, t, 28);
-}
-
 /* Looks the page of ta up; leaves host - guest in t. Fills in the cold path's entries. */
 static void lookup(struct x64 *x, struct x64_cold *c, int ta, int t, unsigned size, bool write,
                    bool aligned_only)
@@ -76,12 +64,12 @@ static void lookup(struct x64 *x, struct x64_cold *c, int ta, int t, unsigned si
             c->from3 = x64_jcc(e, CC_NE);
         else
             c->from = x64_jcc(e, CC_NE);
-        c->back2 = x64_pos(e);
     }
-    page_index(x, t, ta);
+    x64_page_index(&x->e, x->features, t, ta);
     x64_rm(e, X_W | 0x8b, t, x64_sib(base, t, 3, 0), 0);
     x64_rr(e, X_W | 0x85, t, t);
     c->from2 = x64_jcc(e, CC_E);
+    c->access = x64_pos(e);
 }
 
 static void lea(struct x64 *x, unsigned w, int t, int base, int64_t disp)
@@ -107,7 +95,6 @@ static struct x64_mem site_slot(const struct x64 *x, const struct x64_site *s)
 static void site_lookup(struct x64 *x, struct x64_cold *c, struct x64_site *s, int ta, int t)
 {
     struct x64_buf *e = &x->e;
-    uint16_t bit = (uint16_t)(1u << (s - x->site));
     if (s->done++) {
         x64_rm(e, X_W | 0x8b, t, site_slot(x, s), 0);
     } else {
@@ -118,19 +105,16 @@ static void site_lookup(struct x64 *x, struct x64_cold *c, struct x64_site *s, i
         c->from = x64_jcc(e, CC_A);
         if (low)
             lea(x, X_W, t, ta, low);
-        page_index(x, t, low ? t : ta);
+        x64_page_index(&x->e, x->features, t, low ? t : ta);
         x64_rm(e, X_W | 0x8b, t, x64_sib(s->write ? R15 : R14, t, 3, 0), 0);
     }
     x64_rr(e, X_W | 0x85, t, t);
     c->from2 = x64_jcc(e, CC_E);
     if (s->done == 1) {
         x64_rm(e, X_W | 0x89, t, site_slot(x, s), 0);
-        x->site_live |= bit;
         c->value_kind = 1;
     }
-    if (s->done == s->count)
-        x->site_live &= (uint16_t)~bit;
-    c->back2 = x64_pos(e);
+    c->access = x64_pos(e);
 }
 
 static void load_insn(struct x64 *x, const struct ir_insn *in, int d, struct x64_mem m)
@@ -194,7 +178,6 @@ static void lower_load(struct x64 *x, const struct ir_insn *in)
     row_access(x, c);
     load_insn(x, in, d, x64_sib(t, ta, 0, direct ? in->imm : 0));
     c->back = x64_pos(&x->e);
-    c->live = x->site_live;
 }
 
 static void lower_store(struct x64 *x, const struct ir_insn *in)
@@ -230,7 +213,6 @@ static void lower_store(struct x64 *x, const struct ir_insn *in)
             lookup(x, c, ta, t, size, true, false);
         m = x64_sib(t, ta, 0, site ? in->imm : 0);
     }
-    c->live = x->site_live;
     row_access(x, c);
     if (fl) {
         unsigned fop = in->type == IR_F64 ? X_F2 | X_MAP_0F | 0x11 : X_F3 | X_MAP_0F | 0x11;
@@ -393,32 +375,15 @@ static void cold_amo(struct x64 *x, struct x64_cold *c)
     x64_link(e, x64_jmp(e), c->back);
 }
 
-/* An access of a site that can't use its slot: looks its own page up, unless it crosses two. */
-static void cold_site(struct x64 *x, struct x64_cold *c, const struct ir_insn *in)
+/* An access whose page the block did not look up, or which is misaligned: it may still be inline.
+ * Leaves the address in c->b. */
+static void look_again(struct x64 *x, struct x64_cold *c, const struct ir_insn *in, int64_t disp)
 {
     struct x64_buf *e = &x->e;
-    const struct x64_site *s = site_at(x, c->insn);
-    unsigned size = 1u << (in->aux & IR_SIZE_MASK);
-    uint32_t slow = 0;
-    if (c->from)
-        x64_link(e, c->from, x64_pos(e));
-    x64_link(e, c->from2, x64_pos(e));
-    if (c->value_kind) /* the first */
-        x64_mov_mi(e, X_W, site_slot(x, s), 0);
-    lea(x, X_W, c->b, c->a, in->imm);
-    if (size > 1) {
-        x64_rm(e, X_W | 0x89, c->b, x64_run(X64_RUN(slow_addr)), 0);
-        x64_alu_ri(e, 0, 4, c->b, (int32_t)GW_PAGE_MASK);
-        x64_alu_ri(e, 0, 7, c->b, (int32_t)(GW_PAGE_SIZE - size));
-        slow = x64_jcc(e, CC_A);
-        x64_rm(e, X_W | 0x8b, c->b, x64_run(X64_RUN(slow_addr)), 0);
-    }
-    page_index(x, c->b, c->b);
-    x64_rm(e, X_W | 0x8b, c->b, x64_sib(in->op == IR_ST ? R15 : R14, c->b, 3, 0), 0);
-    x64_rr(e, X_W | 0x85, c->b, c->b);
-    x64_link(e, x64_jcc(e, CC_NE), c->back2);
-    if (slow)
-        x64_link(e, slow, x64_pos(e));
+    unsigned write = in->op == IR_ST || c->kind == COLD_AMO;
+    lea(x, X_W, c->b, c->a, disp);
+    x64_call_to(e, x64_thunk(x, T_LOOKUP + c->b + write * 3));
+    x64_link(e, x64_jcc(e, CC_NE), c->access);
 }
 
 /* The access by the runtime, which may change page maps. */
@@ -436,8 +401,6 @@ static void slow_access(struct x64 *x, struct x64_cold *c, const struct ir_insn 
             x64_rm(e, X_W | 0x89, c->opnd.reg, to, 0);
     }
     call_thunk(x, c);
-    for (unsigned m = c->live; m; m &= m - 1)
-        x64_mov_mi(e, X_W, site_slot(x, &x->site[__builtin_ctz(m)]), 0);
     if (in->op == IR_LD) {
         struct x64_mem from = x64_run(X64_RUN(slow_value));
         if (fl)
@@ -452,21 +415,23 @@ void x64_cold_mem(struct x64 *x, struct x64_cold *c)
 {
     struct x64_buf *e = &x->e;
     const struct ir_insn *in = &x->b->insn[c->insn];
-    unsigned size = 1u << (in->aux & IR_SIZE_MASK);
+    const struct x64_site *s = c->kind == COLD_MEM ? site_at(x, c->insn) : NULL;
+    uint32_t over = 0;
     if (x->mem == GW_MEM_USER && !c->from3)
         return; /* a fault leaves by the signal handler */
-    bool site = c->kind == COLD_MEM && site_at(x, c->insn);
-    if (site) {
-        cold_site(x, c, in);
-    } else if (c->from) { /* misaligned: fine unless it crosses a page */
+    if (c->from)
         x64_link(e, c->from, x64_pos(e));
-        x64_rr(e, X_W | 0x8b, c->b, c->a);
-        x64_alu_ri(e, 0, 4, c->b, (int32_t)GW_PAGE_MASK);
-        x64_alu_ri(e, 0, 7, c->b, (int32_t)(GW_PAGE_SIZE - size));
-        x64_link(e, x64_jcc(e, CC_BE), c->back2);
+    if (s) {
+        x64_link(e, c->from2, x64_pos(e));
+        if (c->value_kind) /* the first */
+            x64_mov_mi(e, X_W, site_slot(x, s), 0);
+        look_again(x, c, in, in->imm);
+        over = x64_jmp8(e);
+    } else if (c->from) {
+        look_again(x, c, in, 0);
     }
     uint32_t here = x64_pos(e);
-    if (c->from2 && !site)
+    if (c->from2 && !s)
         x64_link(e, c->from2, here);
     if (c->from3)
         x64_link(e, c->from3, here);
@@ -476,9 +441,11 @@ void x64_cold_mem(struct x64 *x, struct x64_cold *c)
         cold_amo(x, c);
         return;
     }
-    if (site)
+    if (s)
         lea(x, X_W, c->b, c->a, in->imm);
-    x64_rm(e, X_W | 0x89, site ? c->b : c->a, x64_run(X64_RUN(slow_addr)), 0);
+    if (over)
+        x64_link8(e, over);
+    x64_rm(e, X_W | 0x89, s ? c->b : c->a, x64_run(X64_RUN(slow_addr)), 0);
     slow_access(x, c, in);
 }
 

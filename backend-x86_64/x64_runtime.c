@@ -222,6 +222,31 @@ static void emit_memory(struct rt *r, const struct gw_runtime *rt)
             slow_entry(r, T_AMO + k * 2 + wide, k << 16 | IR_I64 << 8 | (2 + wide), body);
 }
 
+/* Looks up the page of an address that no longer is inline. Register t holds the address; the addend
+ * is returned, or the address again with ZF set: the access crosses pages, or its page is not
+ * inline. What is near the page's end, closer than the widest access, is taken for a crosser. */
+static void emit_lookup(struct rt *r, int t, bool write)
+{
+    struct x64_buf *e = &r->e;
+    struct x64_mem addr = run(X64_RUN(slow_addr));
+    r->ep->table[r->fp][T_LOOKUP + t + write * 3] = x64_pos(e);
+    x64_rm(e, X_W | 0x89, t, addr, 0);
+    x64_alu_ri(e, 0, 4, t, (int32_t)GW_PAGE_MASK);
+    x64_alu_ri(e, 0, 7, t, (int32_t)(GW_PAGE_SIZE - 8));
+    x64_rm(e, X_W | 0x8b, t, addr, 0);
+    uint32_t near_end = x64_jcc(e, CC_A);
+    x64_page_index(e, r->cfg->features, t, t);
+    x64_rm(e, X_W | 0x8b, t, x64_sib(write ? R15 : R14, t, 3, 0), 0);
+    x64_rr(e, X_W | 0x85, t, t);
+    uint32_t none = x64_jcc(e, CC_E);
+    x64_u8(e, 0xc3);
+    x64_link(e, none, x64_pos(e));
+    x64_rm(e, X_W | 0x8b, t, addr, 0);
+    x64_link(e, near_end, x64_pos(e));
+    x64_rr(e, 0x3b, t, t); /* ZF */
+    x64_u8(e, 0xc3);
+}
+
 static void emit_eval(struct rt *r, const struct gw_runtime *rt)
 {
     struct x64_buf *e = &r->e;
@@ -319,6 +344,10 @@ enum gw_status x64_emit_runtime(const struct gw_backend_config *cfg, const struc
         emit_enter(&r);
         emit_exits(&r);
         emit_memory(&r, rt);
+        for (int t = RAX; t <= RDX && cfg->mem == GW_MEM_FLAT; t++) {
+            emit_lookup(&r, t, false);
+            emit_lookup(&r, t, true);
+        }
         emit_eval(&r, rt);
         for (unsigned h = 0; h < cfg->isa->helper_count; h++)
             emit_helper(&r, h);

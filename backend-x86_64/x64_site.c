@@ -7,7 +7,7 @@
  * there, without any look at their address. A slot of 0 means that each access is on its own.
  *
  * A slot lives within one pass through the block. What may change page maps ends all sites (calls,
- * atomics), or empties the slots that are in use (slow paths of other accesses).
+ * atomics), or empties the slots (what accesses memory for a block in C).
  */
 #include "x64.h"
 
@@ -38,7 +38,6 @@ void x64_find_sites(struct x64 *x)
     const struct ir_block *b = x->b;
     unsigned open = 0; /* sites before this one take no more */
     x->site_count = 1; /* 0: on its own */
-    x->site_live = 0;
     if (x->mem != GW_MEM_FLAT)
         return;
     for (uint32_t i = 0; i < b->count; i++) {
@@ -75,4 +74,16 @@ void x64_find_sites(struct x64 *x)
             x->site_of[i] = (uint8_t)s;
         }
     }
+}
+
+void x64_page_index(struct x64_buf *e, uint32_t features, int t, int ta)
+{
+    if (features & X64_F_BMI1) {
+        x64_vrr(e, X_MAP_38 | X_W | 0xf7, t, R13, ta);
+        return;
+    }
+    if (t != ta)
+        x64_rr(e, X_W | 0x8b, t, ta);
+    x64_shift_ri(e, X_W, 4, t, 16);
+    x64_shift_ri(e, X_W, 5, t, 28);
 }

@@ -54,7 +54,7 @@ struct gw_entry_points {
     uint32_t enter[2];     /* uint64_t enter(void *cpu, void *code): runs until an exit; enum
                            gw_exit_kind */
     uint32_t fault[2];     /* a host fault at a user-mode access continues here (signal handler) */
-    uint32_t table[2][96]; /* the backend's own thunks */
+    uint32_t table[2][160]; /* the backend's own thunks */
 };
 
 enum gw_exit_kind {
