@@ -250,6 +250,98 @@ bool dev_disk_flush(struct dev_disk *d)
     return !any || fdatasync(d->overlay_fd) == 0;
 }
 
+bool dev_disk_read_cached(struct dev_disk *d, const struct iovec *iov, unsigned count,
+                          uint64_t offset)
+{
+    uint64_t size = total(iov, count);
+    int fd = d->fd;
+    if (count > BATCH || size == 0)
+        return false;
+    if (d->bitmap) {
+        uint64_t cluster = offset / DEV_DISK_CLUSTER;
+        bool over = has_cluster(d, cluster);
+        while (++cluster * DEV_DISK_CLUSTER < offset + size)
+            if (has_cluster(d, cluster) != over)
+                return false;
+        if (over) {
+            fd = d->overlay_fd;
+            offset += d->data_at;
+        }
+    }
+    /* Short, as at a sparse end of the file, is for the long way too. */
+    return preadv2(fd, iov, (int)count, (off_t)offset, RWF_NOWAIT) == (ssize_t)size;
+}
+
+/* ---- discard and zeroes --------------------------------------------------------------------- */
+
+static bool write_zeroes(struct dev_disk *d, uint64_t offset, uint64_t size)
+{
+    size_t room = size < (UINT64_C(1) << 18) ? (size_t)size : (size_t)1 << 18;
+    uint8_t *zeroes = calloc(1, room ? room : 1);
+    bool ok = zeroes != NULL;
+    while (ok && size) {
+        struct iovec iov = {.iov_base = zeroes, .iov_len = size < room ? (size_t)size : room};
+        uint64_t n = iov.iov_len;
+        ok = dev_disk_write(d, &iov, 1, offset);
+        offset += n;
+        size -= n;
+    }
+    free(zeroes);
+    return ok;
+}
+
+/* False with errno where the file system cannot. */
+static bool punch(int fd, uint64_t offset, uint64_t size)
+{
+    return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size) ==
+           0;
+}
+
+bool dev_disk_discard(struct dev_disk *d, uint64_t offset, uint64_t size)
+{
+    uint64_t first = (offset + DEV_DISK_CLUSTER - 1) / DEV_DISK_CLUSTER;
+    uint64_t end = (offset + size) / DEV_DISK_CLUSTER;
+    if (size == 0)
+        return true;
+    if (d->rw)
+        return punch(d->fd, offset, size) || errno == EOPNOTSUPP;
+    for (uint64_t c = first; c < end; c++)
+        if (has_cluster(d, c) &&
+            !punch(d->overlay_fd, d->data_at + c * DEV_DISK_CLUSTER, DEV_DISK_CLUSTER))
+            return errno == EOPNOTSUPP;
+    return true;
+}
+
+/* Whole clusters of an overlay: holes, which read as zeroes. */
+static bool zero_clusters(struct dev_disk *d, uint64_t offset, uint64_t size)
+{
+    if (d->overlay_fd < 0 && (d->overlay_fd = temporary_file()) < 0)
+        return false;
+    if (!punch(d->overlay_fd, d->data_at + offset, size))
+        return errno == EOPNOTSUPP && write_zeroes(d, offset, size);
+    mark_clusters(d, offset, size);
+    return true;
+}
+
+bool dev_disk_write_zeroes(struct dev_disk *d, uint64_t offset, uint64_t size, bool may_unmap)
+{
+    uint64_t head, tail;
+    if (size == 0)
+        return true;
+    if (d->rw) {
+        int how = may_unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE;
+        return fallocate(d->fd, how | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size) == 0 ||
+               (errno == EOPNOTSUPP && write_zeroes(d, offset, size));
+    }
+    head = (DEV_DISK_CLUSTER - offset % DEV_DISK_CLUSTER) % DEV_DISK_CLUSTER;
+    if (head > size)
+        head = size;
+    tail = (size - head) % DEV_DISK_CLUSTER;
+    return write_zeroes(d, offset, head) &&
+           (size == head + tail || zero_clusters(d, offset + head, size - head - tail)) &&
+           write_zeroes(d, offset + size - tail, tail);
+}
+
 /* ---- opening -------------------------------------------------------------------------------- */
 
 static enum gw_status open_locked(const char *path, int flags, int *fd, struct gw_error *err)

@@ -40,5 +40,13 @@ uint64_t dev_disk_discarded(const struct dev_disk *d);
 bool dev_disk_read(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t offset);
 bool dev_disk_write(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t offset);
 bool dev_disk_flush(struct dev_disk *d);
+/* As dev_disk_read(), if the host has the data in memory; false, and the iovecs as they were, if it
+ * would have to wait. */
+bool dev_disk_read_cached(struct dev_disk *d, const struct iovec *iov, unsigned count,
+                          uint64_t offset);
+/* The range's contents no longer matter: host storage is given back where that is easy. */
+bool dev_disk_discard(struct dev_disk *d, uint64_t offset, uint64_t size);
+/* The range reads as zeroes; may_unmap: it may lose its storage. */
+bool dev_disk_write_zeroes(struct dev_disk *d, uint64_t offset, uint64_t size, bool may_unmap);
 
 #endif

@@ -46,7 +46,15 @@ static void update(struct virtio_mmio *v)
 
 static uint64_t offered(struct virtio_mmio *v)
 {
-    return v->kind->features(v) | VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC;
+    uint64_t transport =
+        VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VIRTIO_F_RING_PACKED;
+    return (v->kind->features(v) | transport) & ~v->refused_features;
+}
+
+static unsigned ring_mode(const struct virtio_mmio *v)
+{
+    return (virtio_mmio_has(v, VIRTIO_F_RING_PACKED) ? VIRTQ_PACKED : 0) |
+           (virtio_mmio_has(v, VIRTIO_F_EVENT_IDX) ? VIRTQ_EVENT_IDX : 0);
 }
 
 bool virtio_mmio_running(const struct virtio_mmio *v)
@@ -57,7 +65,7 @@ bool virtio_mmio_running(const struct virtio_mmio *v)
 
 void virtio_mmio_used(struct virtio_mmio *v, unsigned queue)
 {
-    if (!virtq_wants_interrupt(&v->queue[queue], &v->d.dma))
+    if (!v->queue[queue].ready || !virtq_wants_interrupt(&v->queue[queue], &v->d.dma))
         return;
     v->interrupt |= INT_USED;
     update(v);
@@ -71,12 +79,31 @@ void virtio_mmio_needs_reset(struct virtio_mmio *v)
     update(v);
 }
 
+void virtio_mmio_config_changed(struct virtio_mmio *v)
+{
+    v->config_generation++;
+    if (v->status & VIRTIO_STATUS_DRIVER_OK)
+        v->interrupt |= INT_CONFIG;
+    update(v);
+}
+
+bool virtio_mmio_pop(struct virtio_mmio *v, unsigned queue, struct virtq_chain *chain)
+{
+    enum virtq_result got;
+    if (!v->queue[queue].ready || !virtio_mmio_running(v))
+        return false;
+    got = virtq_pop(&v->queue[queue], &v->d.dma, chain);
+    if (got == VIRTQ_BROKEN)
+        virtio_mmio_needs_reset(v);
+    return got == VIRTQ_CHAIN;
+}
+
 static void clear(struct virtio_mmio *v)
 {
     v->driver_features = 0;
     v->status = v->device_sel = v->driver_sel = v->queue_sel = v->interrupt = 0;
     memset(v->queue, 0, sizeof v->queue);
-    for (unsigned i = 0; v->kind && i < v->kind->queues; i++)
+    for (unsigned i = 0; i < v->queue_count; i++)
         v->queue[i].size = VIRTQ_MAX_SIZE;
     update(v);
 }
@@ -89,10 +116,19 @@ static void virtio_reset(struct gw_device *d)
     clear(v);
 }
 
+void virtio_mmio_attach(struct virtio_mmio *v, const struct virtio_kind *kind, void *backend,
+                        unsigned queues)
+{
+    v->kind = kind;
+    v->backend = backend;
+    v->queue_count = queues;
+    virtio_reset(&v->d);
+}
+
 /* The selected queue, or NULL when there is no such queue. */
 static struct virtq *selected(struct virtio_mmio *v)
 {
-    return v->queue_sel < v->kind->queues ? &v->queue[v->queue_sel] : NULL;
+    return v->queue_sel < v->queue_count ? &v->queue[v->queue_sel] : NULL;
 }
 
 static uint32_t read_register(struct virtio_mmio *v, uint64_t offset)
@@ -105,6 +141,7 @@ static uint32_t read_register(struct virtio_mmio *v, uint64_t offset)
     case REG_QUEUE_READY: return q ? q->ready : 0;
     case REG_INTERRUPT_STATUS: return v->interrupt;
     case REG_STATUS: return v->status;
+    case REG_CONFIG_GENERATION: return v->config_generation;
     default:
         /* 4.2.2: no shared memory: length and base are all ones */
         return offset >= REG_SHM_LENGTH_LOW && offset <= REG_SHM_BASE_HIGH ? UINT32_MAX : 0;
@@ -136,6 +173,7 @@ static enum gw_bus_result virtio_read(struct gw_device *d, uint64_t offset, unsi
 /* 3.1.1: FEATURES_OK stays only when the driver took a subset that we can serve. */
 static void set_status(struct virtio_mmio *v, uint32_t status)
 {
+    bool start;
     status &= 0xff & ~(uint32_t)VIRTIO_STATUS_NEEDS_RESET;
     if (status == 0) {
         virtio_reset(&v->d);
@@ -144,19 +182,24 @@ static void set_status(struct virtio_mmio *v, uint32_t status)
     if ((status & VIRTIO_STATUS_FEATURES_OK) && !(v->status & VIRTIO_STATUS_FEATURES_OK) &&
         ((v->driver_features & ~offered(v)) || !(v->driver_features & VIRTIO_F_VERSION_1)))
         status &= ~(uint32_t)VIRTIO_STATUS_FEATURES_OK;
+    status |= v->status; /* 2.1.1: bits are only added, so what was agreed on stays */
     if (!(status & VIRTIO_STATUS_FEATURES_OK))
         status &= ~(uint32_t)VIRTIO_STATUS_DRIVER_OK;
-    v->status = status | (v->status & VIRTIO_STATUS_NEEDS_RESET);
+    start = (status & ~v->status & VIRTIO_STATUS_DRIVER_OK) != 0;
+    v->status = status;
+    if (start && v->kind->started && virtio_mmio_running(v))
+        v->kind->started(v);
 }
 
 static void set_ready(struct virtio_mmio *v, struct virtq *q, uint32_t ready)
 {
     if (!ready) {
         if (q->ready)
-            v->kind->stop(v);
+            v->kind->quiesce(v);
         q->ready = 0;
-        q->last_avail = q->used_index = 0;
-    } else if (!q->ready) {
+        virtq_rewind(q, 0);
+    } else if (!q->ready && (v->status & VIRTIO_STATUS_FEATURES_OK)) { /* 3.1.1: in this order */
+        virtq_rewind(q, ring_mode(v));
         if (virtq_valid(q, &v->d.dma))
             q->ready = 1;
         else
@@ -198,8 +241,11 @@ static enum gw_bus_result virtio_write(struct gw_device *d, uint64_t offset, uns
 {
     struct virtio_mmio *v = virtio(d);
     uint32_t w = (uint32_t)value;
-    if (offset >= REG_CONFIG)
-        return GW_BUS_OK; /* no kind of ours has writable configuration */
+    if (offset >= REG_CONFIG) {
+        if (v->kind && v->kind->config_write)
+            v->kind->config_write(v, offset - REG_CONFIG, size, value);
+        return GW_BUS_OK;
+    }
     if (size != 4)
         return GW_BUS_ERROR;
     if (!v->kind)
@@ -213,7 +259,7 @@ static enum gw_bus_result virtio_write(struct gw_device *d, uint64_t offset, uns
         break;
     case REG_QUEUE_SEL: v->queue_sel = w; break;
     case REG_QUEUE_NOTIFY:
-        if (w < v->kind->queues && v->queue[w].ready && virtio_mmio_running(v))
+        if (w < v->queue_count && v->queue[w].ready && virtio_mmio_running(v))
             v->kind->notify(v, w);
         break;
     case REG_INTERRUPT_ACK:
@@ -243,12 +289,13 @@ static void virtio_destroy(struct gw_device *d)
 static enum gw_status virtio_check(const void *object, struct gw_error *err)
 {
     const struct virtio_mmio *v = object;
-    bool ok = v->status <= 0xff && v->interrupt <= (INT_USED | INT_CONFIG);
+    bool ok =
+        v->status <= 0xff && !(v->status && !v->kind) && v->interrupt <= (INT_USED | INT_CONFIG);
     for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++) {
-        const struct virtq *q = &v->queue[i];
-        bool exists = v->kind && i < v->kind->queues;
-        ok = ok && q->ready <= 1 && (exists || !q->ready) &&
-             (!q->ready || virtq_valid(q, &v->d.dma));
+        struct virtq q = v->queue[i];
+        q.mode = (uint8_t)(q.ready ? ring_mode(v) : 0);
+        ok = ok && q.ready <= 1 && (i < v->queue_count || !q.ready) &&
+             (!q.ready || ((v->status & VIRTIO_STATUS_FEATURES_OK) && virtq_valid(&q, &v->d.dma)));
     }
     return ok ? GW_OK
               : gw_fail(err, GW_ERR_FORMAT, "virtio-mmio", "state that the device cannot hold");
@@ -256,7 +303,10 @@ static enum gw_status virtio_check(const void *object, struct gw_error *err)
 
 static void virtio_post_load(void *object)
 {
-    update(object);
+    struct virtio_mmio *v = object;
+    for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++)
+        v->queue[i].mode = (uint8_t)(v->queue[i].ready ? ring_mode(v) : 0);
+    update(v);
 }
 
 #define QUEUE_FIELDS(i)                                                                            \
@@ -266,7 +316,10 @@ static void virtio_post_load(void *object)
         STATE_SCALAR(struct virtio_mmio, queue[i].avail, STATE_U64),                               \
         STATE_SCALAR(struct virtio_mmio, queue[i].used, STATE_U64),                                \
         STATE_SCALAR(struct virtio_mmio, queue[i].last_avail, STATE_U16),                          \
-        STATE_SCALAR(struct virtio_mmio, queue[i].used_index, STATE_U16)
+        STATE_SCALAR(struct virtio_mmio, queue[i].used_index, STATE_U16),                          \
+        STATE_SCALAR(struct virtio_mmio, queue[i].avail_wrap, STATE_U8),                           \
+        STATE_SCALAR(struct virtio_mmio, queue[i].used_wrap, STATE_U8),                            \
+        STATE_SCALAR(struct virtio_mmio, queue[i].unsignalled, STATE_U16)
 
 static const struct state_field virtio_fields[] = {
     STATE_SCALAR(struct virtio_mmio, driver_features, STATE_U64),
@@ -275,13 +328,28 @@ static const struct state_field virtio_fields[] = {
     STATE_SCALAR(struct virtio_mmio, driver_sel, STATE_U32),
     STATE_SCALAR(struct virtio_mmio, queue_sel, STATE_U32),
     STATE_SCALAR(struct virtio_mmio, interrupt, STATE_U32),
+    STATE_SCALAR(struct virtio_mmio, config_generation, STATE_U32),
     QUEUE_FIELDS(0),
     QUEUE_FIELDS(1),
+    QUEUE_FIELDS(2),
+    QUEUE_FIELDS(3),
+    QUEUE_FIELDS(4),
+    QUEUE_FIELDS(5),
+    QUEUE_FIELDS(6),
+    QUEUE_FIELDS(7),
+    QUEUE_FIELDS(8),
+    QUEUE_FIELDS(9),
+    QUEUE_FIELDS(10),
+    QUEUE_FIELDS(11),
+    QUEUE_FIELDS(12),
+    QUEUE_FIELDS(13),
+    QUEUE_FIELDS(14),
+    QUEUE_FIELDS(15),
 };
 
 static const struct state_desc virtio_state = {
     .name = "virtio-mmio",
-    .version = 1,
+    .version = 2,
     .fields = virtio_fields,
     .field_count = STATE_COUNT_(virtio_fields),
     .check = virtio_check,

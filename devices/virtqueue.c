@@ -1,78 +1,58 @@
-/* Split virtqueues. Source: VIRTIO 1.2 (OASIS, 2022), 2.7. */
+/* Virtqueues: what split and packed rings share. Source: VIRTIO 1.2 (OASIS, 2022), 2.7 and 2.8. */
 #include <endian.h>
 #include <string.h>
 
 #include "memory_bus.h"
-#include "virtqueue.h"
+#include "virtqueue_ring.h"
 
-enum { DESC_NEXT = 1, DESC_WRITE = 2, DESC_INDIRECT = 4, DESC_BYTES = 16 };
-enum { AVAIL_NO_INTERRUPT = 1 };
+#define CHAIN_BYTES_MAX (UINT64_C(1) << 32) /* 2.7.5, 2.8.5: a chain's total */
 
-struct desc {
-    uint64_t addr;
-    uint32_t len;
-    uint16_t flags, next;
-};
-
-/* Ring words that driver and device share while both run: atomic, little-endian, and aligned since
- * virtq_valid() looked. SEQ_CST orders our store of the used index before the load of the driver's
- * flags (2.7.7.2), and the available index before the entries that it announces (2.7.13.3.1). */
-static uint16_t load_word(const struct gw_dma *dma, uint64_t paddr)
+uint16_t virtq_load_word(const struct gw_dma *dma, uint64_t paddr)
 {
     const struct gw_ram *ram = gw_bus_ram(dma->bus, paddr, 2);
     const uint16_t *word = ram ? (const void *)gw_ram_host(ram, paddr) : NULL;
-    return word ? le16toh(__atomic_load_n(word, __ATOMIC_SEQ_CST)) : 0;
+    return word ? le16toh(__atomic_load_n(word, __ATOMIC_ACQUIRE)) : 0;
 }
 
-static void store_word(const struct gw_dma *dma, uint64_t paddr, uint16_t v)
+void virtq_store_word(const struct gw_dma *dma, uint64_t paddr, uint16_t v)
 {
     const struct gw_ram *ram = gw_bus_ram(dma->bus, paddr, 2);
     uint16_t *word = ram ? (void *)gw_ram_host(ram, paddr) : NULL;
     if (!word)
         return;
-    __atomic_store_n(word, htole16(v), __ATOMIC_SEQ_CST);
+    __atomic_store_n(word, htole16(v), __ATOMIC_RELEASE);
     dev_bus_touched(dma->bus, ram, paddr, 2);
 }
 
-static uint64_t little(const uint8_t *p, unsigned size)
+bool virtq_read_desc(const struct gw_dma *dma, uint64_t table, uint32_t index, struct virtq_desc *d)
 {
-    uint64_t v = 0;
-    for (unsigned i = 0; i < size; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    return v;
-}
-
-/* The whole descriptor is copied before any of it is looked at. */
-static bool read_desc(const struct gw_dma *dma, uint64_t table, uint32_t index, struct desc *d)
-{
-    uint8_t b[DESC_BYTES];
-    if (!gw_dma_read(dma, table + (uint64_t)index * DESC_BYTES, b, sizeof b))
+    uint64_t at = table + (uint64_t)index * VIRTQ_DESC_BYTES, w[2];
+    const struct gw_ram *ram = gw_bus_ram(dma->bus, at, sizeof w);
+    if (!ram)
         return false;
-    d->addr = little(b, 8);
-    d->len = (uint32_t)little(b + 8, 4);
-    d->flags = (uint16_t)little(b + 12, 2);
-    d->next = (uint16_t)little(b + 14, 2);
+    memcpy(w, gw_ram_host(ram, at), sizeof w);
+    __asm__ volatile("" ::: "memory"); /* the copy is not to be read from the guest again */
+    d->addr = le64toh(w[0]);
+    w[1] = le64toh(w[1]);
+    d->len = (uint32_t)w[1];
+    d->flags = (uint16_t)(w[1] >> 32);
+    d->extra = (uint16_t)(w[1] >> 48);
     return true;
 }
 
-bool virtq_valid(const struct virtq *q, const struct gw_dma *dma)
+void virtq_chain_clear(struct virtq_chain *c)
 {
-    uint64_t n = q->size;
-    if (n == 0 || n > VIRTQ_MAX_SIZE || (n & (n - 1)))
-        return false;
-    if (q->desc % 16 || q->avail % 2 || q->used % 4)
-        return false;
-    return gw_bus_ram(dma->bus, q->desc, n * DESC_BYTES) &&
-           gw_bus_ram(dma->bus, q->avail, 6 + 2 * n) && gw_bus_ram(dma->bus, q->used, 6 + 8 * n);
+    c->bad = false;
+    c->out_count = c->in_count = 0;
+    c->out_bytes = c->in_bytes = 0;
 }
 
-/* Appends a buffer. False when the chain's order is broken: readable after writable. */
-static bool add_segment(const struct gw_dma *dma, struct virtq_chain *c, const struct desc *d)
+bool virtq_add(const struct gw_dma *dma, struct virtq_chain *c, const struct virtq_desc *d)
 {
     const struct gw_ram *ram = gw_bus_ram(dma->bus, d->addr, d->len);
     unsigned at = c->out_count + c->in_count;
-    bool write = d->flags & DESC_WRITE;
-    if (!write && c->in_count)
+    bool write = d->flags & VIRTQ_DESC_WRITE;
+    if ((!write && c->in_count) || c->out_bytes + c->in_bytes + d->len > CHAIN_BYTES_MAX)
         return false;
     if (at == VIRTQ_MAX_SEGS || !ram) {
         c->bad = true;
@@ -90,67 +70,70 @@ static bool add_segment(const struct gw_dma *dma, struct virtq_chain *c, const s
     return true;
 }
 
-/* Follows a chain in `table`. It has at most `entries` links, or it runs in a circle. */
-static bool walk(const struct gw_dma *dma, struct virtq_chain *c, uint64_t table, uint32_t entries,
-                 uint32_t index, bool indirect)
+bool virtq_table_valid(const struct gw_dma *dma, const struct virtq_desc *d)
 {
-    for (uint32_t links = 0; links < entries; links++) {
-        struct desc d;
-        if (index >= entries || !read_desc(dma, table, index, &d))
-            return false;
-        if (d.flags & DESC_INDIRECT) {
-            /* 2.7.5.3.1: not within a table, not with NEXT, whole descriptors */
-            if (indirect || (d.flags & DESC_NEXT) || d.len == 0 || d.len % DESC_BYTES ||
-                d.len / DESC_BYTES > UINT16_MAX + 1u || !gw_bus_ram(dma->bus, d.addr, d.len))
-                return false;
-            return walk(dma, c, d.addr, d.len / DESC_BYTES, 0, true);
-        }
-        if (!add_segment(dma, c, &d))
-            return false;
-        if (!(d.flags & DESC_NEXT))
-            return true;
-        index = d.next;
-    }
-    return false;
+    return d->len != 0 && d->len % VIRTQ_DESC_BYTES == 0 &&
+           d->len / VIRTQ_DESC_BYTES <= UINT16_MAX + 1u && gw_bus_ram(dma->bus, d->addr, d->len);
+}
+
+void virtq_rewind(struct virtq *q, unsigned mode)
+{
+    q->mode = (uint8_t)mode;
+    q->last_avail = q->used_index = q->unsignalled = 0;
+    q->avail_wrap = q->used_wrap = mode & VIRTQ_PACKED ? 1 : 0; /* 2.8.1: both start at 1 */
+}
+
+bool virtq_valid(const struct virtq *q, const struct gw_dma *dma)
+{
+    return q->mode & VIRTQ_PACKED ? virtq_packed_valid(q, dma) : virtq_split_valid(q, dma);
+}
+
+unsigned virtq_in_flight(const struct virtq *q)
+{
+    if (!(q->mode & VIRTQ_PACKED))
+        return (uint16_t)(q->last_avail - q->used_index);
+    return q->avail_wrap == q->used_wrap ? (unsigned)q->last_avail - q->used_index
+                                         : (unsigned)q->size - q->used_index + q->last_avail;
 }
 
 enum virtq_result virtq_pop(struct virtq *q, const struct gw_dma *dma, struct virtq_chain *c)
 {
-    uint16_t index = load_word(dma, q->avail + 2);
-    uint16_t waiting = (uint16_t)(index - q->last_avail);
-    if (waiting == 0)
-        return VIRTQ_EMPTY;
-    if (waiting > q->size)
-        return VIRTQ_BROKEN;
-    c->head = load_word(dma, q->avail + 4 + 2ull * (q->last_avail % q->size));
-    c->bad = false;
-    c->out_count = c->in_count = 0;
-    c->out_bytes = c->in_bytes = 0;
-    if (!walk(dma, c, q->desc, q->size, c->head, false))
-        return VIRTQ_BROKEN;
-    q->last_avail++;
-    return VIRTQ_CHAIN;
+    return q->mode & VIRTQ_PACKED ? virtq_packed_pop(q, dma, c) : virtq_split_pop(q, dma, c);
 }
 
-void virtq_push(struct virtq *q, const struct gw_dma *dma, uint16_t head, uint32_t written)
+void virtq_unpop(struct virtq *q, struct virtq_token t)
 {
-    uint64_t at = q->used + 4 + 8ull * (q->used_index % q->size);
-    uint8_t entry[8] = {(uint8_t)head,
-                        (uint8_t)(head >> 8),
-                        0,
-                        0,
-                        (uint8_t)written,
-                        (uint8_t)(written >> 8),
-                        (uint8_t)(written >> 16),
-                        (uint8_t)(written >> 24)};
-    gw_dma_write(dma, at, entry, sizeof entry);
-    q->used_index++;
-    store_word(dma, q->used + 2, q->used_index);
+    if (!(q->mode & VIRTQ_PACKED)) {
+        q->last_avail--;
+        return;
+    }
+    if (q->last_avail < t.slots) {
+        q->last_avail = (uint16_t)(q->last_avail + q->size);
+        q->avail_wrap ^= 1;
+    }
+    q->last_avail = (uint16_t)(q->last_avail - t.slots);
 }
 
-bool virtq_wants_interrupt(const struct virtq *q, const struct gw_dma *dma)
+void virtq_push(struct virtq *q, const struct gw_dma *dma, struct virtq_token t, uint32_t written)
 {
-    return !(load_word(dma, q->avail) & AVAIL_NO_INTERRUPT);
+    if (q->mode & VIRTQ_PACKED)
+        virtq_packed_push(q, dma, t, written);
+    else
+        virtq_split_push(q, dma, t, written);
+    q->unsignalled =
+        q->unsignalled > UINT16_MAX - t.slots ? UINT16_MAX : (uint16_t)(q->unsignalled + t.slots);
+}
+
+bool virtq_wants_interrupt(struct virtq *q, const struct gw_dma *dma)
+{
+    bool wants;
+    if (q->unsignalled == 0)
+        return false;
+    /* What we stored is visible before we look at what the driver wants (2.7.7.2). */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    wants = q->mode & VIRTQ_PACKED ? virtq_packed_wants(q, dma) : virtq_split_wants(q, dma);
+    q->unsignalled = 0;
+    return wants;
 }
 
 bool virtq_read(const struct virtq_chain *chain, uint64_t offset, void *to, uint64_t size)
@@ -164,6 +147,27 @@ bool virtq_read(const struct virtq_chain *chain, uint64_t offset, void *to, uint
         }
         n = len - offset < size ? len - offset : size;
         memcpy(p, (const uint8_t *)chain->seg[i].iov_base + offset, n);
+        p += n;
+        size -= n;
+        offset = 0;
+    }
+    __asm__ volatile("" ::: "memory"); /* as above: one fetch */
+    return size == 0;
+}
+
+bool virtq_write(const struct virtq_chain *chain, const struct gw_dma *dma, uint64_t offset,
+                 const void *from, uint64_t size)
+{
+    const uint8_t *p = from;
+    unsigned end = chain->out_count + chain->in_count;
+    for (unsigned i = chain->out_count; i < end && size; i++) {
+        uint64_t len = chain->seg[i].iov_len, n;
+        if (offset >= len) {
+            offset -= len;
+            continue;
+        }
+        n = len - offset < size ? len - offset : size;
+        gw_dma_write(dma, chain->paddr[i] + offset, p, n);
         p += n;
         size -= n;
         offset = 0;

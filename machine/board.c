@@ -112,6 +112,7 @@ static enum gw_status build(struct board_all *a, const struct board_config *cfg,
         .context = a,
     };
     enum gw_status st;
+    b->repeatable = cfg->clock == GW_CLOCK_INSNS;
     b->events = gw_events_new(cfg->clock, cfg->mips);
     if (!b->events)
         return gw_fail(err, GW_ERR_NOMEM, "", "no memory for the event queue");
@@ -151,7 +152,10 @@ enum gw_status board_new(struct board **out, const struct board_config *cfg, str
 enum gw_status board_add_disk(struct board *b, const struct dev_disk_config *cfg,
                               struct gw_error *err)
 {
-    struct virtio_blk_config blk = {.io = b->io, .serial = "godwit-disk"};
+    struct virtio_blk_config blk = {.io = b->io,
+                                    .serial = "godwit-disk",
+                                    .service =
+                                        b->repeatable ? VIRTIO_BLK_AT_ONCE : VIRTIO_BLK_DEFAULT};
     unsigned at = b->disk_count;
     enum gw_status st;
     if (at == VIRT_SLOTS)

@@ -42,6 +42,7 @@ struct board {
     struct dev_disk *disk[VIRT_SLOTS];
     unsigned disk_count;
     struct dev_console *console;
+    bool repeatable; /* time is counted in instructions: devices answer at once */
 };
 
 /* What the devices tell the machine. vCPU thread, but for the menu_open of the console. */

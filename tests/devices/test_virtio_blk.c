@@ -99,7 +99,8 @@ static void setup(struct fixture *f, bool read_only)
     int fd = mkstemp(path);
     struct gw_error err = {0};
     struct dev_disk_config dc = {.path = path};
-    struct virtio_blk_config bc = {.read_only = read_only, .serial = "serial-number"};
+    struct virtio_blk_config bc = {
+        .read_only = read_only, .serial = "serial-number", .service = VIRTIO_BLK_QUEUED};
     memset(f, 0, sizeof *f);
     for (unsigned s = 0; s < SECTORS; s++) {
         memset(sector, (int)s + 1, sizeof sector);
@@ -238,7 +239,7 @@ static void configuration_and_identity(void **state)
     set(&f, R_FEATURES_SEL, 0);
     assert_int_equal(reg(&f, R_FEATURES) & 0x20, 0x20); /* read-only */
     set(&f, R_FEATURES_SEL, 1);
-    assert_int_equal(reg(&f, R_FEATURES), 1);
+    assert_int_equal(reg(&f, R_FEATURES), 5); /* VERSION_1, RING_PACKED */
     set(&f, R_FEATURES_SEL, 2);
     assert_int_equal(reg(&f, R_FEATURES), 0);
     assert_int_equal(status_of(&f, 8, 0, DATA, 20), 0);

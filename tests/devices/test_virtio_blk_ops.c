@@ -1,0 +1,288 @@
+/* virtio-blk: discard, zeroes, several queues, rate limits, reads served at once. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "ring_driver.h"
+#include "virtio_blk.h"
+
+enum { SECTORS = 64, SIZE = 16, HEAD = 16 };
+#define HEADER (RAM_BASE + 0x3000)
+#define STATUS (RAM_BASE + 0x3100)
+#define DATA   (RAM_BASE + 0x8000)
+#define RINGS  (RAM_BASE + 0x40000)
+
+struct fixture {
+    struct fake_clock clock;
+    struct gw_events *q;
+    struct dev_bus bus;
+    struct dev_io *io;
+    struct dev_disk *disk;
+    struct gw_device *d;
+    struct virtio_mmio *v;
+    struct fake_line line;
+    struct ring r[4];
+};
+
+static void start(struct fixture *f)
+{
+    agree_on(f->d, offered_features(f->d));
+    for (unsigned i = 0; i < f->v->queue_count; i++)
+        ring_init(&f->r[i], &f->bus, f->d, i, SIZE, true, RINGS + i * 0x4000);
+    vset(f->d, R_STATUS, 15);
+}
+
+static void setup(struct fixture *f, bool rw, const struct virtio_blk_config *like)
+{
+    char path[] = "/tmp/godwit-blk-XXXXXX";
+    uint8_t sector[512];
+    int fd = mkstemp(path);
+    struct gw_error err = {0};
+    struct dev_disk_config dc = {.path = path, .rw = rw};
+    struct virtio_blk_config bc = *like;
+    memset(f, 0, sizeof *f);
+    for (unsigned s = 0; s < SECTORS; s++) {
+        memset(sector, (int)s + 1, sizeof sector);
+        assert_int_equal(write(fd, sector, sizeof sector), sizeof sector);
+    }
+    close(fd);
+    f->q = fake_events(&f->clock);
+    fake_bus(&f->bus);
+    assert_int_equal(dev_io_new(&f->io, &err), GW_OK);
+    assert_int_equal(dev_disk_open(&f->disk, &dc, &err), GW_OK);
+    unlink(path);
+    f->d = dev_new(&virtio_mmio_class, f->q, &f->bus.bus);
+    f->v = (struct virtio_mmio *)(void *)f->d;
+    f->d->irq = fake_irq(&f->line);
+    bc.disk = f->disk;
+    bc.io = f->io;
+    assert_int_equal(virtio_blk_attach(f->v, &bc, &err), GW_OK);
+    start(f);
+}
+
+static void teardown(struct fixture *f)
+{
+    dev_free(f->d);
+    dev_io_free(f->io);
+    dev_disk_close(f->disk);
+    dev_bus_destroy(&f->bus);
+    gw_events_free(f->q);
+}
+
+static void add(struct fixture *f, unsigned queue, uint32_t type, uint64_t sector, uint32_t len)
+{
+    struct buffer b[3] = {{.paddr = HEADER, .len = HEAD},
+                          {.paddr = DATA, .len = len, .write = type == 0},
+                          {.paddr = STATUS, .len = 1, .write = true}};
+    ram_put(&f->bus, HEADER, type, 4);
+    ram_put(&f->bus, HEADER + 8, sector, 8);
+    ram_put(&f->bus, STATUS, 0xee, 1);
+    if (len == 0)
+        b[1] = b[2];
+    ring_add_table(&f->r[queue], 0, b, len ? 3 : 2);
+}
+
+static void settle(struct fixture *f)
+{
+    dev_io_drain(f->io);
+    gw_events_run(f->q, f->clock.insns);
+}
+
+static unsigned request(struct fixture *f, unsigned queue, uint32_t type, uint64_t sector,
+                        uint32_t len)
+{
+    uint32_t used;
+    add(f, queue, type, sector, len);
+    ring_kick(&f->r[queue]);
+    settle(f);
+    assert_int_equal(ring_take(&f->r[queue], &used), 0);
+    return (unsigned)ram_get(&f->bus, STATUS, 1);
+}
+
+static void range(struct fixture *f, unsigned i, uint64_t sector, uint32_t count, uint32_t flags)
+{
+    ram_put(&f->bus, DATA + 16 * i, sector, 8);
+    ram_put(&f->bus, DATA + 16 * i + 8, count, 4);
+    ram_put(&f->bus, DATA + 16 * i + 12, flags, 4);
+}
+
+static unsigned byte_of(struct fixture *f, uint64_t sector)
+{
+    assert_int_equal(request(f, 0, 0, sector, 512), 0);
+    for (unsigned i = 1; i < 512; i++)
+        assert_int_equal(ram_get(&f->bus, DATA + i, 1), ram_get(&f->bus, DATA, 1));
+    return (unsigned)ram_get(&f->bus, DATA, 1);
+}
+
+static void zeroes_and_discards(void **state)
+{
+    for (unsigned rw = 0; rw < 2; rw++) {
+        struct fixture f;
+        setup(&f, rw, &(struct virtio_blk_config){.service = VIRTIO_BLK_QUEUED});
+        range(&f, 0, 3, 20, 0); /* parts of clusters at both ends */
+        range(&f, 1, 40, 1, 1);
+        assert_int_equal(request(&f, 0, 13, 0, 32), 0);
+        for (unsigned s = 0; s < SECTORS; s++)
+            assert_int_equal(byte_of(&f, s), (s >= 3 && s < 23) || s == 40 ? 0 : s + 1);
+        range(&f, 0, 48, 16, 0);
+        assert_int_equal(request(&f, 0, 11, 0, 16), 0);
+        assert_int_equal(byte_of(&f, 47), 48);
+        assert_int_equal(virtio_blk_stats(f.v)->discards, 1);
+        /* what is discarded was written before: an overlay gives its storage back */
+        assert_int_equal(request(&f, 0, 1, 32, 4096), 0);
+        range(&f, 0, 32, 8, 0);
+        assert_int_equal(request(&f, 0, 11, 0, 16), 0);
+        assert_int_equal(byte_of(&f, 32), 0);
+        /* refused */
+        range(&f, 0, SECTORS - 1, 2, 0);
+        assert_int_equal(request(&f, 0, 11, 0, 16), 1);
+        assert_int_equal(request(&f, 0, 13, 0, 16), 1);
+        range(&f, 0, UINT64_MAX, 2, 0);
+        assert_int_equal(request(&f, 0, 13, 0, 16), 1);
+        range(&f, 0, 0, 0xffffffff, 0);
+        assert_int_equal(request(&f, 0, 13, 0, 16), 1);
+        range(&f, 0, 0, 1, 1); /* unmap means nothing to a discard */
+        assert_int_equal(request(&f, 0, 11, 0, 16), 2);
+        range(&f, 0, 0, 1, 2);
+        assert_int_equal(request(&f, 0, 13, 0, 16), 2);
+        assert_int_equal(request(&f, 0, 13, 0, 15), 1);
+        assert_int_equal(request(&f, 0, 13, 0, 0), 1);
+        assert_int_equal(request(&f, 0, 13, 0, 16 * (VIRTIO_BLK_RANGES + 1)), 1);
+        teardown(&f);
+    }
+}
+
+static void a_read_only_disk_keeps_what_it_has(void **state)
+{
+    struct fixture f;
+    setup(&f, false, &(struct virtio_blk_config){.read_only = true});
+    range(&f, 0, 0, 8, 0);
+    assert_int_equal(offered_features(f.d) & (3u << 13), 0);
+    assert_int_equal(request(&f, 0, 11, 0, 16), 1);
+    assert_int_equal(request(&f, 0, 13, 0, 16), 1);
+    assert_int_equal(byte_of(&f, 0), 1);
+    teardown(&f);
+}
+
+static void queues_are_independent(void **state)
+{
+    struct fixture f;
+    uint32_t len;
+    setup(&f, false, &(struct virtio_blk_config){.queues = 4, .service = VIRTIO_BLK_QUEUED});
+    assert_int_equal(reg_read(f.d, R_CONFIG + 34, 2), 4);
+    for (unsigned i = 0; i < 4; i++)
+        add(&f, i, 0, 9, 512);
+    for (unsigned i = 0; i < 4; i++)
+        ring_kick(&f.r[i]);
+    settle(&f);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(ring_take(&f.r[i], &len), 0);
+    /* one is taken away: its request is finished first, the others go on */
+    add(&f, 2, 0, 9, 512);
+    ring_kick(&f.r[2]);
+    vset(f.d, R_QUEUE_SEL, 2);
+    vset(f.d, R_READY, 0);
+    assert_int_equal(ring_take(&f.r[2], &len), 0);
+    settle(&f);
+    ring_kick(&f.r[2]);
+    assert_int_equal(request(&f, 3, 0, 9, 512), 0);
+    assert_int_equal(request(&f, 0, 4, 0, 0), 0);
+    teardown(&f);
+}
+
+/* 512 bytes at 51200 bytes a second: one each 10 ms once the burst is used up. */
+static void limits_hold_requests_back(void **state)
+{
+    struct fixture f;
+    uint32_t len;
+    unsigned done = 0;
+    setup(&f, false,
+          &(struct virtio_blk_config){.bytes_per_s = 51200, .service = VIRTIO_BLK_AT_ONCE});
+    f.clock.insns = 1000000000;
+    for (unsigned i = 0; i < SIZE; i++) {
+        ram_put(&f.bus, HEADER, 0, 4);
+        add(&f, 0, 0, 1, 512);
+    }
+    ring_kick(&f.r[0]);
+    for (unsigned ms = 0; ms < 200; ms++) {
+        uint64_t due = gw_events_next_deadline(f.q);
+        while (ring_take(&f.r[0], &len) == 0)
+            done++;
+        if (ms == 100)
+            assert_in_range(done, 10, 14);
+        assert_true(due == UINT64_MAX || due > f.clock.insns);
+        f.clock.insns += 1000000;
+        gw_events_run(f.q, f.clock.insns);
+    }
+    assert_int_equal(done, SIZE);
+    assert_true(virtio_blk_stats(f.v)->delays > 5);
+    /* by operations, set while it runs; then taken off */
+    virtio_blk_limit(f.v, 0, 1);
+    f.clock.insns += UINT64_C(5000000000);
+    assert_int_equal(request(&f, 0, 0, 1, 512), 0);
+    add(&f, 0, 0, 1, 512);
+    ring_kick(&f.r[0]);
+    settle(&f);
+    assert_int_equal(ring_take(&f.r[0], &len), -1);
+    virtio_blk_limit(f.v, 0, 0);
+    settle(&f);
+    assert_int_equal(ring_take(&f.r[0], &len), 0);
+    teardown(&f);
+}
+
+/* What waits in a ring when the state is taken is done after it was put into another machine. */
+static void waiting_requests_survive_a_move(void **state)
+{
+    struct fixture f;
+    uint64_t saved[STATE_MAX], kind[STATE_MAX];
+    uint32_t len;
+    setup(&f, false, &(struct virtio_blk_config){.ops_per_s = 10, .service = VIRTIO_BLK_AT_ONCE});
+    f.clock.insns = 1000000000;
+    for (unsigned i = 0; i < 4; i++)
+        add(&f, 0, 0, 1, 512);
+    ring_kick(&f.r[0]);
+    assert_int_equal(ring_take(&f.r[0], &len), 0);
+    assert_int_equal(ring_take(&f.r[0], &len), -1);
+    virtio_mmio_class.quiesce(f.d);
+    state_save(f.v, virtio_mmio_class.state, saved);
+    state_save(f.v->backend, f.v->kind->state, kind);
+    virtio_mmio_class.reset(f.d);
+    assert_int_equal(state_load(f.v, virtio_mmio_class.state, saved), GW_OK);
+    assert_int_equal(state_load(f.v->backend, f.v->kind->state, kind), GW_OK);
+    for (unsigned i = 0; i < 10; i++) {
+        gw_events_run(f.q, f.clock.insns);
+        f.clock.insns += 50000000;
+    }
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(ring_take(&f.r[0], &len), 0);
+    assert_int_equal(ring_take(&f.r[0], &len), -1);
+    teardown(&f);
+}
+
+static void reads_from_memory_need_no_thread(void **state)
+{
+    struct fixture f;
+    uint32_t len;
+    setup(&f, true, &(struct virtio_blk_config){.service = VIRTIO_BLK_DEFAULT});
+    for (unsigned i = 0; i < 3; i++) {
+        add(&f, 0, 0, 5, 1024);
+        ring_kick(&f.r[0]);
+        settle(&f); /* a host that cannot tell goes the other way */
+        assert_int_equal(ring_take(&f.r[0], &len), 0);
+        assert_int_equal(len, 1025);
+        assert_int_equal(ram_get(&f.bus, DATA + 1023, 1), 7);
+    }
+    teardown(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(zeroes_and_discards),
+        cmocka_unit_test(a_read_only_disk_keeps_what_it_has),
+        cmocka_unit_test(queues_are_independent),
+        cmocka_unit_test(limits_hold_requests_back),
+        cmocka_unit_test(waiting_requests_survive_a_move),
+        cmocka_unit_test(reads_from_memory_need_no_thread),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
