@@ -22,6 +22,8 @@ int cli_status_of(enum gw_status status);
 
 /* One function a verb; the exit status. */
 int cli_run(const struct cli_options *o);
+int cli_restore(const struct cli_options *o);
+int cli_snap(const struct cli_options *o);
 int cli_exec(const struct cli_options *o);
 int cli_disasm(const struct cli_options *o);
 int cli_doctor(const struct cli_options *o);
@@ -43,5 +45,17 @@ bool cli_write_report(const char *path, const struct cli_report *r, const struct
 /* Opens one of our modules: beside the program, in the build tree, or where it was installed.
  * NULL: *err says why. */
 void *cli_open_module(const char *name, const char *symbol, struct gw_error *err);
+
+struct snap_api;
+struct snap_reader;
+struct snap_manifest;
+/* The module of snapshots; NULL: *err says why. */
+const struct snap_api *cli_snapshots(struct gw_error *err);
+
+/* Starts a machine, and stays with it. from: goes on with that one, made as manifest says. */
+int cli_start_machine(const struct cli_options *o, struct snap_reader *from,
+                      const struct snap_manifest *manifest);
+/* What every start verb does with an error before its run. */
+int cli_start_failed(const struct cli_options *o, const struct gw_error *err);
 
 #endif

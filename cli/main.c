@@ -37,6 +37,8 @@ static int dispatch(const struct cli_verb_info *v, const struct cli_options *o)
     }
     switch (v->verb) {
     case VERB_RUN: return cli_run(o);
+    case VERB_RESTORE: return cli_restore(o);
+    case VERB_SNAP: return cli_snap(o);
     case VERB_EXEC: return cli_exec(o);
     case VERB_DISASM: return cli_disasm(o);
     case VERB_DOCTOR: return cli_doctor(o);

@@ -22,8 +22,11 @@ enum cli_verb {
     VERB_VERSION = 1 << 5,
     VERB_MAN = 1 << 6, /* prints the man page; not listed */
     VERB_HELP = 1 << 7,
+    VERB_RESTORE = 1 << 8,
+    VERB_SNAP = 1 << 9,
 };
-#define VERB_START (VERB_RUN | VERB_EXEC)
+#define VERB_START   (VERB_RUN | VERB_EXEC | VERB_RESTORE)
+#define VERB_MACHINE (VERB_RUN | VERB_RESTORE) /* starts a machine */
 
 struct cli_disk {
     const char *path;
@@ -42,6 +45,8 @@ struct cli_options {
     uint64_t memory_bytes, cpus;
     struct cli_disk disks[CLI_MAX_DISKS];
     unsigned disk_count;
+    /* run, restore */
+    const char *save_at_end;
     /* exec */
     const char *sysroot, *root, *argv0, *strace_file;
     const char *setenv[CLI_MAX_LIST], *unsetenv[CLI_MAX_LIST];
@@ -50,6 +55,8 @@ struct cli_options {
     /* disasm */
     uint64_t base;
     bool raw;
+    /* queries */
+    bool json;
     /* developers' options, not listed */
     uint64_t code_cache_bytes, max_block;
     bool no_fold, use_tlb;

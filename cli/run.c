@@ -4,6 +4,7 @@
 #include "cli.h"
 #include "host_disasm.h"
 #include "machine.h"
+#include "snapshot.h"
 
 static const char *const ended_names[] = {
     [MACHINE_ENDED_ERROR] = "error",         [MACHINE_ENDED_POWEROFF] = "poweroff",
@@ -64,6 +65,8 @@ static void fill(struct machine_options *m, const struct cli_options *o)
         .max_guest_insns = (unsigned)o->max_block,
         .no_fold = o->no_fold,
         .use_tlb = o->use_tlb,
+        .open_snapshots = cli_snapshots,
+        .save_at_end = o->save_at_end,
     };
     for (unsigned i = 0; i < o->disk_count; i++)
         m->disks[i] = (struct machine_disk){
@@ -80,7 +83,47 @@ static void explain(const struct machine_result *r, const struct cli_options *o)
         fprintf(stderr, "godwit: the run ended before --stop-text was met\n");
 }
 
+/* What belongs to the machine is the snapshot's; what belongs to the run is this command's. */
+static void fill_from(struct machine_options *m, const struct snap_manifest *s)
+{
+    m->kernel = s->kernel;
+    m->initrd = s->initrd;
+    m->append = s->append;
+    m->bios = s->bios;
+    m->dtb = s->dtb;
+    m->memory_bytes = s->memory_bytes;
+    m->cpu_model = s->cpu_model;
+    m->cpu_options = s->cpu_options;
+    m->clock_insns = s->clock_insns;
+    m->mips = s->mips;
+    if (!m->name)
+        m->name = s->name;
+    if (m->disk_count)
+        return;
+    for (unsigned i = 0; i < s->disk_count; i++)
+        m->disks[i] = (struct machine_disk){.path = s->disks[i].path,
+                                            .rw = !strcmp(s->disks[i].mode, "rw"),
+                                            .overlay = s->disks[i].overlay};
+    m->disk_count = s->disk_count;
+}
+
+int cli_start_failed(const struct cli_options *o, const struct gw_error *err)
+{
+    struct cli_report report = {.ended = ended_names[MACHINE_ENDED_ERROR],
+                                .status = cli_status_of(err->status)};
+    cli_print_error(err);
+    if (o->report)
+        cli_write_report(o->report, &report, err);
+    return report.status;
+}
+
 int cli_run(const struct cli_options *o)
+{
+    return cli_start_machine(o, NULL, NULL);
+}
+
+int cli_start_machine(const struct cli_options *o, struct snap_reader *from,
+                      const struct snap_manifest *manifest)
 {
     typedef const struct machine_api *open_fn(void);
     struct machine_options options;
@@ -101,6 +144,9 @@ int cli_run(const struct cli_options *o)
         st = err.status;
     }
     fill(&options, o);
+    options.restore = from;
+    if (manifest)
+        fill_from(&options, manifest);
     if (api && st == GW_OK)
         st = api->run(&options, &result, &err);
     if (st != GW_OK) {

@@ -23,8 +23,18 @@ uint64_t dev_now(struct gw_events *q);
 /* Instructions until the VM clock reaches deadline_ns, at least 1; UINT64_MAX in host mode. */
 uint64_t dev_events_insns_until(struct gw_events *q, uint64_t deadline_ns, uint64_t insns);
 
+/* What is saved of the clock. */
+struct dev_clock {
+    uint64_t now_ns;
+    uint64_t skipped_ns; /* insns mode: jumped over while idle */
+};
+void dev_events_save_clock(struct gw_events *q, uint64_t insns, struct dev_clock *out);
+/* VM time goes on from there. In host mode it stands still until dev_events_resume(). */
+void dev_events_load_clock(struct gw_events *q, uint64_t insns, const struct dev_clock *in);
+
 /* The host-mode clock stands still between these two. */
 void dev_events_pause(struct gw_events *q);
 void dev_events_resume(struct gw_events *q);
+bool dev_events_paused(const struct gw_events *q);
 
 #endif

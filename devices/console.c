@@ -287,6 +287,47 @@ static void input_job(struct dev_io_job *job)
         ;
 }
 
+/* ---- state ---------------------------------------------------------------------------------- */
+
+void dev_console_settle(struct dev_console *c)
+{
+    uint8_t sorted[DEV_CONSOLE_IN_BYTES] = {0};
+    for (uint32_t i = 0; i < c->input_count; i++)
+        sorted[i] = c->input[(c->input_at + i) % DEV_CONSOLE_IN_BYTES];
+    memcpy(c->input, sorted, sizeof sorted);
+    c->input_at = 0;
+}
+
+static enum gw_status console_check(const void *object, struct gw_error *err)
+{
+    const struct dev_console *c = object;
+    if (c->input_count > DEV_CONSOLE_IN_BYTES)
+        return gw_fail(err, GW_ERR_FORMAT, "console", "more input than the console can hold");
+    return GW_OK;
+}
+
+/* Before dev_console_start(), so nothing reads yet. */
+static void console_post_load(void *object)
+{
+    struct dev_console *c = object;
+    c->input_at = 0;
+    __atomic_store_n(&c->credit, DEV_CONSOLE_IN_BYTES - c->input_count, __ATOMIC_SEQ_CST);
+}
+
+static const struct state_field console_fields[] = {
+    STATE_SCALAR(struct dev_console, input_count, STATE_U32),
+    STATE_ARRAY(struct dev_console, input, STATE_U8),
+};
+
+const struct state_desc dev_console_state = {
+    .name = "console",
+    .version = 1,
+    .fields = console_fields,
+    .field_count = STATE_COUNT_(console_fields),
+    .check = console_check,
+    .post_load = console_post_load,
+};
+
 /* ---- life ----------------------------------------------------------------------------------- */
 
 enum gw_status dev_console_new(struct dev_console **out, const struct dev_console_config *cfg,

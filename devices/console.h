@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "godwit/event.h"
+#include "godwit/state.h"
 #include "godwit/status.h"
 #include "io_thread.h"
 #include "serial.h"
@@ -46,6 +47,11 @@ void dev_console_free(struct dev_console *c);
 
 /* The serial port's view. vCPU thread. */
 const struct dev_serial *dev_console_serial(struct dev_console *c);
+
+/* Input that the guest has not taken yet; of struct dev_console. dev_console_settle() first, which
+ * gives equal contents equal bytes. What was put out is no state: it has left the machine. */
+extern const struct state_desc dev_console_state;
+void dev_console_settle(struct dev_console *c);
 
 /* Waits until all output is written, or until none was for a second. vCPU thread. */
 void dev_console_flush(struct dev_console *c);

@@ -501,3 +501,52 @@ uint64_t dev_disk_discarded(const struct dev_disk *d)
         return 0;
     return __atomic_load_n(&d->written, __ATOMIC_RELAXED) * DEV_DISK_CLUSTER;
 }
+
+/* ---- snapshots ------------------------------------------------------------------------------ */
+
+static bool changed_at(int fd, uint64_t *ns)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return false;
+    *ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
+    return true;
+}
+
+bool dev_disk_identify(const struct dev_disk *d, struct dev_disk_identity *out)
+{
+    *out = (struct dev_disk_identity){.bytes = d->bytes};
+    out->mode = d->rw ? DEV_DISK_RW : d->overlay_keeps ? DEV_DISK_OVERLAY : DEV_DISK_TEMPORARY;
+    return changed_at(d->fd, &out->mtime_ns) &&
+           (out->mode != DEV_DISK_OVERLAY || changed_at(d->overlay_fd, &out->overlay_mtime_ns));
+}
+
+uint64_t dev_disk_clusters(const struct dev_disk *d)
+{
+    return d->clusters;
+}
+
+bool dev_disk_has_cluster(const struct dev_disk *d, uint64_t index)
+{
+    return d->bitmap && has_cluster(d, index);
+}
+
+/* Of the last cluster, what is behind the disk's end is 0. */
+static size_t cluster_bytes(const struct dev_disk *d, uint64_t index)
+{
+    uint64_t left = d->bytes - index * DEV_DISK_CLUSTER;
+    return left < DEV_DISK_CLUSTER ? (size_t)left : DEV_DISK_CLUSTER;
+}
+
+bool dev_disk_get_cluster(struct dev_disk *d, uint64_t index, uint8_t *to)
+{
+    memset(to, 0, DEV_DISK_CLUSTER);
+    return read_all(d->overlay_fd, to, cluster_bytes(d, index),
+                    d->data_at + index * DEV_DISK_CLUSTER);
+}
+
+bool dev_disk_put_cluster(struct dev_disk *d, uint64_t index, const uint8_t *from)
+{
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)from, .iov_len = cluster_bytes(d, index)};
+    return dev_disk_write(d, &iov, 1, index * DEV_DISK_CLUSTER);
+}

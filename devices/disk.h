@@ -49,4 +49,19 @@ bool dev_disk_discard(struct dev_disk *d, uint64_t offset, uint64_t size);
 /* The range reads as zeroes; may_unmap: it may lose its storage. */
 bool dev_disk_write_zeroes(struct dev_disk *d, uint64_t offset, uint64_t size, bool may_unmap);
 
+/* For snapshots, while no request is in flight. What the files are, to be recognised later: */
+enum dev_disk_mode { DEV_DISK_TEMPORARY, DEV_DISK_OVERLAY, DEV_DISK_RW };
+struct dev_disk_identity {
+    enum dev_disk_mode mode;
+    uint64_t bytes;
+    uint64_t mtime_ns, overlay_mtime_ns; /* overlay_: DEV_DISK_OVERLAY alone, else 0 */
+};
+bool dev_disk_identify(const struct dev_disk *d, struct dev_disk_identity *out);
+
+/* The clusters of a temporary overlay; index below dev_disk_clusters(). */
+uint64_t dev_disk_clusters(const struct dev_disk *d);
+bool dev_disk_has_cluster(const struct dev_disk *d, uint64_t index);
+bool dev_disk_get_cluster(struct dev_disk *d, uint64_t index, uint8_t *to);
+bool dev_disk_put_cluster(struct dev_disk *d, uint64_t index, const uint8_t *from);
+
 #endif

@@ -182,6 +182,29 @@ void dev_events_resume(struct gw_events *q)
     q->paused_ns = 0;
 }
 
+bool dev_events_paused(const struct gw_events *q)
+{
+    return q->paused_ns != 0;
+}
+
+void dev_events_save_clock(struct gw_events *q, uint64_t insns, struct dev_clock *out)
+{
+    out->now_ns = gw_events_now(q, insns);
+    out->skipped_ns = q->skipped_ns;
+}
+
+void dev_events_load_clock(struct gw_events *q, uint64_t insns, const struct dev_clock *in)
+{
+    q->insns = insns;
+    q->skipped_ns = in->skipped_ns;
+    q->last_ns = in->now_ns;
+    if (q->mode == GW_CLOCK_HOST) {
+        /* Before the host's own start, if need be: the difference is all that counts. */
+        q->paused_ns = host_now();
+        q->start_ns = q->paused_ns - in->now_ns;
+    }
+}
+
 void gw_timer_cancel(struct gw_events *q, struct gw_timer *t)
 {
     if (t->deadline_ns == UINT64_MAX)
@@ -262,11 +285,12 @@ void gw_events_wait(struct gw_events *q, uint64_t deadline_ns)
             if (deadline_ns > now)
                 q->skipped_ns += deadline_ns - now;
         }
-    } else if (deadline_ns == UINT64_MAX || deadline_ns > UINT64_MAX - q->start_ns) {
+    } else if (deadline_ns > INT64_MAX) {
         while (!q->head)
             pthread_cond_wait(&q->posted, &q->lock);
     } else {
-        uint64_t at = deadline_ns + q->start_ns;
+        uint64_t now = gw_events_now(q, 0);
+        uint64_t at = host_now() + (deadline_ns > now ? deadline_ns - now : 0);
         struct timespec ts = {.tv_sec = (time_t)(at / NS_PER_S), .tv_nsec = (long)(at % NS_PER_S)};
         while (!q->head && pthread_cond_timedwait(&q->posted, &q->lock, &ts) == 0)
             ;

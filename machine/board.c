@@ -1,4 +1,5 @@
 /* Puts the virt-1 board together. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -199,6 +200,25 @@ void board_reset(struct board *b)
         if (d->cls->reset)
             d->cls->reset(d);
     }
+}
+
+/* The class's name, numbered where the board has several of it. */
+struct gw_device *board_device(struct board *b, unsigned i, char *name, size_t name_bytes)
+{
+    struct gw_device *d = i < DEVICE_COUNT ? device_at(b, i) : NULL;
+    unsigned before = 0, same = 0;
+    if (!d)
+        return NULL;
+    for (unsigned k = 0; k < DEVICE_COUNT; k++) {
+        bool alike = device_at(b, k)->cls == d->cls;
+        same += alike;
+        before += alike && k < i;
+    }
+    if (same > 1)
+        snprintf(name, name_bytes, "%s%u", d->cls->name, before);
+    else
+        snprintf(name, name_bytes, "%s", d->cls->name);
+    return d;
 }
 
 struct flush {

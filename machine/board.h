@@ -80,6 +80,9 @@ enum gw_status board_add_disk(struct board *b, const struct dev_disk_config *cfg
 void board_connect(struct board *b, const struct board_cpu_lines *lines);
 /* All devices as after power-on; RAM stays. */
 void board_reset(struct board *b);
+/* Devices in the order in which their states are put in force: what takes lines comes last. NULL
+ * past the last. name: of the section that holds its state in a snapshot. */
+struct gw_device *board_device(struct board *b, unsigned i, char *name, size_t name_bytes);
 /* Waits until no request is in flight and all disks are flushed. */
 void board_quiesce(struct board *b);
 /* Quiesces, ends the I/O thread, frees. NULL is fine. */

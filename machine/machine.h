@@ -15,11 +15,14 @@
 
 #include "godwit/status.h"
 
-#define MACHINE_API    1
+#define MACHINE_API    2
 #define MACHINE_SYMBOL "godwit_machine_module"
 #define MACHINE_MODULE "godwit-machine.so"
 
 enum { MACHINE_MAX_DISKS = 8 };
+
+struct snap_api;
+struct snap_reader;
 
 struct machine_disk {
     const char *path;
@@ -53,6 +56,10 @@ struct machine_options {
     size_t (*host_disasm)(char *buf, size_t size, uint64_t pc, const uint8_t *bytes, size_t count,
                           unsigned *len);
     bool stats, quiet;
+    /* Snapshots: opens their module on first use; NULL: there is none. */
+    const struct snap_api *(*open_snapshots)(struct gw_error *err);
+    struct snap_reader *restore; /* goes on from there instead of booting; the caller's */
+    const char *save_at_end;     /* saves the machine there when its run ends; NULL: does not */
     unsigned verbose;
     /* Tests: 0 is the default. */
     uint64_t code_cache_bytes;

@@ -327,7 +327,7 @@ static enum gw_status check_options(const struct machine_options *o, struct gw_e
         return gw_fail(err, GW_ERR_ARG, "-m", "cannot be: virt-1 has 16M to 1024G of memory");
     if (o->memory_bytes % GW_PAGE_SIZE)
         return gw_fail(err, GW_ERR_ARG, "-m", "cannot be: not a multiple of 4K");
-    if (!o->dump_dtb && !o->kernel &&
+    if (!o->dump_dtb && !o->kernel && !o->restore &&
         (!o->bios || !strcmp(o->bios, "builtin") || !strcmp(o->bios, "none"))) {
         enum gw_status st = gw_fail(err, GW_ERR_ARG, "", "nothing to run: no kernel was given");
         snprintf(err->hint, sizeof err->hint, "godwit run -k vmlinux -a console=ttyS0");
@@ -362,7 +362,7 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
     struct host_hooks hooks = {.signal = on_signal, .timeout = on_timeout, .context = m};
     enum gw_status st = make_engine(m, err);
     if (st == GW_OK)
-        st = vm_boot(m, err);
+        st = m->o->restore ? vm_restore(m, err) : vm_boot(m, err);
     if (st == GW_OK)
         st = host_start(m->host, m->board->io, m->board->events, &hooks, m->o->timeout_ns, err);
     if (st != GW_OK)
@@ -371,6 +371,10 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
         fprintf(stderr, "godwit: Ctrl-] then q quits, Ctrl-] then ? helps\n");
     dev_console_start(m->board->console);
     m->result->ended = MACHINE_ENDED_ERROR;
+    if (m->o->stop_insn && engine_retired(m->engine) >= m->o->stop_insn)
+        vm_end(m, MACHINE_ENDED_STOP_INSN, 0); /* restored there: nothing is to move */
+    else if (m->o->restore)
+        vm_restored_runs(m);
     faults_on(m->engine);
     loop(m);
     faults_off();
@@ -386,6 +390,8 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
         vm_show_state(m);
     if (m->o->stats)
         vm_show_stats(m);
+    if (m->o->save_at_end)
+        return vm_save(m, m->o->save_at_end, err);
     if (!m->o->quiet)
         vm_show_discarded(m);
     return GW_OK;

@@ -49,6 +49,13 @@ enum gw_status vm_device_tree(struct vm *m, uint8_t **blob, size_t *size, struct
 enum gw_status vm_watch_init(struct vm *m, struct gw_error *err);
 void vm_watch_byte(void *context, uint8_t byte);
 
+/* snapshot.c: at a safe point, with no engine running. Requests in flight are finished first. */
+enum gw_status vm_save(struct vm *m, const char *path, struct gw_error *err);
+/* Instead of vm_boot(), into a machine as it was put together. VM time stands still until
+ * vm_restored_runs(). */
+enum gw_status vm_restore(struct vm *m, struct gw_error *err);
+void vm_restored_runs(struct vm *m);
+
 /* report.c: what is said on stderr at the end of a run. */
 void vm_show_state(struct vm *m);
 void vm_show_stats(struct vm *m);

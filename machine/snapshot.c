@@ -1,0 +1,438 @@
+/* A machine's state into a snapshot, and back. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "clock.h"
+#include "priv.h"
+#include "rtc.h"
+#include "snapshot.h"
+#include "vm.h"
+
+#define MACHINE_NAME "virt-1"
+#define CPU_MODEL    "rv64"
+
+enum { NAME_BYTES = SNAP_NAME_BYTES + 1 };
+
+/* ---- what belongs to no device -------------------------------------------------------------- */
+
+struct loose {
+    uint64_t retired_insns, clock_ns, skipped_ns;
+    uint64_t sbi_timer_ns; /* UINT64_MAX: not armed */
+    uint64_t tohost;
+    uint64_t output_bytes, panic_output, panic_timer_ns, panic_matched, panic_end_matched;
+    uint32_t panic_looks;
+    uint8_t panicked;
+};
+
+static enum gw_status check_loose(const void *object, struct gw_error *err)
+{
+    const struct loose *l = object;
+    if (l->panicked > 1 || l->panic_matched >= TEXT_WATCH_MAX ||
+        l->panic_end_matched >= TEXT_WATCH_MAX || l->retired_insns > INT64_MAX ||
+        l->clock_ns > INT64_MAX || l->skipped_ns > INT64_MAX)
+        return gw_fail(err, GW_ERR_FORMAT, "machine", "state that the machine cannot hold");
+    return GW_OK;
+}
+
+static const struct state_field loose_fields[] = {
+    STATE_SCALAR(struct loose, retired_insns, STATE_U64),
+    STATE_SCALAR(struct loose, clock_ns, STATE_U64),
+    STATE_SCALAR(struct loose, skipped_ns, STATE_U64),
+    STATE_SCALAR(struct loose, sbi_timer_ns, STATE_U64),
+    STATE_SCALAR(struct loose, tohost, STATE_U64),
+    STATE_SCALAR(struct loose, output_bytes, STATE_U64),
+    STATE_SCALAR(struct loose, panic_output, STATE_U64),
+    STATE_SCALAR(struct loose, panic_timer_ns, STATE_U64),
+    STATE_SCALAR(struct loose, panic_matched, STATE_U64),
+    STATE_SCALAR(struct loose, panic_end_matched, STATE_U64),
+    STATE_SCALAR(struct loose, panic_looks, STATE_U32),
+    STATE_SCALAR(struct loose, panicked, STATE_U8),
+};
+
+static const struct state_desc loose_state = {
+    .name = "machine",
+    .version = 1,
+    .fields = loose_fields,
+    .field_count = STATE_COUNT_(loose_fields),
+    .check = check_loose,
+};
+
+static void gather(struct vm *m, struct loose *l)
+{
+    struct dev_clock clock;
+    uint64_t retired = engine_retired(m->engine);
+    dev_events_save_clock(m->board->events, retired, &clock);
+    *l = (struct loose){
+        .retired_insns = retired,
+        .clock_ns = clock.now_ns,
+        .skipped_ns = clock.skipped_ns,
+        .sbi_timer_ns = m->sbi.timer.deadline_ns,
+        .tohost = m->tohost,
+        .output_bytes = m->output_bytes,
+        .panic_output = m->panic_output,
+        .panic_timer_ns = m->panic_timer.deadline_ns,
+        .panic_matched = m->panic.matched,
+        .panic_end_matched = m->panic_end.matched,
+        .panic_looks = m->panic_looks,
+        .panicked = m->panicked,
+    };
+}
+
+static void scatter(struct vm *m, const struct loose *l)
+{
+    struct dev_clock clock = {.now_ns = l->clock_ns, .skipped_ns = l->skipped_ns};
+    /* Between quanta there is no budget left: see engine_retired(). */
+    m->cpu->run.insns_base = l->retired_insns;
+    m->cpu->run.budget = 0;
+    dev_events_load_clock(m->board->events, l->retired_insns, &clock);
+    gw_timer_arm(m->board->events, &m->sbi.timer, l->sbi_timer_ns);
+    gw_timer_arm(m->board->events, &m->panic_timer, l->panic_timer_ns);
+    m->tohost = l->tohost;
+    m->output_bytes = l->output_bytes;
+    m->panic_output = l->panic_output;
+    m->panic.matched = l->panic_matched < m->panic.length ? l->panic_matched : 0;
+    m->panic_end.matched = l->panic_end_matched < m->panic_end.length ? l->panic_end_matched : 0;
+    m->panic_looks = l->panic_looks;
+    m->panicked = l->panicked;
+}
+
+/* ---- pages ---------------------------------------------------------------------------------- */
+
+/* NULL where all is zero, as memory is that nobody wrote. */
+static const uint8_t *get_ram(void *context, uint64_t page, uint8_t *buf)
+{
+    const struct gw_ram *ram = context;
+    const uint8_t *p = ram->host + page * SNAP_PAGE_BYTES;
+    return p[0] == 0 && memcmp(p, p + 1, SNAP_PAGE_BYTES - 1) == 0 ? NULL : p;
+}
+
+static enum gw_status put_ram(void *context, uint64_t page, const uint8_t *bytes,
+                              struct gw_error *err)
+{
+    const struct gw_ram *ram = context;
+    memcpy(ram->host + page * SNAP_PAGE_BYTES, bytes, SNAP_PAGE_BYTES);
+    return GW_OK;
+}
+
+struct overlay {
+    struct dev_disk *disk;
+    bool failed;
+};
+
+static const uint8_t *get_cluster(void *context, uint64_t page, uint8_t *buf)
+{
+    struct overlay *o = context;
+    if (!dev_disk_has_cluster(o->disk, page))
+        return NULL;
+    if (!dev_disk_get_cluster(o->disk, page, buf))
+        o->failed = true;
+    return buf;
+}
+
+static enum gw_status put_cluster(void *context, uint64_t page, const uint8_t *bytes,
+                                  struct gw_error *err)
+{
+    struct overlay *o = context;
+    if (!dev_disk_put_cluster(o->disk, page, bytes))
+        return gw_fail(err, GW_ERR_IO, dev_disk_path(o->disk),
+                       "cannot restore what was written to the disk: %s", strerror(errno));
+    return GW_OK;
+}
+
+static void overlay_name(unsigned i, char *name, size_t bytes)
+{
+    snprintf(name, bytes, "disk%u", i);
+}
+
+/* ---- the manifest --------------------------------------------------------------------------- */
+
+/* Absolute paths, to be freed. */
+struct paths {
+    char *list[5 + 2 * SNAP_MAX_DISKS];
+    unsigned count;
+};
+
+static const char *absolute(struct paths *p, const char *path)
+{
+    char *found = path ? realpath(path, NULL) : NULL;
+    if (!found)
+        return path;
+    p->list[p->count++] = found;
+    return found;
+}
+
+static const char *const mode_names[] = {
+    [DEV_DISK_TEMPORARY] = "temporary", [DEV_DISK_OVERLAY] = "overlay", [DEV_DISK_RW] = "rw"};
+
+static enum gw_status describe(struct vm *m, struct snap_manifest *s, struct paths *p,
+                               struct gw_error *err)
+{
+    const struct machine_options *o = m->o;
+    bool named = o->bios && (!strcmp(o->bios, "builtin") || !strcmp(o->bios, "none"));
+    *s = (struct snap_manifest){
+        .machine = MACHINE_NAME,
+        .cpu_model = o->cpu_model ? o->cpu_model : CPU_MODEL,
+        .cpu_options = o->cpu_options,
+        .name = o->name,
+        .kernel = absolute(p, o->kernel),
+        .initrd = absolute(p, o->initrd),
+        .append = o->append,
+        .bios = named ? o->bios : absolute(p, o->bios),
+        .dtb = absolute(p, o->dtb),
+        .memory_bytes = board_ram(m->board)->size,
+        .cpus = 1,
+        .clock_insns = o->clock_insns,
+        .mips = o->mips,
+        .disk_count = m->board->disk_count,
+    };
+    for (unsigned i = 0; i < s->disk_count; i++) {
+        struct dev_disk_identity id;
+        if (!dev_disk_identify(m->board->disk[i], &id))
+            return gw_fail(err, GW_ERR_IO, dev_disk_path(m->board->disk[i]),
+                           "cannot save the disk: %s", strerror(errno));
+        s->disks[i] = (struct snap_disk){.path = absolute(p, dev_disk_path(m->board->disk[i])),
+                                         .mode = mode_names[id.mode],
+                                         .overlay = absolute(p, o->disks[i].overlay),
+                                         .bytes = id.bytes,
+                                         .mtime_ns = id.mtime_ns,
+                                         .overlay_mtime_ns = id.overlay_mtime_ns};
+    }
+    return GW_OK;
+}
+
+static void free_paths(struct paths *p)
+{
+    while (p->count)
+        free(p->list[--p->count]);
+}
+
+/* ---- saving --------------------------------------------------------------------------------- */
+
+static enum gw_status write_overlays(struct vm *m, const struct snap_api *api,
+                                     struct snap_writer *w, struct gw_error *err)
+{
+    enum gw_status st = GW_OK;
+    for (unsigned i = 0; st == GW_OK && i < m->board->disk_count; i++) {
+        struct overlay o = {.disk = m->board->disk[i]};
+        struct snap_page_source pages = {
+            .count = dev_disk_clusters(o.disk), .get = get_cluster, .context = &o};
+        struct dev_disk_identity id;
+        char name[NAME_BYTES];
+        dev_disk_identify(o.disk, &id);
+        if (id.mode != DEV_DISK_TEMPORARY)
+            continue;
+        overlay_name(i, name, sizeof name);
+        st = api->write_pages(w, name, &pages, err);
+        if (st == GW_OK && o.failed)
+            st = gw_fail(err, GW_ERR_IO, dev_disk_path(o.disk),
+                         "cannot save what was written to the disk: %s", strerror(errno));
+    }
+    return st;
+}
+
+static enum gw_status write_states(struct vm *m, const struct snap_api *api, struct snap_writer *w,
+                                   struct gw_error *err)
+{
+    struct loose loose;
+    struct gw_device *d;
+    char name[NAME_BYTES];
+    enum gw_status st;
+    gather(m, &loose);
+    st = api->write_state(w, "machine", &loose_state, &loose, err);
+    if (st == GW_OK)
+        st = api->write_state(w, "cpu0", rv_guest_isa.state, m->cpu, err);
+    for (unsigned i = 0; st == GW_OK && (d = board_device(m->board, i, name, sizeof name)); i++)
+        if (d->cls->state && d->cls->state->field_count)
+            st = api->write_state(w, name, d->cls->state, d, err);
+    dev_console_settle(m->board->console);
+    if (st == GW_OK)
+        st = api->write_state(w, "console", &dev_console_state, m->board->console, err);
+    return st;
+}
+
+static enum gw_status write_all(struct vm *m, const struct snap_api *api, struct snap_writer *w,
+                                struct gw_error *err)
+{
+    const struct gw_ram *ram = board_ram(m->board);
+    struct snap_page_source pages = {
+        .count = ram->size / SNAP_PAGE_BYTES, .get = get_ram, .context = (void *)(uintptr_t)ram};
+    struct snap_manifest manifest;
+    struct paths paths = {.count = 0};
+    enum gw_status st = describe(m, &manifest, &paths, err);
+    if (st == GW_OK)
+        st = api->write_manifest(w, &manifest, err);
+    free_paths(&paths);
+    if (st == GW_OK)
+        st = write_states(m, api, w, err);
+    if (st == GW_OK)
+        st = write_overlays(m, api, w, err);
+    return st == GW_OK ? api->write_pages(w, "ram", &pages, err) : st;
+}
+
+static const struct snap_api *open_api(struct vm *m, struct gw_error *err)
+{
+    if (m->o->open_snapshots)
+        return m->o->open_snapshots(err);
+    gw_fail(err, GW_ERR_UNSUPPORTED, "", "this program has no snapshots");
+    return NULL;
+}
+
+enum gw_status vm_save(struct vm *m, const char *path, struct gw_error *err)
+{
+    const struct snap_api *api = open_api(m, err);
+    bool was_paused = dev_events_paused(m->board->events);
+    struct snap_writer *w;
+    enum gw_status st;
+    if (!api)
+        return err->status;
+    st = api->create(&w, path, err);
+    if (st != GW_OK)
+        return st;
+    dev_events_pause(m->board->events);
+    board_quiesce(m->board);
+    gw_events_run(m->board->events, engine_retired(m->engine));
+    dev_console_flush(m->board->console);
+    st = write_all(m, api, w, err);
+    if (st == GW_OK)
+        st = api->commit(w, err);
+    else
+        api->abandon(w);
+    if (!was_paused)
+        dev_events_resume(m->board->events);
+    return st;
+}
+
+/* ---- restoring ------------------------------------------------------------------------------ */
+
+/* The files must be those of the save. Of another path that the user gave only the size can be
+ * told. */
+static enum gw_status check_disk(struct vm *m, unsigned i, const struct snap_disk *s,
+                                 struct gw_error *err)
+{
+    const struct dev_disk *d = m->board->disk[i];
+    struct dev_disk_identity id;
+    struct paths p = {.count = 0};
+    bool same_path;
+    if (!dev_disk_identify(d, &id))
+        return gw_fail(err, GW_ERR_IO, dev_disk_path(d), "cannot open the disk: %s",
+                       strerror(errno));
+    same_path = !strcmp(absolute(&p, dev_disk_path(d)), s->path);
+    free_paths(&p);
+    if (strcmp(mode_names[id.mode], s->mode) != 0)
+        return gw_fail(err, GW_ERR_ARG, dev_disk_path(d),
+                       "cannot restore the disk: it was of the kind %s when it was saved", s->mode);
+    if (id.bytes != s->bytes)
+        return gw_fail(err, GW_ERR_STATE, dev_disk_path(d),
+                       "cannot restore the disk: it had %" PRIu64 " bytes when it was saved",
+                       s->bytes);
+    if (same_path && (id.mtime_ns != s->mtime_ns || id.overlay_mtime_ns != s->overlay_mtime_ns))
+        return gw_fail(err, GW_ERR_STATE, dev_disk_path(d),
+                       "cannot restore the disk: it was written to since it was saved");
+    return GW_OK;
+}
+
+static enum gw_status check_manifest(struct vm *m, const struct snap_manifest *s,
+                                     struct gw_error *err)
+{
+    if (strcmp(s->machine, MACHINE_NAME) != 0)
+        return gw_fail(err, GW_ERR_UNSUPPORTED, s->machine,
+                       "cannot restore: no such machine; this program has " MACHINE_NAME);
+    if (s->cpus != 1)
+        return gw_fail(err, GW_ERR_UNSUPPORTED, "",
+                       "cannot restore: it has %u CPUs, this program "
+                       "makes 1",
+                       s->cpus);
+    if (s->disk_count != m->board->disk_count)
+        return gw_fail(err, GW_ERR_ARG, "", "cannot restore: the machine was saved with %u disks",
+                       s->disk_count);
+    for (unsigned i = 0; i < s->disk_count; i++) {
+        enum gw_status st = check_disk(m, i, &s->disks[i], err);
+        if (st != GW_OK)
+            return st;
+    }
+    return GW_OK;
+}
+
+static enum gw_status load_overlays(struct vm *m, const struct snap_api *api, struct gw_error *err)
+{
+    enum gw_status st = GW_OK;
+    for (unsigned i = 0; st == GW_OK && i < m->board->disk_count; i++) {
+        struct overlay o = {.disk = m->board->disk[i]};
+        struct snap_page_sink pages = {
+            .count = dev_disk_clusters(o.disk), .put = put_cluster, .context = &o};
+        struct dev_disk_identity id;
+        char name[NAME_BYTES];
+        dev_disk_identify(o.disk, &id);
+        overlay_name(i, name, sizeof name);
+        if (id.mode == DEV_DISK_TEMPORARY)
+            st = api->load_pages(m->o->restore, name, &pages, err);
+    }
+    return st;
+}
+
+/* All fields first, then what derives from them, since that crosses from device to device. */
+static enum gw_status load_states(struct vm *m, const struct snap_api *api, struct gw_error *err)
+{
+    struct snap_reader *r = m->o->restore;
+    struct loose loose;
+    struct gw_device *d;
+    char name[NAME_BYTES];
+    enum gw_status st = api->load_state(r, "machine", &loose_state, &loose, err);
+    if (st == GW_OK)
+        st = api->load_state(r, "cpu0", rv_guest_isa.state, m->cpu, err);
+    for (unsigned i = 0; st == GW_OK && (d = board_device(m->board, i, name, sizeof name)); i++)
+        if (d->cls->state && d->cls->state->field_count)
+            st = api->load_state(r, name, d->cls->state, d, err);
+    if (st == GW_OK)
+        st = api->load_state(r, "console", &dev_console_state, m->board->console, err);
+    if (st != GW_OK)
+        return st;
+    scatter(m, &loose);
+    for (unsigned i = 0; (d = board_device(m->board, i, name, sizeof name)); i++)
+        if (d->cls->state && d->cls->state->post_load)
+            d->cls->state->post_load(d);
+    dev_console_state.post_load(m->board->console);
+    rv_guest_isa.state->post_load(m->cpu);
+    return GW_OK;
+}
+
+enum gw_status vm_restore(struct vm *m, struct gw_error *err)
+{
+    const struct gw_ram *ram = board_ram(m->board);
+    struct snap_page_sink pages = {
+        .count = ram->size / SNAP_PAGE_BYTES, .put = put_ram, .context = (void *)(uintptr_t)ram};
+    const struct snap_api *api = open_api(m, err);
+    enum gw_status st;
+    if (!api)
+        return err->status;
+    st = check_manifest(m, api->manifest(m->o->restore), err);
+    if (st == GW_OK)
+        st = api->load_pages(m->o->restore, "ram", &pages, err);
+    if (st == GW_OK)
+        st = load_overlays(m, api, err);
+    if (st == GW_OK)
+        st = load_states(m, api, err);
+    if (st == GW_OK)
+        engine_reset_derived(m->engine);
+    return st;
+}
+
+/* By the host's clock the guest's calendar goes on where the world is now, never backwards. */
+void vm_restored_runs(struct vm *m)
+{
+    struct dev_rtc *rtc = (struct dev_rtc *)(void *)m->board->rtc;
+    struct timespec ts;
+    uint64_t wall;
+    dev_events_resume(m->board->events);
+    if (m->o->clock_insns)
+        return;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    wall = (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
+    wall -= dev_now(m->board->events);
+    if (wall > rtc->offset_ns)
+        rtc->offset_ns = wall;
+    rtc->d.cls->state->post_load(rtc);
+}

@@ -1,0 +1,110 @@
+/* What the module offers, see snapshot.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "snap_int.h"
+
+static const struct snap_manifest *manifest(const struct snap_reader *r)
+{
+    return snap_manifest_of(r->manifest);
+}
+
+static const char *manifest_text(const struct snap_reader *r)
+{
+    return r->manifest_text;
+}
+
+static uint32_t section_count(const struct snap_reader *r)
+{
+    return r->section_count;
+}
+
+static const struct snap_section *section(const struct snap_reader *r, uint32_t i)
+{
+    return i < r->section_count ? &r->section[i] : NULL;
+}
+
+static enum gw_status fields(struct snap_reader *r, uint32_t i, struct snap_fields *out,
+                             struct gw_error *err)
+{
+    const struct snap_section *s = section(r, i);
+    uint8_t *payload;
+    enum gw_status st;
+    memset(out, 0, sizeof *out);
+    if (!s || s->kind != SNAP_STATE)
+        return snap_bad(r, err, s ? s->name : NULL, "it holds no state");
+    st = snap_read_payload(r, s, &payload, err);
+    return st == GW_OK ? snap_decode(s->name, payload, s->bytes, s->layout, out, err) : st;
+}
+
+static enum gw_status load_state(struct snap_reader *r, const char *name,
+                                 const struct state_desc *desc, void *object, struct gw_error *err)
+{
+    const struct snap_section *s = snap_find(r, name);
+    struct snap_fields f;
+    enum gw_status st;
+    if (!s || s->kind != SNAP_STATE)
+        return snap_bad(r, err, name, "it is missing");
+    st = fields(r, (uint32_t)(s - r->section), &f, err);
+    if (st == GW_OK)
+        st = snap_apply(name, &f, s->version, desc, object, err);
+    snap_free_fields(&f);
+    return st;
+}
+
+static enum gw_status verify(struct snap_reader *r, struct gw_error *err)
+{
+    enum gw_status st = GW_OK;
+    for (uint32_t i = 0; st == GW_OK && i < r->section_count; i++) {
+        struct snap_fields f = {0};
+        uint64_t pages, count;
+        if (r->section[i].kind == SNAP_STATE)
+            st = fields(r, i, &f, err);
+        else if (r->section[i].kind == SNAP_PAGES)
+            st = snap_page_hashes(r, i, &pages, NULL, &count, err);
+        snap_free_fields(&f);
+    }
+    return st;
+}
+
+static uint64_t state_hash(const struct snap_reader *r)
+{
+    uint8_t all[SNAP_MAX_SECTIONS][SNAP_NAME_BYTES + 8];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < r->section_count; i++) {
+        const struct snap_section *s = &r->section[i];
+        if (s->kind == SNAP_MANIFEST)
+            continue;
+        memcpy(all[n], s->name, SNAP_NAME_BYTES);
+        snap_put(all[n++] + SNAP_NAME_BYTES, s->hash, 8);
+    }
+    return snap_hash(all, n * sizeof all[0]);
+}
+
+const struct snap_api *godwit_snapshot(void)
+{
+    static const struct snap_api api = {
+        .version = SNAP_API,
+        .create = snap_create,
+        .write_manifest = snap_write_manifest,
+        .write_state = snap_write_state,
+        .write_pages = snap_write_pages,
+        .commit = snap_commit,
+        .abandon = snap_abandon,
+        .open = snap_open,
+        .close = snap_close,
+        .manifest = manifest,
+        .section_count = section_count,
+        .section = section,
+        .find = snap_find,
+        .load_state = load_state,
+        .load_pages = snap_load_pages,
+        .fields = fields,
+        .free_fields = snap_free_fields,
+        .page_hashes = snap_page_hashes,
+        .verify = verify,
+        .state_hash = state_hash,
+        .manifest_text = manifest_text,
+    };
+    return &api;
+}

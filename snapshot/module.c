@@ -1,0 +1,9 @@
+/* The one symbol that the module exports. */
+#include "snapshot.h"
+
+__attribute__((visibility("default"))) const struct snap_api *godwit_snapshot_module(void);
+
+__attribute__((visibility("default"))) const struct snap_api *godwit_snapshot_module(void)
+{
+    return godwit_snapshot();
+}

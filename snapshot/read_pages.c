@@ -1,0 +1,201 @@
+/* Sections of pages: chunk by chunk, with bounded memory. */
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+#include <zstd.h>
+
+#include "snap_int.h"
+
+struct walk {
+    struct snap_reader *r;
+    const struct snap_section *s;
+    uint64_t at, end; /* in the file */
+    uint64_t pages;
+    uint64_t next; /* the first page that a chunk may begin with */
+    XXH64_state_t *hash;
+    ZSTD_DCtx *zstd;
+    uint8_t *stored, *bytes; /* SNAP_CHUNK_BYTES each */
+};
+
+static enum gw_status bad(const struct walk *w, struct gw_error *err, const char *why)
+{
+    return snap_bad(w->r, err, w->s->name, why);
+}
+
+static enum gw_status take(struct walk *w, void *to, size_t size, struct gw_error *err)
+{
+    enum gw_status st;
+    if (w->end - w->at < size)
+        return bad(w, err, "a chunk of pages is cut short");
+    st = snap_read_at(w->r, to, size, w->at, err);
+    if (st == GW_OK)
+        XXH64_update(w->hash, to, size);
+    w->at += size;
+    return st;
+}
+
+static unsigned present_pages(const uint8_t *bitmap)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < SNAP_CHUNK_PAGES / 8; i++)
+        n += (unsigned)__builtin_popcount(bitmap[i]);
+    return n;
+}
+
+/* Does the bitmap name pages beyond the last? */
+static bool beyond(const struct walk *w, uint64_t first, const uint8_t *bitmap)
+{
+    for (uint64_t i = w->pages - first; i < SNAP_CHUNK_PAGES; i++)
+        if (bitmap[i / 8] >> (i % 8) & 1)
+            return true;
+    return false;
+}
+
+/* One chunk: its header to h, its pages to w->bytes. */
+static enum gw_status read_chunk(struct walk *w, uint8_t *h, struct gw_error *err)
+{
+    enum gw_status st = take(w, h, SNAP_CHUNK_HEADER, err);
+    uint64_t first = snap_get(h, 8), stored = snap_get(h + 8, 4), method = snap_get(h + 12, 4);
+    size_t size = (size_t)present_pages(h + 24) * SNAP_PAGE_BYTES;
+    if (st != GW_OK)
+        return st;
+    if (first % SNAP_CHUNK_PAGES || first < w->next || first >= w->pages || size == 0 ||
+        beyond(w, first, h + 24))
+        return bad(w, err, "a chunk of pages is out of place");
+    if (stored > SNAP_CHUNK_BYTES || method > SNAP_ZSTD || (method == SNAP_RAW && stored != size))
+        return bad(w, err, "a chunk of pages is damaged");
+    w->next = first + SNAP_CHUNK_PAGES;
+    st = take(w, method == SNAP_RAW ? w->bytes : w->stored, stored, err);
+    if (st == GW_OK && method == SNAP_ZSTD &&
+        ZSTD_decompressDCtx(w->zstd, w->bytes, SNAP_CHUNK_BYTES, w->stored, stored) != size)
+        st = bad(w, err, "a chunk of pages is damaged");
+    if (st == GW_OK && snap_hash(w->bytes, size) != snap_get(h + 16, 8))
+        st = bad(w, err, "its checksum is wrong: the file is damaged");
+    return st;
+}
+
+typedef enum gw_status put_fn(void *context, uint64_t page, const uint8_t *bytes,
+                              struct gw_error *err);
+
+static enum gw_status walk(struct walk *w, put_fn *put, void *context, struct gw_error *err)
+{
+    uint8_t head[SNAP_PAGES_HEADER], h[SNAP_CHUNK_HEADER];
+    enum gw_status st = take(w, head, sizeof head, err);
+    if (st != GW_OK)
+        return st;
+    w->pages = snap_get(head, 8);
+    if (snap_get(head + 8, 4) != SNAP_PAGE_BYTES || snap_get(head + 12, 4) != SNAP_CHUNK_PAGES ||
+        w->pages > UINT64_MAX / SNAP_PAGE_BYTES)
+        return bad(w, err, "its pages are of a size that this program does not know");
+    while (st == GW_OK && w->at < w->end) {
+        const uint8_t *page = w->bytes;
+        st = read_chunk(w, h, err);
+        for (uint64_t i = 0; st == GW_OK && i < SNAP_CHUNK_PAGES; i++) {
+            if (!(h[24 + i / 8] >> (i % 8) & 1))
+                continue;
+            st = put(context, snap_get(h, 8) + i, page, err);
+            page += SNAP_PAGE_BYTES;
+        }
+    }
+    if (st == GW_OK && XXH64_digest(w->hash) != w->s->hash)
+        st = bad(w, err, "its checksum is wrong: the file is damaged");
+    return st;
+}
+
+enum gw_status snap_walk_pages(struct snap_reader *r, const struct snap_section *s, uint64_t *count,
+                               put_fn *put, void *context, struct gw_error *err)
+{
+    struct walk w = {.r = r, .s = s, .at = s->offset, .end = s->offset + s->bytes};
+    enum gw_status st;
+    w.hash = XXH64_createState();
+    w.zstd = ZSTD_createDCtx();
+    w.stored = malloc(SNAP_CHUNK_BYTES);
+    w.bytes = malloc(SNAP_CHUNK_BYTES);
+    if (w.hash && w.zstd && w.stored && w.bytes) {
+        XXH64_reset(w.hash, 0);
+        st = walk(&w, put, context, err);
+    } else {
+        st = gw_fail(err, GW_ERR_NOMEM, r->path, "cannot use the snapshot: out of memory");
+    }
+    XXH64_freeState(w.hash);
+    ZSTD_freeDCtx(w.zstd);
+    free(w.stored);
+    free(w.bytes);
+    *count = w.pages;
+    return st;
+}
+
+/* ---- loading -------------------------------------------------------------------------------- */
+
+struct guarded {
+    const struct snap_page_sink *sink;
+    struct snap_reader *r;
+    const char *name;
+};
+
+static enum gw_status put_guarded(void *context, uint64_t page, const uint8_t *bytes,
+                                  struct gw_error *err)
+{
+    struct guarded *g = context;
+    if (page >= g->sink->count)
+        return snap_bad(g->r, err, g->name, "it has more pages than the machine");
+    return g->sink->put(g->sink->context, page, bytes, err);
+}
+
+enum gw_status snap_load_pages(struct snap_reader *r, const char *name,
+                               const struct snap_page_sink *sink, struct gw_error *err)
+{
+    const struct snap_section *s = snap_find(r, name);
+    struct guarded g = {.sink = sink, .r = r, .name = name};
+    uint64_t count;
+    enum gw_status st;
+    if (!s || s->kind != SNAP_PAGES || s->version != 1)
+        return snap_bad(r, err, name, "it is missing");
+    st = snap_walk_pages(r, s, &count, put_guarded, &g, err);
+    if (st == GW_OK && count != sink->count)
+        st = snap_bad(r, err, name, "it has not the machine's number of pages");
+    return st;
+}
+
+/* ---- hashes --------------------------------------------------------------------------------- */
+
+struct hashes {
+    struct snap_page_hash *list;
+    uint64_t room, count;
+    bool keep;
+};
+
+/* Grows with what is there, not with what a file claims. */
+static enum gw_status put_hash(void *context, uint64_t page, const uint8_t *bytes,
+                               struct gw_error *err)
+{
+    struct hashes *h = context;
+    if (h->keep && h->count == h->room) {
+        uint64_t room = h->room ? h->room * 2 : 1024;
+        struct snap_page_hash *more = realloc(h->list, room * sizeof *more);
+        if (!more)
+            return gw_fail(err, GW_ERR_NOMEM, "", "cannot use the snapshot: out of memory");
+        h->list = more;
+        h->room = room;
+    }
+    if (h->keep)
+        h->list[h->count] =
+            (struct snap_page_hash){.page = page, .hash = snap_hash(bytes, SNAP_PAGE_BYTES)};
+    h->count++;
+    return GW_OK;
+}
+
+enum gw_status snap_page_hashes(struct snap_reader *r, uint32_t section, uint64_t *pages,
+                                struct snap_page_hash **list, uint64_t *count, struct gw_error *err)
+{
+    struct hashes h = {.keep = list != NULL};
+    enum gw_status st = snap_walk_pages(r, &r->section[section], pages, put_hash, &h, err);
+    *count = h.count;
+    if (st != GW_OK) {
+        free(h.list);
+        h.list = NULL;
+    }
+    if (list)
+        *list = h.list;
+    return st;
+}

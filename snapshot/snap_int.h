@@ -1,0 +1,106 @@
+/* Of this room's files only: numbers of the format, and what writer and reader share. */
+#ifndef SNAPSHOT_SNAP_INT_H
+#define SNAPSHOT_SNAP_INT_H
+
+#include "snapshot.h"
+
+#define SNAP_MAGIC "\177GWSNAP\n"
+
+enum {
+    SNAP_FORMAT = 1,
+    SNAP_HEADER_BYTES = 40,
+    SNAP_SECTION_BYTES = 64,
+    SNAP_MAX_SECTIONS = 256,
+    SNAP_MAX_SMALL = 16 << 20, /* payload of a manifest or a state */
+    SNAP_MAX_FIELDS = 4096,
+    SNAP_CHUNK_PAGES = 256,
+    SNAP_CHUNK_BYTES = SNAP_CHUNK_PAGES * SNAP_PAGE_BYTES,
+    SNAP_PAGES_HEADER = 16,
+    SNAP_CHUNK_HEADER = 24 + SNAP_CHUNK_PAGES / 8,
+};
+
+enum snap_method { SNAP_RAW = 0, SNAP_ZSTD = 1 };
+
+static inline void snap_put(uint8_t *p, uint64_t v, unsigned size)
+{
+    for (unsigned i = 0; i < size; i++)
+        p[i] = (uint8_t)(v >> (8 * i));
+}
+
+static inline uint64_t snap_get(const uint8_t *p, unsigned size)
+{
+    uint64_t v = 0;
+    for (unsigned i = 0; i < size; i++)
+        v |= (uint64_t)p[i] << (8 * i);
+    return v;
+}
+
+uint64_t snap_hash(const void *bytes, size_t size);
+
+/* fields.c. The payload of a state: *payload is malloc()ed, the caller's. */
+enum gw_status snap_encode(const char *name, const struct state_desc *desc, const void *object,
+                           uint8_t **payload, size_t *size, uint64_t *layout, struct gw_error *err);
+/* Takes payload over in every case. */
+enum gw_status snap_decode(const char *name, uint8_t *payload, size_t size, uint64_t layout,
+                           struct snap_fields *out, struct gw_error *err);
+void snap_free_fields(struct snap_fields *f);
+/* Puts the fields into object where they are just those of desc. */
+enum gw_status snap_apply(const char *name, const struct snap_fields *f, uint32_t version,
+                          const struct state_desc *desc, void *object, struct gw_error *err);
+
+/* manifest.c. *text: malloc()ed, the caller's, NUL-terminated. */
+enum gw_status snap_manifest_print(const struct snap_manifest *m, char **text,
+                                   struct gw_error *err);
+/* A manifest with all it points to. */
+struct snap_manifest_store;
+enum gw_status snap_manifest_parse(const char *text, size_t size, const char *file,
+                                   struct snap_manifest_store **out, struct gw_error *err);
+const struct snap_manifest *snap_manifest_of(const struct snap_manifest_store *s);
+void snap_manifest_free(struct snap_manifest_store *s);
+
+/* write.c */
+enum gw_status snap_create(struct snap_writer **out, const char *path, struct gw_error *err);
+enum gw_status snap_write_manifest(struct snap_writer *w, const struct snap_manifest *m,
+                                   struct gw_error *err);
+enum gw_status snap_write_state(struct snap_writer *w, const char *name,
+                                const struct state_desc *desc, const void *object,
+                                struct gw_error *err);
+enum gw_status snap_write_pages(struct snap_writer *w, const char *name,
+                                const struct snap_page_source *pages, struct gw_error *err);
+enum gw_status snap_commit(struct snap_writer *w, struct gw_error *err);
+void snap_abandon(struct snap_writer *w);
+
+/* read.c */
+struct snap_reader {
+    char *path;
+    int fd;
+    uint64_t bytes;
+    uint32_t section_count;
+    struct snap_section section[SNAP_MAX_SECTIONS];
+    struct snap_manifest_store *manifest;
+    char *manifest_text;
+};
+enum gw_status snap_read_at(struct snap_reader *r, void *to, size_t size, uint64_t offset,
+                            struct gw_error *err);
+/* The whole payload, checked against its hash; malloc()ed, one byte more than it has, which is 0. */
+enum gw_status snap_read_payload(struct snap_reader *r, const struct snap_section *s, uint8_t **out,
+                                 struct gw_error *err);
+/* "cannot use the snapshot: <why>" about its file. */
+enum gw_status snap_bad(const struct snap_reader *r, struct gw_error *err, const char *section,
+                        const char *why);
+enum gw_status snap_open(struct snap_reader **out, const char *path, struct gw_error *err);
+void snap_close(struct snap_reader *r);
+const struct snap_section *snap_find(const struct snap_reader *r, const char *name);
+
+/* read_pages.c */
+enum gw_status snap_walk_pages(struct snap_reader *r, const struct snap_section *s, uint64_t *count,
+                               enum gw_status (*put)(void *context, uint64_t page,
+                                                     const uint8_t *bytes, struct gw_error *err),
+                               void *context, struct gw_error *err);
+enum gw_status snap_load_pages(struct snap_reader *r, const char *name,
+                               const struct snap_page_sink *sink, struct gw_error *err);
+enum gw_status snap_page_hashes(struct snap_reader *r, uint32_t section, uint64_t *pages,
+                                struct snap_page_hash **list, uint64_t *count,
+                                struct gw_error *err);
+
+#endif

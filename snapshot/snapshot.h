@@ -1,0 +1,148 @@
+/*
+ * Snapshot files: the container, and state tables, memory pages and a manifest in it. The format is
+ * docs/snapshot-format.md. The room knows no device and no CPU: it is given tables
+ * (godwit/state.h) and sources of pages.
+ *
+ * The room is a module (godwit-snapshot.so) that is opened on first use, since it brings zstd,
+ * xxhash and jansson; its only exported symbol is godwit_snapshot_module(). Whoever uses it reaches
+ * it through struct snap_api alone. No call is thread-safe on one writer or reader; different ones
+ * are independent. Files are hostile until checked.
+ */
+#ifndef SNAPSHOT_SNAPSHOT_H
+#define SNAPSHOT_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "godwit/state.h"
+#include "godwit/status.h"
+
+#define SNAP_API    1
+#define SNAP_SYMBOL "godwit_snapshot_module"
+#define SNAP_MODULE "godwit-snapshot.so"
+
+enum { SNAP_PAGE_BYTES = 4096, SNAP_NAME_BYTES = 24, SNAP_MAX_DISKS = 8 };
+
+enum snap_kind { SNAP_MANIFEST = 1, SNAP_STATE = 2, SNAP_PAGES = 3 };
+
+struct snap_disk {
+    const char *path;    /* of the file below */
+    const char *mode;    /* "temporary", "overlay" or "rw" */
+    const char *overlay; /* mode "overlay": its file; else NULL */
+    uint64_t bytes;
+    uint64_t mtime_ns;         /* of path, at the save */
+    uint64_t overlay_mtime_ns; /* of the overlay, at the save */
+};
+
+/* What a machine is made of beside its state. Strings may be NULL where a machine has no such
+ * thing; paths are absolute. */
+struct snap_manifest {
+    const char *machine, *cpu_model, *cpu_options;
+    const char *name, *kernel, *initrd, *append, *bios, *dtb;
+    uint64_t memory_bytes;
+    uint32_t cpus;
+    bool clock_insns, deterministic;
+    uint64_t mips, seed;
+    struct snap_disk disks[SNAP_MAX_DISKS];
+    uint32_t disk_count;
+};
+
+/* Pages to be written: get() returns the page's bytes (buf may be used for them), or NULL to leave
+ * it out. */
+struct snap_page_source {
+    uint64_t count; /* pages */
+    const uint8_t *(*get)(void *context, uint64_t page, uint8_t *buf);
+    void *context;
+};
+
+/* Where loaded pages go; those that were left out are not reported. */
+struct snap_page_sink {
+    uint64_t count; /* must be the file's */
+    enum gw_status (*put)(void *context, uint64_t page, const uint8_t *bytes, struct gw_error *err);
+    void *context;
+};
+
+/* A section as the file has it. */
+struct snap_section {
+    char name[SNAP_NAME_BYTES + 1];
+    enum snap_kind kind;
+    uint32_t version;
+    uint64_t layout; /* hash of the names, types and counts of a state's fields */
+    uint64_t offset; /* of the payload in the file */
+    uint64_t bytes;  /* of the payload */
+    uint64_t hash;   /* of the payload */
+};
+
+/* A field as the file has it. values: count elements of `type` bytes, little-endian, not aligned.
+ * Valid until the fields' owner is freed. */
+struct snap_field {
+    char name[64];
+    enum state_type type;
+    uint32_t count;
+    const uint8_t *values;
+};
+
+struct snap_fields {
+    struct snap_field *field;
+    uint32_t count;
+    uint8_t *payload;
+};
+
+struct snap_page_hash {
+    uint64_t page, hash;
+};
+
+struct snap_writer;
+struct snap_reader;
+
+struct snap_api {
+    unsigned version; /* SNAP_API */
+
+    /* Writes beside path; nothing is seen there until commit(). */
+    enum gw_status (*create)(struct snap_writer **out, const char *path, struct gw_error *err);
+    enum gw_status (*write_manifest)(struct snap_writer *w, const struct snap_manifest *m,
+                                     struct gw_error *err);
+    enum gw_status (*write_state)(struct snap_writer *w, const char *name,
+                                  const struct state_desc *desc, const void *object,
+                                  struct gw_error *err);
+    enum gw_status (*write_pages)(struct snap_writer *w, const char *name,
+                                  const struct snap_page_source *pages, struct gw_error *err);
+    /* On stable storage under its name; w is freed, also on failure. */
+    enum gw_status (*commit)(struct snap_writer *w, struct gw_error *err);
+    void (*abandon)(struct snap_writer *w); /* NULL is fine */
+
+    /* Checks the file's frame and its manifest. */
+    enum gw_status (*open)(struct snap_reader **out, const char *path, struct gw_error *err);
+    void (*close)(struct snap_reader *r); /* NULL is fine */
+    const struct snap_manifest *(*manifest)(const struct snap_reader *r);
+    uint32_t (*section_count)(const struct snap_reader *r);
+    const struct snap_section *(*section)(const struct snap_reader *r, uint32_t i);
+    const struct snap_section *(*find)(const struct snap_reader *r, const char *name);
+    /* Fills in object's fields and checks them. desc->post_load is the caller's to call, when all
+     * sections are in place. */
+    enum gw_status (*load_state)(struct snap_reader *r, const char *name,
+                                 const struct state_desc *desc, void *object, struct gw_error *err);
+    enum gw_status (*load_pages)(struct snap_reader *r, const char *name,
+                                 const struct snap_page_sink *sink, struct gw_error *err);
+
+    /* For tools. fields(): of a state section; free_fields() afterwards. */
+    enum gw_status (*fields)(struct snap_reader *r, uint32_t section, struct snap_fields *out,
+                             struct gw_error *err);
+    void (*free_fields)(struct snap_fields *f);
+    /* Of a section of pages: how many there could be, and which there are, in ascending order.
+     * *list is malloc()ed, the caller's; list may be NULL. */
+    enum gw_status (*page_hashes)(struct snap_reader *r, uint32_t section, uint64_t *pages,
+                                  struct snap_page_hash **list, uint64_t *count,
+                                  struct gw_error *err);
+    /* Reads everything and checks every hash. */
+    enum gw_status (*verify)(struct snap_reader *r, struct gw_error *err);
+    /* Of all sections but the manifest: equal states have equal hashes. */
+    uint64_t (*state_hash)(const struct snap_reader *r);
+    /* The manifest's text, NUL-terminated; the reader's. */
+    const char *(*manifest_text)(const struct snap_reader *r);
+};
+
+const struct snap_api *godwit_snapshot(void);
+
+#endif
