@@ -390,8 +390,8 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
         vm_show_state(m);
     if (m->o->stats)
         vm_show_stats(m);
-    if (m->o->save_at_end)
-        return vm_save(m, m->o->save_at_end, err);
+    if (m->o->save_at_end && vm_save(m, m->o->save_at_end, err) != GW_OK)
+        return err->status = GW_ERR_STATE; /* ours, and not the guest's files' */
     if (!m->o->quiet)
         vm_show_discarded(m);
     return GW_OK;

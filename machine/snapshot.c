@@ -346,7 +346,7 @@ static enum gw_status check_manifest(struct vm *m, const struct snap_manifest *s
                        "makes 1",
                        s->cpus);
     if (s->disk_count != m->board->disk_count)
-        return gw_fail(err, GW_ERR_ARG, "", "cannot restore: the machine was saved with %u disks",
+        return gw_fail(err, GW_ERR_ARG, "", "cannot restore: the machine was saved with %u disk(s)",
                        s->disk_count);
     for (unsigned i = 0; i < s->disk_count; i++) {
         enum gw_status st = check_disk(m, i, &s->disks[i], err);

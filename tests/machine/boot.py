@@ -2,6 +2,7 @@
 check sets them); skipped without, by status 77."""
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -85,6 +86,47 @@ def panic(boot):
     expect(report["ended"] == "panic", report)
 
 
+def call(boot, *cmd, status=0):
+    """A run of the program that ends as it should; what it said on stdout, and its report."""
+    r = subprocess.run([PROGRAM, *cmd], input=b"", capture_output=True, timeout=400, check=False)
+    if r.returncode != status:
+        print(cmd, r.stdout.decode()[-2000:], r.stderr.decode()[-2000:], r.returncode, sep="\n")
+        sys.exit(1)
+    with open(boot.report, encoding="utf-8") as f:
+        return r.stdout.decode("utf-8", "replace"), json.load(f)
+
+
+def moved(boot, stops, seed=1):
+    """A boot with a disk that is saved and restored at random stops, on changing engines: each save
+    of what was just restored is the same file, and the guest notices nothing."""
+    rng = random.Random(seed)
+    disk_path, here, there, again = (os.path.join(boot.tmp, n) for n in ("d", "0", "1", "2"))
+    with open(disk_path, "wb") as f:
+        f.truncate(32 << 20)
+    step, at, out = 1_000_000_000 // stops, 0, ""
+    where, report = [], None
+    while report is None or report["ended"] == "stop-insn":
+        at = (report["insns"] if report else 0) + rng.randrange(1, 2 * step)
+        ends = ["--stop-insn", str(at), "--save-at-end", there, "--engine",
+                rng.choice(["jit", "jit", "interp"]), "-q", "--report", boot.report]
+        if report is None:
+            text, report = call(boot, "run", "-k", KERNEL, "-i", INITRD, "-m", "256M", "-d", disk_path,
+                                "-a", "console=ttyS0 run=disktest", *ends)
+        else:
+            text, report = call(boot, "restore", *ends, here)
+        out += text
+        where.append(report["insns"])
+        call(boot, "restore", "--stop-insn", "1", "--save-at-end", again, "-q", "--report",
+             boot.report, "--engine", rng.choice(["jit", "interp"]), there)
+        with open(there, "rb") as a, open(again, "rb") as b:
+            expect(a.read() == b.read(), f"the same file at {at}, seed {seed}")
+        here, there = there, here
+    expect(report["ended"] == "poweroff", report)
+    expect("disktest: ok raw" in out and "reboot: Power down" in out, out[-2000:])
+    expect(out.count("Linux version") == 1 and "BUG" not in out and "stall" not in out, out[-4000:])
+    print(f"{len(where)} stops, {where[-1]} instructions")
+
+
 def repeat(boot):
     """By the instruction clock a run is the same each time, and on each engine."""
     runs = [boot.run("run=poweroff", "--clock", "insns", "--engine", e)
@@ -99,6 +141,8 @@ def main():
         boot = Boot(tmp)
         if what in ("jit", "interp"):
             engine(boot, what)
+        elif what in ("moved", "moved_often"):
+            moved(boot, 100 if what == "moved_often" else 10)
         else:
             {"disk": disk, "shell": shell, "panic": panic, "repeat": repeat}[what](boot)
 

@@ -1,0 +1,116 @@
+"""Saving and restoring, on small bare-metal guests, and the verb snap."""
+import json
+import os
+import unittest
+
+from harness import CliTest
+from rvasm import addi, elf, jump, power, say
+
+# Counts in x5 for ever.
+COUNT = [say("up\n"), addi(5, 5, 1), jump(-4)]
+
+
+class Snap(CliTest):
+    def saved(self, name="a", insns=10_001, engine="jit", words=None, args=()):
+        p = self.path(name)
+        guest = self.path("guest.elf", elf(words or COUNT))
+        r = self.call("run", "-q", "-k", guest, "-b", "none", "-m", "16M", "--engine", engine,
+                      "--stop-insn", str(insns), "--save-at-end", p, *args)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        return p
+
+    def restored(self, p, *args, status=0):
+        r = self.call("restore", "-q", *args, p)
+        self.assertEqual(r.returncode, status, r.stderr)
+        return r
+
+    def test_a_saved_machine_goes_on_where_it_was(self):
+        a = self.saved()
+        for engine in ("jit", "interp"):
+            with self.subTest(engine=engine):
+                b = self.path("b")
+                self.restored(a, "--stop-insn", "20001", "--save-at-end", b, "--engine", engine)
+                d = json.loads(self.call("snap", "--json", "diff", a, b).stdout)
+                at = {x["at"]: (int(x["a"], 0), int(x["b"], 0)) for x in d
+                      if x["at"] in ("machine.retired_insns", "cpu0.x[5]")}
+                self.assertEqual(at["machine.retired_insns"], (10_001, 20_001))
+                before, after = at["cpu0.x[5]"]
+                self.assertEqual(after - before, 5_000)
+
+    def test_save_restore_save_gives_the_same_file(self):
+        for engine in ("jit", "interp"):
+            for insns in (1, 2, 3, 50, 777, 123_456):
+                a, b = self.saved(insns=insns, engine=engine), self.path("b")
+                other = "interp" if engine == "jit" else "jit"
+                self.restored(a, "--stop-insn", "1", "--save-at-end", b, "--engine", other)
+                self.assertEqual(self.read("a"), self.read("b"), (engine, insns))
+                self.assertEqual(self.call("snap", "diff", a, b).returncode, 0)
+
+    def test_the_console_goes_on(self):
+        words = [say("one "), say("two\n"), power(0x5555)]
+        whole = self.call("run", "-k", self.path("g", elf(words)), "-b", "none", "-m", "16M")
+        for insns in range(1, 20, 3):
+            a = self.saved(insns=insns, words=words)
+            rest = self.restored(a).stdout
+            self.assertTrue(whole.stdout.endswith(rest))
+        self.assertNotEqual(rest, whole.stdout)
+
+    def test_what_ends_the_run_is_saved_too(self):
+        p = self.path("end")
+        r = self.call("run", "-k", self.path("g", elf([power(0x5555)])), "-b", "none", "-m", "16M",
+                      "--save-at-end", p)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.assertEqual(self.call("snap", "verify", p).returncode, 0)
+        self.fails(125, "save-at-end|cannot write the snapshot", "run", "-q", "-k",
+                   self.path("g"), "-b", "none", "-m", "16M", "--save-at-end", "/nowhere/x")
+
+    def test_info_verify_and_ls(self):
+        a = self.saved()
+        info = json.loads(self.call("snap", "--json", "info", a).stdout)
+        self.assertEqual(info["manifest"]["machine"], "virt-1")
+        self.assertEqual(info["manifest"]["memory_bytes"], 16 << 20)
+        names = [s["name"] for s in info["sections"]]
+        self.assertEqual(names[0], "manifest")
+        self.assertIn("cpu0", names)
+        text = self.call("snap", "verify", a).stdout.decode()
+        self.assertIn(info["state_hash"], text)
+        self.path("other", "no snapshot")
+        listing = self.call("snap", "ls", self.tmp.name).stdout.decode().splitlines()
+        self.assertEqual([l.split()[0] for l in listing], ["a"])
+        self.assertIn(info["state_hash"], listing[0])
+
+    def test_broken_files_are_one_clear_line(self):
+        a = self.saved()
+        whole = self.read("a")
+        for n in (0, 7, 39, 40, 100, len(whole) // 2, len(whole) - 1):
+            self.fails(126, "a snapshot|cut short", "restore", self.path("cut", whole[:n]))
+        for at in (0, 12, 60, 300, len(whole) // 2, len(whole) - 3):
+            bad = bytearray(whole)
+            bad[at] ^= 0x10
+            self.fails(126, "snapshot", "restore", self.path("bad", bytes(bad)))
+            self.fails(126, "snapshot", "snap", "verify", self.path("bad"))
+        self.fails(126, "not a snapshot of ours", "restore", self.path("guest.elf"))
+        self.fails(127, "cannot open the snapshot", "restore", self.path("none"))
+        self.fails(126, "not a regular file", "snap", "info", self.tmp.name)
+        self.fails(125, "restore needs FILE", "restore")
+        self.fails(125, "snap has ls, info", "snap", "frobnicate", a)
+        self.fails(125, "takes two files", "snap", "diff", a)
+
+    def test_a_disk_must_be_the_one_of_the_save(self):
+        disk = self.path("disk", bytes(1 << 20))
+        a = self.saved(args=("-d", disk))
+        self.restored(a, "--stop-insn", "20000")
+        with open(disk, "ab") as f:
+            f.write(bytes(512))
+        self.fails(125, "it had 1048576 bytes", "restore", a)
+        os.truncate(disk, 1 << 20)
+        self.fails(125, "written to since", "restore", a)
+        copy = self.path("copy", bytes(1 << 20))
+        self.restored(a, "--stop-insn", "20000", "-d", copy)
+        self.fails(125, "of the kind temporary", "restore", "-d", copy + ",rw", a)
+        self.fails(125, "saved with 1 disk", "restore", "-d", copy, "-d", disk, a)
+        os.unlink(disk)
+        self.fails(127, "cannot open the disk", "restore", a)
+
+
+unittest.main()
