@@ -8,12 +8,13 @@
 #include <unistd.h>
 
 #include "cli.h"
-#include "decode.h"
+#include "guests.h"
 
-enum { EHDR_BYTES = 64, SHDR_BYTES = 64, PHDR_BYTES = 56, EM_RISCV = 243 };
+enum { EHDR_BYTES = 64, SHDR_BYTES = 64, PHDR_BYTES = 56 };
 enum { SHT_PROGBITS = 1, SHF_EXECINSTR = 4, PT_LOAD = 1, PF_X = 1 };
 
 struct file {
+    const struct guest_isa *isa;
     const char *name;
     const uint8_t *data;
     size_t size;
@@ -32,23 +33,21 @@ static bool in_file(const struct file *f, uint64_t offset, uint64_t size)
     return offset <= f->size && size <= f->size - offset;
 }
 
-static void list(const uint8_t *code, uint64_t size, uint64_t address)
+static void list(const struct guest_isa *isa, const uint8_t *code, uint64_t size, uint64_t address)
 {
-    uint64_t at = 0;
-    while (size - at >= 2) {
+    for (uint64_t at = 0; at < size;) {
         char text[128];
-        unsigned length = (code[at] & 3) == 3 ? 4 : 2;
-        uint32_t word;
-        if (size - at < length)
-            length = 2;
-        word = (uint32_t)little(code + at, length);
-        rv_disasm(text, sizeof text, address + at, word);
-        printf("%8" PRIx64 ":\t%0*x%*s\t%s\n", address + at, (int)length * 2, word,
-               length == 4 ? 1 : 5, "", text);
+        unsigned length = 0;
+        isa->disasm(text, sizeof text, address + at, code + at, size - at, &length);
+        if (!length) { /* what is left is less than an instruction */
+            printf("%8" PRIx64 ":\t%02x\t.byte\t0x%02x\n", address + at, code[at], code[at]);
+            at++;
+            continue;
+        }
+        printf("%8" PRIx64 ":\t%0*" PRIx64 "%*s\t%s\n", address + at, (int)length * 2,
+               little(code + at, length), length == 4 ? 1 : 5, "", text);
         at += length;
     }
-    if (at < size)
-        printf("%8" PRIx64 ":\t%02x\t.byte\t0x%02x\n", address + at, code[at], code[at]);
 }
 
 static enum gw_status bad(const struct file *f, const char *why, struct gw_error *err)
@@ -68,7 +67,7 @@ static enum gw_status list_sections(const struct file *f, unsigned *listed, stru
             continue;
         if (!in_file(f, offset, size))
             return bad(f, "the file is cut short", err);
-        list(f->data + offset, size, little(sh + 16, 8));
+        list(f->isa, f->data + offset, size, little(sh + 16, 8));
         ++*listed;
     }
     return GW_OK;
@@ -86,15 +85,16 @@ static enum gw_status list_segments(const struct file *f, struct gw_error *err)
             continue;
         if (!in_file(f, offset, size))
             return bad(f, "the file is cut short", err);
-        list(f->data + offset, size, little(ph + 16, 8));
+        list(f->isa, f->data + offset, size, little(ph + 16, 8));
     }
     return GW_OK;
 }
 
-static enum gw_status list_elf(const struct file *f, struct gw_error *err)
+static enum gw_status list_elf(struct file *f, struct gw_error *err)
 {
     enum gw_status st;
     unsigned listed = 0;
+    char guests[128];
     if (f->size < 4 || memcmp(f->data, "\177ELF", 4) != 0) {
         st = bad(f, "not an ELF file", err);
         snprintf(err->hint, sizeof err->hint, "godwit disasm --raw %.100s", f->name);
@@ -102,9 +102,12 @@ static enum gw_status list_elf(const struct file *f, struct gw_error *err)
     }
     if (f->size < EHDR_BYTES)
         return bad(f, "the file is cut short", err);
-    if (little(f->data + 18, 2) != EM_RISCV || f->data[4] != 2 || f->data[5] != 1)
+    f->isa = guest_by_elf(&gw_guests, (uint16_t)little(f->data + 18, 2));
+    if (!f->isa || f->data[4] != 2 || f->data[5] != 1)
         return gw_fail(err, GW_ERR_UNSUPPORTED, f->name,
-                       "cannot list the file: wrong architecture, not riscv64");
+                       "cannot list the file: wrong architecture: %s, and the guests are: %s",
+                       guest_elf_name((uint16_t)little(f->data + 18, 2)),
+                       guest_names(&gw_guests, guests, sizeof guests));
     st = list_sections(f, &listed, err);
     return st != GW_OK || listed ? st : list_segments(f, err);
 }
@@ -134,10 +137,11 @@ static enum gw_status open_file(struct file *f, struct gw_error *err)
 int cli_disasm(const struct cli_options *o)
 {
     struct gw_error err = {0};
-    struct file f = {.name = o->args[0]};
+    struct file f = {.name = o->args[0],
+                     .isa = o->arch ? guest_by_name(&gw_guests, o->arch) : gw_guests.guest[0]};
     enum gw_status st = open_file(&f, &err);
     if (st == GW_OK && o->raw)
-        list(f.data, f.size, o->base);
+        list(f.isa, f.data, f.size, o->base);
     else if (st == GW_OK)
         st = list_elf(&f, &err);
     if (f.data)

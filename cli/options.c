@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guests.h"
 #include "options.h"
 
 /* ---- value grammars ------------------------------------------------------------------------- */
@@ -104,8 +105,12 @@ static enum gw_status one_of(const char *value, const char *wanted, const char *
 
 static enum gw_status set_arch(struct cli_options *o, const char *value, struct gw_error *err)
 {
+    char names[128];
     o->arch = value;
-    return one_of(value, "riscv64", "no such guest architecture", err);
+    if (guest_by_name(&gw_guests, value))
+        return GW_OK;
+    return gw_fail(err, GW_ERR_ARG, value, "no such guest architecture: there is %s",
+                   guest_names(&gw_guests, names, sizeof names));
 }
 
 static enum gw_status set_machine(struct cli_options *o, const char *value, struct gw_error *err)
@@ -288,7 +293,8 @@ const struct cli_option cli_option_rows[] = {
      .set = set_strace},
     /* both */
     {VERB_START, CLI_TEXT, 0, "name", "NAME", "name of the run", NULL, AT(name)},
-    {VERB_START, CLI_OWN, 0, "arch", "riscv64", "guest architecture", "riscv64", .set = set_arch},
+    {VERB_START | VERB_DISASM, CLI_OWN, 0, "arch", "NAME", "guest architecture (riscv64)",
+     "riscv64", .set = set_arch},
     {VERB_START, CLI_OWN, 0, "cpu", "MODEL[,EXT=on|off...]", "CPU model (rv64)", "rv64",
      .set = set_cpu},
     {VERB_START, CLI_OWN, 0, "engine", "jit|interp", "translate, or interpret the IR", "jit interp",
@@ -323,7 +329,7 @@ const struct cli_verb_info cli_verb_rows[] = {
     {VERB_EXEC, "exec", "PROG [ARGS...]", "run one Linux program", 1, true},
     {VERB_RESTORE, "restore", "FILE", "go on with a machine that was saved", 1, false},
     {VERB_SNAP, "snap", "ls|info|verify FILE | diff A B", "look into snapshot files", 2, false},
-    {VERB_DISASM, "disasm", "FILE", "list the RISC-V code of a file", 1, false},
+    {VERB_DISASM, "disasm", "FILE", "list the guest code of a file", 1, false},
     {VERB_DOCTOR, "doctor", "", "say what this host offers", 0, false},
     {VERB_COMPLETION, "completion", "bash", "print completion for a shell", 1, false},
     {VERB_VERSION, "version", "", "print the version", 0, false},

@@ -54,6 +54,9 @@ struct board_hooks {
     void *context;
 };
 
+/* The guest that the board is made for. */
+#define VIRT_ARCH "riscv64"
+
 /* Interrupt lines of the CPU: MEIP, SEIP, MSIP, MTIP; and how its time follows mtime, see clint.h. */
 struct board_cpu_lines {
     struct gw_irq mei, sei, msi, mti;

@@ -179,7 +179,7 @@ enum gw_status vm_boot(struct vm *m, struct gw_error *err)
         st = load_high(m, &dma, l.floor, &at, err);
     if (st != GW_OK)
         return st;
-    rv_guest_isa.reset(m->cpu);
+    m->isa->reset(m->cpu);
     if (m->firmware_builtin)
         rv_boot_supervisor(m->cpu, l.kernel.entry, at.dtb_at);
     else

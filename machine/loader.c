@@ -12,12 +12,15 @@
 
 #include "loader.h"
 
+#include "board.h"
+#include "guests.h"
+
 #define IMAGE_HEADER_BYTES 64u
 #define IMAGE_MAGIC2_AT    56u
 #define INITRD_ALIGN       UINT64_C(0x1000)
 #define DTB_ALIGN          UINT64_C(0x200000) /* the kernel maps it by such pages early on */
 
-enum { EM_RISCV = 243, ET_EXEC = 2, ET_DYN = 3, PT_LOAD = 1, SHT_SYMTAB = 2 };
+enum { ET_EXEC = 2, ET_DYN = 3, PT_LOAD = 1, SHT_SYMTAB = 2 };
 enum { EHDR_BYTES = 64, PHDR_BYTES = 56, SHDR_BYTES = 64, SYM_BYTES = 24 };
 
 static uint64_t little(const uint8_t *p, unsigned size)
@@ -130,24 +133,25 @@ static enum gw_status bad_elf(const struct blob *f, const char *why, struct gw_e
     return gw_fail(err, GW_ERR_FORMAT, f->name, "cannot load the ELF file: %s", why);
 }
 
+static enum gw_status wrong_arch(const struct blob *f, const char *what, struct gw_error *err)
+{
+    char guests[128];
+    return gw_fail(err, GW_ERR_UNSUPPORTED, f->name,
+                   "wrong architecture: %s, and the guests are: %s", what,
+                   guest_names(&gw_guests, guests, sizeof guests));
+}
+
 static enum gw_status check_elf(const struct blob *f, struct gw_error *err)
 {
-    static const struct {
-        unsigned machine;
-        const char *name;
-    } others[] = {{3, "i386"}, {62, "x86-64"}, {40, "arm"}, {183, "aarch64"}};
-    unsigned machine;
+    uint16_t machine;
     if (f->size < EHDR_BYTES)
         return bad_elf(f, "the file is cut short", err);
-    machine = (unsigned)little(f->data + 18, 2);
-    if (machine != EM_RISCV || f->data[4] != 2) {
-        const char *what = f->data[4] == 2 ? "another architecture" : "a 32-bit architecture";
-        for (unsigned i = 0; i < sizeof others / sizeof others[0]; i++)
-            if (others[i].machine == machine)
-                what = others[i].name;
-        return gw_fail(err, GW_ERR_UNSUPPORTED, f->name, "wrong architecture: %s, not riscv64",
-                       what);
-    }
+    machine = (uint16_t)little(f->data + 18, 2);
+    const struct guest_isa *isa = guest_by_elf(&gw_guests, machine);
+    if (!isa || strcmp(isa->name, VIRT_ARCH) != 0)
+        return wrong_arch(f, guest_elf_name(machine), err);
+    if (f->data[4] != 2)
+        return wrong_arch(f, "a 32-bit machine", err);
     if (f->data[5] != 1)
         return bad_elf(f, "it is big-endian", err);
     if (little(f->data + 16, 2) != ET_EXEC && little(f->data + 16, 2) != ET_DYN)
@@ -258,8 +262,7 @@ enum gw_status load_kernel(const struct gw_dma *dma, const struct blob *f, uint6
         return st;
     }
     if (f->size >= 64 && !memcmp(f->data + IMAGE_MAGIC2_AT, "ARM\x64", 4))
-        return gw_fail(err, GW_ERR_UNSUPPORTED, f->name,
-                       "wrong architecture: aarch64, not riscv64");
+        return wrong_arch(f, "aarch64", err);
     if (f->size < IMAGE_HEADER_BYTES)
         return gw_fail(err, GW_ERR_FORMAT, f->name, "cannot run the kernel: the file is cut short");
     return gw_fail(err, GW_ERR_FORMAT, f->name,

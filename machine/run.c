@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "guests.h"
 #include "host_code.h"
 #include "power.h"
 #include "priv.h"
@@ -153,7 +154,7 @@ static uint64_t next_stop(struct vm *m, uint64_t retired, bool *exact)
         if (m->o->mips && m->o->mips * 50 < limit)
             limit = m->o->mips * 50 < QUANTUM_MIN ? QUANTUM_MIN : m->o->mips * 50;
         uint64_t deadline = gw_events_next_deadline(m->board->events);
-        uint64_t own = rv_guest_isa.deadline(m->cpu);
+        uint64_t own = m->isa->deadline(m->cpu);
         until = dev_events_insns_until(m->board->events, own < deadline ? own : deadline, retired);
         *exact = true;
         if (until < limit)
@@ -171,8 +172,8 @@ static void step(struct vm *m)
     bool exact;
     uint64_t limit = next_stop(m, engine_retired(m->engine), &exact);
     enum engine_stop stop;
-    if (rv_guest_isa.waiting(m->cpu)) {
-        gw_events_wait(m->board->events, rv_guest_isa.deadline(m->cpu));
+    if (m->isa->waiting(m->cpu)) {
+        gw_events_wait(m->board->events, m->isa->deadline(m->cpu));
         return;
     }
     stop = engine_run(m->engine, limit, exact);
@@ -229,7 +230,7 @@ static enum gw_status open_serial(const struct machine_options *o, struct board_
 
 static enum gw_status make_cpu(struct vm *m, struct gw_error *err)
 {
-    size_t size = (rv_guest_isa.cpu_size + 63) & ~(size_t)63;
+    size_t size = (m->isa->cpu_size + 63) & ~(size_t)63;
     struct gw_cpu_config cfg = {
         .model = m->o->cpu_model,
         .options = m->o->cpu_options,
@@ -243,7 +244,7 @@ static enum gw_status make_cpu(struct vm *m, struct gw_error *err)
     if (!m->cpu)
         return gw_fail(err, GW_ERR_NOMEM, "", "no memory for the CPU");
     memset(m->cpu, 0, size);
-    st = rv_guest_isa.init(m->cpu, &cfg, err);
+    st = m->isa->init(m->cpu, &cfg, err);
     lines.mei = (struct gw_irq){.set = rv_irq_line, .receiver = m->cpu, .line = RV_IRQ_MEI};
     lines.sei = lines.msi = lines.mti = lines.mei;
     lines.sei.line = RV_IRQ_SEI;
@@ -266,7 +267,7 @@ static enum gw_status make_cpu(struct vm *m, struct gw_error *err)
 static enum gw_status make_engine(struct vm *m, struct gw_error *err)
 {
     struct engine_config cfg = {
-        .isa = &rv_guest_isa,
+        .isa = m->isa,
         .backend = m->o->interp ? NULL : host_code_backend(),
         .mem = m->o->use_tlb ? GW_MEM_TLB : GW_MEM_FLAT,
         .no_flat = m->o->use_tlb,
@@ -409,6 +410,7 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
         return gw_fail(err, GW_ERR_NOMEM, "", "no memory for a machine");
     m->o = o;
     m->result = result;
+    m->isa = guest_by_name(&gw_guests, VIRT_ARCH);
     m->firmware_builtin = !o->bios || !strcmp(o->bios, "builtin");
     st = check_options(o, err);
     if (st == GW_OK)

@@ -243,7 +243,7 @@ static enum gw_status write_states(struct vm *m, const struct snap_api *api, str
     gather(m, &loose);
     st = api->write_state(w, "machine", &loose_state, &loose, err);
     if (st == GW_OK)
-        st = api->write_state(w, "cpu0", rv_guest_isa.state, m->cpu, err);
+        st = api->write_state(w, "cpu0", m->isa->state, m->cpu, err);
     for (unsigned i = 0; st == GW_OK && (d = board_device(m->board, i, name, sizeof name)); i++)
         if (d->cls->state && d->cls->state->field_count)
             st = api->write_state(w, name, d->cls->state, d, err);
@@ -382,7 +382,7 @@ static enum gw_status load_states(struct vm *m, const struct snap_api *api, stru
     char name[NAME_BYTES];
     enum gw_status st = api->load_state(r, "machine", &loose_state, &loose, err);
     if (st == GW_OK)
-        st = api->load_state(r, "cpu0", rv_guest_isa.state, m->cpu, err);
+        st = api->load_state(r, "cpu0", m->isa->state, m->cpu, err);
     for (unsigned i = 0; st == GW_OK && (d = board_device(m->board, i, name, sizeof name)); i++)
         if (d->cls->state && d->cls->state->field_count)
             st = api->load_state(r, name, d->cls->state, d, err);
@@ -395,7 +395,7 @@ static enum gw_status load_states(struct vm *m, const struct snap_api *api, stru
         if (d->cls->state && d->cls->state->post_load)
             d->cls->state->post_load(d);
     dev_console_state.post_load(m->board->console);
-    rv_guest_isa.state->post_load(m->cpu);
+    m->isa->state->post_load(m->cpu);
     return GW_OK;
 }
 

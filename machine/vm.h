@@ -16,6 +16,7 @@ struct vm {
     struct machine_result *result;
     struct board *board;
     struct host *host;
+    const struct guest_isa *isa;
     struct rv_cpu *cpu;
     struct engine *engine;
     struct engine_dump dump;

@@ -80,7 +80,11 @@ static inline uint64_t um_sigbit(int signal)
 
 /* --- the program ------------------------------------------------------------------------------ */
 
+/* The guest whose Linux this room speaks: system calls, signal frames, structures. */
+#define UM_ARCH "riscv64"
+
 struct um_proc {
+    const struct guest_isa *isa;
     struct rv_cpu *cpu;
     struct engine *engine;          /* NULL in tests of the parts */
     const struct engine_dump *dump; /* NULL: none */

@@ -8,21 +8,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const struct {
-    uint16_t machine;
-    const char *name;
-} machine_names[] = {
-    {EM_386, "i386"},        {EM_ARM, "arm"},     {EM_X86_64, "x86-64"},
-    {EM_AARCH64, "aarch64"}, {EM_RISCV, "riscv"}, {EM_PPC64, "ppc64"},
-    {EM_S390, "s390x"},      {EM_MIPS, "mips"},   {EM_SPARCV9, "sparc64"},
-};
+#include "guests.h"
 
-static const char *machine_name(uint16_t machine)
+static enum gw_status not_ours(const char *name, const char *what, struct gw_error *err)
 {
-    for (unsigned i = 0; i < sizeof machine_names / sizeof *machine_names; i++)
-        if (machine_names[i].machine == machine)
-            return machine_names[i].name;
-    return "an unknown machine";
+    char guests[128];
+    return gw_fail(err, GW_ERR_UNSUPPORTED, name,
+                   "wrong architecture: a program for %s, and the guests are: %s", what,
+                   guest_names(&gw_guests, guests, sizeof guests));
 }
 
 static enum gw_status read_at(int fd, const char *name, void *to, size_t size, uint64_t offset,
@@ -50,12 +43,11 @@ static enum gw_status check_header(const Elf64_Ehdr *h, size_t got, const char *
     if (got < sizeof *h)
         return gw_fail(err, GW_ERR_FORMAT, name, "truncated ELF header");
     if (h->e_ident[EI_CLASS] != ELFCLASS64)
-        return gw_fail(err, GW_ERR_UNSUPPORTED, name, "a 32-bit program; only riscv64 runs");
+        return not_ours(name, "a 32-bit machine", err);
     if (h->e_ident[EI_DATA] != ELFDATA2LSB)
-        return gw_fail(err, GW_ERR_UNSUPPORTED, name, "a big-endian program; only riscv64 runs");
+        return not_ours(name, "a big-endian machine", err);
     if (h->e_machine != machine)
-        return gw_fail(err, GW_ERR_UNSUPPORTED, name, "a program for %s, not for riscv64",
-                       machine_name(h->e_machine));
+        return not_ours(name, guest_elf_name(h->e_machine), err);
     if (h->e_type != ET_EXEC && h->e_type != ET_DYN)
         return gw_fail(err, GW_ERR_UNSUPPORTED, name, "an ELF file, but no program (type %u)",
                        h->e_type);

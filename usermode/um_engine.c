@@ -70,7 +70,7 @@ static enum gw_status new_engine(struct um_proc *p, struct gw_error *err)
 {
     const struct um_config *cfg = p->cfg;
     const struct engine_config ec = {
-        .isa = &rv_guest_isa,
+        .isa = p->isa,
         .backend = cfg->interp ? NULL : um_host_backend(),
         .mem = GW_MEM_USER,
         .cpu = p->cpu,

@@ -82,7 +82,7 @@ int64_t um_file_kind(struct um_proc *p, const char *path, enum um_file_kind *kin
             return -errno;
         ssize_t n = pread(fd, head, sizeof head, 0);
         close(fd);
-        if (n > 0 && um_elf_is_for((const uint8_t *)head, (size_t)n, rv_guest_isa.elf_machine)) {
+        if (n > 0 && um_elf_is_for((const uint8_t *)head, (size_t)n, p->isa->elf_machine)) {
             *kind = UM_FILE_GUEST;
             return 0;
         }
@@ -212,7 +212,7 @@ static enum gw_status load_interp(struct um_proc *p, const struct um_config *cfg
         if (err)
             snprintf(err->hint, sizeof err->hint, "link it with -static, or give -L SYSROOT");
     } else {
-        s = um_elf_read(fd, path, rv_guest_isa.elf_machine, in, err);
+        s = um_elf_read(fd, path, p->isa->elf_machine, in, err);
     }
     if (!s) {
         uint64_t size = in->high - in->low;
@@ -254,7 +254,7 @@ static enum gw_status map_stack(struct um_proc *p, bool executable, struct um_st
 static enum gw_status load_elf(struct um_proc *p, const struct um_config *cfg, struct target *t,
                                struct um_elf *elf, struct gw_error *err)
 {
-    enum gw_status s = um_elf_read(t->fd, t->path, rv_guest_isa.elf_machine, elf, err);
+    enum gw_status s = um_elf_read(t->fd, t->path, p->isa->elf_machine, elf, err);
     if (s)
         return s;
     struct um_stack_request rq = {.argv = t->argv, .envp = cfg->envp, .execfn = cfg->path};

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "guests.h"
 #include "um.h"
 #include "um_host.h"
 
@@ -174,10 +175,10 @@ static enum gw_status start(struct um_proc *p, struct gw_error *err)
     struct gw_cpu_config cc = {.model = cfg->cpu_model ? cfg->cpu_model : "rv64",
                                .options = cfg->cpu_options,
                                .user = true};
-    enum gw_status s = rv_guest_isa.init(p->cpu, &cc, err);
+    enum gw_status s = p->isa->init(p->cpu, &cc, err);
     if (s)
         return s;
-    rv_guest_isa.reset(p->cpu);
+    p->isa->reset(p->cpu);
     s = um_space_init(&p->space, err);
     if (!s)
         s = um_load(p, cfg, err);
@@ -236,10 +237,11 @@ enum gw_status um_run(const struct um_config *cfg, um_finish_fn *finish, void *o
         return gw_fail(err, GW_ERR_NOMEM, "", "out of memory");
     p->cfg = cfg;
     p->start_ns = um_now_ns();
-    p->cpu = aligned_alloc(64, (rv_guest_isa.cpu_size + 63) & ~(size_t)63);
+    p->isa = guest_by_name(&gw_guests, UM_ARCH);
+    p->cpu = aligned_alloc(64, (p->isa->cpu_size + 63) & ~(size_t)63);
     enum gw_status s = GW_OK;
     if (p->cpu) {
-        memset(p->cpu, 0, rv_guest_isa.cpu_size);
+        memset(p->cpu, 0, p->isa->cpu_size);
         s = start(p, err);
     } else {
         s = gw_fail(err, GW_ERR_NOMEM, "", "out of memory");

@@ -62,7 +62,7 @@ int64_t um_sys_uname(struct um_proc *p, const uint64_t *a)
     if (uname(&u))
         return -errno;
     memset(u.machine, 0, sizeof u.machine);
-    strcpy(u.machine, "riscv64");
+    snprintf(u.machine, sizeof u.machine, "%s", p->isa->name);
     return um_copy_out(p, a[0], &u, sizeof u);
 }
 

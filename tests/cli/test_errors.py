@@ -93,6 +93,15 @@ class Errors(CliTest):
         self.fails(125, "initrd.*does not fit|does not fit", "run", "-k", self.path("i", image()),
                    "-i", big, "-m", "32M")
 
+    def test_other_architectures_are_told_what_there_is(self):
+        for machine, name in ((62, "x86-64"), (183, "aarch64"), (1234, "an unknown machine")):
+            p = self.path("p", rvasm.elf([0], machine=machine))
+            os.chmod(p, 0o755)
+            for args in (["run", "-k", p], ["exec", p], ["disasm", p]):
+                self.fails(126, f"wrong architecture: .*{name}.*guests are: riscv64", *args)
+        self.fails(125, "no such guest architecture: mips: there is riscv64", "run", "--arch", "mips")
+        self.fails(125, "no such guest architecture", "disasm", "--arch", "mips", "x")
+
     def test_report_of_an_error(self):
         report = self.path("report")
         for args in (["run", "--report", report, "-k", self.path("no\"ne")],
