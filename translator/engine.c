@@ -351,6 +351,7 @@ enum engine_stop engine_run(struct engine *e, uint64_t max_insns, bool exact)
     struct gw_vcpu *run = e->run;
     enum engine_stop stop = ENGINE_BUDGET;
     uint64_t start = gw_retired(run), done;
+    uint32_t idle = 0; /* rounds since an instruction retired */
     while ((done = gw_retired(run) - start) < max_insns) {
         if (between(e, &stop))
             break;
@@ -360,6 +361,12 @@ enum engine_stop engine_run(struct engine *e, uint64_t max_insns, bool exact)
         enum after after = run_blocks(e, &stop);
         if (after == AFTER_STOP)
             break;
+        /* A handler that faults on itself retires nothing, for ever. Each further trap counts as an
+         * instruction then, so that time goes on, and with it all that may end this. */
+        if (gw_retired(run) != start + done)
+            idle = 0;
+        else if (++idle > IDLE_ROUNDS && run->budget > 0)
+            run->budget--;
         if (after == AFTER_NO_ROOM && grant == max_insns - done && run->budget > 0 &&
             !run->view_dirty && (!exact || run_exactly(e, &stop)))
             break;

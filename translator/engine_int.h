@@ -12,6 +12,7 @@
 
 enum {
     QUANTUM = 16384,
+    IDLE_ROUNDS = 256, /* traps in a row without an instruction between them, that cost nothing */
     HASH_FIRST_BITS = 14,
     ITLB_SIZE = 256,
     JC_POOL = 16,

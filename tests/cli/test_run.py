@@ -89,6 +89,17 @@ class Run(CliTest):
                                   ended="stop-insn")
             self.assertEqual(report["insns"], n)
 
+    def test_a_handler_that_faults_on_itself_can_be_stopped(self):
+        words = [0x30501073, ECALL]  # csrw mtvec, zero: nothing is there
+        for args, status, ended in ((["--stop-insn", "5000"], 0, "stop-insn"),
+                                    (["--timeout", "300ms"], 124, "timeout")):
+            for clock in ("host", "insns"):
+                start = time.monotonic()
+                _, report = self.both(words, "--clock", clock, *args, status=status, ended=ended)
+                self.assertLess(time.monotonic() - start, 20)
+                if ended == "stop-insn":
+                    self.assertEqual(report["insns"], 5000)
+
     def test_interrupt_of_a_tight_loop(self):
         """A timer ends `j .`; the clock by instructions makes it exact, on both engines."""
         words = [

@@ -688,6 +688,39 @@ static void more_values_than_registers(void **state)
     each_way(pressure_in);
 }
 
+/* --- a handler that faults on itself ---------------------------------------------------------- */
+
+static void handlers_that_fault_take_time_in(struct world *w)
+{
+    static const uint32_t call[] = {I_NOP, I_ECALL};
+    static const uint32_t load[] = {0x00003003}; /* ld x0, 0(x0) */
+    const uint64_t handlers[] = {0x1000 /* nothing is there */, FAR_CODE};
+    world_code(w, CODE, call, COUNT(call));
+    world_code(w, FAR_CODE, load, COUNT(load));
+    for (unsigned i = 0; i < COUNT(handlers); i++) {
+        uint64_t before = engine_retired(w->engine);
+        w->cpu->c.mtvec = handlers[i];
+        go_on(w, CODE);
+        expect(w, "stop", engine_run(w->engine, 5000, true), ENGINE_BUDGET);
+        expect(w, "time", engine_retired(w->engine) - before, 5000);
+        expect(w, "pc", w->cpu->run.pc, handlers[i]);
+        expect(w, "mepc", w->cpu->c.mepc, handlers[i]);
+        w->cpu->run.attention = 1;
+        expect(w, "stop", engine_run(w->engine, UINT64_MAX / 2, false), ENGINE_ATTENTION);
+    }
+    /* A few traps in a row are none of that: only what retires counts. */
+    w->cpu->c.mtvec = FAR_CODE;
+    world_code(w, FAR_CODE, (const uint32_t[]){I_WFI}, 1);
+    uint64_t before = engine_retired(w->engine);
+    run_to_wfi(w, CODE);
+    expect(w, "retired", engine_retired(w->engine) - before, 2);
+}
+
+static void handlers_that_fault_take_time(void **state)
+{
+    each_way(handlers_that_fault_take_time_in);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -706,6 +739,7 @@ int main(void)
         cmocka_unit_test(comparisons_between_reading_and_restoring_flags_raise_none),
         cmocka_unit_test(a_guest_that_touches_sparsely_is_held_within_bounds),
         cmocka_unit_test(more_values_than_registers),
+        cmocka_unit_test(handlers_that_fault_take_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
