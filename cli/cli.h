@@ -29,6 +29,8 @@ int cli_disasm(const struct cli_options *o);
 int cli_doctor(const struct cli_options *o);
 int cli_completion(const struct cli_options *o);
 
+/* Is the option one of the verb's, and not only for tests? */
+bool cli_option_listed(const struct cli_option *r, const struct cli_verb_info *verb);
 void cli_help(FILE *out);
 void cli_help_verb(FILE *out, const struct cli_verb_info *verb);
 void cli_man_page(FILE *out);

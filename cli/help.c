@@ -1,9 +1,9 @@
-/* What is generated from the table: help, man page, completion. */
+/* What is generated from the table: help and man page. */
 #include <string.h>
 
 #include "cli.h"
 
-static bool listed(const struct cli_option *r, const struct cli_verb_info *verb)
+bool cli_option_listed(const struct cli_option *r, const struct cli_verb_info *verb)
 {
     return r->help && (r->verbs & (uint32_t)verb->verb);
 }
@@ -36,7 +36,7 @@ void cli_help_verb(FILE *out, const struct cli_verb_info *verb)
     fprintf(out, "usage: godwit %s [OPTIONS]%s%s\n\n", verb->name, verb->operands[0] ? " " : "",
             verb->operands);
     for (const struct cli_option *r = cli_option_rows; r->name; r++) {
-        if (!listed(r, verb))
+        if (!cli_option_listed(r, verb))
             continue;
         if (spell(text, sizeof text, r) > 28)
             fprintf(out, "  %s\n  %-28s %s\n", text, "", r->help);
@@ -69,7 +69,7 @@ void cli_man_page(FILE *out)
         roff(out, v->help);
         fputs(".\n", out);
         for (const struct cli_option *r = cli_option_rows; r->name; r++) {
-            if (!listed(r, v))
+            if (!cli_option_listed(r, v))
                 continue;
             spell(text, sizeof text, r);
             fputs(".TP\n.B ", out);
@@ -85,44 +85,4 @@ void cli_man_page(FILE *out)
         "ended before it was met; 123: guest panic; 124: timeout; 125: godwit's own failure; 126: "
         "cannot run; 127: not found.\n",
         out);
-}
-
-static void bash_words(const struct cli_verb_info *v)
-{
-    printf("    %s) words=\"", v->name);
-    for (const struct cli_option *r = cli_option_rows; r->name; r++)
-        if (listed(r, v))
-            printf("--%s ", r->name);
-    printf("\" ;;\n");
-}
-
-int cli_completion(const struct cli_options *o)
-{
-    struct gw_error err = {0};
-    if (strcmp(o->args[0], "bash") != 0) {
-        gw_fail(&err, GW_ERR_ARG, o->args[0], "no completion for this shell: it must be bash");
-        cli_print_error(&err);
-        return CLI_FAILURE;
-    }
-    printf("_godwit() {\n  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} "
-           "words=\n  if [ \"$COMP_CWORD\" = 1 ]; then\n    words=\"");
-    for (const struct cli_verb_info *v = cli_verb_rows; v->name; v++)
-        if (v->help)
-            printf("%s ", v->name);
-    printf("\"\n  else\n    case $prev in\n");
-    for (const struct cli_option *r = cli_option_rows; r->name; r++)
-        if (r->help && r->choices && strcmp(r->choices, "file") != 0)
-            printf("    --%s) COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")); return ;;\n", r->name,
-                   r->choices);
-    printf("    esac\n    case ${COMP_WORDS[1]} in\n");
-    for (const struct cli_verb_info *v = cli_verb_rows; v->name; v++)
-        if (v->help)
-            bash_words(v);
-    printf(
-        "    esac\n  fi\n  case $cur in\n  -*) COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")) "
-        ";;\n"
-        "  *) if [ \"$COMP_CWORD\" = 1 ]; then COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
-        "     else COMPREPLY=($(compgen -f -- \"$cur\")); fi ;;\n  esac\n}\n"
-        "complete -o filenames -F _godwit godwit\n");
-    return 0;
 }

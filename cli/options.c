@@ -331,7 +331,7 @@ const struct cli_verb_info cli_verb_rows[] = {
     {VERB_SNAP, "snap", "ls|info|verify FILE | diff A B", "look into snapshot files", 2, false},
     {VERB_DISASM, "disasm", "FILE", "list the guest code of a file", 1, false},
     {VERB_DOCTOR, "doctor", "", "say what this host offers", 0, false},
-    {VERB_COMPLETION, "completion", "bash", "print completion for a shell", 1, false},
+    {VERB_COMPLETION, "completion", "bash|zsh|fish", "print completion for a shell", 1, false},
     {VERB_VERSION, "version", "", "print the version", 0, false},
     {VERB_HELP, "help", "[VERB]", "print help", 0, false},
     {VERB_MAN, "man-page", "", NULL, 0, false},

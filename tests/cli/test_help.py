@@ -1,4 +1,6 @@
 """What is generated from the options table, and the queries."""
+import os
+import shutil
 import subprocess
 import unittest
 
@@ -34,6 +36,27 @@ class Help(CliTest):
             ["bash", "-c", done + '\nCOMP_WORDS=(godwit run --ker); COMP_CWORD=2; _godwit; '
              'echo "${COMPREPLY[@]}"'], capture_output=True, check=True).stdout
         self.assertEqual(out, b"--kernel\n")
+
+    def test_zsh_and_fish_completion_name_each_option(self):
+        for shell in ("zsh", "fish"):
+            done = self.call("completion", shell).stdout.decode()
+            for o in RUN + EXEC:
+                if shell == "zsh":
+                    self.assertRegex(done, rf"--{o}(=-?)?[\[}}]")
+                else:
+                    self.assertIn(f"-l {o} ", done)
+            self.assertNotIn("max-block", done)
+            self.assertIn("jit interp", done)
+            if shutil.which(shell):
+                checked = subprocess.run([shell, "-n"], input=done.encode(), capture_output=True,
+                                         check=False)
+                self.assertEqual((checked.returncode, checked.stderr), (0, b""))
+        if shutil.which("fish"):
+            out = subprocess.run(
+                ["fish", "-c", done + '\ncomplete -C "godwit run --ker"'], capture_output=True,
+                check=True, env={**os.environ, "HOME": self.tmp.name}).stdout
+            self.assertRegex(out.decode(), r"^--kernel\b")
+        self.fails(125, "must be bash, zsh or fish", "completion", "csh")
 
     def test_version_and_doctor(self):
         self.assertRegex(self.call("version").stdout.decode(), r"^godwit \d+\.\d+\.\d+\n$")
