@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "backtrace.h"
 #include "priv.h"
 #include "virtio_blk.h"
 #include "vm.h"
@@ -14,6 +15,27 @@ static const char *privilege(const struct rv_cpu *cpu)
 {
     static const char *const names[] = {"U", "S", "?", "M"};
     return names[cpu->c.priv & 3];
+}
+
+static bool read_guest(void *context, uint64_t vaddr, void *to, unsigned size, bool code)
+{
+    struct vm *m = context;
+    struct gw_dma dma = {.bus = &m->board->bus.bus};
+    struct gw_xlate at;
+    struct gw_fault fault;
+    return m->isa->translate(m->cpu, vaddr, size, code ? GW_ACCESS_FETCH : GW_ACCESS_LOAD, &at,
+                             &fault) &&
+           gw_dma_read(&dma, at.paddr, to, size);
+}
+
+/* Addresses alone: the symbols of a kernel are in files that nobody gave us. */
+static void show_calls(struct vm *m)
+{
+    struct rv_backtrace trace;
+    rv_backtrace(m->cpu, read_guest, m, &trace);
+    for (unsigned i = 0; i < trace.count; i++)
+        fprintf(stderr, "godwit: cpu 0: #%u %s0x%" PRIx64 "\n", i + 1,
+                i < trace.guessed ? "" : "perhaps ", trace.from[i]);
 }
 
 void vm_show_state(struct vm *m)
@@ -28,6 +50,7 @@ void vm_show_state(struct vm *m)
             "godwit: cpu 0: scause 0x%" PRIx64 " sepc 0x%" PRIx64 " stval 0x%" PRIx64
             ", a0 0x%" PRIx64 " a7 0x%" PRIx64 "\n",
             cpu->c.scause, cpu->c.sepc, cpu->c.stval, cpu->x[10], cpu->x[17]);
+    show_calls(m);
 }
 
 static void show_counters(const struct counter_desc *d, const void *object)

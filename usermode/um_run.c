@@ -9,9 +9,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "backtrace.h"
 #include "guests.h"
 #include "um.h"
 #include "um_host.h"
+#include "um_symbol.h"
 
 /* Long enough to cost nothing; signals end a quantum early by run.attention. */
 #define QUANTUM (UINT64_C(1) << 40)
@@ -102,17 +104,39 @@ static void kill_children(long pid, unsigned depth)
     fclose(f);
 }
 
+static bool read_guest(void *context, uint64_t vaddr, void *to, unsigned size, bool code)
+{
+    struct um_proc *p = context;
+    return (!code || um_space_ok(&p->space, vaddr, size, PROT_EXEC)) &&
+           um_copy_in(p, to, vaddr, size) == 0;
+}
+
+static void show_calls(struct um_proc *p)
+{
+    struct rv_backtrace trace;
+    char name[128];
+    rv_backtrace(p->cpu, read_guest, p, &trace);
+    for (unsigned i = 0; i < trace.count; i++) {
+        um_symbol(&p->space, trace.from[i], true, name, sizeof name);
+        fprintf(stderr, "godwit: note: timeout: pid %ld #%u %s%#llx %s\n", (long)getpid(), i + 1,
+                i < trace.guessed ? "" : "perhaps ", (unsigned long long)trace.from[i], name);
+    }
+}
+
 static void timed_out(struct um_proc *p)
 {
     const struct rv_cpu *cpu = p->cpu;
-    fprintf(stderr, "godwit: note: timeout: pid %ld pc %#llx ra %#llx sp %#llx\n", (long)getpid(),
-            (unsigned long long)cpu->run.pc, (unsigned long long)cpu->x[1],
-            (unsigned long long)cpu->x[2]);
+    char name[128];
+    um_symbol(&p->space, cpu->run.pc, false, name, sizeof name);
+    fprintf(stderr, "godwit: note: timeout: pid %ld pc %#llx %s%sra %#llx sp %#llx\n",
+            (long)getpid(), (unsigned long long)cpu->run.pc, name, name[0] ? " " : "",
+            (unsigned long long)cpu->x[1], (unsigned long long)cpu->x[2]);
     if (p->restart.active) {
         const struct um_call *c = um_call_find(cpu->x[17]);
         fprintf(stderr, "godwit: note: timeout: pid %ld in system call %s\n", (long)getpid(),
                 c ? c->name : "?");
     }
+    show_calls(p);
     kill_children(getpid(), 0);
     p->done = true;
     p->result.ending = UM_TIMEOUT;

@@ -11,7 +11,7 @@ import unittest
 
 import rvasm
 from harness import PROGRAM, CliTest
-from rvasm import ECALL, FOREVER, NOP, WFI, addi, elf, jump, li, lui, power, say, sw
+from rvasm import ECALL, FOREVER, NOP, SP, WFI, addi, elf, jump, li, lui, power, say, sw
 
 
 class Run(CliTest):
@@ -88,6 +88,17 @@ class Run(CliTest):
             _, report = self.both([NOP, NOP, NOP, jump(-12)], "--stop-insn", str(n), status=0,
                                   ended="stop-insn")
             self.assertEqual(report["insns"], n)
+
+    def test_timeout_shows_who_called(self):
+        words = [
+            *li(SP, 0x80001000), 0x02011113, 0x02015113,  # sp = 0x80001000
+            addi(8, SP, 64), NOP, NOP, NOP, 0x008000ef,  # s0; jal ra, .+8
+            NOP,  # 0x80000024: the return address
+            0x02113c23, 0x02013823,  # sd ra, 56(sp); sd zero, 48(sp)
+            FOREVER,
+        ]
+        r, _ = self.both(words, "--timeout", "300ms", status=124, ended="timeout")
+        self.assertRegex(r.stderr, b"cpu 0: #1 0x80000024\n")
 
     def test_a_handler_that_faults_on_itself_can_be_stopped(self):
         words = [0x30501073, ECALL]  # csrw mtvec, zero: nothing is there

@@ -303,6 +303,31 @@ static void options_outlive_exec(void **state)
     expect_text(text, "\"ended\": \"timeout\"");
 }
 
+static void timeout_shows_where_it_was(void **state)
+{
+    (void)state;
+    static struct run r;
+    RUN(&r, "--timeout=200ms", "@deep", "spin");
+    expect_exit(&r, 124);
+    expect_text(r.err, " innermost+0x");
+    expect_text(r.err, " #1 0x");
+    expect_text(r.err, " middle+0x");
+    expect_text(r.err, " outer+0x");
+    expect_text(r.err, " main+0x");
+    RUN(&r, "--engine=interp", "--timeout=200ms", "@deep", "wait");
+    expect_exit(&r, 124);
+    expect_text(r.err, " in system call ppoll");
+    expect_text(r.err, " outer+0x");
+    /* Without frame pointers the callers are guessed, and without symbols the file is named. */
+    RUN(&r, "--timeout=200ms", "@deep_bare", "spin");
+    expect_exit(&r, 124);
+    expect_text(r.err, " outer+0x");
+    expect_text(r.err, " perhaps 0x");
+    RUN(&r, "--timeout=200ms", "@deep_stripped", "spin");
+    expect_exit(&r, 124);
+    expect_text(r.err, " um_deep_stripped+0x");
+}
+
 static void timeout_ends_all_processes(void **state)
 {
     (void)state;
@@ -383,6 +408,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(fatal_signals_are_raised_again),
         cmocka_unit_test(report_tells_how_it_ended),
         cmocka_unit_test(options_outlive_exec),
+        cmocka_unit_test(timeout_shows_where_it_was),
         cmocka_unit_test(timeout_ends_all_processes),
         cmocka_unit_test(trace_shows_calls_and_follows_exec),
     };
