@@ -278,6 +278,9 @@ const struct cli_option cli_option_rows[] = {
      "what a guest panic does (exit, with status 123)", "exit", .set = set_on_panic},
     {VERB_RUN, CLI_OWN, 0, "clock", "host|insns[:MIPS]",
      "the guest's time: the host's, or by instructions", "host insns", .set = set_clock},
+    {VERB_RUN, CLI_FLAG, 0, "deterministic", NULL,
+     "the same run each time: time by instructions, randomness by --seed", NULL, AT(deterministic)},
+    {VERB_RUN, CLI_NUMBER, 0, "seed", "N", "randomness of a deterministic run (0)", NULL, AT(seed)},
     {VERB_MACHINE, CLI_TEXT, 0, "save-at-end", "FILE",
      "save the machine there when its run ends, for godwit restore", "file", AT(save_at_end)},
     /* exec */

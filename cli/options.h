@@ -47,6 +47,8 @@ struct cli_options {
     unsigned disk_count;
     /* run, restore */
     const char *save_at_end;
+    bool deterministic;
+    uint64_t seed;
     /* exec */
     const char *sysroot, *root, *argv0, *strace_file;
     const char *setenv[CLI_MAX_LIST], *unsetenv[CLI_MAX_LIST];

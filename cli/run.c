@@ -50,7 +50,9 @@ static void fill(struct machine_options *m, const struct cli_options *o)
         .cpu_model = o->cpu_model,
         .cpu_options = o->cpu_options,
         .interp = o->interp,
-        .clock_insns = o->clock_insns,
+        .clock_insns = o->clock_insns || o->deterministic,
+        .deterministic = o->deterministic,
+        .seed = o->seed,
         .mips = o->mips,
         .timeout_ns = o->timeout_ns,
         .stop_insn = o->stop_insn,
@@ -96,6 +98,8 @@ static void fill_from(struct machine_options *m, const struct snap_manifest *s)
     m->cpu_options = s->cpu_options;
     m->clock_insns = s->clock_insns;
     m->mips = s->mips;
+    m->deterministic = s->deterministic;
+    m->seed = s->seed;
     if (!m->name)
         m->name = s->name;
     if (m->disk_count)

@@ -20,6 +20,9 @@ void dev_events_counter(struct gw_events *q, uint64_t (*retired)(void *context),
 /* VM time in ns now. */
 uint64_t dev_now(struct gw_events *q);
 
+/* Nothing waits to be delivered, but for timers. */
+bool dev_events_idle(const struct gw_events *q);
+
 /* Instructions until the VM clock reaches deadline_ns, at least 1; UINT64_MAX in host mode. */
 uint64_t dev_events_insns_until(struct gw_events *q, uint64_t deadline_ns, uint64_t insns);
 

@@ -48,10 +48,19 @@ static uint32_t out_used(const struct dev_console *c)
 static bool console_room(void *context)
 {
     struct dev_console *c = context;
+    if (c->cfg.patient)
+        return true;
     if (out_used(c) <= DEV_CONSOLE_OUT_BYTES - OUT_RESERVE)
         return true;
     __atomic_store_n(&c->starved, 1, __ATOMIC_SEQ_CST);
     return out_used(c) <= DEV_CONSOLE_OUT_BYTES - OUT_RESERVE;
+}
+
+static void wait_for_room(const struct dev_console *c)
+{
+    struct timespec ms = {.tv_nsec = 1000000};
+    while (out_used(c) == DEV_CONSOLE_OUT_BYTES)
+        nanosleep(&ms, NULL);
 }
 
 static void console_put(void *context, uint8_t byte)
@@ -60,6 +69,8 @@ static void console_put(void *context, uint8_t byte)
     uint32_t head = c->out_head;
     if (c->cfg.tap)
         c->cfg.tap(c->cfg.context, byte);
+    if (c->cfg.patient && c->cfg.out_fd >= 0)
+        wait_for_room(c);
     if (c->cfg.out_fd < 0 || out_used(c) == DEV_CONSOLE_OUT_BYTES)
         return;
     c->ring[head % DEV_CONSOLE_OUT_BYTES] = byte;

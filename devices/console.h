@@ -25,6 +25,9 @@ struct dev_console_config {
     /* Ctrl-] in the input opens the menu: the key after it goes to menu() instead of the guest,
      * save for ']' itself. menu_open(), on the I/O thread, shows the help line. */
     bool escape;
+    /* The guest never sees a full ring: output waits for the host instead. For runs that can be
+     * repeated. */
+    bool patient;
     struct gw_events *events;
     struct dev_io *io;
     /* vCPU thread. */

@@ -182,6 +182,11 @@ void dev_events_resume(struct gw_events *q)
     q->paused_ns = 0;
 }
 
+bool dev_events_idle(const struct gw_events *q)
+{
+    return !__atomic_load_n(&q->head, __ATOMIC_ACQUIRE);
+}
+
 bool dev_events_paused(const struct gw_events *q)
 {
     return q->paused_ns != 0;

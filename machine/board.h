@@ -68,6 +68,7 @@ struct board_cpu_lines {
 struct board_config {
     enum gw_clock_mode clock;
     uint64_t mips;
+    bool patient_console; /* see dev_console_config */
     uint64_t ram_bytes;
     uint64_t wall_clock_ns; /* at the start */
     int in_fd, out_fd;

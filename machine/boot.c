@@ -49,8 +49,7 @@ static enum gw_status base_tree(struct vm *m, uint8_t **blob, size_t *size, stru
 /* Repeatable runs get a repeatable seed. */
 static void fill_seed(const struct vm *m, uint8_t *seed)
 {
-    for (unsigned i = 0; i < SEED_BYTES; i++)
-        seed[i] = (uint8_t)(i * 37 + 11);
+    vm_seed_bytes(m, seed, SEED_BYTES);
     if (!m->o->clock_insns && getrandom(seed, SEED_BYTES, GRND_NONBLOCK) < 0)
         seed[0] = 0;
 }

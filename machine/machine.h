@@ -48,7 +48,11 @@ struct machine_options {
     const char *cpu_options; /* "EXT=on,..." or NULL */
     bool interp;
     bool clock_insns;
-    uint64_t mips;                  /* with clock_insns; 0: 1000 */
+    uint64_t mips; /* with clock_insns; 0: 1000 */
+    /* With clock_insns: what the guest sees depends on nothing but the machine, its files and the
+     * seed; see repeat.c. */
+    bool deterministic;
+    uint64_t seed;
     uint64_t timeout_ns, stop_insn; /* 0: none */
     const char *stop_text;
     const char *dump, *dump_file; /* as the engine takes them */

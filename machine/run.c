@@ -149,7 +149,9 @@ static void reset(struct vm *m)
 static uint64_t next_stop(struct vm *m, uint64_t retired, bool *exact)
 {
     uint64_t limit = QUANTUM, until;
-    *exact = false;
+    *exact = m->o->deterministic;
+    if (m->o->deterministic)
+        return vm_repeat_limit(m, retired);
     if (m->o->clock_insns) {
         if (m->o->mips && m->o->mips * 50 < limit)
             limit = m->o->mips * 50 < QUANTUM_MIN ? QUANTUM_MIN : m->o->mips * 50;
@@ -191,11 +193,13 @@ static void loop(struct vm *m)
     while (!m->over) {
         uint64_t retired = engine_retired(m->engine);
         gw_events_run(m->board->events, retired);
+        if (m->o->deterministic)
+            vm_repeat_settle(m, retired);
         if (m->reset_wanted)
             reset(m);
         if (m->tohost)
             look_at_tohost(m);
-        if (m->o->stop_insn && retired >= m->o->stop_insn)
+        if (m->o->stop_insn && retired >= m->o->stop_insn && vm_repeat_rests(m, retired))
             vm_end(m, MACHINE_ENDED_STOP_INSN, 0);
         if (!m->over)
             step(m);
@@ -276,6 +280,7 @@ static enum gw_status make_engine(struct vm *m, struct gw_error *err)
         .code_cache_bytes = m->o->code_cache_bytes,
         .max_guest_insns = m->o->max_guest_insns,
         .no_fold = m->o->no_fold,
+        .quantum = m->o->deterministic ? VM_REPEAT_STEP : 0,
         .time_translation = m->o->stats,
     };
     enum gw_status st = GW_OK;
@@ -293,7 +298,10 @@ static enum gw_status make_engine(struct vm *m, struct gw_error *err)
     if (got < wanted && m->o->verbose)
         fprintf(stderr, "godwit: note: code cache of %zu KiB instead of %zu\n", got >> 10,
                 wanted >> 10);
-    dev_events_counter(m->board->events, retired_now, m);
+    /* In the middle of a block the count depends on where the block ends: devices of a run that can
+     * be repeated see the time of the last look instead. */
+    if (!m->o->deterministic)
+        dev_events_counter(m->board->events, retired_now, m);
     return GW_OK;
 }
 
@@ -302,6 +310,7 @@ static enum gw_status make_board(struct vm *m, struct board_config *b, struct gw
     enum gw_status st = open_serial(m->o, b, err);
     b->clock = m->o->clock_insns ? GW_CLOCK_INSNS : GW_CLOCK_HOST;
     b->mips = m->o->mips;
+    b->patient_console = m->o->deterministic;
     b->ram_bytes = m->o->memory_bytes;
     /* A repeatable run starts at a date of its own. */
     b->wall_clock_ns =

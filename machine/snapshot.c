@@ -9,6 +9,7 @@
 #include "priv.h"
 #include "rtc.h"
 #include "snapshot.h"
+#include "virtio_mmio.h"
 #include "vm.h"
 
 #define MACHINE_NAME "virt-1"
@@ -99,6 +100,52 @@ static void scatter(struct vm *m, const struct loose *l)
     m->panicked = l->panicked;
 }
 
+/* ---- everything that has a table ------------------------------------------------------------ */
+
+struct part {
+    char name[NAME_BYTES];
+    const struct state_desc *desc;
+    void *object;
+};
+
+static bool set_part(struct part *p, const struct state_desc *desc, void *object)
+{
+    p->desc = desc;
+    p->object = object;
+    return desc && desc->field_count;
+}
+
+/* Of a device: its own table, then that of the kind that a virtio slot holds. */
+static bool device_part(struct gw_device *d, unsigned which, struct part *p)
+{
+    const struct virtio_mmio *v = (const struct virtio_mmio *)(void *)d;
+    size_t n = strlen(p->name);
+    if (which == 0)
+        return set_part(p, d->cls->state, d);
+    if (d->cls != &virtio_mmio_class || !v->kind)
+        return false;
+    snprintf(p->name + n, sizeof p->name - n, ".dev");
+    return set_part(p, v->kind->state, v->backend);
+}
+
+/* In the order in which they are put in force: what takes lines from others comes after them, the
+ * CPU last. False past the last. */
+static bool part_at(struct vm *m, unsigned index, struct part *p)
+{
+    struct gw_device *d;
+    for (unsigned i = 0; (d = board_device(m->board, i, p->name, sizeof p->name)); i++) {
+        for (unsigned which = 0; which < 2; which++)
+            if (device_part(d, which, p) && index-- == 0)
+                return true;
+    }
+    if (index == 0) {
+        snprintf(p->name, sizeof p->name, "console");
+        return set_part(p, &dev_console_state, m->board->console);
+    }
+    snprintf(p->name, sizeof p->name, "cpu0");
+    return index == 1 && set_part(p, m->isa->state, m->cpu);
+}
+
 /* ---- pages ---------------------------------------------------------------------------------- */
 
 /* NULL where all is zero, as memory is that nobody wrote. */
@@ -186,6 +233,8 @@ static enum gw_status describe(struct vm *m, struct snap_manifest *s, struct pat
         .cpus = 1,
         .clock_insns = o->clock_insns,
         .mips = o->mips,
+        .deterministic = o->deterministic,
+        .seed = o->seed,
         .disk_count = m->board->disk_count,
     };
     for (unsigned i = 0; i < s->disk_count; i++) {
@@ -237,19 +286,13 @@ static enum gw_status write_states(struct vm *m, const struct snap_api *api, str
                                    struct gw_error *err)
 {
     struct loose loose;
-    struct gw_device *d;
-    char name[NAME_BYTES];
+    struct part p;
     enum gw_status st;
     gather(m, &loose);
-    st = api->write_state(w, "machine", &loose_state, &loose, err);
-    if (st == GW_OK)
-        st = api->write_state(w, "cpu0", m->isa->state, m->cpu, err);
-    for (unsigned i = 0; st == GW_OK && (d = board_device(m->board, i, name, sizeof name)); i++)
-        if (d->cls->state && d->cls->state->field_count)
-            st = api->write_state(w, name, d->cls->state, d, err);
     dev_console_settle(m->board->console);
-    if (st == GW_OK)
-        st = api->write_state(w, "console", &dev_console_state, m->board->console, err);
+    st = api->write_state(w, "machine", &loose_state, &loose, err);
+    for (unsigned i = 0; st == GW_OK && part_at(m, i, &p); i++)
+        st = api->write_state(w, p.name, p.desc, p.object, err);
     return st;
 }
 
@@ -272,6 +315,19 @@ static enum gw_status write_all(struct vm *m, const struct snap_api *api, struct
     return st == GW_OK ? api->write_pages(w, "ram", &pages, err) : st;
 }
 
+/* Until nothing is in flight and nothing waits to be delivered. What is finished may start more, out
+ * of rings that are finite. */
+static void settle(struct vm *m)
+{
+    enum { ROUNDS = 1000 };
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        gw_events_run(m->board->events, engine_retired(m->engine));
+        board_quiesce(m->board);
+        if (dev_events_idle(m->board->events))
+            break;
+    }
+}
+
 static const struct snap_api *open_api(struct vm *m, struct gw_error *err)
 {
     if (m->o->open_snapshots)
@@ -292,8 +348,7 @@ enum gw_status vm_save(struct vm *m, const char *path, struct gw_error *err)
     if (st != GW_OK)
         return st;
     dev_events_pause(m->board->events);
-    board_quiesce(m->board);
-    gw_events_run(m->board->events, engine_retired(m->engine));
+    settle(m);
     dev_console_flush(m->board->console);
     st = write_all(m, api, w, err);
     if (st == GW_OK)
@@ -378,24 +433,16 @@ static enum gw_status load_states(struct vm *m, const struct snap_api *api, stru
 {
     struct snap_reader *r = m->o->restore;
     struct loose loose;
-    struct gw_device *d;
-    char name[NAME_BYTES];
+    struct part p;
     enum gw_status st = api->load_state(r, "machine", &loose_state, &loose, err);
-    if (st == GW_OK)
-        st = api->load_state(r, "cpu0", m->isa->state, m->cpu, err);
-    for (unsigned i = 0; st == GW_OK && (d = board_device(m->board, i, name, sizeof name)); i++)
-        if (d->cls->state && d->cls->state->field_count)
-            st = api->load_state(r, name, d->cls->state, d, err);
-    if (st == GW_OK)
-        st = api->load_state(r, "console", &dev_console_state, m->board->console, err);
+    for (unsigned i = 0; st == GW_OK && part_at(m, i, &p); i++)
+        st = api->load_state(r, p.name, p.desc, p.object, err);
     if (st != GW_OK)
         return st;
     scatter(m, &loose);
-    for (unsigned i = 0; (d = board_device(m->board, i, name, sizeof name)); i++)
-        if (d->cls->state && d->cls->state->post_load)
-            d->cls->state->post_load(d);
-    dev_console_state.post_load(m->board->console);
-    m->isa->state->post_load(m->cpu);
+    for (unsigned i = 0; part_at(m, i, &p); i++)
+        if (p.desc->post_load)
+            p.desc->post_load(p.object);
     return GW_OK;
 }
 

@@ -26,6 +26,7 @@ struct vm {
 
     bool over; /* result->ended says why */
     bool reset_wanted;
+    uint64_t flushed_at; /* repeat.c: count of the last flush */
 
     struct text_watch stop, panic, panic_end;
     bool panicked;
@@ -49,6 +50,13 @@ enum gw_status vm_device_tree(struct vm *m, uint8_t **blob, size_t *size, struct
 /* console_watch.c */
 enum gw_status vm_watch_init(struct vm *m, struct gw_error *err);
 void vm_watch_byte(void *context, uint8_t byte);
+
+/* repeat.c: runs that can be repeated (--deterministic). */
+enum { VM_REPEAT_STEP = 1 << 17 }; /* most instructions between two looks */
+uint64_t vm_repeat_limit(struct vm *m, uint64_t retired);
+void vm_repeat_settle(struct vm *m, uint64_t retired);
+bool vm_repeat_rests(const struct vm *m, uint64_t retired);
+void vm_seed_bytes(const struct vm *m, uint8_t *to, size_t size);
 
 /* snapshot.c: at a safe point, with no engine running. Requests in flight are finished first. */
 enum gw_status vm_save(struct vm *m, const char *path, struct gw_error *err);

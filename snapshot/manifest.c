@@ -95,16 +95,17 @@ static bool put_all(json_t *root, const struct snap_manifest *m, struct gw_error
 enum gw_status snap_manifest_print(const struct snap_manifest *m, char **text, struct gw_error *err)
 {
     json_t *root = json_object();
-    bool ok;
-    gw_fail(err, GW_ERR_NOMEM, "", "cannot save: out of memory");
-    *text = NULL;
-    ok = root && put_all(root, m, err);
-    if (ok)
-        *text = json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS);
+    struct gw_error why = {GW_OK, "", "", ""};
+    *text =
+        root && put_all(root, m, &why) ? json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS) : NULL;
     json_decref(root);
     if (*text)
         return GW_OK;
-    return err ? err->status : GW_ERR_NOMEM;
+    if (why.status == GW_OK)
+        return gw_fail(err, GW_ERR_NOMEM, "", "cannot save: out of memory");
+    if (err)
+        *err = why;
+    return why.status;
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */

@@ -350,12 +350,12 @@ enum engine_stop engine_run(struct engine *e, uint64_t max_insns, bool exact)
 {
     struct gw_vcpu *run = e->run;
     enum engine_stop stop = ENGINE_BUDGET;
-    uint64_t start = gw_retired(run), done;
+    uint64_t start = gw_retired(run), done, quantum = e->cfg.quantum ? e->cfg.quantum : QUANTUM;
     uint32_t idle = 0; /* rounds since an instruction retired */
     while ((done = gw_retired(run) - start) < max_insns) {
         if (between(e, &stop))
             break;
-        uint64_t grant = max_insns - done < QUANTUM ? max_insns - done : QUANTUM;
+        uint64_t grant = max_insns - done < quantum ? max_insns - done : quantum;
         run->insns_base = start + done + grant;
         run->budget = (int64_t)grant;
         enum after after = run_blocks(e, &stop);

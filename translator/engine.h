@@ -41,6 +41,8 @@ struct engine_config {
     size_t code_cache_bytes;            /* 0: default, or what can be had; at least 64 KiB */
     unsigned max_guest_insns;           /* per block; 0: default */
     unsigned trace;                     /* not-taken branches in a block; see gw_lift_request */
+    uint32_t quantum;                   /* most instructions between two looks at what may divert
+                                           the vCPU; 0: default */
     bool no_fold;                       /* builder and liveness off (tests) */
     uint32_t features_off;              /* backend features to leave unused */
     bool verify;                        /* check the IR after each pass; a fault in it aborts */

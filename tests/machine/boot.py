@@ -127,6 +127,50 @@ def moved(boot, stops, seed=1):
     print(f"{len(where)} stops, {where[-1]} instructions")
 
 
+def state_hash(path):
+    r = subprocess.run([PROGRAM, "snap", "--json", "verify", path], capture_output=True, check=True)
+    return json.loads(r.stdout)["state_hash"]
+
+
+def deterministic(boot, whole):
+    """The same console, instruction count and final state: on each engine, and when the machine was
+    moved on the way, to the other engine and back. whole: all of it on the interpreter too, with a
+    disk."""
+    end, mid, later = (os.path.join(boot.tmp, n) for n in ("end", "mid", "later"))
+    disk_path = os.path.join(boot.tmp, "d")
+    with open(disk_path, "wb") as f:
+        f.truncate(32 << 20)
+    start = ["run", "-q", "-k", KERNEL, "-i", INITRD, "-m", "256M", "-d", disk_path, "--deterministic",
+             "--seed", "7", "-a", "console=ttyS0 run=" + ("disktest" if whole else "poweroff"),
+             "--report", boot.report]
+
+    def straight(engine):
+        out, report = call(boot, *start, "--engine", engine, "--save-at-end", end)
+        return out, report["insns"], state_hash(end)
+
+    def moved_on_the_way(first, second):
+        half = straight_jit[1] // 2
+        at = ["--report", boot.report, "-q", "--save-at-end"]
+        a, _ = call(boot, *start, "--stop-insn", str(half), "--engine", first, "--save-at-end", mid)
+        b, r = call(boot, "restore", *at, later, "--stop-insn", str(half + 10**8), "--engine", second,
+                    mid)
+        expect(half <= r["insns"] - 10**8 < half + (1 << 23), r)
+        c, r = call(boot, "restore", *at, end, "--engine", first, later)
+        return a + b + c, r["insns"], state_hash(end)
+
+    straight_jit = straight("jit")
+    expect("reboot: Power down" in straight_jit[0], straight_jit[0][-2000:])
+    others = {"jit again": straight("jit"), "moved": moved_on_the_way("jit", "interp")}
+    if whole:
+        others["interp"] = straight("interp")
+        others["moved, interp first"] = moved_on_the_way("interp", "jit")
+    for name, other in others.items():
+        expect(other[1:] == straight_jit[1:], f"{name}: {other[1:]} is {straight_jit[1:]}")
+        expect(other[0] == straight_jit[0], f"{name}: the same output")
+    start[start.index("--seed") + 1] = "8"
+    expect(straight("jit")[2] != straight_jit[2], "another seed, another run")
+
+
 def repeat(boot):
     """By the instruction clock a run is the same each time, and on each engine."""
     runs = [boot.run("run=poweroff", "--clock", "insns", "--engine", e)
@@ -141,6 +185,8 @@ def main():
         boot = Boot(tmp)
         if what in ("jit", "interp"):
             engine(boot, what)
+        elif what in ("deterministic", "deterministic_whole"):
+            deterministic(boot, what == "deterministic_whole")
         elif what in ("moved", "moved_often"):
             moved(boot, 100 if what == "moved_often" else 10)
         else:
