@@ -109,6 +109,7 @@ enum x64_cold_kind {
     COLD_MISS,
     COLD_GUARD,
     COLD_DIV,
+    COLD_FPGET,
     COLD_FLAGS,
     COLD_ZERO,
     COLD_NAN,

@@ -69,6 +69,7 @@ static void cold_paths(struct x64 *x)
         case COLD_MEM:
         case COLD_AMO: x64_cold_mem(x, c); break;
         case COLD_DIV: x64_cold_int(x, c); break;
+        case COLD_FPGET:
         case COLD_FLAGS:
         case COLD_ZERO:
         case COLD_NAN:
@@ -142,6 +143,18 @@ static uint32_t fp_control(unsigned round)
     return 0x1f80u | (uint32_t)(round <= IR_RUP ? rc[round] : 0) << 13;
 }
 
+/* Denormal operands raise nothing in the IR: their exception stays masked. */
+static uint32_t fp_trap_control(uint32_t control, uint32_t fp_flags)
+{
+    static const struct {
+        uint8_t flag, mask;
+    } bits[] = {{IR_FP_NV, 7}, {IR_FP_DZ, 9}, {IR_FP_OF, 10}, {IR_FP_UF, 11}, {IR_FP_NX, 12}};
+    for (unsigned k = 0; k < sizeof bits / sizeof bits[0]; k++)
+        if (!(fp_flags & bits[k].flag))
+            control &= ~(1u << bits[k].mask);
+    return control;
+}
+
 static void prepare(struct gw_backend_config *cfg)
 {
     static const uint8_t pin_user[] = {RBX, RSI, RDI, R8, R9, R10, R11, R12, R13, R15};
@@ -185,4 +198,5 @@ const struct host_backend x64_backend = {
     .compile = compile,
     .patch = patch,
     .fp_control = fp_control,
+    .fp_trap_control = fp_trap_control,
 };

@@ -404,11 +404,12 @@ static void lower_box(struct x64 *x, const struct ir_insn *in)
     op3_k(x, PS | 0x56, d, a, K_BOX);
 }
 
-/* The flags gathered so far, in t; u is scratch. */
+/* The flags raised so far, in t, from MXCSR; u is scratch. Slow: it waits for all FP work. */
 static void gather(struct x64 *x, int t, int u)
 {
     struct x64_buf *e = &x->e;
     struct x64_mem tmp = x64_run(X64_RUN(gpr_save) + 8 * 15);
+    x64_alu_mi(e, X_W, 0, x64_run(X64_RUN(fp_gathers)), 1);
     x64_rm(e, X_MAP_0F | 0xae, 3, tmp, 0); /* stmxcsr */
     x64_rm(e, 0x8b, t, tmp, 0);
     x64_alu_ri(e, 0, 4, t, 63);
@@ -417,10 +418,22 @@ static void gather(struct x64 *x, int t, int u)
     x64_rm(e, 0x0b, t, x64_run(X64_RUN(fp_flags)), 0);
 }
 
+/* Leaves to the cold path, which gathers, unless exceptions trap: then run.fp_flags has it all. */
+static uint32_t unless_trapping(struct x64 *x)
+{
+    x64_alu_mi(&x->e, 0, 7, x64_run(X64_RUN(fp_trap)), 0);
+    return x64_jcc(&x->e, CC_E);
+}
+
 static void lower_fpget(struct x64 *x)
 {
     int t = x64_temp(x), u = x64_temp(x);
-    gather(x, t, u);
+    struct x64_cold *c = x64_cold(x, COLD_FPGET);
+    c->from = unless_trapping(x);
+    c->dest = (uint8_t)t;
+    c->a = (uint8_t)u;
+    x64_rm(&x->e, 0x8b, t, x64_run(X64_RUN(fp_flags)), 0);
+    c->back = x64_pos(&x->e);
     x64_def_in(x, t);
 }
 
@@ -429,14 +442,16 @@ static void lower_fpset(struct x64 *x, const struct ir_insn *in)
 {
     int v = x64_use(x, in->a);
     int t = x64_temp(x), u = x64_temp(x);
-    gather(x, t, u);
+    struct x64_cold *c = x64_cold(x, COLD_FLAGS);
+    c->from = unless_trapping(x);
     x64_rr(&x->e, 0x8b, u, v);
     x64_alu_ri(&x->e, 0, 4, u, 31);
-    x64_rr(&x->e, 0x3b, t, u);
-    struct x64_cold *c = x64_cold(x, COLD_FLAGS);
-    c->a = (uint8_t)u;
-    c->from = x64_jcc(&x->e, CC_NE);
+    x64_rm(&x->e, 0x3b, u, x64_run(X64_RUN(fp_flags)), 0);
+    c->from2 = x64_jcc(&x->e, CC_NE);
     c->back = x64_pos(&x->e);
+    c->a = (uint8_t)u;
+    c->b = (uint8_t)v;
+    c->dest = (uint8_t)t;
     x64_done(x, in->a);
 }
 
@@ -483,10 +498,34 @@ static void store_operand(struct x64 *x, unsigned k, int xmm)
     x64_rm(&x->e, X_66 | X_MAP_0F | 0xd6, xmm, x64_run(X64_RUN(spill) + 8 * k), 0);
 }
 
+/* FPSET: from, no exception traps; from2, they do, and the flags in register a are others. */
+static void cold_flags(struct x64 *x, struct x64_cold *c)
+{
+    struct x64_buf *e = &x->e;
+    int t = c->dest, u = c->a;
+    x64_link(e, c->from, x64_pos(e));
+    gather(x, t, u);
+    x64_rr(e, 0x8b, u, c->b);
+    x64_alu_ri(e, 0, 4, u, 31);
+    x64_rr(e, 0x3b, t, u);
+    x64_link(e, x64_jcc(e, CC_E), c->back);
+    x64_link(e, c->from2, x64_pos(e));
+    x64_mov_mi(e, 0, x64_run(X64_RUN(fp_trap)), 0);
+    x64_rm(e, 0x8b, t, x64_run(X64_RUN(mxcsr_masked)), 0);
+    x64_rm(e, 0x89, t, x64_run(X64_RUN(mxcsr)), 0);
+    x64_rm(e, 0x89, u, x64_run(X64_RUN(fp_flags)), 0);
+    x64_rm(e, X_MAP_0F | 0xae, 2, x64_run(X64_RUN(mxcsr)), 0); /* ldmxcsr: none raised */
+    x64_link(e, x64_jmp(e), c->back);
+}
+
 void x64_cold_fp(struct x64 *x, struct x64_cold *c)
 {
     struct x64_buf *e = &x->e;
     const struct ir_insn *in = &x->b->insn[c->insn];
+    if (c->kind == COLD_FLAGS) {
+        cold_flags(x, c);
+        return;
+    }
     if (c->from)
         x64_link(e, c->from, x64_pos(e));
     if (c->from2)
@@ -498,9 +537,8 @@ void x64_cold_fp(struct x64 *x, struct x64_cold *c)
         x64_link(e, x64_jmp(e), c->back);
         return;
     }
-    if (c->kind == COLD_FLAGS) {
-        x64_rm(e, 0x89, c->a, x64_run(X64_RUN(fp_flags)), 0);
-        x64_rm(e, X_MAP_0F | 0xae, 2, x64_run(X64_RUN(mxcsr)), 0); /* ldmxcsr: none raised */
+    if (c->kind == COLD_FPGET) {
+        gather(x, c->dest, c->a);
         x64_link(e, x64_jmp(e), c->back);
         return;
     }

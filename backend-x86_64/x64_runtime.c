@@ -264,6 +264,28 @@ static void emit_eval(struct rt *r, const struct gw_runtime *rt)
     x64_u8(e, 0xc3);
 }
 
+/* Before a helper that may read or write FP flags: they are complete, and remembered. */
+static void before_fp_helper(struct rt *r)
+{
+    gather_flags(r);
+    x64_rm(&r->e, 0x8b, RCX, run(X64_RUN(fp_flags)), 0);
+    x64_rm(&r->e, 0x89, RCX, run(X64_RUN(fp_before)), 0);
+}
+
+/* After it: what may trap was chosen by the flags, so with other flags nothing traps. Keeps rax. */
+static void after_fp_helper(struct rt *r)
+{
+    struct x64_buf *e = &r->e;
+    x64_rm(e, 0x8b, RCX, run(X64_RUN(fp_flags)), 0);
+    x64_rm(e, 0x3b, RCX, run(X64_RUN(fp_before)), 0);
+    uint32_t same = x64_jcc(e, CC_E);
+    x64_mov_mi(e, 0, run(X64_RUN(fp_trap)), 0);
+    x64_rm(e, 0x8b, RCX, run(X64_RUN(mxcsr_masked)), 0);
+    x64_rm(e, 0x89, RCX, run(X64_RUN(mxcsr)), 0);
+    x64_link(e, same, x64_pos(e));
+    load_mxcsr(r, X64_RUN(mxcsr)); /* drops flags already gathered */
+}
+
 static void emit_helper(struct rt *r, unsigned index)
 {
     struct x64_buf *e = &r->e;
@@ -273,7 +295,7 @@ static void emit_helper(struct rt *r, unsigned index)
     save_gprs(r);
     move_xmms(r, true);
     if (r->fp && h->flags & GW_HELPER_FP)
-        gather_flags(r);
+        before_fp_helper(r);
     cpu_arg(r);
     static const uint8_t arg[3] = {RSI, RDX, RCX};
     assert(h->args <= 3);
@@ -281,7 +303,7 @@ static void emit_helper(struct rt *r, unsigned index)
         x64_rm(e, X_W | 0x8b, arg[k], run(X64_RUN(spill) + 8 * k), 0);
     call_c(r, (uint64_t)(uintptr_t)h->fn);
     if (r->fp && h->flags & GW_HELPER_FP)
-        load_mxcsr(r, X64_RUN(mxcsr)); /* drops flags already gathered */
+        after_fp_helper(r);
     if (h->flags & GW_HELPER_LEAVES) {
         x64_alu_mi(e, 0, 7, run(X64_RUN(leave)), 0);
         leave = x64_jcc(e, CC_NE);

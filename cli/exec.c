@@ -253,6 +253,7 @@ int exec_main(const struct exec_options *o)
         .code_cache_bytes = o->code_cache_bytes,
         .max_guest_insns = o->max_guest_insns,
         .no_fold = o->no_fold,
+        .fp_traps = o->fp_traps,
     };
     char **argv = make_argv(o), **envp = make_env(o);
     int status = CLI_FAILURE;

@@ -34,10 +34,11 @@ struct exec_options {
     const char *report;  /* --report FILE; or NULL */
     bool quiet;          /* -q */
     unsigned verbose;    /* -v, counted */
-    /* Tests: 0 is the default. */
+    /* Tests: 0 is the default, but for fp_traps. */
     uint64_t code_cache_bytes;
     unsigned max_guest_insns;
     bool no_fold;
+    unsigned fp_traps; /* 0 never, 1 as usual, 2 all the time */
 };
 
 /* Returns the exit status (CLI.md): the program's own, 122-127 for ours. When the program was

@@ -145,6 +145,17 @@ static enum gw_status set_engine(struct cli_options *o, const char *value, struc
     return GW_OK;
 }
 
+static enum gw_status set_fp_traps(struct cli_options *o, const char *value, struct gw_error *err)
+{
+    static const char *const names[] = {"off", "auto", "eager"};
+    for (unsigned k = 0; k < sizeof names / sizeof names[0]; k++)
+        if (!strcmp(value, names[k])) {
+            o->fp_traps = k;
+            return GW_OK;
+        }
+    return gw_fail(err, GW_ERR_ARG, value, "must be off, auto or eager");
+}
+
 static enum gw_status set_clock(struct cli_options *o, const char *value, struct gw_error *err)
 {
     o->clock_insns = !strncmp(value, "insns", 5);
@@ -322,6 +333,7 @@ const struct cli_option cli_option_rows[] = {
     {VERB_START, CLI_SIZE, 0, "code-cache", "SIZE", NULL, NULL, AT(code_cache_bytes)},
     {VERB_START, CLI_NUMBER, 0, "max-block", "N", NULL, NULL, AT(max_block)},
     {VERB_START, CLI_FLAG, 0, "no-fold", NULL, NULL, NULL, AT(no_fold)},
+    {VERB_START, CLI_OWN, 0, "fp-traps", "MODE", NULL, NULL, .set = set_fp_traps},
     {VERB_MACHINE, CLI_FLAG, 0, "no-flat-map", NULL, NULL, NULL, AT(use_tlb)},
     {~0u, CLI_FLAG, 'h', "help", NULL, "this help", NULL, AT(help)},
     {.name = NULL},
@@ -440,6 +452,7 @@ enum gw_status cli_parse(struct cli_options *o, const struct cli_verb_info *verb
     enum gw_status st = GW_OK;
     int next = 0;
     memset(o, 0, sizeof *o);
+    o->fp_traps = 1;
     o->memory_bytes = UINT64_C(512) << 20;
     o->cpus = 1;
     while (st == GW_OK && argv[next] && argv[next][0] == '-' && argv[next][1]) {

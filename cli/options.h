@@ -62,6 +62,7 @@ struct cli_options {
     /* developers' options, not listed */
     uint64_t code_cache_bytes, max_block;
     bool no_fold, use_tlb;
+    unsigned fp_traps; /* 0 never, 1 as usual, 2 all the time */
 
     char *const *args; /* operands, NULL at the end */
     int arg_count;

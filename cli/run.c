@@ -66,6 +66,7 @@ static void fill(struct machine_options *m, const struct cli_options *o)
         .code_cache_bytes = o->code_cache_bytes,
         .max_guest_insns = (unsigned)o->max_block,
         .no_fold = o->no_fold,
+        .fp_traps = o->fp_traps,
         .use_tlb = o->use_tlb,
         .open_snapshots = cli_snapshots,
         .save_at_end = o->save_at_end,

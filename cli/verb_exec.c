@@ -31,6 +31,7 @@ int cli_exec(const struct cli_options *o)
         .code_cache_bytes = o->code_cache_bytes,
         .max_guest_insns = (unsigned)o->max_block,
         .no_fold = o->no_fold,
+        .fp_traps = o->fp_traps,
     };
     return exec_main(&e);
 }

@@ -65,11 +65,12 @@ struct machine_options {
     struct snap_reader *restore; /* goes on from there instead of booting; the caller's */
     const char *save_at_end;     /* saves the machine there when its run ends; NULL: does not */
     unsigned verbose;
-    /* Tests: 0 is the default. */
+    /* Tests: 0 is the default, but for fp_traps. */
     uint64_t code_cache_bytes;
     unsigned max_guest_insns;
     bool no_fold;
-    bool use_tlb; /* the tagged TLB rather than the flat map */
+    bool use_tlb;      /* the tagged TLB rather than the flat map */
+    unsigned fp_traps; /* as enum engine_fp_traps: 0 never, 1 as usual, 2 all the time */
 };
 
 enum machine_ended {

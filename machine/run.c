@@ -86,7 +86,7 @@ static void on_menu_open(void *context)
 
 /* A signal handler takes no context of ours: the one engine of this process, while it runs. */
 static struct engine *faulting_engine;
-static struct sigaction old_segv, old_bus;
+static struct sigaction old_segv, old_bus, old_fpe;
 
 static void host_fault(int sig, siginfo_t *info, void *uctx)
 {
@@ -104,6 +104,14 @@ static void faults_on(struct engine *e)
     faulting_engine = e;
     sigaction(SIGSEGV, &sa, &old_segv);
     sigaction(SIGBUS, &sa, &old_bus);
+    sigaction(SIGFPE, &sa, &old_fpe);
+    /* A fault whose signal is blocked ends the process. */
+    sigset_t faults;
+    sigemptyset(&faults);
+    sigaddset(&faults, SIGSEGV);
+    sigaddset(&faults, SIGBUS);
+    sigaddset(&faults, SIGFPE);
+    pthread_sigmask(SIG_UNBLOCK, &faults, NULL);
 }
 
 static void faults_off(void)
@@ -112,6 +120,7 @@ static void faults_off(void)
         return;
     sigaction(SIGSEGV, &old_segv, NULL);
     sigaction(SIGBUS, &old_bus, NULL);
+    sigaction(SIGFPE, &old_fpe, NULL);
     faulting_engine = NULL;
 }
 
@@ -281,6 +290,7 @@ static enum gw_status make_engine(struct vm *m, struct gw_error *err)
         .max_guest_insns = m->o->max_guest_insns,
         .no_fold = m->o->no_fold,
         .quantum = m->o->deterministic ? VM_REPEAT_STEP : 0,
+        .fp_traps = (enum engine_fp_traps)m->o->fp_traps,
         .time_translation = m->o->stats,
     };
     enum gw_status st = GW_OK;

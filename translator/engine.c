@@ -38,6 +38,9 @@ static const struct counter_field counter_fields[] = {
     COUNTER(struct engine_stats, refreshes, "times block key and view were derived anew"),
     COUNTER(struct engine_stats, host_faults, "host faults at guest accesses"),
     COUNTER(struct engine_stats, interp_insns, "instructions run singly up to an exact stop"),
+    COUNTER(struct engine_stats, fp_gathers, "times FP flags were read from the host"),
+    COUNTER(struct engine_stats, fp_trap_stays, "times FP exceptions were made to trap"),
+    COUNTER(struct engine_stats, fp_traps, "FP exceptions that trapped"),
 };
 const struct counter_desc engine_counters = {
     .name = "engine",
@@ -108,6 +111,8 @@ enum gw_status engine_new(struct engine **out, const struct engine_config *cfg,
     e->run->hooks = &e->hooks;
     e->run->guest_base = cfg->guest_base;
     e->run->view_dirty = 1;
+    e->run->fp_trap = 0;
+    e->run->fp_gathers = 0;
     e->run->gen_global = e->run->gen_space = ++e->gen_counter;
     for (uint32_t i = 0; i < ITLB_SIZE; i++)
         e->itlb[i].vpage = ~UINT64_C(0);
@@ -148,6 +153,7 @@ uint64_t engine_retired(const struct engine *e)
 const struct engine_stats *engine_stats(struct engine *e)
 {
     e->stats.retired_insns = gw_retired(e->run);
+    e->stats.fp_gathers = e->run->fp_gathers;
     return &e->stats;
 }
 
@@ -355,6 +361,8 @@ enum engine_stop engine_run(struct engine *e, uint64_t max_insns, bool exact)
     while ((done = gw_retired(run) - start) < max_insns) {
         if (between(e, &stop))
             break;
+        if (e->fp)
+            fp_trap_look(e, start + done);
         uint64_t grant = max_insns - done < quantum ? max_insns - done : quantum;
         run->insns_base = start + done + grant;
         run->budget = (int64_t)grant;

@@ -30,6 +30,13 @@ struct engine_dump {
                           unsigned *len);
 };
 
+/* May FP exceptions trap, so that reading the FP flags is cheap? Asks for a handler of SIGFPE. */
+enum engine_fp_traps {
+    ENGINE_FP_NO_TRAPS,
+    ENGINE_FP_TRAPS,       /* where the guest reads its flags much, and rarely raises new ones */
+    ENGINE_FP_TRAPS_EAGER, /* all the time (tests) */
+};
+
 struct engine_config {
     const struct guest_isa *isa;
     const struct host_backend *backend; /* NULL: IR interpreter */
@@ -48,7 +55,8 @@ struct engine_config {
     bool verify;                        /* check the IR after each pass; a fault in it aborts */
     bool time_translation;              /* count translate_ns */
     const struct interp_caller *caller; /* how the interpreter calls helpers; NULL: directly */
-    const struct engine_dump *dump;     /* NULL: none; outlives the engine */
+    enum engine_fp_traps fp_traps;
+    const struct engine_dump *dump; /* NULL: none; outlives the engine */
     /* User mode: may [vaddr, vaddr + size) be executed? */
     bool (*fetch_ok)(void *opaque, uint64_t vaddr, uint64_t size);
     void *fetch_opaque;
@@ -67,7 +75,8 @@ struct engine_stats {
     uint64_t retired_insns, translated_blocks, translated_insns, translate_ns, host_bytes,
         host_insns, lookups, links, indirect_misses, slow_loads, slow_stores, map_fills,
         map_flushes, map_drops, code_flushes, stale_blocks, revived_blocks, exits, exits_link,
-        exits_leave, exits_helper, exits_budget, refreshes, host_faults, interp_insns;
+        exits_leave, exits_helper, exits_budget, refreshes, host_faults, interp_insns, fp_gathers,
+        fp_trap_stays, fp_traps;
 };
 extern const struct counter_desc engine_counters;
 
@@ -97,8 +106,9 @@ void engine_code_changed(struct engine *e, uint64_t vaddr, uint64_t size);
 /* The whole guest state was replaced (load): drop what derives from it. */
 void engine_reset_derived(struct engine *e);
 
-/* From the SIGSEGV/SIGBUS handler of the vCPU thread, with sigaction's arguments: true when the
- * fault was a guest access and execution goes on; false: it is not ours. */
+/* From the handler of SIGSEGV and SIGBUS (with fp_traps of SIGFPE too) on the vCPU thread, with
+ * sigaction's arguments: true when the fault was a guest's and execution goes on; false: it is not
+ * ours. The signals must not be blocked while the engine runs. */
 bool engine_host_fault(struct engine *e, int sig, void *siginfo, void *ucontext);
 
 #endif

@@ -172,6 +172,17 @@ struct space {
     uint64_t executed[64]; /* Bloom filter of pages entered */
 };
 
+/* FP flags by trap: when to let exceptions trap (fp_trap.c). Times in retired instructions. */
+struct fp_traps {
+    bool tried, work;   /* does the host deliver them as we need it? */
+    bool on;            /* run.fp_trap was set at the last look */
+    uint64_t gathers;   /* run.fp_gathers at the start of the window */
+    uint64_t window;    /* start of the window in which gathers are counted */
+    uint64_t begun;     /* start of the stay */
+    uint64_t wait;      /* between a short stay and the next */
+    uint64_t not_until; /* no stay begins before */
+};
+
 struct engine {
     struct engine_config cfg;
     struct gw_vcpu *run;
@@ -193,6 +204,8 @@ struct engine {
     uint32_t gen_counter;
     uint64_t tick;
     struct interp *interp;
+    struct fp_traps fp_traps;
+    volatile sig_atomic_t fp_probes; /* signals that the probe may still cause */
     struct engine_stats stats;
     struct ir_block *ir;
     struct gw_compile_job *job;
@@ -246,6 +259,11 @@ void maps_flush_page(struct engine *e, uint64_t vaddr, uint64_t asid, bool asid_
 void maps_flush(struct engine *e, uint64_t asid, bool asid_all);
 /* Stores to the page no longer go inline. */
 void maps_protect(struct engine *e, uint64_t paddr);
+
+/* fp_trap.c: before generated code runs: may exceptions trap, and which? */
+void fp_trap_look(struct engine *e, uint64_t retired);
+/* host_fault_*.c: does an unmasked exception come to engine_host_fault, and end as it should? */
+bool host_fp_traps_work(struct engine *e);
 
 /* slow_path.c */
 uint32_t slow_load(void *cpu, uint32_t desc);

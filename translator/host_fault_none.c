@@ -12,3 +12,8 @@ bool engine_host_fault(struct engine *e, int sig, void *siginfo, void *ucontext)
                                       .access = GW_ACCESS_LOAD};
     siglongjmp(e->interp_jmp, 1);
 }
+
+bool host_fp_traps_work(struct engine *e)
+{
+    return false;
+}

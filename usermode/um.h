@@ -2,8 +2,8 @@
  * Inside the room: the program that runs, and what its parts call of one another.
  *
  * Asynchronous signals are recorded by the host's handler and delivered at safe points, which
- * run.attention asks the engine for. The host's signal mask is the guest's (but for SIGSEGV and
- * SIGBUS, which the engine lives on, and the signal of the timeout), so that the kernel keeps what
+ * run.attention asks the engine for. The host's signal mask is the guest's (but for SIGSEGV,
+ * SIGBUS and SIGFPE, which the engine lives on, and the signal of the timeout), so that the kernel keeps what
  * is pending, and waits and inheritance need no help.
  */
 #ifndef UM_H

@@ -78,6 +78,7 @@ static enum gw_status new_engine(struct um_proc *p, struct gw_error *err)
         .code_cache_bytes = cfg->code_cache_bytes,
         .max_guest_insns = cfg->max_guest_insns,
         .no_fold = cfg->no_fold,
+        .fp_traps = (enum engine_fp_traps)cfg->fp_traps,
         .time_translation = cfg->time_translation,
         .dump = p->dump,
         .fetch_ok = fetch_ok,

@@ -17,8 +17,8 @@ static struct um_proc *handler_proc;
 
 static const uint64_t default_ignores = BIT(SIGCHLD) | BIT(SIGCONT) | BIT(SIGURG) | BIT(SIGWINCH);
 static const uint64_t default_stops = BIT(SIGSTOP) | BIT(SIGTSTP) | BIT(SIGTTIN) | BIT(SIGTTOU);
-static const uint64_t faults = BIT(SIGSEGV) | BIT(SIGBUS);
-static const uint64_t ours = BIT(SIGSEGV) | BIT(SIGBUS) | BIT(UM_SIG_TIMEOUT);
+static const uint64_t faults = BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE);
+static const uint64_t ours = BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(UM_SIG_TIMEOUT);
 static const uint64_t unblockable = BIT(SIGKILL) | BIT(SIGSTOP);
 
 bool um_default_kills(int signal)
@@ -67,10 +67,10 @@ static void on_signal(int signal, siginfo_t *info, void *uctx)
     struct um_proc *p = handler_proc;
     int saved_errno = errno;
     /* si_code > 0: by an instruction of ours, not sent by kill */
-    if ((signal == SIGSEGV || signal == SIGBUS) && info->si_code > 0) {
+    if ((BIT(signal) & faults) && info->si_code > 0) {
         if (um_engine_host_fault(p, signal, info, uctx))
             return;
-        if (!p->copying)
+        if (!p->copying || signal == SIGFPE)
             internal_fault();
         siglongjmp(p->copy_fault, 1);
     }
@@ -101,8 +101,8 @@ struct um_sigaction *um_action(struct um_proc *p, int signal)
         s->known |= um_sigbit(signal);
         struct sigaction old;
         /* Inherited: default or ignored. The library refuses its own two signals. */
-        if (!(um_sigbit(signal) & ours) && sigaction(signal, NULL, &old) == 0 &&
-            old.sa_handler == SIG_IGN)
+        if ((signal == SIGFPE || !(um_sigbit(signal) & ours)) &&
+            sigaction(signal, NULL, &old) == 0 && old.sa_handler == SIG_IGN)
             s->act[signal].handler = UM_SIG_IGN;
     }
     return &s->act[signal];
@@ -118,8 +118,10 @@ void um_signals_start(struct um_proc *p)
     uint64_t args[6] = {SIG_BLOCK, 0, (uintptr_t)&p->sig.mask, 8, 0, 0};
     um_host_call(SYS_rt_sigprocmask, args);
     um_host_sigmask(um_host_mask(p->sig.mask), NULL);
+    um_action(p, SIGFPE); /* what was inherited, before it is ours */
     catch_signal(SIGSEGV, 0);
     catch_signal(SIGBUS, 0);
+    catch_signal(SIGFPE, 0);
     if (p->cfg->timeout_ns)
         catch_signal(UM_SIG_TIMEOUT, 0);
     for (int s = 1; p->cfg->own_deaths && s <= UM_NSIG; s++) {

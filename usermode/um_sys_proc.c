@@ -192,9 +192,9 @@ static int64_t exec_program(struct um_proc *p, const char *path, uint64_t argv_a
         use = own_words(p, argv, before, argc, path, &own);
         file = "/proc/self/exe";
     }
-    /* What the guest ignores stays ignored; the engine's two signals were never told the host. */
-    static const int engine_signals[] = {SIGSEGV, SIGBUS};
-    for (unsigned i = 0; i < 2; i++)
+    /* What the guest ignores stays ignored; the engine's three signals were never told the host. */
+    static const int engine_signals[] = {SIGSEGV, SIGBUS, SIGFPE};
+    for (unsigned i = 0; i < 3; i++)
         if (um_action(p, engine_signals[i])->handler == UM_SIG_IGN)
             um_host_sigaction(engine_signals[i], (uintptr_t)SIG_IGN, 0, 0, NULL);
     execve(file, use, envp);

@@ -106,9 +106,12 @@ int64_t um_sys_rt_sigtimedwait(struct um_proc *p, const uint64_t *a)
         uint64_t host_set = um_host_mask(set);
         r = um_host(p, UM_BLOCK, SYS_rt_sigtimedwait, (uintptr_t)&host_set, (uintptr_t)info,
                     um_arg(p, a[2]), sizeof host_set, 0, 0);
-        if (r < 0)
+        if (r < 0) /* perhaps by one that is recorded and never pending on the host */
+            signal = r == -EINTR ? um_signal_take(p, set, info) : 0;
+        else
+            signal = (int)r;
+        if (!signal)
             return r;
-        signal = (int)r;
     }
     if (a[1]) {
         r = um_copy_out(p, a[1], info, sizeof info);

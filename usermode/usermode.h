@@ -39,6 +39,7 @@ struct um_config {
     uint64_t code_cache_bytes; /* 0: the default */
     unsigned max_guest_insns;  /* 0: the default */
     bool no_fold;
+    unsigned fp_traps; /* as enum engine_fp_traps: 0 never, 1 as usual, 2 all the time */
 };
 
 enum um_ending { UM_EXIT, UM_SIGNAL, UM_TIMEOUT, UM_STOP_INSN };

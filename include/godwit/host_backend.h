@@ -117,6 +117,8 @@ struct host_backend {
                   uint64_t target, bool gen_global, uint32_t gen);
     /* Value of run.mxcsr for a rounding mode. */
     uint32_t (*fp_control)(unsigned round);
+    /* The same with a trap at each exception whose flag (IR_FP_*) is not in fp_flags. */
+    uint32_t (*fp_trap_control)(uint32_t control, uint32_t fp_flags);
 };
 
 #endif

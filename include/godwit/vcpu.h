@@ -78,6 +78,12 @@ struct gw_vcpu {
     uint64_t site[GW_SITES]; /* addends, within one pass through a block */
     uint64_t xmm_save[16];
     uint64_t gpr_save[16];
+    /* FP flags by trap (docs/performance.md). While fp_trap is set, mxcsr lets an exception trap
+     * unless its flag is in fp_flags already, so that fp_flags is complete at any moment. */
+    uint32_t fp_trap;
+    uint32_t mxcsr_masked; /* mxcsr without traps: the rounding mode only */
+    uint64_t fp_gathers;   /* times that generated code read the host's flags */
+    uint32_t fp_before;    /* scratch of thunks: fp_flags before a helper */
 };
 
 static inline struct gw_vcpu *gw_run(void *cpu)

@@ -117,7 +117,9 @@ struct fz_config {
     size_t code_cache_bytes;
     unsigned max_guest_insns;
     unsigned trace;
+    bool fp_traps; /* exceptions trap whenever they can */
 };
+enum { FZ_MAX_CONFIGS = 32 };
 extern const struct fz_config fz_configs[];
 extern const unsigned fz_config_count;
 

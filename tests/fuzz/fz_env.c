@@ -24,11 +24,19 @@ const struct fz_config fz_configs[] = {
      .code_cache_bytes = 1 << 20},
     {.name = "user-one", .user = true, .max_guest_insns = 1, .code_cache_bytes = 65536},
     {.name = "user-trace", .user = true, .trace = 8, .code_cache_bytes = 1 << 20},
+    {.name = "user-traps", .user = true, .fp_traps = true, .code_cache_bytes = 1 << 20},
+    {.name = "user-traps-nofeat",
+     .user = true,
+     .fp_traps = true,
+     .features_off = ~0u,
+     .code_cache_bytes = 1 << 20},
     {.name = "flat", .code_cache_bytes = 1 << 20},
     {.name = "flat-nofold", .no_fold = true, .code_cache_bytes = 1 << 20},
     {.name = "flat-nofeat", .features_off = ~0u, .code_cache_bytes = 1 << 20},
     {.name = "flat-one", .max_guest_insns = 1, .code_cache_bytes = 65536},
     {.name = "flat-trace", .trace = 8, .code_cache_bytes = 1 << 20},
+    {.name = "flat-traps", .fp_traps = true, .code_cache_bytes = 1 << 20},
+    {.name = "flat-traps-one", .fp_traps = true, .max_guest_insns = 1, .code_cache_bytes = 65536},
     {.name = "tlb", .tlb = true, .code_cache_bytes = 1 << 20},
     {.name = "tlb-nofold", .tlb = true, .no_fold = true, .code_cache_bytes = 1 << 20},
     {.name = "tlb-nobmi",
@@ -37,6 +45,7 @@ const struct fz_config fz_configs[] = {
      .code_cache_bytes = 1 << 20},
 };
 const unsigned fz_config_count = sizeof fz_configs / sizeof *fz_configs;
+_Static_assert(sizeof fz_configs / sizeof *fz_configs <= FZ_MAX_CONFIGS, "room for each");
 
 struct gw_events {
     uint64_t unused;
@@ -277,6 +286,7 @@ static void catch_faults(void)
     struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
     sigaction(SIGSEGV, &sa, NULL);
     sigaction(SIGBUS, &sa, NULL);
+    sigaction(SIGFPE, &sa, NULL);
 }
 
 static struct fz_env *open_env(const struct fz_config *cfg, const struct engine_dump *dump)
@@ -311,6 +321,7 @@ static struct fz_env *open_env(const struct fz_config *cfg, const struct engine_
         .trace = cfg->trace,
         .no_fold = cfg->no_fold,
         .features_off = cfg->features_off,
+        .fp_traps = cfg->fp_traps ? ENGINE_FP_TRAPS_EAGER : ENGINE_FP_NO_TRAPS,
         .dump = dump,
         .fetch_ok = cfg->user ? fetch_ok : NULL,
     };

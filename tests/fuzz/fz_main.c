@@ -9,8 +9,8 @@
 #include "fz.h"
 
 struct fuzz {
-    struct fz_env *env[16];
-    uint64_t insns, programs, faults, stops[8], by_config[16];
+    struct fz_env *env[FZ_MAX_CONFIGS];
+    uint64_t insns, programs, faults, stops[8], by_config[FZ_MAX_CONFIGS];
     bool dump, only_user, only_machine;
     const char *only;
     struct fz_outcome last[2];
@@ -140,7 +140,7 @@ static bool one_program(struct fuzz *z, uint64_t seed)
     enum fz_view v = fz_percent(&rng, 40) ? FZ_V_USER : 1 + fz_below(&rng, FZ_V_COUNT - 1);
     struct fz_program p;
     char buf[200];
-    unsigned chosen[16], n = 0;
+    unsigned chosen[FZ_MAX_CONFIGS], n = 0;
     /* Sv39 and Sv48 take turns, since going from one to the other is slow */
     if (v >= FZ_V_S39_LOW && v <= FZ_V_U39 && seed >> 5 & 1)
         v += FZ_V_S48_LOW - FZ_V_S39_LOW;

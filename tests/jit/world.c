@@ -23,6 +23,11 @@ const struct world_way world_ways[] = {
      .code_cache_bytes = 65536,
      .max_guest_insns = 1},
     {.name = "traces", .trace = 8},
+    {.name = "FP traps", .fp_traps = ENGINE_FP_TRAPS_EAGER},
+    {.name = "FP traps, plain x86-64, one instruction a block",
+     .features_off = ~0u,
+     .max_guest_insns = 1,
+     .fp_traps = ENGINE_FP_TRAPS_EAGER},
 };
 const unsigned world_way_count = sizeof world_ways / sizeof world_ways[0];
 
@@ -83,6 +88,7 @@ void world_open(struct world *w, const struct world_way *way)
         .trace = way->trace,
         .no_fold = way->no_fold,
         .features_off = way->features_off,
+        .fp_traps = way->fp_traps,
     };
     assert_int_equal(engine_new(&w->engine, &ec, &err), GW_OK);
     assert_int_equal(engine_mem_mode(w->engine), way->no_flat ? GW_MEM_TLB : GW_MEM_FLAT);
@@ -90,6 +96,7 @@ void world_open(struct world *w, const struct world_way *way)
     struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
     sigaction(SIGSEGV, &sa, NULL);
     sigaction(SIGBUS, &sa, NULL);
+    sigaction(SIGFPE, &sa, NULL);
 }
 
 void world_close(struct world *w)

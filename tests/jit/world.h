@@ -20,6 +20,7 @@ struct world_way {
     uint32_t features_off;
     size_t code_cache_bytes;
     unsigned max_guest_insns, trace;
+    enum engine_fp_traps fp_traps;
 };
 extern const struct world_way world_ways[];
 extern const unsigned world_way_count;

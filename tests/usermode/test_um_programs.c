@@ -116,12 +116,12 @@ static void expect_text(const char *text, const char *part)
 static void programs_pass(void **state)
 {
     (void)state;
-    static const char *const names[] = {"@files",   "@memory",  "@signals", "@processes",
-                                        "@machine", "@selfmod", "@raw",     "@raw_pie"};
-    static const char *const engines[] = {"--engine=jit", "--engine=interp"};
+    static const char *const names[] = {"@files",   "@floats",  "@memory", "@signals", "@processes",
+                                        "@machine", "@selfmod", "@raw",    "@raw_pie"};
+    static const char *const engines[] = {"--engine=jit", "--engine=interp", "--fp-traps=eager"};
     static struct run r;
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
-        for (unsigned e = 0; e < 2; e++) {
+        for (unsigned e = 0; e < sizeof engines / sizeof *engines; e++) {
             bool raw = strncmp(names[i], "@raw", 4) == 0;
             char want[40];
             snprintf(want, sizeof want, raw ? "raw\n" : "%s ok\n", names[i] + 1);
