@@ -15,7 +15,7 @@
 
 #include "godwit/status.h"
 
-#define MACHINE_API    2
+#define MACHINE_API    3
 #define MACHINE_SYMBOL "godwit_machine_module"
 #define MACHINE_MODULE "godwit-machine.so"
 
