@@ -113,6 +113,7 @@ enum x64_cold_kind {
     COLD_FLAGS,
     COLD_ZERO,
     COLD_NAN,
+    COLD_NANS,
     COLD_EVAL,
     COLD_MINMAX
 };
@@ -167,6 +168,8 @@ struct x64 {
     uint16_t owner_xmm[X64_XMMS];
     uint32_t spill_used;  /* bit mask of spill slots */
     uint32_t spill_freed; /* of those, free when this IR instruction is done */
+    uint16_t nan_pending, nan_check, nan_single; /* see x64_nan.c; bit masks of XMM registers */
+    uint16_t nan_consumed; /* operands of the arithmetic that is being lowered */
     uint16_t alias_count;
     uint16_t alias[256]; /* live values that alias a pinned register or a state slot */
     uint32_t i;          /* the IR instruction being lowered */
@@ -233,6 +236,12 @@ enum gw_status x64_emit_runtime(const struct gw_backend_config *cfg, const struc
                                 struct gw_entry_points *ep);
 void x64_lower_branch(struct x64 *x, const struct ir_insn *in);
 unsigned x64_compare(struct x64 *x, enum ir_type type, enum ir_cond cc, ir_val a, ir_val b);
+/* x64_nan.c: results that may be NaN but not the canonical one. */
+void x64_nan_result(struct x64 *x, int d,
+                    bool single);                 /* d is one, of arithmetic on nan_consumed */
+void x64_nan_overwritten(struct x64 *x, int reg); /* ahead of it */
+void x64_flush_nans(struct x64 *x);               /* none is left */
+void x64_cold_nans(struct x64 *x, struct x64_cold *c);
 void x64_find_sites(struct x64 *x);
 void x64_page_index(struct x64_buf *e, uint32_t features, int t, int ta); /* FLAT: 47:12 of ta */
 void x64_cold_mem(struct x64 *x, struct x64_cold *c);

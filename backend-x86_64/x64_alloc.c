@@ -107,6 +107,8 @@ static void evictf(struct x64 *x, int reg)
     ir_val v = x->owner_xmm[reg];
     if (v == VAL_NONE)
         return;
+    if (x->nan_pending >> reg & 1)
+        x64_flush_nans(x);
     back_up(x, v);
     x->v[v].reg = -1;
     x->owner_xmm[reg] = VAL_NONE;
@@ -156,6 +158,7 @@ static int grabf(struct x64 *x)
         r = __builtin_ctz(cand);
         evictf(x, r);
     }
+    x64_nan_overwritten(x, r);
     x->lock_xmm |= (uint16_t)(1u << r);
     return r;
 }
@@ -315,6 +318,8 @@ static void rescue_pinned(struct x64 *x, ir_val v)
 {
     struct xval *w = &x->v[v];
     int from = w->reg;
+    if (w->flags & XV_FLOAT && x->nan_pending >> from & 1)
+        x64_flush_nans(x);
     drop_alias(x, v);
     w->flags &= (uint8_t) ~(XV_PINNED | XV_SLOT);
     w->mem = MEM_NONE;
@@ -501,6 +506,7 @@ int x64_deff(struct x64 *x, uint16_t avoid)
     int p = put_hint(x, true);
     if (p >= 0 && !(avoid >> p & 1)) {
         rescue_reg(x, p, XV_FLOAT, VAL_NONE);
+        x64_nan_overwritten(x, p);
         x->v[x->i].reg = (int8_t)p;
         x->v[x->i].flags |= XV_PINNED;
         add_alias(x, (ir_val)x->i);
@@ -513,6 +519,8 @@ int x64_deff(struct x64 *x, uint16_t avoid)
         x->lock_xmm |= avoid;
         r = grabf(x);
         x->lock_xmm = (uint16_t)(saved | 1u << r);
+    } else {
+        x64_nan_overwritten(x, r);
     }
     ownf(x, (ir_val)x->i, r);
     return r;
@@ -574,12 +582,17 @@ static void put_float(struct x64 *x, const struct ir_insn *in)
             return;
         }
         int s = x64_usef(x, in->a);
+        if (x->nan_pending >> s & 1)
+            x64_flush_nans(x);
         rescue_reg(x, p, XV_FLOAT, in->a);
+        x64_nan_overwritten(x, p);
         x64_movf_rr(x, p, s);
         x64_done(x, in->a);
         return;
     }
     int s = x64_usef(x, in->a);
+    if (x->nan_pending >> s & 1)
+        x64_flush_nans(x);
     rescue_slot(x, off, in->type == IR_F32 ? 4 : 8, in->a);
     if (in->type == IR_F32)
         x64_rm(&x->e, X_F3 | X_MAP_0F | 0x11, s, x64_state(off), 0);

@@ -31,8 +31,18 @@ uint64_t x64_thunk(const struct x64 *x, unsigned t)
     return x->job->runtime_base + x->job->ep->table[x->fp][t];
 }
 
+/* May NaNs wait beyond it? Whatever can't leave the block or show a float. */
+static bool hides_nans(const struct x64 *x, const struct ir_insn *in)
+{
+    if (in->op >= IR_FADD && in->op <= IR_FMA)
+        return in->aux == x->b->fp_round;
+    return in->op <= IR_SELECT || in->op == IR_NOP;
+}
+
 static void lower(struct x64 *x, const struct ir_insn *in)
 {
+    if (x->nan_pending && !hides_nans(x, in))
+        x64_flush_nans(x);
     switch (in->op) {
     case IR_NOP: return;
     case IR_GET: x64_get(x, in); return;
@@ -68,6 +78,7 @@ static void cold_paths(struct x64 *x)
         switch (c->kind) {
         case COLD_MEM:
         case COLD_AMO: x64_cold_mem(x, c); break;
+        case COLD_NANS: x64_cold_nans(x, c); break;
         case COLD_DIV: x64_cold_int(x, c); break;
         case COLD_FPGET:
         case COLD_FLAGS:
@@ -103,6 +114,7 @@ static enum gw_status compile(struct gw_compile_job *job)
     x->spill_used = x->spill_freed = 0;
     x->alias_count = 0;
     x->cold_count = 0;
+    x->nan_pending = x->nan_check = x->nan_single = x->nan_consumed = 0;
     x->i = 0;
     job->row_count = job->link_count = 0;
     x64_find_sites(x);

@@ -81,13 +81,21 @@ static bool feeds_arithmetic(const struct x64 *x)
 /* Makes a NaN result canonical. The host's flags are the right ones already. */
 static void check_nan(struct x64 *x, const struct ir_insn *in, int d)
 {
-    if (feeds_arithmetic(x))
-        return;
     compare(x, in, 0x2e, d, d);
     struct x64_cold *c = x64_cold(x, COLD_NAN);
     c->from = x64_jcc(&x->e, CC_P);
     c->dest = (uint8_t)d;
     c->back = x64_pos(&x->e);
+}
+
+/* The same for arithmetic, but as late as may be. */
+static void check_later(struct x64 *x, const struct ir_insn *in, int d)
+{
+    if (feeds_arithmetic(x))
+        x->nan_check = x->nan_pending; /* d speaks for nobody */
+    else
+        x64_nan_result(x, d, !is64(in));
+    x->nan_consumed = 0;
 }
 
 /* Where the cold path recomputes by ir_eval: operands are still in fa, fb, fc. */
@@ -107,22 +115,24 @@ static void lower_arith(struct x64 *x, const struct ir_insn *in, unsigned op)
     x64_done(x, in->a);
     x64_done(x, in->b);
     bool avx = x->features & X64_F_AVX;
+    x->nan_consumed = fbit(a) | fbit(b);
     int d = x64_deff(x, !avx && a != b ? fbit(b) : 0);
     op3(x, o, d, a, b);
-    check_nan(x, in, d);
+    check_later(x, in, d);
 }
 
 static void lower_sqrt(struct x64 *x, const struct ir_insn *in)
 {
     int a = x64_usef(x, in->a);
     x64_done(x, in->a);
+    x->nan_consumed = fbit(a);
     int d = x64_deff(x, 0);
     unsigned op = (is64(in) ? SD : SS) | 0x51;
     if (x->features & X64_F_AVX)
         x64_vrr(&x->e, op, d, a, a);
     else
         x64_rr(&x->e, op, d, a);
-    check_nan(x, in, d);
+    check_later(x, in, d);
 }
 
 /*
