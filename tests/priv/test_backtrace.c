@@ -14,11 +14,11 @@ static bool read_memory(void *context, uint64_t vaddr, void *to, unsigned size, 
 {
     struct memory *m = context;
     assert_int_equal(vaddr % size, 0);
-    if (vaddr >= CODE && vaddr + size <= CODE + BYTES) {
+    if (vaddr - CODE <= BYTES - size) {
         memcpy(to, m->code + (vaddr - CODE), size);
         return true;
     }
-    if (code || vaddr < STACK || vaddr + size > STACK + BYTES)
+    if (code || vaddr - STACK > BYTES - size)
         return false;
     memcpy(to, m->stack + (vaddr - STACK), size);
     return true;
