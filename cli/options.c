@@ -178,14 +178,83 @@ static enum gw_status set_dump(struct cli_options *o, const char *value, struct 
 
 static enum gw_status set_serial(struct cli_options *o, const char *value, struct gw_error *err)
 {
-    o->serial_file = NULL;
-    if (!strcmp(value, "stdio"))
-        return GW_OK;
-    if (!strncmp(value, "file:", 5) && value[5]) {
-        o->serial_file = value + 5;
+    static const struct {
+        const char *prefix;
+        enum cli_port_kind kind;
+        bool has_path;
+    } kinds[] = {{"stdio", CLI_PORT_STDIO, false},
+                 {"pty", CLI_PORT_PTY, false},
+                 {"file:", CLI_PORT_FILE, true},
+                 {"unix:", CLI_PORT_UNIX, true}};
+    if (o->port_count == CLI_PORTS)
+        return gw_fail(err, GW_ERR_ARG, value, "cannot add the serial port: there are %d already",
+                       CLI_PORTS);
+    for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        size_t n = strlen(kinds[i].prefix);
+        if (strncmp(value, kinds[i].prefix, n) != 0 || !value[n] == kinds[i].has_path)
+            continue;
+        if (kinds[i].kind == CLI_PORT_STDIO && o->port_count && o->ports[0].kind == CLI_PORT_STDIO)
+            return gw_fail(err, GW_ERR_ARG, value,
+                           "cannot add the serial port: the first has standard input and output");
+        o->ports[o->port_count++] =
+            (struct cli_port){.kind = kinds[i].kind, .path = kinds[i].has_path ? value + n : NULL};
         return GW_OK;
     }
-    return gw_fail(err, GW_ERR_ARG, value, "no such serial port: it must be stdio or file:FILE");
+    return gw_fail(err, GW_ERR_ARG, value,
+                   "no such serial port: it must be stdio, pty, file:FILE or unix:FILE");
+}
+
+/* N=FILE[,rw] */
+static enum gw_status set_flash(struct cli_options *o, const char *value, struct gw_error *err)
+{
+    size_t n = strlen(value);
+    unsigned bank = (unsigned)(value[0] - '0');
+    bool rw = n > 3 && !strcmp(value + n - 3, ",rw");
+    if (bank >= CLI_FLASH_BANKS || value[1] != '=' || n - (rw ? 3 : 0) <= 2)
+        return gw_fail(err, GW_ERR_ARG, value,
+                       "cannot fill the flash: it must be 0=FILE or 1=FILE, with or without ,rw");
+    if (o->flash[bank].path)
+        return gw_fail(err, GW_ERR_ARG, value, "cannot fill the flash: bank %u has a file already",
+                       bank);
+    o->flash[bank] =
+        (struct cli_flash){.path = own(o, value + 2, n - 2 - (rw ? 3 : 0), err), .rw = rw};
+    return o->flash[bank].path ? GW_OK : GW_ERR_ARG;
+}
+
+/* Splits `value` at `at`; both parts must hold something. */
+static enum gw_status set_file(struct cli_options *o, const char *value, const char *at,
+                               struct cli_file *list, unsigned *count, const char *what,
+                               struct gw_error *err)
+{
+    if (!at || at == value || !at[1])
+        return gw_fail(err, GW_ERR_ARG, value, "%s", what);
+    if (*count == CLI_MAX_FILES)
+        return gw_fail(err, GW_ERR_ARG, value, "cannot take the option: given too often");
+    list[*count].name = own(o, value, (size_t)(at - value), err);
+    list[*count].path = at + 1;
+    return list[(*count)++].name ? GW_OK : GW_ERR_ARG;
+}
+
+static enum gw_status set_fw_cfg(struct cli_options *o, const char *value, struct gw_error *err)
+{
+    return set_file(o, value, strchr(value, '='), o->fw_cfg, &o->fw_cfg_count,
+                    "cannot offer the file to firmware: it must be NAME=FILE", err);
+}
+
+/* FILE@ADDR: what set_file() calls the name is the file. */
+static enum gw_status set_load(struct cli_options *o, const char *value, struct gw_error *err)
+{
+    static const char what[] =
+        "cannot load the file: it must be FILE@ADDR, such as x.bin@0x80200000";
+    struct cli_file *f = &o->loads[o->load_count < CLI_MAX_FILES ? o->load_count : 0];
+    enum gw_status st =
+        set_file(o, value, strrchr(value, '@'), o->loads, &o->load_count, what, err);
+    if (st != GW_OK)
+        return st;
+    if (cli_parse_number(f->path, &f->at) != GW_OK)
+        return gw_fail(err, GW_ERR_ARG, value, "%s", what);
+    f->path = f->name;
+    return GW_OK;
 }
 
 /* FILE[,rw][,overlay=FILE]; a comma in a name cannot be written. */
@@ -281,8 +350,18 @@ const struct cli_option cli_option_rows[] = {
      AT(dtb)},
     {VERB_RUN, CLI_TEXT, 0, "dump-dtb", "FILE", "write the board's device tree and stop", "file",
      AT(dump_dtb)},
-    {VERB_MACHINE, CLI_OWN, 0, "serial", "stdio|file:FILE", "where the serial port goes",
-     "stdio file:", .set = set_serial},
+    {VERB_RUN, CLI_OWN, 0, "flash", "N=FILE[,rw]",
+     "32 MiB of flash in bank 0 or 1; what is written is lost at the end without rw. Bank 0 is "
+     "started: by the firmware, or with -b none in M mode; a kernel is then firmware's to load",
+     "file", .set = set_flash},
+    {VERB_RUN, CLI_OWN, 0, "fw-cfg", "NAME=FILE", "a file that firmware finds by its name", "file",
+     .set = set_fw_cfg},
+    {VERB_RUN, CLI_OWN, 0, "load", "FILE@ADDR",
+     "put a file's bytes into memory; the first one is started where there is no kernel", "file",
+     .set = set_load},
+    {VERB_MACHINE, CLI_OWN, 0, "serial", "stdio|pty|file:FILE|unix:FILE",
+     "where the serial port goes; given again: a second port (ttyS1)",
+     "stdio pty file: unix:", .set = set_serial},
     {VERB_MACHINE, CLI_TEXT, 0, "stop-text", "TEXT",
      "end with status 0 when the console shows TEXT", NULL, AT(stop_text)},
     {VERB_MACHINE, CLI_OWN, 0, "on-panic", "exit",

@@ -11,7 +11,13 @@
 
 #include "godwit/status.h"
 
-enum { CLI_MAX_DISKS = 8, CLI_MAX_LIST = 64 };
+enum {
+    CLI_MAX_DISKS = 8,
+    CLI_MAX_LIST = 64,
+    CLI_MAX_FILES = 16,
+    CLI_FLASH_BANKS = 2,
+    CLI_PORTS = 2
+};
 
 enum cli_verb {
     VERB_RUN = 1 << 0,
@@ -34,6 +40,24 @@ struct cli_disk {
     const char *overlay;
 };
 
+struct cli_flash {
+    const char *path;
+    bool rw;
+};
+
+/* NAME=FILE or FILE@ADDR. */
+struct cli_file {
+    const char *path, *name;
+    uint64_t at;
+};
+
+enum cli_port_kind { CLI_PORT_STDIO, CLI_PORT_FILE, CLI_PORT_PTY, CLI_PORT_UNIX };
+
+struct cli_port {
+    enum cli_port_kind kind;
+    const char *path;
+};
+
 /* Values as parsed; strings point into argv or are the options' own until cli_options_free(). */
 struct cli_options {
     /* every start verb */
@@ -41,10 +65,14 @@ struct cli_options {
     bool interp, clock_insns, stats, quiet, help;
     uint64_t mips, timeout_ns, stop_insn, verbose;
     /* run */
-    const char *kernel, *initrd, *append, *bios, *machine, *dtb, *dump_dtb, *serial_file;
+    const char *kernel, *initrd, *append, *bios, *machine, *dtb, *dump_dtb;
     uint64_t memory_bytes, cpus;
     struct cli_disk disks[CLI_MAX_DISKS];
     unsigned disk_count;
+    struct cli_flash flash[CLI_FLASH_BANKS];
+    struct cli_file fw_cfg[CLI_MAX_FILES], loads[CLI_MAX_FILES];
+    struct cli_port ports[CLI_PORTS];
+    unsigned fw_cfg_count, load_count, port_count;
     /* run, restore */
     const char *save_at_end;
     bool deterministic;
@@ -66,7 +94,7 @@ struct cli_options {
 
     char *const *args; /* operands, NULL at the end */
     int arg_count;
-    char *owned[CLI_MAX_DISKS * 2 + 8];
+    char *owned[CLI_MAX_DISKS * 2 + CLI_FLASH_BANKS + CLI_MAX_FILES * 2 + 8];
     unsigned owned_count;
 };
 

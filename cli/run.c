@@ -34,6 +34,23 @@ static int exit_status(const struct machine_result *r, bool wants_text)
     }
 }
 
+static void fill_firmware(struct machine_options *m, const struct cli_options *o)
+{
+    static const enum machine_port_kind kinds[] = {[CLI_PORT_STDIO] = MACHINE_PORT_STDIO,
+                                                   [CLI_PORT_FILE] = MACHINE_PORT_FILE,
+                                                   [CLI_PORT_PTY] = MACHINE_PORT_PTY,
+                                                   [CLI_PORT_UNIX] = MACHINE_PORT_UNIX};
+    for (unsigned i = 0; i < o->port_count; i++)
+        m->ports[i] =
+            (struct machine_port){.kind = kinds[o->ports[i].kind], .path = o->ports[i].path};
+    for (unsigned i = 0; i < CLI_FLASH_BANKS; i++)
+        m->flash[i] = (struct machine_flash){.path = o->flash[i].path, .rw = o->flash[i].rw};
+    for (unsigned i = 0; i < o->fw_cfg_count; i++)
+        m->fw_cfg[i] = (struct machine_file){.path = o->fw_cfg[i].path, .name = o->fw_cfg[i].name};
+    for (unsigned i = 0; i < o->load_count; i++)
+        m->loads[i] = (struct machine_file){.path = o->loads[i].path, .at = o->loads[i].at};
+}
+
 static void fill(struct machine_options *m, const struct cli_options *o)
 {
     *m = (struct machine_options){
@@ -45,7 +62,9 @@ static void fill(struct machine_options *m, const struct cli_options *o)
         .dump_dtb = o->dump_dtb,
         .memory_bytes = o->memory_bytes,
         .disk_count = o->disk_count,
-        .serial_file = o->serial_file,
+        .port_count = o->port_count,
+        .fw_cfg_count = o->fw_cfg_count,
+        .load_count = o->load_count,
         .name = o->name,
         .cpu_model = o->cpu_model,
         .cpu_options = o->cpu_options,
@@ -74,6 +93,7 @@ static void fill(struct machine_options *m, const struct cli_options *o)
     for (unsigned i = 0; i < o->disk_count; i++)
         m->disks[i] = (struct machine_disk){
             .path = o->disks[i].path, .rw = o->disks[i].rw, .overlay = o->disks[i].overlay};
+    fill_firmware(m, o);
 }
 
 static void explain(const struct machine_result *r, const struct cli_options *o)

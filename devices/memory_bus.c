@@ -55,6 +55,7 @@ void dev_bus_init(struct dev_bus *b)
 {
     memset(b, 0, sizeof *b);
     b->bus.ram = b->ram;
+    b->bus.rom = b->rom;
     b->bus.opaque = b;
     b->bus.read = bus_read;
     b->bus.write = bus_write;
@@ -67,6 +68,7 @@ void dev_bus_destroy(struct dev_bus *b)
         free(b->ram[i].page_flags);
     }
     b->bus.ram_count = 0;
+    b->bus.rom_count = 0;
     b->window_count = 0;
 }
 
@@ -150,6 +152,26 @@ enum gw_status dev_bus_add_device(struct dev_bus *b, uint64_t base, struct gw_de
     b->window_count++;
     b->last = DEV_BUS_MAX_DEVICES;
     return GW_OK;
+}
+
+enum gw_status dev_bus_add_rom(struct dev_bus *b, struct gw_rom *rom, struct gw_error *err)
+{
+    const struct dev_window *w = find_window(b, rom->mem.base, 1);
+    if (!w || w->base != rom->mem.base || rom->mem.size > w->size || !rom->mem.size ||
+        (rom->mem.size & GW_PAGE_MASK))
+        return gw_fail(err, GW_ERR_ARG, "", "cannot place read-only memory: no device is there");
+    if (b->bus.rom_count == DEV_BUS_MAX_ROM)
+        return gw_fail(err, GW_ERR_LIMIT, "", "too many read-only memories");
+    b->rom[b->bus.rom_count++] = rom;
+    return GW_OK;
+}
+
+void dev_bus_hide_rom(struct gw_bus *bus, struct gw_rom *rom, bool hidden)
+{
+    bool was = rom->hidden;
+    rom->hidden = hidden;
+    if (hidden && !was && bus && bus->rom_hidden)
+        bus->rom_hidden(bus->engine, rom);
 }
 
 void dev_bus_touched(struct gw_bus *bus, const struct gw_ram *ram, uint64_t paddr, uint64_t size)

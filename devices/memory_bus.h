@@ -10,7 +10,7 @@
 #include "godwit/device.h"
 #include "godwit/status.h"
 
-enum { DEV_BUS_MAX_RAM = 4, DEV_BUS_MAX_DEVICES = 32 };
+enum { DEV_BUS_MAX_RAM = 4, DEV_BUS_MAX_ROM = 4, DEV_BUS_MAX_DEVICES = 32 };
 
 struct dev_window {
     uint64_t base;
@@ -21,6 +21,7 @@ struct dev_window {
 struct dev_bus {
     struct gw_bus bus;
     struct gw_ram ram[DEV_BUS_MAX_RAM];
+    struct gw_rom *rom[DEV_BUS_MAX_ROM];
     struct dev_window windows[DEV_BUS_MAX_DEVICES]; /* sorted by base */
     unsigned window_count;
     unsigned last; /* the window hit last: guests touch one device many times in a row */
@@ -37,6 +38,11 @@ enum gw_status dev_bus_add_ram(struct dev_bus *b, uint64_t base, uint64_t size,
 /* The window is device->cls->window_bytes long. */
 enum gw_status dev_bus_add_device(struct dev_bus *b, uint64_t base, struct gw_device *device,
                                   struct gw_error *err);
+/* Read-only memory of a device that was added: rom->mem covers the device's window, or a part of it
+ * from its start. The device owns rom and what it points to, both until the bus is destroyed. */
+enum gw_status dev_bus_add_rom(struct dev_bus *b, struct gw_rom *rom, struct gw_error *err);
+/* Hides or shows it. bus: NULL before there is one. */
+void dev_bus_hide_rom(struct gw_bus *bus, struct gw_rom *rom, bool hidden);
 
 /* Tells the translator of a write from outside the vCPU, for pages that hold translated code. */
 void dev_bus_touched(struct gw_bus *bus, const struct gw_ram *ram, uint64_t paddr, uint64_t size);

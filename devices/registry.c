@@ -3,16 +3,22 @@
 #include <string.h>
 
 #include "clint.h"
+#include "flash.h"
+#include "fw_cfg.h"
+#include "pci_host.h"
 #include "plic.h"
 #include "power.h"
+#include "pvpanic.h"
 #include "registry.h"
 #include "rtc.h"
 #include "uart.h"
 #include "virtio_mmio.h"
 
 static const struct gw_device_class *const classes[] = {
-    &dev_clint_class, &dev_plic_class, &dev_power_class,
-    &dev_rtc_class,   &dev_uart_class, &virtio_mmio_class,
+    &dev_clint_class,   &dev_flash_class,    &dev_fw_cfg_class,     &dev_pci_host_class,
+    &dev_pci_io_class,  &dev_pci_mmio_class, &dev_pci_mmio64_class, &dev_plic_class,
+    &dev_power_class,   &dev_pvpanic_class,  &dev_rtc_class,        &dev_uart_class,
+    &virtio_mmio_class,
 };
 
 const struct gw_device_class *dev_class_at(unsigned i)

@@ -1,11 +1,14 @@
 /* Puts the virt-1 board together. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "board.h"
 #include "clint.h"
+#include "pci_host.h"
 #include "power.h"
+#include "pvpanic.h"
 #include "registry.h"
 #include "rtc.h"
 #include "virtio_blk.h"
@@ -14,6 +17,12 @@ static void poke_uart(void *context)
 {
     struct board *b = context;
     dev_uart_poke((struct dev_uart *)(void *)b->uart);
+}
+
+static void poke_uart2(void *context)
+{
+    struct board *b = context;
+    dev_uart_poke((struct dev_uart *)(void *)b->uart2);
 }
 
 /* The console's callbacks have one context: the machine's, kept beside the board. */
@@ -52,6 +61,17 @@ static void forward_power(void *context, enum dev_power_request what, unsigned c
         a->hooks.power(a->hooks.context, (int)what, code);
 }
 
+static void forward_panic(void *context, unsigned events)
+{
+    struct board_all *a = context;
+    if (events & (DEV_PVPANIC_PANICKED | DEV_PVPANIC_CRASH_LOADED)) {
+        if (a->hooks.panic)
+            a->hooks.panic(a->hooks.context);
+    } else {
+        forward_power(a, DEV_POWER_OFF, 0);
+    }
+}
+
 static enum gw_status place(struct board *b, struct gw_device **slot, const char *cls,
                             uint64_t base, struct gw_error *err)
 {
@@ -61,7 +81,21 @@ static enum gw_status place(struct board *b, struct gw_device **slot, const char
     return dev_bus_add_device(&b->bus, base, *slot, err);
 }
 
-static enum gw_status place_devices(struct board *b, struct gw_error *err)
+static enum gw_status place_flash(struct board *b, unsigned bank, struct gw_error *err)
+{
+    uint64_t base = VIRT_FLASH_BASE + (uint64_t)bank * DEV_FLASH_BYTES;
+    struct gw_rom *rom;
+    enum gw_status st = place(b, &b->flash[bank], "flash", base, err);
+    if (st != GW_OK)
+        return st;
+    rom = dev_flash_rom(board_flash(b, bank), base);
+    if (!rom)
+        return gw_fail(err, GW_ERR_NOMEM, "flash", "no memory for a device");
+    return dev_bus_add_rom(&b->bus, rom, err);
+}
+
+static enum gw_status place_devices(struct board *b, const struct board_config *cfg,
+                                    struct gw_error *err)
 {
     static const struct {
         const char *cls;
@@ -73,6 +107,11 @@ static enum gw_status place_devices(struct board *b, struct gw_error *err)
         {"clint", VIRT_CLINT_BASE, offsetof(struct board, clint)},
         {"plic", VIRT_PLIC_BASE, offsetof(struct board, plic)},
         {"uart", VIRT_UART_BASE, offsetof(struct board, uart)},
+        {"fw-cfg", VIRT_FW_CFG_BASE, offsetof(struct board, fw_cfg)},
+        {"pvpanic", VIRT_PVPANIC_BASE, offsetof(struct board, pvpanic)},
+        {"pci-host", VIRT_ECAM_BASE, offsetof(struct board, pci_host)},
+        {"pci-io", VIRT_PCI_IO_BASE, offsetof(struct board, pci_hole[0])},
+        {"pci-mmio", VIRT_PCI_MMIO_BASE, offsetof(struct board, pci_hole[1])},
     };
     enum gw_status st = GW_OK;
     for (unsigned i = 0; st == GW_OK && i < sizeof fixed / sizeof fixed[0]; i++)
@@ -80,6 +119,12 @@ static enum gw_status place_devices(struct board *b, struct gw_error *err)
                    fixed[i].base, err);
     for (unsigned i = 0; st == GW_OK && i < VIRT_SLOTS; i++)
         st = place(b, &b->slot[i], "virtio-mmio", VIRT_VIRTIO_BASE + i * VIRT_VIRTIO_STEP, err);
+    for (unsigned i = 0; st == GW_OK && i < VIRT_FLASH_BANKS; i++)
+        st = place_flash(b, i, err);
+    if (st == GW_OK)
+        st = place(b, &b->pci_hole[2], "pci-mmio64", virt_pci_mmio64_base(cfg->ram_bytes), err);
+    if (st == GW_OK && cfg->second_port)
+        st = place(b, &b->uart2, "uart", VIRT_UART2_BASE, err);
     return st;
 }
 
@@ -94,8 +139,29 @@ static void wire_devices(struct board_all *a, const struct board_config *cfg)
         b->slot[i]->irq = dev_plic_input(plic, VIRT_VIRTIO_IRQ + i);
     power->request = forward_power;
     power->context = a;
+    ((struct dev_pvpanic *)(void *)b->pvpanic)->report = forward_panic;
+    ((struct dev_pvpanic *)(void *)b->pvpanic)->context = a;
     ((struct dev_rtc *)(void *)b->rtc)->offset_ns = cfg->wall_clock_ns;
     ((struct dev_uart *)(void *)b->uart)->serial = dev_console_serial(b->console);
+    if (!b->uart2)
+        return;
+    b->uart2->irq = dev_plic_input(plic, VIRT_UART2_IRQ);
+    ((struct dev_uart *)(void *)b->uart2)->serial = dev_console_serial(b->console2);
+}
+
+/* The second port has neither menu nor watcher. */
+static enum gw_status second_console(struct board_all *a, const struct board_config *cfg,
+                                     struct gw_error *err)
+{
+    struct dev_console_config console = {
+        .in_fd = cfg->in2_fd,
+        .out_fd = cfg->out2_fd,
+        .events = a->b.events,
+        .io = a->b.io,
+        .poke = poke_uart2,
+        .context = a,
+    };
+    return cfg->second_port ? dev_console_new(&a->b.console2, &console, err) : GW_OK;
 }
 
 static enum gw_status build(struct board_all *a, const struct board_config *cfg,
@@ -120,7 +186,7 @@ static enum gw_status build(struct board_all *a, const struct board_config *cfg,
         return gw_fail(err, GW_ERR_NOMEM, "", "no memory for the event queue");
     st = dev_bus_add_ram(&b->bus, VIRT_RAM_BASE, cfg->ram_bytes, err);
     if (st == GW_OK)
-        st = place_devices(b, err);
+        st = place_devices(b, cfg, err);
     if (st == GW_OK)
         st = dev_io_new(&b->io, err);
     if (st != GW_OK)
@@ -128,6 +194,8 @@ static enum gw_status build(struct board_all *a, const struct board_config *cfg,
     console.events = b->events;
     console.io = b->io;
     st = dev_console_new(&b->console, &console, err);
+    if (st == GW_OK)
+        st = second_console(a, cfg, err);
     if (st == GW_OK)
         wire_devices(a, cfg);
     return st;
@@ -170,6 +238,14 @@ enum gw_status board_add_disk(struct board *b, const struct dev_disk_config *cfg
     return virtio_blk_attach((struct virtio_mmio *)(void *)b->slot[at], &blk, err);
 }
 
+enum gw_status board_open_flash(struct board *b, unsigned bank, const char *path, bool rw,
+                                struct gw_error *err)
+{
+    if (bank >= VIRT_FLASH_BANKS)
+        return gw_fail(err, GW_ERR_ARG, path, "no such flash bank: it must be 0 or 1");
+    return dev_flash_open(board_flash(b, bank), path, rw, err);
+}
+
 void board_connect(struct board *b, const struct board_cpu_lines *lines)
 {
     struct dev_plic *plic = (struct dev_plic *)(void *)b->plic;
@@ -182,23 +258,30 @@ void board_connect(struct board *b, const struct board_cpu_lines *lines)
     clint->context = lines->cpu;
 }
 
+enum { FIXED_DEVICES = 13, DEVICE_COUNT = FIXED_DEVICES + VIRT_SLOTS + 1 };
+
+/* NULL where the board has none, or was not finished. */
 static struct gw_device *device_at(struct board *b, unsigned i)
 {
-    struct gw_device *fixed[] = {b->uart, b->rtc, b->power, b->clint};
-    if (i < 4)
+    struct gw_device *fixed[] = {
+        b->uart,        b->rtc,         b->power,       b->clint,    b->fw_cfg,
+        b->pvpanic,     b->pci_host,    b->flash[0],    b->flash[1], b->uart2,
+        b->pci_hole[0], b->pci_hole[1], b->pci_hole[2],
+    };
+    const unsigned count = sizeof fixed / sizeof fixed[0];
+    static_assert(sizeof fixed / sizeof fixed[0] == FIXED_DEVICES, "as many as are walked");
+    if (i < count)
         return fixed[i];
-    if (i < 4 + VIRT_SLOTS)
-        return b->slot[i - 4];
+    if (i < count + VIRT_SLOTS)
+        return b->slot[i - count];
     return b->plic; /* last, when the lines into it have settled */
 }
-
-enum { DEVICE_COUNT = 5 + VIRT_SLOTS };
 
 void board_reset(struct board *b)
 {
     for (unsigned i = 0; i < DEVICE_COUNT; i++) {
         struct gw_device *d = device_at(b, i);
-        if (d->cls->reset)
+        if (d && d->cls->reset)
             d->cls->reset(d);
     }
 }
@@ -206,14 +289,20 @@ void board_reset(struct board *b)
 /* The class's name, numbered where the board has several of it. */
 struct gw_device *board_device(struct board *b, unsigned i, char *name, size_t name_bytes)
 {
-    struct gw_device *d = i < DEVICE_COUNT ? device_at(b, i) : NULL;
-    unsigned before = 0, same = 0;
-    if (!d)
+    struct gw_device *d = NULL;
+    unsigned at = 0, before = 0, same = 0;
+    for (; at < DEVICE_COUNT; at++) {
+        d = device_at(b, at);
+        if (d && i-- == 0)
+            break;
+    }
+    if (at == DEVICE_COUNT)
         return NULL;
     for (unsigned k = 0; k < DEVICE_COUNT; k++) {
-        bool alike = device_at(b, k)->cls == d->cls;
+        const struct gw_device *other = device_at(b, k);
+        bool alike = other && other->cls == d->cls;
         same += alike;
-        before += alike && k < i;
+        before += alike && k < at;
     }
     if (same > 1)
         snprintf(name, name_bytes, "%s%u", d->cls->name, before);
@@ -254,8 +343,11 @@ void board_free(struct board *b)
         dev_free(device_at(b, i));
     if (b->console)
         dev_console_flush(b->console);
+    if (b->console2)
+        dev_console_flush(b->console2);
     dev_io_free(b->io);
     dev_console_free(b->console);
+    dev_console_free(b->console2);
     for (unsigned i = 0; i < b->disk_count; i++)
         dev_disk_close(b->disk[i]);
     dev_bus_destroy(&b->bus);

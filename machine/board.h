@@ -7,6 +7,8 @@
 
 #include "console.h"
 #include "disk.h"
+#include "flash.h"
+#include "fw_cfg.h"
 #include "io_thread.h"
 #include "memory_bus.h"
 #include "plic.h"
@@ -17,19 +19,36 @@ enum {
     VIRT_POWER_BASE = 0x100000,
     VIRT_RTC_BASE = 0x101000,
     VIRT_CLINT_BASE = 0x2000000,
+    VIRT_PCI_IO_BASE = 0x3000000,
+    VIRT_PVPANIC_BASE = 0x4000000, /* QEMU's board has no such device, and nothing here */
     VIRT_PLIC_BASE = 0xc000000,
     VIRT_UART_BASE = 0x10000000,
     VIRT_VIRTIO_BASE = 0x10001000,
     VIRT_VIRTIO_STEP = 0x1000,
     VIRT_SLOTS = 8,
+    VIRT_UART2_BASE = 0x10009000, /* QEMU's board has one port, and nothing here */
+    VIRT_FW_CFG_BASE = 0x10100000,
+    VIRT_FLASH_BASE = 0x20000000,
+    VIRT_FLASH_BANKS = 2,
+    VIRT_ECAM_BASE = 0x30000000,
+    VIRT_PCI_MMIO_BASE = 0x40000000,
     VIRT_VIRTIO_IRQ = 1, /* of slot 0 */
     VIRT_UART_IRQ = 10,
     VIRT_RTC_IRQ = 11,
+    VIRT_UART2_IRQ = 12,
+    VIRT_PCI_IRQ = 32, /* to 35: INTA to INTD of slot 0, then rotating */
 };
 #define VIRT_RAM_BASE    UINT64_C(0x80000000)
 #define VIRT_RAM_MIN     (UINT64_C(16) << 20)
 #define VIRT_RAM_MAX     (UINT64_C(1) << 40)
 #define VIRT_KERNEL_BASE UINT64_C(0x80200000) /* where firmware hands over */
+
+/* The 64-bit window of PCI lies above memory, at a multiple of its size. */
+static inline uint64_t virt_pci_mmio64_base(uint64_t ram_bytes)
+{
+    const uint64_t size = UINT64_C(16) << 30;
+    return (VIRT_RAM_BASE + ram_bytes + size - 1) & ~(size - 1);
+}
 
 struct machine_options;
 
@@ -43,6 +62,10 @@ struct board {
     unsigned disk_count;
     struct dev_console *console;
     bool repeatable; /* time is counted in instructions: devices answer at once */
+    struct gw_device *flash[VIRT_FLASH_BANKS], *fw_cfg, *pvpanic, *pci_host, *pci_hole[3];
+    /* the second serial port; NULL: there is none */
+    struct gw_device *uart2;
+    struct dev_console *console2;
 };
 
 /* What the devices tell the machine. vCPU thread, but for the menu_open of the console. */
@@ -51,6 +74,7 @@ struct board_hooks {
     void (*tap)(void *context, uint8_t byte);
     void (*menu)(void *context, uint8_t key);
     void (*menu_open)(void *context);
+    void (*panic)(void *context);
     void *context;
 };
 
@@ -73,6 +97,8 @@ struct board_config {
     uint64_t wall_clock_ns; /* at the start */
     int in_fd, out_fd;
     bool escape;
+    bool second_port;
+    int in2_fd, out2_fd; /* its descriptors */
     struct board_hooks hooks;
 };
 
@@ -81,6 +107,9 @@ enum gw_status board_new(struct board **out, const struct board_config *cfg, str
 /* Before the vCPU starts. */
 enum gw_status board_add_disk(struct board *b, const struct dev_disk_config *cfg,
                               struct gw_error *err);
+/* Before the vCPU starts. bank: 0 or 1; path stays valid while the board lives. */
+enum gw_status board_open_flash(struct board *b, unsigned bank, const char *path, bool rw,
+                                struct gw_error *err);
 void board_connect(struct board *b, const struct board_cpu_lines *lines);
 /* All devices as after power-on; RAM stays. */
 void board_reset(struct board *b);
@@ -91,6 +120,11 @@ struct gw_device *board_device(struct board *b, unsigned i, char *name, size_t n
 void board_quiesce(struct board *b);
 /* Quiesces, ends the I/O thread, frees. NULL is fine. */
 void board_free(struct board *b);
+
+static inline struct dev_flash *board_flash(const struct board *b, unsigned bank)
+{
+    return (struct dev_flash *)(void *)b->flash[bank];
+}
 
 static inline struct gw_ram *board_ram(struct board *b)
 {

@@ -1,6 +1,7 @@
 /*
  * Builds the device tree. Bindings: Devicetree Specification 0.4 and the kernel's bindings of
- * riscv/cpus, sifive,plic-1.0.0, sifive,clint0, ns16550a, virtio,mmio, google,goldfish-rtc, syscon.
+ * riscv/cpus, sifive,plic-1.0.0, sifive,clint0, ns16550a, virtio,mmio, google,goldfish-rtc, syscon,
+ * cfi-flash, qemu,fw-cfg-mmio, qemu,pvpanic-mmio, pci-host-ecam-generic; IEEE 1275's PCI binding.
  */
 #include <libfdt.h>
 #include <stdlib.h>
@@ -9,9 +10,14 @@
 #include "board.h"
 #include "clint.h"
 #include "device_tree.h"
+#include "pci_host.h"
 
 enum { PHANDLE_CPU_INTC = 1, PHANDLE_PLIC, PHANDLE_TEST };
 enum { IRQ_SOFT_M = 3, IRQ_TIMER_M = 7, IRQ_EXTERNAL_S = 9, IRQ_EXTERNAL_M = 11 };
+
+/* PCI: an entry of the interrupt map has a slot's address, a pin, the controller and its line. */
+enum { PCI_PINS = 4, PCI_MAP_ENTRY = 6, PCI_MAP_WORDS = PCI_PINS * PCI_PINS * PCI_MAP_ENTRY };
+enum { PCI_SPACE_IO = 0x01000000, PCI_SPACE_MEM32 = 0x02000000, PCI_SPACE_MEM64 = 0x03000000 };
 
 /* A tree under construction; the first failure stays. */
 struct tree {
@@ -54,7 +60,7 @@ static void word(struct tree *t, const char *name, uint32_t v)
 
 static void words(struct tree *t, const char *name, const uint32_t *v, unsigned count)
 {
-    uint32_t big[8];
+    uint32_t big[PCI_MAP_WORDS];
     for (unsigned i = 0; i < count; i++)
         big[i] = cpu_to_fdt32(v[i]);
     note(t, fdt_property(t->blob, name, big, (int)(count * 4)));
@@ -148,7 +154,93 @@ static void controllers(struct tree *t)
     end(t);
 }
 
-static void peripherals(struct tree *t)
+static void serial_node(struct tree *t, uint64_t base, uint32_t line)
+{
+    begin_at(t, "serial", base);
+    text(t, "compatible", "ns16550a");
+    reg(t, base, 0x100);
+    word(t, "clock-frequency", 3686400);
+    interrupt(t, line);
+    end(t);
+}
+
+/* Line (slot + pin) mod 4, so that neighbours do not share. */
+static void pci_interrupts(struct tree *t)
+{
+    static const uint32_t mask[] = {3 << 11, 0, 0, 7};
+    uint32_t map[PCI_MAP_WORDS], *p = map;
+    for (uint32_t slot = 0; slot < PCI_PINS; slot++)
+        for (uint32_t pin = 0; pin < PCI_PINS; pin++, p += PCI_MAP_ENTRY) {
+            const uint32_t entry[PCI_MAP_ENTRY] = {
+                slot << 11, 0, 0, pin + 1, PHANDLE_PLIC, VIRT_PCI_IRQ + (slot + pin) % PCI_PINS};
+            memcpy(p, entry, sizeof entry);
+        }
+    word(t, "#interrupt-cells", 1);
+    words(t, "interrupt-map-mask", mask, 4);
+    words(t, "interrupt-map", map, PCI_MAP_WORDS);
+}
+
+/* A window: its space and address on the bus, its address for the CPU, its size. */
+static uint32_t *pci_range(uint32_t *p, uint32_t space, uint64_t bus, uint64_t base, uint64_t size)
+{
+    const uint32_t range[] = {
+        space,          (uint32_t)(bus >> 32),  (uint32_t)bus, (uint32_t)(base >> 32),
+        (uint32_t)base, (uint32_t)(size >> 32), (uint32_t)size};
+    memcpy(p, range, sizeof range);
+    return p + sizeof range / sizeof range[0];
+}
+
+static void pci_node(struct tree *t, const struct dt_config *cfg)
+{
+    static const uint32_t buses[] = {0, 255};
+    uint64_t high = virt_pci_mmio64_base(cfg->ram_bytes);
+    uint32_t ranges[21], *p = ranges;
+    begin_at(t, "pci", VIRT_ECAM_BASE);
+    text(t, "compatible", "pci-host-ecam-generic");
+    text(t, "device_type", "pci");
+    cells(t, 3, 2);
+    word(t, "linux,pci-domain", 0);
+    words(t, "bus-range", buses, 2);
+    flag(t, "dma-coherent");
+    reg(t, VIRT_ECAM_BASE, DEV_PCI_ECAM_BYTES);
+    p = pci_range(p, PCI_SPACE_IO, 0, VIRT_PCI_IO_BASE, DEV_PCI_IO_BYTES);
+    p = pci_range(p, PCI_SPACE_MEM32, VIRT_PCI_MMIO_BASE, VIRT_PCI_MMIO_BASE, DEV_PCI_MMIO_BYTES);
+    p = pci_range(p, PCI_SPACE_MEM64, high, high, DEV_PCI_MMIO64_BYTES);
+    words(t, "ranges", ranges, (unsigned)(p - ranges));
+    pci_interrupts(t);
+    end(t);
+}
+
+static void flash_node(struct tree *t)
+{
+    uint32_t banks[4 * VIRT_FLASH_BANKS];
+    for (unsigned i = 0; i < VIRT_FLASH_BANKS; i++) {
+        banks[4 * i] = banks[4 * i + 2] = 0;
+        banks[4 * i + 1] = VIRT_FLASH_BASE + i * DEV_FLASH_BYTES;
+        banks[4 * i + 3] = DEV_FLASH_BYTES;
+    }
+    begin_at(t, "flash", VIRT_FLASH_BASE);
+    text(t, "compatible", "cfi-flash");
+    words(t, "reg", banks, 4 * VIRT_FLASH_BANKS);
+    word(t, "bank-width", 4);
+    end(t);
+}
+
+static void firmware_nodes(struct tree *t)
+{
+    begin_at(t, "fw-cfg", VIRT_FW_CFG_BASE);
+    text(t, "compatible", "qemu,fw-cfg-mmio");
+    reg(t, VIRT_FW_CFG_BASE, 0x18);
+    flag(t, "dma-coherent");
+    end(t);
+    flash_node(t);
+    begin_at(t, "pvpanic", VIRT_PVPANIC_BASE);
+    text(t, "compatible", "qemu,pvpanic-mmio");
+    reg(t, VIRT_PVPANIC_BASE, 2);
+    end(t);
+}
+
+static void peripherals(struct tree *t, const struct dt_config *cfg)
 {
     /* three strings: the last makes it a syscon for the power nodes */
     static const char test_compatible[] = "sifive,test1\0sifive,test0\0syscon";
@@ -164,12 +256,9 @@ static void peripherals(struct tree *t)
     interrupt(t, VIRT_RTC_IRQ);
     end(t);
 
-    begin_at(t, "serial", VIRT_UART_BASE);
-    text(t, "compatible", "ns16550a");
-    reg(t, VIRT_UART_BASE, 0x100);
-    word(t, "clock-frequency", 3686400);
-    interrupt(t, VIRT_UART_IRQ);
-    end(t);
+    serial_node(t, VIRT_UART_BASE, VIRT_UART_IRQ);
+    if (cfg->second_port)
+        serial_node(t, VIRT_UART2_BASE, VIRT_UART2_IRQ);
 
     for (unsigned i = 0; i < VIRT_SLOTS; i++) {
         uint64_t base = VIRT_VIRTIO_BASE + i * VIRT_VIRTIO_STEP;
@@ -204,6 +293,11 @@ static void build_tree(struct tree *t, const struct dt_config *cfg)
     begin(t, "chosen");
     text(t, "stdout-path", "/soc/serial@10000000");
     end(t);
+    begin(t, "aliases");
+    text(t, "serial0", "/soc/serial@10000000");
+    if (cfg->second_port)
+        text(t, "serial1", "/soc/serial@10009000");
+    end(t);
     begin_at(t, "memory", cfg->ram_base);
     text(t, "device_type", "memory");
     reg(t, cfg->ram_base, cfg->ram_bytes);
@@ -213,9 +307,11 @@ static void build_tree(struct tree *t, const struct dt_config *cfg)
     cells(t, 2, 2);
     text(t, "compatible", "simple-bus");
     flag(t, "ranges");
-    peripherals(t);
+    peripherals(t, cfg);
     controllers(t);
+    pci_node(t, cfg);
     end(t);
+    firmware_nodes(t);
     power_node(t, "poweroff", 0x5555);
     power_node(t, "reboot", 0x7777);
     end(t);

@@ -2,6 +2,7 @@
 #ifndef MACHINE_DEVICE_TREE_H
 #define MACHINE_DEVICE_TREE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,7 @@ struct dt_config {
     const char *mmu; /* "riscv,sv48"; NULL: none */
     uint64_t ram_base, ram_bytes;
     uint64_t timebase_hz;
+    bool second_port;   /* a second serial port */
     uint32_t cbo_bytes; /* cache-block size; 0: none of its extensions */
 };
 

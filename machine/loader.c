@@ -174,9 +174,11 @@ static bool clear_memory(const struct gw_dma *dma, uint64_t at, uint64_t size)
 }
 
 static enum gw_status load_segment(const struct gw_dma *dma, const struct blob *f,
-                                   const uint8_t *ph, struct image *out, struct gw_error *err)
+                                   const uint8_t *ph, uint64_t base, struct image *out,
+                                   struct gw_error *err)
 {
-    uint64_t offset = little(ph + 8, 8), vaddr = little(ph + 16, 8), paddr = little(ph + 24, 8);
+    uint64_t offset = little(ph + 8, 8), vaddr = little(ph + 16, 8);
+    uint64_t paddr = little(ph + 24, 8) + base;
     uint64_t in_bytes = little(ph + 32, 8), bytes = little(ph + 40, 8);
     uint64_t entry = little(f->data + 24, 8);
     if (bytes == 0)
@@ -224,8 +226,9 @@ static uint64_t find_symbol(const struct blob *f, const char *name)
     return 0;
 }
 
-static enum gw_status load_elf(const struct gw_dma *dma, const struct blob *f, struct image *out,
-                               struct gw_error *err)
+/* base: added to all physical addresses. */
+static enum gw_status load_elf(const struct gw_dma *dma, const struct blob *f, uint64_t base,
+                               struct image *out, struct gw_error *err)
 {
     enum gw_status st = check_elf(f, err);
     uint64_t phoff, count;
@@ -237,12 +240,30 @@ static enum gw_status load_elf(const struct gw_dma *dma, const struct blob *f, s
     for (uint64_t i = 0; st == GW_OK && i < count; i++) {
         const uint8_t *ph = f->data + phoff + i * PHDR_BYTES;
         if (little(ph, 4) == PT_LOAD)
-            st = load_segment(dma, f, ph, out, err);
+            st = load_segment(dma, f, ph, base, out, err);
     }
     if (st == GW_OK && out->first == UINT64_MAX)
         return bad_elf(f, "it has nothing to load", err);
     out->tohost = find_symbol(f, "tohost");
+    if (out->tohost)
+        out->tohost += base;
     return st;
+}
+
+/* A shared object whose first byte has address 0: it runs anywhere. */
+static bool is_linked_at_zero(const struct blob *f)
+{
+    uint64_t phoff, count, low = UINT64_MAX;
+    if (check_elf(f, NULL) != GW_OK || little(f->data + 16, 2) != ET_DYN)
+        return false;
+    phoff = little(f->data + 32, 8);
+    count = little(f->data + 56, 2);
+    for (uint64_t i = 0; i < count; i++) {
+        const uint8_t *ph = f->data + phoff + i * PHDR_BYTES;
+        if (little(ph, 4) == PT_LOAD && little(ph + 24, 8) < low)
+            low = little(ph + 24, 8);
+    }
+    return low == 0;
 }
 
 /* ---- the ways in ---------------------------------------------------------------------------- */
@@ -253,7 +274,7 @@ enum gw_status load_kernel(const struct gw_dma *dma, const struct blob *f, uint6
     if (is_image(f))
         return load_image(dma, f, base, out, err);
     if (is_elf(f))
-        return load_elf(dma, f, out, err);
+        return load_elf(dma, f, 0, out, err);
     if (f->size >= 2 && f->data[0] == 0x1f && f->data[1] == 0x8b) {
         enum gw_status st = gw_fail(err, GW_ERR_UNSUPPORTED, f->name,
                                     "cannot run the kernel: it is compressed by gzip");
@@ -272,8 +293,9 @@ enum gw_status load_kernel(const struct gw_dma *dma, const struct blob *f, uint6
 enum gw_status load_firmware(const struct gw_dma *dma, const struct blob *f, uint64_t base,
                              struct image *out, struct gw_error *err)
 {
+    /* Position-independent firmware, as OpenSBI is built, moves itself to where it was put. */
     if (is_elf(f))
-        return load_elf(dma, f, out, err);
+        return load_elf(dma, f, is_linked_at_zero(f) ? base : 0, out, err);
     if (f->size == 0)
         return gw_fail(err, GW_ERR_FORMAT, f->name, "cannot run the firmware: the file is empty");
     if (!gw_dma_write(dma, base, f->data, f->size))

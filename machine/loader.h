@@ -41,6 +41,7 @@ enum gw_status load_firmware(const struct gw_dma *dma, const struct blob *file, 
 /* What lies above the kernel. Addresses are below `limit` and above `floor`, and do not overlap. */
 struct placement {
     uint64_t initrd_at, dtb_at;
+    uint64_t initrd_bytes, dtb_bytes; /* kept for each; filled in once they are there */
 };
 enum gw_status place_high(uint64_t floor, uint64_t limit, uint64_t initrd_bytes, uint64_t dtb_bytes,
                           struct placement *out, struct gw_error *err);

@@ -19,7 +19,7 @@
 #define MACHINE_SYMBOL "godwit_machine_module"
 #define MACHINE_MODULE "godwit-machine.so"
 
-enum { MACHINE_MAX_DISKS = 8 };
+enum { MACHINE_MAX_DISKS = 8, MACHINE_MAX_FILES = 16, MACHINE_FLASH_BANKS = 2, MACHINE_PORTS = 2 };
 
 struct snap_api;
 struct snap_reader;
@@ -28,6 +28,30 @@ struct machine_disk {
     const char *path;
     bool rw;
     const char *overlay; /* NULL: temporary, unless rw */
+};
+
+struct machine_flash {
+    const char *path; /* NULL: an erased bank */
+    bool rw;          /* else what is written is lost at the end */
+};
+
+/* A file for firmware, by its fw_cfg name, or for memory at an address. */
+struct machine_file {
+    const char *path;
+    const char *name;
+    uint64_t at;
+};
+
+enum machine_port_kind {
+    MACHINE_PORT_STDIO,
+    MACHINE_PORT_FILE, /* output only, to path */
+    MACHINE_PORT_PTY,  /* a terminal of its own; its name is said on stderr */
+    MACHINE_PORT_UNIX, /* whoever connects to the socket at path, one at a time */
+};
+
+struct machine_port {
+    enum machine_port_kind kind;
+    const char *path;
 };
 
 /* Strings belong to the caller and outlive the run. */
@@ -41,7 +65,11 @@ struct machine_options {
     uint64_t memory_bytes;
     struct machine_disk disks[MACHINE_MAX_DISKS];
     unsigned disk_count;
-    const char *serial_file; /* NULL: stdin and stdout */
+    struct machine_port ports[MACHINE_PORTS];        /* one at least; at most one STDIO */
+    unsigned port_count;                             /* 0: the first is STDIO */
+    struct machine_flash flash[MACHINE_FLASH_BANKS]; /* bank 0 is started where it has a file */
+    struct machine_file fw_cfg[MACHINE_MAX_FILES], loads[MACHINE_MAX_FILES];
+    unsigned fw_cfg_count, load_count;
     const char *name;
 
     const char *cpu_model;   /* NULL: "rv64" */

@@ -85,6 +85,14 @@ void vm_show_discarded(const struct vm *m)
                 dev_disk_path(d));
         fprintf(stderr, "hint: -d %s,overlay=FILE keeps them\n", dev_disk_path(d));
     }
+    for (unsigned i = 0; i < VIRT_FLASH_BANKS; i++) {
+        const struct dev_flash *f = board_flash(m->board, i);
+        if (!dev_flash_discarded(f))
+            continue;
+        fprintf(stderr, "godwit: note: %" PRIu64 " KiB written to %s discarded\n",
+                dev_flash_discarded(f) >> 10, f->path);
+        fprintf(stderr, "hint: --flash %u=%s,rw keeps them\n", i, f->path);
+    }
 }
 
 /* Memory of this process that is in use, each page once though code memory is mapped twice. 0: the

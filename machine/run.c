@@ -74,6 +74,11 @@ static void on_menu(void *context, uint8_t key)
         vm_end(m, MACHINE_ENDED_QUIT, 0);
 }
 
+static void on_panic(void *context)
+{
+    vm_end(context, MACHINE_ENDED_PANIC, 0);
+}
+
 /* I/O thread. */
 static void on_menu_open(void *context)
 {
@@ -222,23 +227,41 @@ static uint64_t retired_now(void *context)
     return engine_retired(((struct vm *)context)->engine);
 }
 
-/* Descriptors of the console. The I/O thread writes to them, and nobody else. */
-static enum gw_status open_serial(const struct machine_options *o, struct board_config *b,
-                                  struct gw_error *err)
+/* Descriptors of the consoles. The I/O thread writes to them, and nobody else. */
+static enum gw_status open_ports(struct vm *m, struct board_config *b, struct gw_error *err)
 {
-    b->in_fd = STDIN_FILENO;
-    b->out_fd = STDOUT_FILENO;
-    if (!o->serial_file) {
-        if (isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) != getpgrp())
-            b->in_fd = -1; /* in the background: reading would stop us */
-        return GW_OK;
+    static const struct machine_port stdio = {.kind = MACHINE_PORT_STDIO};
+    enum gw_status st = port_open(&m->port[0], m->o->port_count ? &m->o->ports[0] : &stdio, err);
+    if (st == GW_OK && m->o->port_count > 1)
+        st = port_open(&m->port[1], &m->o->ports[1], err);
+    if (st != GW_OK)
+        return st;
+    b->in_fd = port_in(m->port[0]);
+    b->out_fd = port_out(m->port[0]);
+    b->second_port = m->port[1] != NULL;
+    if (b->second_port) {
+        b->in2_fd = port_in(m->port[1]);
+        b->out2_fd = port_out(m->port[1]);
     }
-    b->in_fd = -1;
-    b->out_fd = open(o->serial_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (b->out_fd < 0)
-        return gw_fail(err, GW_ERR_IO, o->serial_file, "cannot write the serial port's file: %s",
-                       strerror(errno));
     return GW_OK;
+}
+
+static enum gw_status start_ports(struct vm *m, struct gw_error *err)
+{
+    enum gw_status st = GW_OK;
+    for (unsigned i = 0; st == GW_OK && i < MACHINE_PORTS; i++) {
+        if (!m->port[i])
+            continue;
+        st = port_start(m->port[i], m->board->io, err);
+        if (st == GW_OK && port_name(m->port[i]) && !m->o->quiet)
+            fprintf(stderr, "godwit: serial port %u is %s\n", i, port_name(m->port[i]));
+    }
+    return st;
+}
+
+static bool on_stdio(const struct vm *m)
+{
+    return port_in(m->port[0]) == STDIN_FILENO;
 }
 
 static enum gw_status make_cpu(struct vm *m, struct gw_error *err)
@@ -317,7 +340,7 @@ static enum gw_status make_engine(struct vm *m, struct gw_error *err)
 
 static enum gw_status make_board(struct vm *m, struct board_config *b, struct gw_error *err)
 {
-    enum gw_status st = open_serial(m->o, b, err);
+    enum gw_status st = open_ports(m, b, err);
     b->clock = m->o->clock_insns ? GW_CLOCK_INSNS : GW_CLOCK_HOST;
     b->mips = m->o->mips;
     b->patient_console = m->o->deterministic;
@@ -330,6 +353,7 @@ static enum gw_status make_board(struct vm *m, struct board_config *b, struct gw
                                     .tap = vm_watch_byte,
                                     .menu = on_menu,
                                     .menu_open = on_menu_open,
+                                    .panic = on_panic,
                                     .context = m};
     if (st == GW_OK)
         st = board_new(&m->board, b, err);
@@ -338,7 +362,12 @@ static enum gw_status make_board(struct vm *m, struct board_config *b, struct gw
         struct dev_disk_config disk = {.path = d->path, .rw = d->rw, .overlay = d->overlay};
         st = board_add_disk(m->board, &disk, err);
     }
-    return st;
+    for (unsigned i = 0; st == GW_OK && i < MACHINE_FLASH_BANKS; i++) {
+        const struct machine_flash *flash = &m->o->flash[i];
+        if (flash->path)
+            st = board_open_flash(m->board, i, flash->path, flash->rw, err);
+    }
+    return st == GW_OK ? vm_offer(m, err) : st;
 }
 
 static enum gw_status check_options(const struct machine_options *o, struct gw_error *err)
@@ -347,7 +376,7 @@ static enum gw_status check_options(const struct machine_options *o, struct gw_e
         return gw_fail(err, GW_ERR_ARG, "-m", "cannot be: virt-1 has 16M to 1024G of memory");
     if (o->memory_bytes % GW_PAGE_SIZE)
         return gw_fail(err, GW_ERR_ARG, "-m", "cannot be: not a multiple of 4K");
-    if (!o->dump_dtb && !o->kernel && !o->restore &&
+    if (!o->dump_dtb && !o->kernel && !o->restore && !o->flash[0].path && !o->load_count &&
         (!o->bios || !strcmp(o->bios, "builtin") || !strcmp(o->bios, "none"))) {
         enum gw_status st = gw_fail(err, GW_ERR_ARG, "", "nothing to run: no kernel was given");
         snprintf(err->hint, sizeof err->hint, "godwit run -k vmlinux -a console=ttyS0");
@@ -384,12 +413,16 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
     if (st == GW_OK)
         st = m->o->restore ? vm_restore(m, err) : vm_boot(m, err);
     if (st == GW_OK)
+        st = start_ports(m, err);
+    if (st == GW_OK)
         st = host_start(m->host, m->board->io, m->board->events, &hooks, m->o->timeout_ns, err);
     if (st != GW_OK)
         return st;
-    if (!m->o->serial_file && terminal_raw(STDIN_FILENO) && !m->o->quiet)
+    if (on_stdio(m) && terminal_raw(STDIN_FILENO) && !m->o->quiet)
         fprintf(stderr, "godwit: Ctrl-] then q quits, Ctrl-] then ? helps\n");
     dev_console_start(m->board->console);
+    if (m->board->console2)
+        dev_console_start(m->board->console2);
     m->result->ended = MACHINE_ENDED_ERROR;
     if (m->o->stop_insn && engine_retired(m->engine) >= m->o->stop_insn)
         vm_end(m, MACHINE_ENDED_STOP_INSN, 0); /* restored there: nothing is to move */
@@ -447,8 +480,8 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
     board_free(m->board);
     host_free(m->host);
     host_code_dump_end(&m->dump);
-    if (o->serial_file && b.out_fd >= 0)
-        close(b.out_fd);
+    for (unsigned i = 0; i < MACHINE_PORTS; i++)
+        port_close(m->port[i]);
     free(m->cpu);
     free(m);
     result->wall_ns = clock_ns(CLOCK_MONOTONIC) - start;

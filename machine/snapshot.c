@@ -189,6 +189,35 @@ static enum gw_status put_cluster(void *context, uint64_t page, const uint8_t *b
     return GW_OK;
 }
 
+static const uint8_t *get_flash(void *context, uint64_t page, uint8_t *buf)
+{
+    return dev_flash_get_page(context, page);
+}
+
+static enum gw_status put_flash(void *context, uint64_t page, const uint8_t *bytes,
+                                struct gw_error *err)
+{
+    return dev_flash_put_page(context, page, bytes, err);
+}
+
+static void flash_name(unsigned i, char *name, size_t bytes)
+{
+    snprintf(name, bytes, "flash-bytes%u", i);
+}
+
+/* What the manifest has no words for. */
+static enum gw_status check_saved(const struct vm *m, struct gw_error *err)
+{
+    for (unsigned i = 0; i < MACHINE_FLASH_BANKS; i++)
+        if (m->o->flash[i].rw)
+            return gw_fail(err, GW_ERR_UNSUPPORTED, m->o->flash[i].path,
+                           "cannot save a machine whose flash is a file with rw");
+    if (m->board->uart2)
+        return gw_fail(err, GW_ERR_UNSUPPORTED, "--serial",
+                       "cannot save a machine with a second serial port");
+    return GW_OK;
+}
+
 static void overlay_name(unsigned i, char *name, size_t bytes)
 {
     snprintf(name, bytes, "disk%u", i);
@@ -282,6 +311,21 @@ static enum gw_status write_overlays(struct vm *m, const struct snap_api *api,
     return st;
 }
 
+static enum gw_status write_flash(struct vm *m, const struct snap_api *api, struct snap_writer *w,
+                                  struct gw_error *err)
+{
+    enum gw_status st = GW_OK;
+    for (unsigned i = 0; st == GW_OK && i < VIRT_FLASH_BANKS; i++) {
+        struct snap_page_source pages = {.count = DEV_FLASH_BYTES / SNAP_PAGE_BYTES,
+                                         .get = get_flash,
+                                         .context = board_flash(m->board, i)};
+        char name[NAME_BYTES];
+        flash_name(i, name, sizeof name);
+        st = api->write_pages(w, name, &pages, err);
+    }
+    return st;
+}
+
 static enum gw_status write_states(struct vm *m, const struct snap_api *api, struct snap_writer *w,
                                    struct gw_error *err)
 {
@@ -306,12 +350,16 @@ static enum gw_status write_all(struct vm *m, const struct snap_api *api, struct
     struct paths paths = {.count = 0};
     enum gw_status st = describe(m, &manifest, &paths, err);
     if (st == GW_OK)
+        st = check_saved(m, err);
+    if (st == GW_OK)
         st = api->write_manifest(w, &manifest, err);
     free_paths(&paths);
     if (st == GW_OK)
         st = write_states(m, api, w, err);
     if (st == GW_OK)
         st = write_overlays(m, api, w, err);
+    if (st == GW_OK)
+        st = write_flash(m, api, w, err);
     return st == GW_OK ? api->write_pages(w, "ram", &pages, err) : st;
 }
 
@@ -428,6 +476,20 @@ static enum gw_status load_overlays(struct vm *m, const struct snap_api *api, st
     return st;
 }
 
+static enum gw_status load_flash(struct vm *m, const struct snap_api *api, struct gw_error *err)
+{
+    enum gw_status st = GW_OK;
+    for (unsigned i = 0; st == GW_OK && i < VIRT_FLASH_BANKS; i++) {
+        struct snap_page_sink pages = {.count = DEV_FLASH_BYTES / SNAP_PAGE_BYTES,
+                                       .put = put_flash,
+                                       .context = board_flash(m->board, i)};
+        char name[NAME_BYTES];
+        flash_name(i, name, sizeof name);
+        st = api->load_pages(m->o->restore, name, &pages, err);
+    }
+    return st;
+}
+
 /* All fields first, then what derives from them, since that crosses from device to device. */
 static enum gw_status load_states(struct vm *m, const struct snap_api *api, struct gw_error *err)
 {
@@ -460,6 +522,8 @@ enum gw_status vm_restore(struct vm *m, struct gw_error *err)
         st = api->load_pages(m->o->restore, "ram", &pages, err);
     if (st == GW_OK)
         st = load_overlays(m, api, err);
+    if (st == GW_OK)
+        st = load_flash(m, api, err);
     if (st == GW_OK)
         st = load_states(m, api, err);
     if (st == GW_OK)

@@ -7,6 +7,7 @@
 #include "host.h"
 #include "loader.h"
 #include "machine.h"
+#include "port.h"
 #include "rv_cpu.h"
 #include "sbi.h"
 #include "text_watch.h"
@@ -17,6 +18,7 @@ struct vm {
     struct board *board;
     struct host *host;
     const struct guest_isa *isa;
+    struct port *port[MACHINE_PORTS]; /* the second may be NULL */
     struct rv_cpu *cpu;
     struct engine *engine;
     struct engine_dump dump;
@@ -44,6 +46,10 @@ void vm_power(void *context, int request, unsigned code);
 
 /* boot.c: loads everything and sets the CPU's start state. Also after a reset. */
 enum gw_status vm_boot(struct vm *m, struct gw_error *err);
+/* offer.c: what firmware finds by fw_cfg. Once. */
+enum gw_status vm_offer(struct vm *m, struct gw_error *err);
+/* The kernel and initrd are firmware's to load, since firmware in flash is what starts. */
+bool vm_offers_kernel(const struct machine_options *o);
 /* The device tree as the guest will see it. *blob is the caller's to free. */
 enum gw_status vm_device_tree(struct vm *m, uint8_t **blob, size_t *size, struct gw_error *err);
 

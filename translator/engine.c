@@ -61,6 +61,17 @@ static void bus_code_changed(void *engine, uint64_t paddr, uint64_t size)
     engine_code_changed(engine, paddr, size);
 }
 
+/* Translations of its code must not run, and maps that show it must not be used. */
+static void bus_rom_hidden(void *engine, const struct gw_rom *rom)
+{
+    struct engine *e = engine;
+    uint64_t pages = rom->mem.size >> GW_PAGE_SHIFT;
+    for (uint64_t i = 0; i < pages; i++)
+        if (rom->mem.page_flags[i] & GW_RAM_CODE)
+            cc_page_changed(e, (rom->mem.base >> GW_PAGE_SHIFT) + i);
+    views_flush(e->cfg.cpu, 0, 1, 0, 1);
+}
+
 static enum gw_status open_parts(struct engine *e, struct gw_error *err)
 {
     const struct engine_config *cfg = &e->cfg;
@@ -71,6 +82,7 @@ static enum gw_status open_parts(struct engine *e, struct gw_error *err)
             return st;
         cfg->bus->engine = e;
         cfg->bus->code_changed = bus_code_changed;
+        cfg->bus->rom_hidden = bus_rom_hidden;
     }
     enum gw_mem_mode mem = !cfg->bus ? GW_MEM_USER : e->maps.flat ? GW_MEM_FLAT : GW_MEM_TLB;
     e->cfg.mem = mem;
@@ -135,6 +147,7 @@ void engine_free(struct engine *e)
     if (e->cfg.bus) {
         maps_close(e);
         e->cfg.bus->code_changed = NULL;
+        e->cfg.bus->rom_hidden = NULL;
         e->cfg.bus->engine = NULL;
     }
     for (uint32_t i = 0; i < JC_POOL; i++)

@@ -13,6 +13,9 @@ static struct engine *engine_of(void *cpu)
 uint8_t *page_flags(struct engine *e, uint64_t paddr)
 {
     const struct gw_ram *r = e->cfg.bus ? gw_bus_ram(e->cfg.bus, paddr, 1) : NULL;
+    struct gw_rom *rom = e->cfg.bus && !r ? gw_bus_rom(e->cfg.bus, paddr, 1) : NULL;
+    if (rom)
+        r = &rom->mem;
     return r ? &r->page_flags[(paddr - r->base) >> GW_PAGE_SHIFT] : NULL;
 }
 
@@ -42,6 +45,7 @@ struct piece {
     struct gw_xlate x;
     uint8_t *host;
     uint8_t *flags;
+    bool read_only; /* stores take another way */
 };
 
 static bool resolve(struct engine *e, uint64_t va, unsigned size, enum gw_access access,
@@ -50,6 +54,11 @@ static bool resolve(struct engine *e, uint64_t va, unsigned size, enum gw_access
     if (!e->cfg.isa->translate(e->cfg.cpu, va, size, access, &p->x, &e->run->fault))
         return false;
     const struct gw_ram *r = gw_bus_ram(e->cfg.bus, p->x.paddr, size);
+    const struct gw_rom *rom =
+        r || access == GW_ACCESS_STORE ? NULL : gw_bus_rom(e->cfg.bus, p->x.paddr, size);
+    p->read_only = rom != NULL;
+    if (rom && !rom->hidden)
+        r = &rom->mem;
     p->host = r ? gw_ram_host(r, p->x.paddr) : NULL;
     p->flags = r ? &r->page_flags[(p->x.paddr - r->base) >> GW_PAGE_SHIFT] : NULL;
     return true;
@@ -59,7 +68,8 @@ static bool resolve(struct engine *e, uint64_t va, unsigned size, enum gw_access
 static void fill(struct engine *e, uint64_t va, const struct piece *p)
 {
     if (p->x.whole_page)
-        maps_fill(e, va, &p->x, p->host - (va & GW_PAGE_MASK), !(*p->flags & GW_RAM_CODE));
+        maps_fill(e, va, &p->x, p->host - (va & GW_PAGE_MASK),
+                  !p->read_only && !(*p->flags & GW_RAM_CODE));
 }
 
 static bool mmio_read(struct engine *e, uint64_t va, const struct piece *p, unsigned size,

@@ -223,7 +223,11 @@ const struct itlb_entry *views_fetch(struct engine *e, uint64_t vaddr, struct gw
         return NULL;
     const struct gw_ram *ram =
         gw_bus_ram(e->cfg.bus, x.paddr & ~(uint64_t)GW_PAGE_MASK, GW_PAGE_SIZE);
-    if (!ram) { /* code runs from RAM only */
+    const struct gw_rom *rom =
+        ram ? NULL : gw_bus_rom(e->cfg.bus, x.paddr & ~(uint64_t)GW_PAGE_MASK, GW_PAGE_SIZE);
+    if (rom && !rom->hidden)
+        ram = &rom->mem;
+    if (!ram) { /* code runs from memory only */
         e->cfg.isa->bus_fault(e->cfg.cpu, vaddr, GW_ACCESS_FETCH, fault);
         return NULL;
     }

@@ -26,9 +26,18 @@ struct gw_ram {
     uint8_t *page_flags; /* size / 4096 entries */
 };
 
+/* Memory that is only read directly, as flash is: loads and fetches reach `mem` while it is not
+ * hidden, everything else goes to the device window at the same place. No DMA reaches it. */
+struct gw_rom {
+    struct gw_ram mem;
+    bool hidden; /* loads go to the device too, and nothing can be fetched */
+};
+
 struct gw_bus {
     const struct gw_ram *ram; /* sorted by base, not overlapping */
     unsigned ram_count;
+    struct gw_rom *const *rom; /* the devices' own, in no order, rom_count of them */
+    unsigned rom_count;
     void *opaque;
     /* MMIO. size is 1, 2, 4 or 8 and paddr a multiple of it. */
     enum gw_bus_result (*read)(struct gw_bus *bus, uint64_t paddr, unsigned size, uint64_t *value);
@@ -36,6 +45,8 @@ struct gw_bus {
     /* Set by the engine: guest code in [paddr, paddr+size) changed other than by this vCPU's
      * translated stores (DMA, loading an image). NULL until an engine is attached. */
     void (*code_changed)(void *engine, uint64_t paddr, uint64_t size);
+    /* The same for a gw_rom that was shown and is hidden now; its bytes change only in between. */
+    void (*rom_hidden)(void *engine, const struct gw_rom *rom);
     void *engine;
 };
 
@@ -46,6 +57,17 @@ static inline const struct gw_ram *gw_bus_ram(const struct gw_bus *bus, uint64_t
     for (unsigned i = 0; i < bus->ram_count; i++) {
         const struct gw_ram *r = &bus->ram[i];
         if (paddr - r->base < r->size && size <= r->size - (paddr - r->base))
+            return r;
+    }
+    return NULL;
+}
+
+/* The same for read-only memory, hidden or not. */
+static inline struct gw_rom *gw_bus_rom(const struct gw_bus *bus, uint64_t paddr, uint64_t size)
+{
+    for (unsigned i = 0; i < bus->rom_count; i++) {
+        struct gw_rom *r = bus->rom[i];
+        if (paddr - r->mem.base < r->mem.size && size <= r->mem.size - (paddr - r->mem.base))
             return r;
     }
     return NULL;

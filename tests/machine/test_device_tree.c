@@ -75,6 +75,9 @@ static void nodes_are_where_qemu_has_them(void **state)
         {"/soc/serial@10000000", "ns16550a", 0x10000000, 0x100, 10},
         {"/soc/virtio_mmio@10001000", "virtio,mmio", 0x10001000, 0x1000, 1},
         {"/soc/virtio_mmio@10008000", "virtio,mmio", 0x10008000, 0x1000, 8},
+        {"/fw-cfg@10100000", "qemu,fw-cfg-mmio", 0x10100000, 0x18, 0},
+        {"/pvpanic@4000000", "qemu,pvpanic-mmio", 0x4000000, 2, 0},
+        {"/soc/pci@30000000", "pci-host-ecam-generic", 0x30000000, 0x10000000, 0},
     };
     size_t size;
     uint8_t *blob = build(&size);
@@ -90,6 +93,50 @@ static void nodes_are_where_qemu_has_them(void **state)
         assert_int_equal(cell(blob, wanted[i].path, "interrupt-parent"), plic);
     }
     assert_true(fdt_path_offset(blob, "/soc/virtio_mmio@10009000") < 0);
+    free(blob);
+}
+
+static void flash_has_two_banks(void **state)
+{
+    size_t size;
+    uint8_t *blob = build(&size);
+    const uint32_t *reg = cells(blob, "/flash@20000000", "reg", 8);
+    compatible(blob, "/flash@20000000", "cfi-flash");
+    assert_int_equal(pair(reg), 0x20000000);
+    assert_int_equal(pair(reg + 2), 32 << 20);
+    assert_int_equal(pair(reg + 4), 0x22000000);
+    assert_int_equal(pair(reg + 6), 32 << 20);
+    assert_int_equal(cell(blob, "/flash@20000000", "bank-width"), 4);
+    free(blob);
+}
+
+static void pci_windows_and_interrupts(void **state)
+{
+    static const struct {
+        uint32_t space;
+        uint64_t bus, base, size;
+    } wanted[] = {
+        {0x1000000, 0, 0x3000000, 0x10000},
+        {0x2000000, 0x40000000, 0x40000000, 0x40000000},
+        {0x3000000, 0x400000000, 0x400000000, 0x400000000}, /* above 6 GiB of memory at 2 GiB */
+    };
+    size_t size;
+    uint8_t *blob = build(&size);
+    uint32_t plic = cell(blob, "/soc/plic@c000000", "phandle");
+    const uint32_t *p = cells(blob, "/soc/pci@30000000", "ranges", 21);
+    for (unsigned i = 0; i < 3; i++, p += 7) {
+        assert_int_equal(fdt32_to_cpu(p[0]), wanted[i].space);
+        assert_int_equal(pair(p + 1), wanted[i].bus);
+        assert_int_equal(pair(p + 3), wanted[i].base);
+        assert_int_equal(pair(p + 5), wanted[i].size);
+    }
+    p = cells(blob, "/soc/pci@30000000", "interrupt-map", 96);
+    for (uint32_t i = 0; i < 16; i++, p += 6) {
+        assert_int_equal(fdt32_to_cpu(p[0]), i / 4 << 11);
+        assert_int_equal(fdt32_to_cpu(p[3]), i % 4 + 1);
+        assert_int_equal(fdt32_to_cpu(p[4]), plic);
+        assert_int_equal(fdt32_to_cpu(p[5]), 32 + (i / 4 + i) % 4);
+    }
     free(blob);
 }
 
@@ -185,6 +232,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nodes_are_where_qemu_has_them),
+        cmocka_unit_test(flash_has_two_banks),
+        cmocka_unit_test(pci_windows_and_interrupts),
         cmocka_unit_test(cpu_and_interrupt_routes),
         cmocka_unit_test(memory_power_and_console),
         cmocka_unit_test(chosen_is_set_and_replaced),

@@ -188,6 +188,30 @@ static void hostile_elf_is_refused(void **state)
         assert_int_equal(load(e, n, &im), GW_ERR_FORMAT);
 }
 
+/* OpenSBI's ELF files are shared objects at address 0 that find out where they are. */
+static void firmware_linked_at_zero_is_put_at_the_base(void **state)
+{
+    uint8_t e[ELF_BYTES];
+    struct blob b = {.name = "fw", .data = e, .size = sizeof e};
+    struct gw_error err = {0};
+    struct image im;
+    make_elf(e);
+    put(e + 16, 3, 2); /* ET_DYN */
+    put(e + 24, 0x10, 8);
+    put(e + PHDR + 16, 0, 8);
+    put(e + PHDR + 24, 0, 8);
+    assert_int_equal(load_firmware(&dma, &b, BASE + 0x3000, &im, &err), GW_OK);
+    assert_int_equal(im.entry, BASE + 0x3010);
+    assert_int_equal(im.first, BASE + 0x3000);
+    assert_int_equal(bus.ram[0].host[0x30ff], 0xab);
+    assert_int_equal(load(e, sizeof e, &im), GW_ERR_LIMIT); /* a kernel is not moved */
+    put(e + PHDR + 24, BASE + 0x1000, 8);                   /* nor is what has a place */
+    put(e + PHDR + 16, BASE + 0x1000, 8);
+    put(e + 24, BASE + 0x1010, 8);
+    assert_int_equal(load_firmware(&dma, &b, BASE + 0x3000, &im, &err), GW_OK);
+    assert_int_equal(im.entry, BASE + 0x1010);
+}
+
 static void tohost_is_found(void **state)
 {
     uint8_t e[ELF_BYTES];
@@ -292,6 +316,7 @@ int main(void)
         cmocka_unit_test(truncated_pe_kernel_is_noticed),
         cmocka_unit_test(elf_goes_to_physical_addresses),
         cmocka_unit_test(hostile_elf_is_refused),
+        cmocka_unit_test(firmware_linked_at_zero_is_put_at_the_base),
         cmocka_unit_test(tohost_is_found),
         cmocka_unit_test(other_files_are_named),
         cmocka_unit_test(firmware_is_raw_or_elf),

@@ -1,0 +1,71 @@
+/* What firmware is offered by fw_cfg: files of the user's, and what it is to boot. */
+#include <string.h>
+
+#include "vm.h"
+
+static void put_little(uint8_t *p, uint64_t v, unsigned size)
+{
+    for (unsigned i = 0; i < size; i++, v >>= 8)
+        p[i] = (uint8_t)v;
+}
+
+static enum gw_status add_number(struct dev_fw_cfg *f, unsigned key, uint64_t v, unsigned size,
+                                 struct gw_error *err)
+{
+    uint8_t bytes[8];
+    put_little(bytes, v, size);
+    return dev_fw_cfg_add(f, key, bytes, size, err);
+}
+
+/* An item with its size in another. */
+static enum gw_status add_file(struct dev_fw_cfg *f, unsigned size_key, unsigned data_key,
+                               const char *path, const char *what, struct gw_error *err)
+{
+    struct blob file;
+    enum gw_status st = blob_open(&file, path, what, err);
+    if (st != GW_OK)
+        return st;
+    st = dev_fw_cfg_add(f, data_key, file.data, file.size, err);
+    if (st == GW_OK)
+        st = add_number(f, size_key, file.size, 4, err);
+    blob_close(&file);
+    return st;
+}
+
+static enum gw_status add_kernel(struct dev_fw_cfg *f, const struct machine_options *o,
+                                 struct gw_error *err)
+{
+    const char *line = o->append ? o->append : "";
+    size_t n = strlen(line) + 1;
+    enum gw_status st =
+        add_file(f, DEV_FW_CFG_KERNEL_SIZE, DEV_FW_CFG_KERNEL_DATA, o->kernel, "kernel", err);
+    if (st == GW_OK && o->initrd)
+        st = add_file(f, DEV_FW_CFG_INITRD_SIZE, DEV_FW_CFG_INITRD_DATA, o->initrd, "initrd", err);
+    if (st == GW_OK)
+        st = add_number(f, DEV_FW_CFG_CMDLINE_SIZE, n, 4, err);
+    if (st == GW_OK)
+        st = dev_fw_cfg_add(f, DEV_FW_CFG_CMDLINE_DATA, line, n, err);
+    return st;
+}
+
+bool vm_offers_kernel(const struct machine_options *o)
+{
+    return o->flash[0].path != NULL;
+}
+
+enum gw_status vm_offer(struct vm *m, struct gw_error *err)
+{
+    struct dev_fw_cfg *f = (struct dev_fw_cfg *)(void *)m->board->fw_cfg;
+    enum gw_status st = add_number(f, DEV_FW_CFG_CPUS, 1, 2, err);
+    if (st == GW_OK && m->o->kernel && vm_offers_kernel(m->o))
+        st = add_kernel(f, m->o, err);
+    for (unsigned i = 0; st == GW_OK && i < m->o->fw_cfg_count; i++) {
+        const struct machine_file *file = &m->o->fw_cfg[i];
+        struct blob b;
+        st = blob_open(&b, file->path, "fw_cfg file", err);
+        if (st == GW_OK)
+            st = dev_fw_cfg_add_file(f, file->name, b.data, b.size, err);
+        blob_close(&b);
+    }
+    return st;
+}
