@@ -11,7 +11,7 @@
 
 /* Payload bytes (with a fixed charge per event) that may wait in a queue. Events without payload
  * are always accepted: their senders are bounded by the device (one per request in flight). */
-#define DEV_EVENTS_MAX_BYTES (256u * 1024u)
+#define DEV_EVENTS_MAX_BYTES (1024u * 1024u)
 
 /* retired(context) gives the vCPU's retired instructions; without one, the count of the last
  * gw_events_run() serves. Set before the vCPU starts. */

@@ -114,14 +114,22 @@ void virtq_unpop(struct virtq *q, struct virtq_token t)
     q->last_avail = (uint16_t)(q->last_avail - t.slots);
 }
 
+void virtq_push_all(struct virtq *q, const struct gw_dma *dma, const struct virtq_token *tokens,
+                    const uint32_t *written, unsigned count)
+{
+    uint32_t slots = q->unsignalled;
+    if (q->mode & VIRTQ_PACKED)
+        virtq_packed_push(q, dma, tokens, written, count);
+    else
+        virtq_split_push(q, dma, tokens, written, count);
+    for (unsigned i = 0; i < count; i++)
+        slots += tokens[i].slots;
+    q->unsignalled = slots > UINT16_MAX ? UINT16_MAX : (uint16_t)slots;
+}
+
 void virtq_push(struct virtq *q, const struct gw_dma *dma, struct virtq_token t, uint32_t written)
 {
-    if (q->mode & VIRTQ_PACKED)
-        virtq_packed_push(q, dma, t, written);
-    else
-        virtq_split_push(q, dma, t, written);
-    q->unsignalled =
-        q->unsignalled > UINT16_MAX - t.slots ? UINT16_MAX : (uint16_t)(q->unsignalled + t.slots);
+    virtq_push_all(q, dma, &t, &written, 1);
 }
 
 bool virtq_wants_interrupt(struct virtq *q, const struct gw_dma *dma)

@@ -67,6 +67,9 @@ void virtq_unpop(struct virtq *q, struct virtq_token token);
 /* Gives a chain back with `written` bytes put into it. */
 void virtq_push(struct virtq *q, const struct gw_dma *dma, struct virtq_token token,
                 uint32_t written);
+/* The same for several chains, which the driver sees all at once. */
+void virtq_push_all(struct virtq *q, const struct gw_dma *dma, const struct virtq_token *tokens,
+                    const uint32_t *written, unsigned count);
 /* The driver wants an interrupt for what was pushed since the last time (2.7.7, 2.7.10, 2.8.10). */
 bool virtq_wants_interrupt(struct virtq *q, const struct gw_dma *dma);
 

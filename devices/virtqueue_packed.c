@@ -126,19 +126,32 @@ enum virtq_result virtq_packed_pop(struct virtq *q, const struct gw_dma *dma, st
     return VIRTQ_CHAIN;
 }
 
-/* 2.8.8: length and id first, then the flags that say "used". */
-void virtq_packed_push(struct virtq *q, const struct gw_dma *dma, struct virtq_token t,
-                       uint32_t written)
+/* Length and id first, then the flags that say "used" (2.8.8). Of several, the first entry's flags
+ * are stored last: the driver comes to it first, and so sees all or none. */
+void virtq_packed_push(struct virtq *q, const struct gw_dma *dma, const struct virtq_token *t,
+                       const uint32_t *written, unsigned count)
 {
-    uint64_t at = q->desc + (uint64_t)q->used_index * VIRTQ_DESC_BYTES;
-    uint8_t entry[6] = {(uint8_t)written,         (uint8_t)(written >> 8), (uint8_t)(written >> 16),
-                        (uint8_t)(written >> 24), (uint8_t)t.id,           (uint8_t)(t.id >> 8)};
-    unsigned flags = written ? VIRTQ_DESC_WRITE : 0;
-    if (q->used_wrap)
-        flags |= FLAG_AVAIL | FLAG_USED;
-    gw_dma_write(dma, at + 8, entry, sizeof entry);
-    virtq_store_word(dma, at + 14, (uint16_t)flags);
-    advance(&q->used_index, &q->used_wrap, t.slots, q->size);
+    uint64_t first_flags_at = 0;
+    uint16_t first_flags = 0;
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t at = q->desc + (uint64_t)q->used_index * VIRTQ_DESC_BYTES;
+        uint32_t w = written[i];
+        uint8_t entry[6] = {(uint8_t)w,         (uint8_t)(w >> 8), (uint8_t)(w >> 16),
+                            (uint8_t)(w >> 24), (uint8_t)t[i].id,  (uint8_t)(t[i].id >> 8)};
+        unsigned flags = w ? VIRTQ_DESC_WRITE : 0;
+        if (q->used_wrap)
+            flags |= FLAG_AVAIL | FLAG_USED;
+        gw_dma_write(dma, at + 8, entry, sizeof entry);
+        if (i == 0) {
+            first_flags_at = at + 14;
+            first_flags = (uint16_t)flags;
+        } else {
+            virtq_store_word(dma, at + 14, (uint16_t)flags);
+        }
+        advance(&q->used_index, &q->used_wrap, t[i].slots, q->size);
+    }
+    if (count)
+        virtq_store_word(dma, first_flags_at, first_flags);
 }
 
 bool virtq_packed_wants(const struct virtq *q, const struct gw_dma *dma)

@@ -36,14 +36,14 @@ static inline bool virtq_need_event(uint16_t event, uint16_t now, uint16_t since
 /* The kinds. */
 bool virtq_split_valid(const struct virtq *q, const struct gw_dma *dma);
 enum virtq_result virtq_split_pop(struct virtq *q, const struct gw_dma *dma, struct virtq_chain *c);
-void virtq_split_push(struct virtq *q, const struct gw_dma *dma, struct virtq_token t,
-                      uint32_t written);
+void virtq_split_push(struct virtq *q, const struct gw_dma *dma, const struct virtq_token *t,
+                      const uint32_t *written, unsigned count);
 bool virtq_split_wants(const struct virtq *q, const struct gw_dma *dma);
 bool virtq_packed_valid(const struct virtq *q, const struct gw_dma *dma);
 enum virtq_result virtq_packed_pop(struct virtq *q, const struct gw_dma *dma,
                                    struct virtq_chain *c);
-void virtq_packed_push(struct virtq *q, const struct gw_dma *dma, struct virtq_token t,
-                       uint32_t written);
+void virtq_packed_push(struct virtq *q, const struct gw_dma *dma, const struct virtq_token *t,
+                       const uint32_t *written, unsigned count);
 bool virtq_packed_wants(const struct virtq *q, const struct gw_dma *dma);
 
 #endif

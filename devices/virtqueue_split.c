@@ -65,20 +65,18 @@ enum virtq_result virtq_split_pop(struct virtq *q, const struct gw_dma *dma, str
     return VIRTQ_CHAIN;
 }
 
-void virtq_split_push(struct virtq *q, const struct gw_dma *dma, struct virtq_token t,
-                      uint32_t written)
+void virtq_split_push(struct virtq *q, const struct gw_dma *dma, const struct virtq_token *t,
+                      const uint32_t *written, unsigned count)
 {
-    uint64_t at = q->used + 4 + 8ull * (q->used_index % q->size);
-    uint8_t entry[8] = {(uint8_t)t.id,
-                        (uint8_t)(t.id >> 8),
-                        0,
-                        0,
-                        (uint8_t)written,
-                        (uint8_t)(written >> 8),
-                        (uint8_t)(written >> 16),
-                        (uint8_t)(written >> 24)};
-    gw_dma_write(dma, at, entry, sizeof entry);
-    q->used_index++;
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t at = q->used + 4 + 8ull * (q->used_index % q->size);
+        uint32_t w = written[i];
+        uint8_t entry[8] = {
+            (uint8_t)t[i].id,   (uint8_t)(t[i].id >> 8), 0, 0, (uint8_t)w, (uint8_t)(w >> 8),
+            (uint8_t)(w >> 16), (uint8_t)(w >> 24)};
+        gw_dma_write(dma, at, entry, sizeof entry);
+        q->used_index++;
+    }
     virtq_store_word(dma, q->used + 2, q->used_index);
 }
 
