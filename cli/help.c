@@ -15,7 +15,7 @@ static int spell(char *buf, size_t size, const struct cli_option *r)
     const char *gap = r->value ? " " : "";
     if (r->letter)
         snprintf(letter, sizeof letter, "-%c, ", r->letter);
-    if (r->value && r->value[0] == '[')
+    if (cli_value_is_optional(r))
         return snprintf(buf, size, "%s--%s[=%.*s]", letter, r->name, (int)(strlen(r->value) - 2),
                         r->value + 1);
     return snprintf(buf, size, "%s--%s%s%s", letter, r->name, gap, r->value ? r->value : "");

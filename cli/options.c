@@ -82,8 +82,7 @@ enum gw_status cli_parse_duration(const char *text, uint64_t *ns)
 
 /* ---- values that need more than a type ------------------------------------------------------ */
 
-/* A copy that the options own. */
-static char *own(struct cli_options *o, const char *text, size_t size, struct gw_error *err)
+char *cli_own(struct cli_options *o, const char *text, size_t size, struct gw_error *err)
 {
     char *copy = NULL;
     if (o->owned_count < sizeof o->owned / sizeof o->owned[0])
@@ -133,7 +132,7 @@ static enum gw_status set_cpu(struct cli_options *o, const char *value, struct g
 {
     const char *comma = strchr(value, ',');
     o->cpu_options = comma ? comma + 1 : NULL;
-    o->cpu_model = comma ? own(o, value, (size_t)(comma - value), err) : value;
+    o->cpu_model = comma ? cli_own(o, value, (size_t)(comma - value), err) : value;
     return o->cpu_model ? GW_OK : GW_ERR_ARG;
 }
 
@@ -172,7 +171,7 @@ static enum gw_status set_dump(struct cli_options *o, const char *value, struct 
 {
     const char *equals = strchr(value, '=');
     o->dump_file = equals ? equals + 1 : NULL;
-    o->dump = equals ? own(o, value, (size_t)(equals - value), err) : value;
+    o->dump = equals ? cli_own(o, value, (size_t)(equals - value), err) : value;
     return o->dump ? GW_OK : GW_ERR_ARG;
 }
 
@@ -217,7 +216,7 @@ static enum gw_status set_flash(struct cli_options *o, const char *value, struct
         return gw_fail(err, GW_ERR_ARG, value, "cannot fill the flash: bank %u has a file already",
                        bank);
     o->flash[bank] =
-        (struct cli_flash){.path = own(o, value + 2, n - 2 - (rw ? 3 : 0), err), .rw = rw};
+        (struct cli_flash){.path = cli_own(o, value + 2, n - 2 - (rw ? 3 : 0), err), .rw = rw};
     return o->flash[bank].path ? GW_OK : GW_ERR_ARG;
 }
 
@@ -230,7 +229,7 @@ static enum gw_status set_file(struct cli_options *o, const char *value, const c
         return gw_fail(err, GW_ERR_ARG, value, "%s", what);
     if (*count == CLI_MAX_FILES)
         return gw_fail(err, GW_ERR_ARG, value, "cannot take the option: given too often");
-    list[*count].name = own(o, value, (size_t)(at - value), err);
+    list[*count].name = cli_own(o, value, (size_t)(at - value), err);
     list[*count].path = at + 1;
     return list[(*count)++].name ? GW_OK : GW_ERR_ARG;
 }
@@ -257,7 +256,25 @@ static enum gw_status set_load(struct cli_options *o, const char *value, struct 
     return GW_OK;
 }
 
-/* FILE[,rw][,overlay=FILE]; a comma in a name cannot be written. */
+/* A rate: [text, text + size) is a size such as 10M. */
+static bool limit(const char *text, size_t size, uint64_t *value)
+{
+    char copy[32];
+    if (size >= sizeof copy)
+        return false;
+    memcpy(copy, text, size);
+    copy[size] = 0;
+    return cli_parse_size(copy, value) == GW_OK && *value;
+}
+
+static enum gw_status bad_limit(const char *part, struct gw_error *err)
+{
+    return gw_fail(err, GW_ERR_ARG, part,
+                   "cannot limit the disk: bps= takes bytes a second, such as 10M, and iops= a "
+                   "number");
+}
+
+/* FILE[,rw][,overlay=FILE][,bps=SIZE][,iops=N]; a comma in a name cannot be written. */
 static enum gw_status set_disk(struct cli_options *o, const char *value, struct gw_error *err)
 {
     struct cli_disk *d = &o->disks[o->disk_count];
@@ -266,7 +283,7 @@ static enum gw_status set_disk(struct cli_options *o, const char *value, struct 
     if (o->disk_count == CLI_MAX_DISKS)
         return gw_fail(err, GW_ERR_ARG, value, "cannot add the disk: there are %d already",
                        CLI_MAX_DISKS);
-    *d = (struct cli_disk){.path = own(o, value, n, err)};
+    *d = (struct cli_disk){.path = cli_own(o, value, n, err)};
     if (!d->path)
         return GW_ERR_ARG;
     if (n == 0)
@@ -278,13 +295,19 @@ static enum gw_status set_disk(struct cli_options *o, const char *value, struct 
         if (n == 2 && !strncmp(part, "rw", 2)) {
             d->rw = true;
         } else if (n > 8 && !strncmp(part, "overlay=", 8)) {
-            d->overlay = own(o, part + 8, n - 8, err);
+            d->overlay = cli_own(o, part + 8, n - 8, err);
             if (!d->overlay)
                 return GW_ERR_ARG;
+        } else if (n > 4 && !strncmp(part, "bps=", 4)) {
+            if (!limit(part + 4, n - 4, &d->bytes_per_s))
+                return bad_limit(part, err);
+        } else if (n > 5 && !strncmp(part, "iops=", 5)) {
+            if (!limit(part + 5, n - 5, &d->ops_per_s))
+                return bad_limit(part, err);
         } else {
             return gw_fail(err, GW_ERR_ARG, value,
-                           "cannot add the disk: what follows its name must be rw or "
-                           "overlay=FILE");
+                           "cannot add the disk: what follows its name must be rw, "
+                           "overlay=FILE, bps=SIZE or iops=N");
         }
     }
     if (d->rw && d->overlay)
@@ -342,9 +365,10 @@ const struct cli_option cli_option_rows[] = {
     {VERB_RUN, CLI_SIZE, 'm', "memory", "SIZE", "guest memory (default 512M)", NULL,
      AT(memory_bytes)},
     {VERB_RUN, CLI_OWN, 'c', "cpus", "N", "number of CPUs (1)", "1", .set = set_cpus},
-    {VERB_MACHINE, CLI_OWN, 'd', "disk", "FILE[,rw][,overlay=FILE]",
-     "disk; its writes go to a temporary overlay unless rw or overlay= says otherwise", "file",
-     .set = set_disk},
+    {VERB_MACHINE, CLI_OWN, 'd', "disk", "FILE[,rw][,overlay=FILE][,bps=SIZE][,iops=N]",
+     "disk; its writes go to a temporary overlay unless rw or overlay= says otherwise; bps= and "
+     "iops= limit bytes and requests a second",
+     "file", .set = set_disk},
     {VERB_RUN, CLI_OWN, 0, "machine", "virt-1", "board", "virt-1", .set = set_machine},
     {VERB_RUN, CLI_TEXT, 0, "dtb", "FILE", "device tree instead of the board's own", "file",
      AT(dtb)},
@@ -359,6 +383,14 @@ const struct cli_option cli_option_rows[] = {
     {VERB_RUN, CLI_OWN, 0, "load", "FILE@ADDR",
      "put a file's bytes into memory; the first one is started where there is no kernel", "file",
      .set = set_load},
+    {VERB_MACHINE, CLI_OWN, 0, "net", "user|tap:NAME|socket:PATH|none",
+     "network card, and where it leads: user (10.0.2.15, by the host's sockets), a tap device, a "
+     "socket (default none; ,mac=ADDR sets its address)",
+     "user tap: socket: none", .set = cli_set_net},
+    {VERB_MACHINE, CLI_OWN, 'p', "publish", "[ADDR:]HOST:GUEST[/udp]",
+     "a port of the host (of 127.0.0.1, unless ADDR says otherwise) leads to the guest's; means "
+     "--net user",
+     NULL, .set = cli_set_publish},
     {VERB_MACHINE, CLI_OWN, 0, "serial", "stdio|pty|file:FILE|unix:FILE",
      "where the serial port goes; given again: a second port (ttyS1)",
      "stdio pty file: unix:", .set = set_serial},
@@ -413,6 +445,7 @@ const struct cli_option cli_option_rows[] = {
     {VERB_START, CLI_NUMBER, 0, "max-block", "N", NULL, NULL, AT(max_block)},
     {VERB_START, CLI_FLAG, 0, "no-fold", NULL, NULL, NULL, AT(no_fold)},
     {VERB_START, CLI_OWN, 0, "fp-traps", "MODE", NULL, NULL, .set = set_fp_traps},
+    {VERB_MACHINE, CLI_FLAG, 0, "no-packed-rings", NULL, NULL, NULL, AT(no_packed_rings)},
     {VERB_MACHINE, CLI_FLAG, 0, "no-flat-map", NULL, NULL, NULL, AT(use_tlb)},
     {~0u, CLI_FLAG, 'h', "help", NULL, "this help", NULL, AT(help)},
     {.name = NULL},
@@ -467,6 +500,11 @@ static enum gw_status store(struct cli_options *o, const struct cli_option *row,
     }
 }
 
+bool cli_value_is_optional(const struct cli_option *row)
+{
+    return row->value && row->value[0] == '[' && !row->value[strcspn(row->value, "]") + 1];
+}
+
 static const struct cli_option *find_option(const struct cli_verb_info *verb, char letter,
                                             const char *name, size_t length)
 {
@@ -514,7 +552,7 @@ static enum gw_status parse_option(struct cli_options *o, const struct cli_verb_
     }
     if (!row)
         return unknown(verb, word, err);
-    optional = row->value && row->value[0] == '[';
+    optional = cli_value_is_optional(row);
     if (!row->value && value && word[1] == '-')
         return gw_fail(err, GW_ERR_ARG, word, "--%s takes no value", row->name);
     if (row->value && !value && !optional) {

@@ -15,6 +15,7 @@ enum {
     CLI_MAX_DISKS = 8,
     CLI_MAX_LIST = 64,
     CLI_MAX_FILES = 16,
+    CLI_MAX_PUBLISH = 16,
     CLI_FLASH_BANKS = 2,
     CLI_PORTS = 2
 };
@@ -38,6 +39,24 @@ struct cli_disk {
     const char *path;
     bool rw;
     const char *overlay;
+    uint64_t bytes_per_s, ops_per_s; /* 0: no limit */
+};
+
+enum cli_net_kind { CLI_NET_NONE, CLI_NET_USER, CLI_NET_TAP, CLI_NET_SOCKET };
+
+struct cli_net {
+    bool given, has_mac;
+    enum cli_net_kind kind;
+    const char *text;   /* kind and target; NULL: none */
+    const char *target; /* tap: its name; socket: its path */
+    uint8_t mac[6];
+};
+
+/* A port of the host that leads to one of the guest. */
+struct cli_publish {
+    const char *address; /* NULL: the default */
+    uint16_t host, guest;
+    bool udp;
 };
 
 struct cli_flash {
@@ -74,6 +93,10 @@ struct cli_options {
     struct cli_port ports[CLI_PORTS];
     unsigned fw_cfg_count, load_count, port_count;
     /* run, restore */
+    struct cli_net net;
+    struct cli_publish publish[CLI_MAX_PUBLISH];
+    unsigned publish_count;
+    bool no_packed_rings;
     const char *save_at_end;
     bool deterministic;
     uint64_t seed;
@@ -94,7 +117,7 @@ struct cli_options {
 
     char *const *args; /* operands, NULL at the end */
     int arg_count;
-    char *owned[CLI_MAX_DISKS * 2 + CLI_FLASH_BANKS + CLI_MAX_FILES * 2 + 8];
+    char *owned[CLI_MAX_DISKS * 2 + CLI_FLASH_BANKS + CLI_MAX_FILES * 2 + CLI_MAX_PUBLISH + 8];
     unsigned owned_count;
 };
 
@@ -139,6 +162,16 @@ const struct cli_verb_info *cli_find_verb(const char *name);
 enum gw_status cli_parse(struct cli_options *o, const struct cli_verb_info *verb, char *const *argv,
                          struct gw_error *err);
 void cli_options_free(struct cli_options *o);
+/* A copy that the options own; NULL, and *err, when there are too many. */
+char *cli_own(struct cli_options *o, const char *text, size_t size, struct gw_error *err);
+
+/* options_net.c: values of --net and --publish. */
+enum gw_status cli_set_net(struct cli_options *o, const char *value, struct gw_error *err);
+bool cli_parse_mac(const char *text, uint8_t mac[6]);
+enum gw_status cli_set_publish(struct cli_options *o, const char *value, struct gw_error *err);
+
+/* The whole value is in brackets: it may be left out. */
+bool cli_value_is_optional(const struct cli_option *row);
 
 /* Value grammars, also for tests. */
 enum gw_status cli_parse_size(const char *text, uint64_t *bytes);

@@ -51,6 +51,44 @@ static void fill_firmware(struct machine_options *m, const struct cli_options *o
         m->loads[i] = (struct machine_file){.path = o->loads[i].path, .at = o->loads[i].at};
 }
 
+static const struct gw_net_module *open_net(struct gw_error *err)
+{
+    typedef const struct gw_net_module *open_fn(void);
+    void *symbol = cli_open_module(GW_NET_MODULE, GW_NET_MODULE_SYMBOL, err);
+    const struct gw_net_module *module;
+    open_fn *open_module;
+    if (!symbol) {
+        snprintf(err->hint, sizeof err->hint, "apt-get install libslirp-dev, and build again");
+        return NULL;
+    }
+    memcpy(&open_module, &symbol, sizeof symbol); /* ISO C has no such cast */
+    module = open_module();
+    if (module->version == GW_NET_API)
+        return module;
+    gw_fail(err, GW_ERR_STATE, GW_NET_MODULE, "cannot open the module: of another version");
+    return NULL;
+}
+
+static void fill_net(struct machine_net *n, const struct cli_options *o)
+{
+    static const enum machine_net_kind kinds[] = {[CLI_NET_NONE] = MACHINE_NET_NONE,
+                                                  [CLI_NET_USER] = MACHINE_NET_USER,
+                                                  [CLI_NET_TAP] = MACHINE_NET_TAP,
+                                                  [CLI_NET_SOCKET] = MACHINE_NET_SOCKET};
+    n->kind = kinds[o->net.kind];
+    if (!o->net.given && o->publish_count)
+        n->kind = MACHINE_NET_USER;
+    n->text = n->kind == MACHINE_NET_USER ? "user" : o->net.text;
+    n->target = o->net.target;
+    memcpy(n->mac, o->net.mac, sizeof n->mac);
+    for (unsigned i = 0; i < o->publish_count; i++)
+        n->publish[i] = (struct gw_net_publish){.address = o->publish[i].address,
+                                                .host = o->publish[i].host,
+                                                .guest = o->publish[i].guest,
+                                                .udp = o->publish[i].udp};
+    n->publish_count = o->publish_count;
+}
+
 static void fill(struct machine_options *m, const struct cli_options *o)
 {
     *m = (struct machine_options){
@@ -87,12 +125,18 @@ static void fill(struct machine_options *m, const struct cli_options *o)
         .no_fold = o->no_fold,
         .fp_traps = o->fp_traps,
         .use_tlb = o->use_tlb,
+        .no_packed_rings = o->no_packed_rings,
+        .open_net = open_net,
         .open_snapshots = cli_snapshots,
         .save_at_end = o->save_at_end,
     };
     for (unsigned i = 0; i < o->disk_count; i++)
-        m->disks[i] = (struct machine_disk){
-            .path = o->disks[i].path, .rw = o->disks[i].rw, .overlay = o->disks[i].overlay};
+        m->disks[i] = (struct machine_disk){.path = o->disks[i].path,
+                                            .rw = o->disks[i].rw,
+                                            .overlay = o->disks[i].overlay,
+                                            .bytes_per_s = o->disks[i].bytes_per_s,
+                                            .ops_per_s = o->disks[i].ops_per_s};
+    fill_net(&m->net, o);
     fill_firmware(m, o);
 }
 
@@ -104,6 +148,23 @@ static void explain(const struct machine_result *r, const struct cli_options *o)
         fprintf(stderr, "godwit: the guest panicked\n");
     else if (o->stop_text && r->ended != MACHINE_ENDED_STOP_TEXT && !o->quiet)
         fprintf(stderr, "godwit: the run ended before --stop-text was met\n");
+}
+
+/* The card is the machine's; the ports that are published are the run's. */
+static void fill_net_from(struct machine_net *n, const struct snap_manifest *s)
+{
+    n->text = s->net;
+    if (!strncmp(s->net, "tap:", 4)) {
+        n->kind = MACHINE_NET_TAP;
+        n->target = s->net + 4;
+    } else if (!strncmp(s->net, "socket:", 7)) {
+        n->kind = MACHINE_NET_SOCKET;
+        n->target = s->net + 7;
+    } else {
+        n->kind = MACHINE_NET_USER;
+    }
+    if (s->mac)
+        cli_parse_mac(s->mac, n->mac);
 }
 
 /* What belongs to the machine is the snapshot's; what belongs to the run is this command's. */
@@ -123,6 +184,8 @@ static void fill_from(struct machine_options *m, const struct snap_manifest *s)
     m->seed = s->seed;
     if (!m->name)
         m->name = s->name;
+    if (m->net.kind == MACHINE_NET_NONE && s->net)
+        fill_net_from(&m->net, s);
     if (m->disk_count)
         return;
     for (unsigned i = 0; i < s->disk_count; i++)

@@ -23,7 +23,7 @@ enum { TIMERS_MAX = 4 };
 
 /* Frames larger than Ethernet's spare the guest most of its work per packet, and nobody else sees
  * them. But windows are 64 KiB, since the library does not scale them: they should hold several. */
-#define MTU 16384u
+#define MTU 9000u
 /* Frames that the device has no room for yet. While there are any, the host's sockets are not read;
  * what the guest's own frames bring about is bounded by this. */
 #define WAITING_MAX (4u << 20)

@@ -454,6 +454,11 @@ struct gw_net_port virtio_net_port(struct virtio_mmio *v)
         .context = v, .receive = port_receive, .writable = port_writable, .link = port_link};
 }
 
+const uint8_t *virtio_net_mac(const struct virtio_mmio *v)
+{
+    return net(v)->cfg.mac;
+}
+
 void virtio_net_plug(struct virtio_mmio *v, struct gw_net_backend *backend)
 {
     net(v)->backend = backend;

@@ -22,6 +22,7 @@ enum gw_status virtio_net_attach(struct virtio_mmio *v, const struct virtio_net_
                                  struct gw_error *err);
 /* What a back end is to be opened with, and then plugged in. The device closes it at the end. */
 struct gw_net_port virtio_net_port(struct virtio_mmio *v);
+const uint8_t *virtio_net_mac(const struct virtio_mmio *v); /* 6 bytes */
 void virtio_net_plug(struct virtio_mmio *v, struct gw_net_backend *backend);
 
 struct virtio_net_stats {

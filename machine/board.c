@@ -7,11 +7,15 @@
 #include "board.h"
 #include "clint.h"
 #include "pci_host.h"
+#include "machine.h"
+#include "net_fd.h"
 #include "power.h"
 #include "pvpanic.h"
 #include "registry.h"
 #include "rtc.h"
 #include "virtio_blk.h"
+#include "virtio_net.h"
+#include "virtio_rng.h"
 
 static void poke_uart(void *context)
 {
@@ -137,6 +141,8 @@ static void wire_devices(struct board_all *a, const struct board_config *cfg)
     b->rtc->irq = dev_plic_input(plic, VIRT_RTC_IRQ);
     for (unsigned i = 0; i < VIRT_SLOTS; i++)
         b->slot[i]->irq = dev_plic_input(plic, VIRT_VIRTIO_IRQ + i);
+    for (unsigned i = 0; i < VIRT_SLOTS; i++)
+        ((struct virtio_mmio *)(void *)b->slot[i])->refused_features = cfg->refused_features;
     power->request = forward_power;
     power->context = a;
     ((struct dev_pvpanic *)(void *)b->pvpanic)->report = forward_panic;
@@ -219,18 +225,21 @@ enum gw_status board_new(struct board **out, const struct board_config *cfg, str
     return GW_OK;
 }
 
-enum gw_status board_add_disk(struct board *b, const struct dev_disk_config *cfg,
+enum gw_status board_add_disk(struct board *b, const struct machine_disk *disk,
                               struct gw_error *err)
 {
+    struct dev_disk_config cfg = {.path = disk->path, .rw = disk->rw, .overlay = disk->overlay};
     struct virtio_blk_config blk = {.io = b->io,
                                     .serial = "godwit-disk",
                                     .service =
-                                        b->repeatable ? VIRTIO_BLK_AT_ONCE : VIRTIO_BLK_DEFAULT};
+                                        b->repeatable ? VIRTIO_BLK_AT_ONCE : VIRTIO_BLK_DEFAULT,
+                                    .bytes_per_s = disk->bytes_per_s,
+                                    .ops_per_s = disk->ops_per_s};
     unsigned at = b->disk_count;
     enum gw_status st;
     if (at == VIRT_SLOTS)
-        return gw_fail(err, GW_ERR_LIMIT, cfg->path, "no slot is left for the disk");
-    st = dev_disk_open(&b->disk[at], cfg, err);
+        return gw_fail(err, GW_ERR_LIMIT, disk->path, "no slot is left for the disk");
+    st = dev_disk_open(&b->disk[at], &cfg, err);
     if (st != GW_OK)
         return st;
     blk.disk = b->disk[at];
@@ -244,6 +253,71 @@ enum gw_status board_open_flash(struct board *b, unsigned bank, const char *path
     if (bank >= VIRT_FLASH_BANKS)
         return gw_fail(err, GW_ERR_ARG, path, "no such flash bank: it must be 0 or 1");
     return dev_flash_open(board_flash(b, bank), path, rw, err);
+}
+
+/* The last slot that is free, or NULL. */
+static struct virtio_mmio *free_slot(struct board *b)
+{
+    for (unsigned i = VIRT_SLOTS; i > 0; i--) {
+        struct virtio_mmio *v = (struct virtio_mmio *)(void *)b->slot[i - 1];
+        if (!v->kind)
+            return v;
+    }
+    return NULL;
+}
+
+enum gw_status board_add_rng(struct board *b, uint64_t seed, struct gw_error *err)
+{
+    struct virtio_rng_config cfg = {.io = b->io, .seeded = b->repeatable, .seed = seed};
+    b->rng = free_slot(b);
+    return b->rng ? virtio_rng_attach(b->rng, &cfg, err) : GW_OK;
+}
+
+static enum gw_status open_backend(struct board *b, const struct machine_options *o,
+                                   struct gw_net_backend **backend, struct gw_error *err)
+{
+    const struct machine_net *n = &o->net;
+    struct gw_net_port port = virtio_net_port(b->net);
+    const struct gw_net_module *module;
+    if (n->kind == MACHINE_NET_TAP)
+        return dev_net_tap(backend, b->io, &port, n->target, err);
+    if (n->kind == MACHINE_NET_SOCKET)
+        return dev_net_socket(backend, b->io, &port, n->target, err);
+    if (!o->open_net)
+        return gw_fail(err, GW_ERR_UNSUPPORTED, "--net", "this program has no user networking");
+    module = o->open_net(err);
+    if (!module)
+        return err->status;
+    return module->open_user(backend, &port, n->publish, n->publish_count, err);
+}
+
+static void forward_note(void *context, const char *text)
+{
+    struct board_all *a = context;
+    if (a->hooks.note)
+        a->hooks.note(a->hooks.context, text);
+}
+
+enum gw_status board_add_net(struct board *b, const struct machine_options *o, struct gw_error *err)
+{
+    static const uint8_t usual[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
+    static const uint8_t none[6] = {0};
+    bool given = memcmp(o->net.mac, none, sizeof none) != 0;
+    struct virtio_net_config cfg = {.note = forward_note, .context = b};
+    struct gw_net_backend *backend = NULL;
+    enum gw_status st;
+    if (o->net.kind == MACHINE_NET_NONE)
+        return GW_OK;
+    memcpy(cfg.mac, given ? o->net.mac : usual, sizeof cfg.mac);
+    b->net = free_slot(b);
+    if (!b->net)
+        return gw_fail(err, GW_ERR_LIMIT, "--net", "no slot is left for the network card");
+    st = virtio_net_attach(b->net, &cfg, err);
+    if (st == GW_OK)
+        st = open_backend(b, o, &backend, err);
+    if (st == GW_OK)
+        virtio_net_plug(b->net, backend);
+    return st;
 }
 
 void board_connect(struct board *b, const struct board_cpu_lines *lines)

@@ -51,6 +51,7 @@ static inline uint64_t virt_pci_mmio64_base(uint64_t ram_bytes)
 }
 
 struct machine_options;
+struct machine_disk;
 
 struct board {
     struct dev_bus bus;
@@ -60,6 +61,7 @@ struct board {
     struct gw_device *slot[VIRT_SLOTS];
     struct dev_disk *disk[VIRT_SLOTS];
     unsigned disk_count;
+    struct virtio_mmio *net, *rng; /* NULL: none */
     struct dev_console *console;
     bool repeatable; /* time is counted in instructions: devices answer at once */
     struct gw_device *flash[VIRT_FLASH_BANKS], *fw_cfg, *pvpanic, *pci_host, *pci_hole[3];
@@ -75,6 +77,7 @@ struct board_hooks {
     void (*menu)(void *context, uint8_t key);
     void (*menu_open)(void *context);
     void (*panic)(void *context);
+    void (*note)(void *context, const char *text); /* something that the user should know */
     void *context;
 };
 
@@ -100,16 +103,22 @@ struct board_config {
     bool second_port;
     int in2_fd, out2_fd; /* its descriptors */
     struct board_hooks hooks;
+    uint64_t refused_features; /* see virtio_mmio.h */
 };
 
 /* Memory, devices, an I/O thread. On failure everything is freed. */
 enum gw_status board_new(struct board **out, const struct board_config *cfg, struct gw_error *err);
 /* Before the vCPU starts. */
-enum gw_status board_add_disk(struct board *b, const struct dev_disk_config *cfg,
+enum gw_status board_add_disk(struct board *b, const struct machine_disk *disk,
                               struct gw_error *err);
 /* Before the vCPU starts. bank: 0 or 1; path stays valid while the board lives. */
 enum gw_status board_open_flash(struct board *b, unsigned bank, const char *path, bool rw,
                                 struct gw_error *err);
+/* A source of entropy and, unless its kind is none, a network card, in the last slots that are
+ * free. After the disks. seed: of the entropy where runs can be repeated. */
+enum gw_status board_add_rng(struct board *b, uint64_t seed, struct gw_error *err);
+enum gw_status board_add_net(struct board *b, const struct machine_options *o,
+                             struct gw_error *err);
 void board_connect(struct board *b, const struct board_cpu_lines *lines);
 /* All devices as after power-on; RAM stays. */
 void board_reset(struct board *b);

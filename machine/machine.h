@@ -13,13 +13,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "godwit/net.h"
 #include "godwit/status.h"
 
 #define MACHINE_API    3
 #define MACHINE_SYMBOL "godwit_machine_module"
 #define MACHINE_MODULE "godwit-machine.so"
 
-enum { MACHINE_MAX_DISKS = 8, MACHINE_MAX_FILES = 16, MACHINE_FLASH_BANKS = 2, MACHINE_PORTS = 2 };
+enum {
+    MACHINE_MAX_DISKS = 8,
+    MACHINE_MAX_FILES = 16,
+    MACHINE_MAX_PUBLISH = 16,
+    MACHINE_FLASH_BANKS = 2,
+    MACHINE_PORTS = 2
+};
 
 struct snap_api;
 struct snap_reader;
@@ -27,7 +34,20 @@ struct snap_reader;
 struct machine_disk {
     const char *path;
     bool rw;
-    const char *overlay; /* NULL: temporary, unless rw */
+    const char *overlay;             /* NULL: temporary, unless rw */
+    uint64_t bytes_per_s, ops_per_s; /* 0: no limit */
+};
+
+enum machine_net_kind { MACHINE_NET_NONE, MACHINE_NET_USER, MACHINE_NET_TAP, MACHINE_NET_SOCKET };
+
+/* A network card, and what it is plugged into. */
+struct machine_net {
+    enum machine_net_kind kind;
+    const char *text;   /* kind and target as --net takes them; NULL: none */
+    const char *target; /* tap: its name; socket: its path */
+    uint8_t mac[6];     /* all zero: the default */
+    struct gw_net_publish publish[MACHINE_MAX_PUBLISH]; /* user */
+    unsigned publish_count;
 };
 
 struct machine_flash {
@@ -65,6 +85,7 @@ struct machine_options {
     uint64_t memory_bytes;
     struct machine_disk disks[MACHINE_MAX_DISKS];
     unsigned disk_count;
+    struct machine_net net;
     struct machine_port ports[MACHINE_PORTS];        /* one at least; at most one STDIO */
     unsigned port_count;                             /* 0: the first is STDIO */
     struct machine_flash flash[MACHINE_FLASH_BANKS]; /* bank 0 is started where it has a file */
@@ -88,6 +109,8 @@ struct machine_options {
     size_t (*host_disasm)(char *buf, size_t size, uint64_t pc, const uint8_t *bytes, size_t count,
                           unsigned *len);
     bool stats, quiet;
+    /* Opens the module of user networking; NULL: there is none. */
+    const struct gw_net_module *(*open_net)(struct gw_error *err);
     /* Snapshots: opens their module on first use; NULL: there is none. */
     const struct snap_api *(*open_snapshots)(struct gw_error *err);
     struct snap_reader *restore; /* goes on from there instead of booting; the caller's */
@@ -97,8 +120,9 @@ struct machine_options {
     uint64_t code_cache_bytes;
     unsigned max_guest_insns;
     bool no_fold;
-    bool use_tlb;      /* the tagged TLB rather than the flat map */
-    unsigned fp_traps; /* as enum engine_fp_traps: 0 never, 1 as usual, 2 all the time */
+    bool use_tlb;         /* the tagged TLB rather than the flat map */
+    unsigned fp_traps;    /* as enum engine_fp_traps: 0 never, 1 as usual, 2 all the time */
+    bool no_packed_rings; /* devices do not offer them */
 };
 
 enum machine_ended {

@@ -9,6 +9,7 @@
 #include "backtrace.h"
 #include "priv.h"
 #include "virtio_blk.h"
+#include "virtio_net.h"
 #include "vm.h"
 
 static const char *privilege(const struct rv_cpu *cpu)
@@ -70,6 +71,8 @@ void vm_show_stats(struct vm *m)
     for (unsigned i = 0; i < m->board->disk_count; i++)
         show_counters(&virtio_blk_counters,
                       virtio_blk_stats((struct virtio_mmio *)(void *)m->board->slot[i]));
+    if (m->board->net)
+        show_counters(&virtio_net_counters, virtio_net_stats(m->board->net));
 }
 
 void vm_show_discarded(const struct vm *m)

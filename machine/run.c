@@ -79,6 +79,13 @@ static void on_panic(void *context)
     vm_end(context, MACHINE_ENDED_PANIC, 0);
 }
 
+static void on_note(void *context, const char *text)
+{
+    const struct vm *m = context;
+    if (!m->o->quiet)
+        fprintf(stderr, "godwit: note: %s\n", text);
+}
+
 /* I/O thread. */
 static void on_menu_open(void *context)
 {
@@ -348,25 +355,29 @@ static enum gw_status make_board(struct vm *m, struct board_config *b, struct gw
     /* A repeatable run starts at a date of its own. */
     b->wall_clock_ns =
         m->o->clock_insns ? UINT64_C(1735689600) * 1000000000u : clock_ns(CLOCK_REALTIME);
+    b->refused_features = m->o->no_packed_rings ? VIRTIO_F_RING_PACKED : 0;
     b->escape = b->in_fd >= 0 && isatty(b->in_fd);
     b->hooks = (struct board_hooks){.power = vm_power,
                                     .tap = vm_watch_byte,
                                     .menu = on_menu,
                                     .menu_open = on_menu_open,
                                     .panic = on_panic,
+                                    .note = on_note,
                                     .context = m};
     if (st == GW_OK)
         st = board_new(&m->board, b, err);
     for (unsigned i = 0; st == GW_OK && i < m->o->disk_count; i++) {
-        const struct machine_disk *d = &m->o->disks[i];
-        struct dev_disk_config disk = {.path = d->path, .rw = d->rw, .overlay = d->overlay};
-        st = board_add_disk(m->board, &disk, err);
+        st = board_add_disk(m->board, &m->o->disks[i], err);
     }
     for (unsigned i = 0; st == GW_OK && i < MACHINE_FLASH_BANKS; i++) {
         const struct machine_flash *flash = &m->o->flash[i];
         if (flash->path)
             st = board_open_flash(m->board, i, flash->path, flash->rw, err);
     }
+    if (st == GW_OK)
+        st = board_add_rng(m->board, m->o->seed, err);
+    if (st == GW_OK)
+        st = board_add_net(m->board, m->o, err);
     return st == GW_OK ? vm_offer(m, err) : st;
 }
 

@@ -10,6 +10,7 @@
 #include "rtc.h"
 #include "snapshot.h"
 #include "virtio_mmio.h"
+#include "virtio_net.h"
 #include "vm.h"
 
 #define MACHINE_NAME "virt-1"
@@ -229,6 +230,7 @@ static void overlay_name(unsigned i, char *name, size_t bytes)
 struct paths {
     char *list[5 + 2 * SNAP_MAX_DISKS];
     unsigned count;
+    char mac[18];
 };
 
 static const char *absolute(struct paths *p, const char *path)
@@ -258,6 +260,7 @@ static enum gw_status describe(struct vm *m, struct snap_manifest *s, struct pat
         .append = o->append,
         .bios = named ? o->bios : absolute(p, o->bios),
         .dtb = absolute(p, o->dtb),
+        .net = o->net.text,
         .memory_bytes = board_ram(m->board)->size,
         .cpus = 1,
         .clock_insns = o->clock_insns,
@@ -266,6 +269,12 @@ static enum gw_status describe(struct vm *m, struct snap_manifest *s, struct pat
         .seed = o->seed,
         .disk_count = m->board->disk_count,
     };
+    if (m->board->net) {
+        const uint8_t *mac = virtio_net_mac(m->board->net);
+        snprintf(p->mac, sizeof p->mac, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
+                 mac[3], mac[4], mac[5]);
+        s->mac = p->mac;
+    }
     for (unsigned i = 0; i < s->disk_count; i++) {
         struct dev_disk_identity id;
         if (!dev_disk_identify(m->board->disk[i], &id))

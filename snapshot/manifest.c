@@ -24,9 +24,9 @@ struct text_row {
     {                                                                                              \
 #member, offsetof(struct snap_manifest, member)                                            \
     }
-static const struct text_row texts[] = {TEXT(machine), TEXT(cpu_model), TEXT(cpu_options),
-                                        TEXT(name),    TEXT(kernel),    TEXT(initrd),
-                                        TEXT(append),  TEXT(bios),      TEXT(dtb)};
+static const struct text_row texts[] = {
+    TEXT(machine), TEXT(cpu_model), TEXT(cpu_options), TEXT(name), TEXT(kernel), TEXT(initrd),
+    TEXT(append),  TEXT(bios),      TEXT(dtb),         TEXT(net),  TEXT(mac)};
 #define DISK_TEXT(member)                                                                          \
     {                                                                                              \
 #member, offsetof(struct snap_disk, member)                                                \

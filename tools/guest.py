@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Fetches the stock Debian guest and makes its initrd: .cache/guests/ARCH/{vmlinux,initrd.cpio}.
+Beside it drivers.cpio, more of the kernel's modules, for whoever appends it to the initrd.
 
 The kernel and BusyBox come from Debian 13's packages (see aptbox.py). The initrd is BusyBox, links
 for its applets, the modules that a virtio disk with ext4 needs, and tools/guest/init.
@@ -22,6 +23,7 @@ SUITE, ARCH = "trixie", "riscv64"
 GUEST = os.path.join(CACHE, "guests", ARCH)
 INIT = os.path.join(ROOT, "tools", "guest", "init")
 MODULES = ("virtio_mmio", "virtio_blk", "ext4", "crc32c_generic")
+DRIVERS = MODULES + ("virtio_net", "virtio_rng")
 ALIASES = {"fs-ext4": "ext4", "crypto-crc32c": "crc32c_generic"}
 
 
@@ -73,15 +75,15 @@ def modinfo(ko):
     raise Failure("a kernel module has no .modinfo section")
 
 
-def modules(release):
-    """(name, path in the guest, bytes, dependencies) of MODULES and what they depend on."""
+def modules(release, wanted):
+    """(name, path in the guest, bytes, dependencies) of those wanted and what they depend on."""
     top = os.path.join(GUEST, "root/usr/lib/modules", release)
     files = {}
     for where, _, names in os.walk(os.path.join(top, "kernel")):
         for n in names:
             if n.endswith((".ko", ".ko.xz")):
                 files[n.split(".")[0].replace("-", "_")] = os.path.join(where, n)
-    found, todo = {}, list(MODULES)
+    found, todo = {}, list(wanted)
     while todo:
         name = todo.pop(0)
         if name in found:
@@ -118,6 +120,25 @@ def applets(busybox):
     return [n for n in names if re.fullmatch(r"[\w.\[+-]+", n)]
 
 
+def add_modules(out, release, wanted):
+    lib = f"lib/modules/{release}"
+    found = modules(release, wanted)
+    for name in sorted(found):
+        out.file(f"{lib}/{found[name][0]}", found[name][1])
+    dep = "".join(f"{found[n][0]}:" + "".join(" " + found[d][0] for d in all_needs(found, n)) + "\n"
+                  for n in sorted(found))
+    out.file(f"{lib}/modules.dep", dep.encode())
+    out.file(f"{lib}/modules.alias",
+             "".join(f"alias {a} {m}\n" for a, m in sorted(ALIASES.items())).encode())
+    out.file(f"{lib}/modules.symbols", b"")
+
+
+def make_drivers():
+    out = Cpio()
+    add_modules(out, read_manifest()["release"], DRIVERS)
+    return out.finish()
+
+
 def make_initrd():
     release = read_manifest()["release"]
     with open(os.path.join(GUEST, "root/usr/bin/busybox"), "rb") as f:
@@ -135,22 +156,13 @@ def make_initrd():
         if n != "busybox":
             out.link(f"bin/{n}", "busybox")
     out.link("sbin/modprobe", "../bin/busybox")
-    lib = f"lib/modules/{release}"
-    found = modules(release)
-    for name in sorted(found):
-        out.file(f"{lib}/{found[name][0]}", found[name][1])
-    dep = "".join(f"{found[n][0]}:" + "".join(" " + found[d][0] for d in all_needs(found, n)) + "\n"
-                  for n in sorted(found))
-    out.file(f"{lib}/modules.dep", dep.encode())
-    out.file(f"{lib}/modules.alias",
-             "".join(f"alias {a} {m}\n" for a, m in sorted(ALIASES.items())).encode())
-    out.file(f"{lib}/modules.symbols", b"")
+    add_modules(out, release, MODULES)
     return out.finish()
 
 
-def initrd():
-    """GUEST/initrd.cpio, made anew when what goes into it has changed."""
-    path, stamp = os.path.join(GUEST, "initrd.cpio"), os.path.join(GUEST, "initrd.stamp")
+def archive(name, make):
+    """GUEST/NAME.cpio, made anew when what goes into it has changed."""
+    path, stamp = os.path.join(GUEST, name + ".cpio"), os.path.join(GUEST, name + ".stamp")
     key = hashlib.sha256()
     here = os.path.dirname(os.path.abspath(__file__))
     for f in (INIT, os.path.abspath(__file__), os.path.join(here, "cpio.py"),
@@ -161,13 +173,13 @@ def initrd():
         with open(stamp) as f:
             if f.read() == key.hexdigest():
                 return path
-    data = make_initrd()
+    data = make()
     with open(path + ".new", "wb") as f:
         f.write(data)
     os.replace(path + ".new", path)
     with open(stamp, "w") as f:
         f.write(key.hexdigest())
-    say(f"guest: initrd of {len(data) >> 10} KiB")
+    say(f"guest: {name} of {len(data) >> 10} KiB")
     return path
 
 
@@ -184,13 +196,14 @@ def append(archive_out, base, files):
 
 def ensure():
     fetch()
-    return os.path.join(GUEST, "vmlinux"), initrd()
+    return os.path.join(GUEST, "vmlinux"), archive("initrd", make_initrd)
 
 
 def main():
     argparse.ArgumentParser(description=__doc__).parse_args()
     kernel, rd = ensure()
-    print(f"GODWIT_KERNEL={kernel}\nGODWIT_INITRD={rd}")
+    drivers = archive("drivers", make_drivers)
+    print(f"GODWIT_KERNEL={kernel}\nGODWIT_INITRD={rd}\nGODWIT_DRIVERS={drivers}")
     return 0
 
 
