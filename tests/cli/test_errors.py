@@ -51,6 +51,13 @@ class Errors(CliTest):
         self.fails(125, "--dump", "run", "-k", k, "--dump", "everything")
         self.fails(125, "too long", "run", "-k", k, "--stop-text", "x" * 5000)
         self.fails(125, "VAR=VALUE", "exec", "-E", "novalue", "prog")
+        self.fails(125, "user, tap:NAME", "run", "-k", k, "--net", "carrier-pigeon")
+        self.fails(125, "not one of a card", "run", "-k", k, "--net", "user,mac=ff:0:0:0:0:0")
+        self.fails(125, "not one of a card", "run", "-k", k, "--net", "user,mac=01:02:03:04:05:06")
+        for bad in ("80", "0:80", "80:", ":", "65536:1", "1:65536", "a:b", "1:2/sctp", "1:2:x"):
+            self.fails(125, "HOST:GUEST", "run", "-k", k, "-p", bad)
+        self.fails(125, "limit the disk", "run", "-k", k, "-d", "x,bps=fast")
+        self.fails(125, "limit the disk", "run", "-k", k, "-d", "x,iops=0")
         self.fails(125, "there are 8", "run", *["-d", "x"] * 9)
 
     def test_files(self):
