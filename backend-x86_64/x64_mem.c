@@ -145,6 +145,18 @@ static unsigned load_thunk(const struct ir_insn *in)
     return T_LOAD + (in->aux & 7);
 }
 
+static void lock_prefix(struct x64 *x)
+{
+    x64_u8(&x->e, 0xf0);
+}
+
+/* Earlier stores are done before later loads: the one order that TSO does not keep. */
+static void full_fence(struct x64 *x)
+{
+    lock_prefix(x);
+    x64_alu_mi(&x->e, 0, 1, x64_at(RSP, 0), 0);
+}
+
 /* The result's register is chosen before the first branch to the cold path: making room for it may
  * take moves, and those must be on every way to the end. It is written by the access alone, so it may
  * be the address or the temporary. */
@@ -156,6 +168,8 @@ static void lower_load(struct x64 *x, const struct ir_insn *in)
     bool user = x->mem == GW_MEM_USER;
     struct x64_site *site = site_at(x, x->i);
     bool direct = site || (user && x64_fits32(in->imm) && !aligned_only);
+    if (in->order & IR_ORDER_RELEASE)
+        full_fence(x);
     struct x64_cold *c = x64_cold(x, COLD_MEM);
     int ta = direct ? x64_use(x, in->a) : address(x, in);
     int t = user ? R14 : x64_temp(x);
@@ -285,11 +299,6 @@ static void amo_compute(struct x64 *x, unsigned w, unsigned kind, const struct x
     load_to(x, RDX, b);
     x64_rr(e, w | 0x3b, RAX, RDX);
     x64_rr(e, w | X_MAP_0F | 0x40 | keep_old[kind], RDX, RAX);
-}
-
-static void lock_prefix(struct x64 *x)
-{
-    x64_u8(&x->e, 0xf0);
 }
 
 static void lower_amo(struct x64 *x, const struct ir_insn *in)
@@ -454,8 +463,7 @@ static void lower_fence(struct x64 *x, const struct ir_insn *in)
     unsigned pred = (unsigned)in->imm >> 4, succ = (unsigned)in->imm & 15;
     if (!(pred & (IR_FENCE_W | IR_FENCE_O)) || !(succ & (IR_FENCE_R | IR_FENCE_I)))
         return; /* TSO keeps every other order */
-    lock_prefix(x);
-    x64_alu_mi(&x->e, 0, 1, x64_at(RSP, 0), 0);
+    full_fence(x);
 }
 
 bool x64_lower_mem(struct x64 *x, const struct ir_insn *in)

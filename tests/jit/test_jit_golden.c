@@ -55,6 +55,12 @@ struct golden {
         0x1406252f, 0x00d51563, 0x1ae627af, 0xfbf5, 0x8082                                         \
     }
 
+#define ORDERS                                                                                     \
+    {                                                                                              \
+        0x1405a52f, 0x1605a52f, 0x00c5a52f, 0x0330000f, 0x0230000f, 0x0110000f, 0x0120000f,        \
+            0x8330000f, 0x8082                                                                     \
+    }
+
 static const struct golden goldens[] = {
     {"user_sum_loop", "a loop over 32-bit words", GW_MEM_USER, USER, 0, 0, SUM_LOOP},
     {"flat_sum_loop", "a loop over 32-bit words", GW_MEM_FLAT, SUPER, 0, 0, SUM_LOOP},
@@ -66,6 +72,7 @@ static const struct golden goldens[] = {
     {"user_bits", "shifts, bits, a product and a quotient", GW_MEM_USER, USER, 0, 0, BIT_WORK},
     {"user_single", "single precision", GW_MEM_USER, USER, 0, 0, SINGLE},
     {"flat_cmpxchg", "compare-and-swap by LR and SC", GW_MEM_FLAT, SUPER, 0, 4, CMPXCHG},
+    {"user_orders", "LR.aq and .aqrl, an AMO, fences", GW_MEM_USER, USER, 0, 0, ORDERS},
 };
 
 /* --- lifting and compiling -------------------------------------------------------------------- */
