@@ -50,10 +50,10 @@ struct gw_runtime {
  * start of its bytes. Variants: [0] leaves the host FP state alone (blocks that can't touch FP),
  * [1] carries the guest's float registers and FP control. */
 struct gw_entry_points {
-    uint32_t size;         /* bytes emitted */
-    uint32_t enter[2];     /* uint64_t enter(void *cpu, void *code): runs until an exit; enum
+    uint32_t size;          /* bytes emitted */
+    uint32_t enter[2];      /* uint64_t enter(void *cpu, void *code): runs until an exit; enum
                            gw_exit_kind */
-    uint32_t fault[2];     /* a host fault at a user-mode access continues here (signal handler) */
+    uint32_t fault[2];      /* a host fault at a user-mode access continues here (signal handler) */
     uint32_t table[2][160]; /* the backend's own thunks */
 };
 

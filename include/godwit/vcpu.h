@@ -74,7 +74,7 @@ struct gw_vcpu {
     const struct gw_hooks *hooks;
     struct gw_fault fault; /* with GW_LEAVE_FAULT */
     uint64_t fault_pc;
-    uint64_t spill[32]; /* 0..3: operands and result of helper calls */
+    uint64_t spill[32];      /* 0..3: operands and result of helper calls */
     uint64_t site[GW_SITES]; /* addends, within one pass through a block */
     uint64_t xmm_save[16];
     uint64_t gpr_save[16];
