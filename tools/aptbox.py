@@ -102,6 +102,14 @@ class AptBox:
         with open(self.conf, "w") as f:
             f.write("\n".join(lines) + "\n")
 
+    def _conf_is_ours(self):
+        """False once the tree was moved or copied: the configuration names its place."""
+        try:
+            with open(self.conf, encoding="utf-8") as f:
+                return f'Dir::State "{self.dir}/state";' in f.read()
+        except OSError:
+            return False
+
     def _run(self, *argv, cwd=None):
         env = dict(os.environ, APT_CONFIG=self.conf, DEBIAN_FRONTEND="noninteractive", LC_ALL="C")
         p = subprocess.run(argv, env=env, cwd=cwd or self.dir, capture_output=True, text=True,
@@ -115,7 +123,8 @@ class AptBox:
     def update(self, max_age=6 * 3600):
         """Reads the suite's signed package lists, unless that was done lately."""
         stamp = os.path.join(self.dir, "updated")
-        if os.path.exists(stamp) and time.time() - os.path.getmtime(stamp) < max_age:
+        if os.path.exists(stamp) and time.time() - os.path.getmtime(stamp) < max_age \
+                and self._conf_is_ours():
             return
         say(f"reading package lists of {self.suite} ({self.arch})")
         first = None
