@@ -377,7 +377,7 @@ static int set_chosen(void *blob, const struct dt_chosen *c)
 enum gw_status dt_set_chosen(uint8_t **blob, size_t *size, const struct dt_chosen *chosen,
                              struct gw_error *err)
 {
-    size_t room = *size + 1024 + (chosen->bootargs ? strlen(chosen->bootargs) : 0);
+    size_t room = *size + 1024 + DT_SLACK + (chosen->bootargs ? strlen(chosen->bootargs) : 0);
     uint8_t *bigger = malloc(room);
     int e;
     if (!bigger)
@@ -387,6 +387,10 @@ enum gw_status dt_set_chosen(uint8_t **blob, size_t *size, const struct dt_chose
         e = set_chosen(bigger, chosen);
     if (!e)
         e = fdt_pack(bigger);
+    if (!e) { /* as OpenSBI leaves some: firmware may add to the tree where it stands */
+        memset(bigger + fdt_totalsize(bigger), 0, DT_SLACK);
+        fdt_set_totalsize(bigger, fdt_totalsize(bigger) + DT_SLACK);
+    }
     if (e) {
         free(bigger);
         return gw_fail(err, GW_ERR_FORMAT, "", "cannot extend the device tree: %s",

@@ -27,7 +27,7 @@ struct dt_chosen {
     uint32_t seed_bytes;
 };
 
-enum { DT_MAX_BYTES = 1 << 20 };
+enum { DT_MAX_BYTES = 1 << 20, DT_SLACK = 4096 };
 
 /* *blob: malloc()ed, the caller's to free. */
 enum gw_status dt_build(const struct dt_config *cfg, uint8_t **blob, size_t *size,
@@ -35,7 +35,7 @@ enum gw_status dt_build(const struct dt_config *cfg, uint8_t **blob, size_t *siz
 /* Checks a tree of the user's and copies it. name: for messages. */
 enum gw_status dt_import(const uint8_t *from, size_t from_size, const char *name, uint8_t **blob,
                          size_t *size, struct gw_error *err);
-/* Replaces *blob by a tree with these properties. */
+/* Replaces *blob by a tree with these properties, and DT_SLACK bytes of room. */
 enum gw_status dt_set_chosen(uint8_t **blob, size_t *size, const struct dt_chosen *chosen,
                              struct gw_error *err);
 

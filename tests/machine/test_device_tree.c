@@ -201,12 +201,18 @@ static void chosen_is_set_and_replaced(void **state)
     chosen.bootargs = longer;
     assert_int_equal(dt_set_chosen(&blob, &size, &chosen, &err), GW_OK);
     assert_int_equal(fdt_check_full(blob, size), 0);
+    assert_int_equal(fdt_totalsize(blob), size);
     node = fdt_path_offset(blob, "/chosen");
     assert_string_equal(fdt_getprop(blob, node, "bootargs", &len), longer);
     p = fdt_getprop(blob, node, "linux,initrd-end", &len);
     assert_int_equal(len, 8);
     assert_int_equal(fdt64_to_cpu(*p), UINT64_C(0x1fe001234));
     assert_memory_equal(fdt_getprop(blob, node, "rng-seed", &len), seed, sizeof seed);
+    /* there is room to add to it in place, zeroed */
+    for (size_t i = size - DT_SLACK; i < size; i++)
+        assert_int_equal(blob[i], 0);
+    memset(longer, 'y', sizeof longer - 1);
+    assert_int_equal(fdt_setprop(blob, node, "added", longer, sizeof longer), 0);
     free(blob);
 }
 

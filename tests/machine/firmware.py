@@ -1,0 +1,137 @@
+"""Debian's firmware, unmodified: firmware.py WHAT. Needs GODWIT_PROGRAM, GODWIT_KERNEL,
+GODWIT_INITRD and what `./dev firmware` prints (./dev check sets them); skipped without, by status
+77."""
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+
+POWEROFF = "console=ttyS0 run=poweroff"
+MIB = 1 << 20
+
+
+def need(name):
+    value = os.environ.get("GODWIT_" + name, "")
+    if not os.path.exists(value):
+        print(f"skipped: GODWIT_{name} names no file (./dev firmware fetches firmware)")
+        sys.exit(77)
+    return value
+
+
+def fail(what, out="", err=""):
+    print(out[-3000:], err[-2000:], "failed: " + what, sep="\n")
+    sys.exit(1)
+
+
+def run(*args, memory="1G", status=0):
+    r = subprocess.run([need("PROGRAM"), "run", "-m", memory, "--timeout", "240s", *args],
+                       stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=False)
+    out, err = r.stdout.decode("utf-8", "replace"), r.stderr.decode("utf-8", "replace")
+    if r.returncode != status:
+        fail(f"status {r.returncode}", out, err)
+    return out, err
+
+
+def expect(out, *texts):
+    for t in texts:
+        if t not in out:
+            fail(f"not seen: {t}", out)
+
+
+def linux():
+    return ["-k", need("KERNEL"), "-i", need("INITRD"), "-a", POWEROFF]
+
+
+def opensbi(_):
+    """Raw and ELF; the kind that is told where to go, and the one that always goes to one place."""
+    where = need("OPENSBI")
+    for name, memory in (("fw_dynamic.bin", "3G"), ("fw_dynamic.elf", "256M"),
+                         ("fw_jump.bin", "256M"), ("fw_jump.elf", "3G")):
+        out, err = run("-b", os.path.join(where, name), *linux(), memory=memory)
+        expect(out, "OpenSBI v1.", "SBI implementation ID=0x1 ", "godwit-guest: up: Linux 6.",
+               "reboot: Power down")
+        if err:
+            fail("words on stderr", out, err)
+
+
+def partitioned(path, tree):
+    """A disk with one partition, ext4, that holds the files below TREE."""
+    mkfs = shutil.which("mkfs.ext4") or shutil.which("mkfs.ext4", path="/sbin:/usr/sbin")
+    if not mkfs:
+        print("skipped: no mkfs.ext4")
+        sys.exit(77)
+    with open(path, "wb") as f:
+        f.truncate(97 * MIB)
+    subprocess.run([mkfs, "-q", "-F", "-E", f"offset={MIB}", "-d", tree, path, "96M"], check=True)
+    with open(path, "r+b") as f:
+        f.seek(446)
+        f.write(struct.pack("<B3sB3sII", 0x80, b"\0\2\0", 0x83, b"\xff\xff\xff", MIB // 512,
+                            96 * MIB // 512))
+        f.seek(510)
+        f.write(b"\x55\xaa")
+
+
+def uboot(tmp):
+    """Finds a menu on a virtio disk, and boots the kernel and initrd there."""
+    elf = os.path.join(need("UBOOT"), "uboot.elf")
+    tree = os.path.join(tmp, "tree")
+    os.makedirs(os.path.join(tree, "extlinux"))
+    shutil.copy(need("KERNEL"), os.path.join(tree, "vmlinux"))
+    shutil.copy(need("INITRD"), os.path.join(tree, "initrd"))
+    with open(os.path.join(tree, "extlinux/extlinux.conf"), "w", encoding="ascii") as f:
+        f.write(f"default l0\ntimeout 1\nlabel l0\n kernel /vmlinux\n initrd /initrd\n"
+                f" append {POWEROFF}\n")
+    disk = os.path.join(tmp, "disk")
+    partitioned(disk, tree)
+    for bios in ("builtin", os.path.join(need("OPENSBI"), "fw_dynamic.bin")):
+        out, _ = run("-b", bios, "-k", elf, "-d", disk)
+        expect(out, "U-Boot 20", "Flash: 32 MiB", "Found /extlinux/extlinux.conf",
+               "Starting kernel", "godwit-guest: up: Linux 6.", "reboot: Power down")
+
+
+def banks(tmp, rw=False):
+    where = need("EDK2")
+    variables = os.path.join(tmp, "vars.fd")
+    if not os.path.exists(variables):
+        shutil.copy(os.path.join(where, "RISCV_VIRT_VARS.fd"), variables)
+    return ["--flash", "0=" + os.path.join(where, "RISCV_VIRT_CODE.fd"),
+            "--flash", f"1={variables}" + (",rw" if rw else "")]
+
+
+def edk2(tmp):
+    """Boots the kernel that fw_cfg offers, on our SBI and on OpenSBI."""
+    for bios in ("builtin", os.path.join(need("OPENSBI"), "fw_dynamic.bin")):
+        out, err = run("-b", bios, *banks(tmp), *linux())
+        expect(out, "efi: EFI v2.7 by Debian", "godwit-guest: up: Linux 6.", "reboot: Power down")
+        expect(err, "written to", ",rw keeps them")
+
+
+def edk2_shell(tmp):
+    """Reaches its shell; the variables that it makes are kept, and read the next time."""
+    for _ in range(2):
+        out, err = run(*banks(tmp, rw=True), "--stop-text", "Shell> ")
+        expect(out, "UEFI Interactive Shell")
+        if "discarded" in err:
+            fail("variables were not kept", out, err)
+    with open(os.path.join(tmp, "vars.fd"), "rb") as f:
+        if "BootOrder".encode("utf-16-le") not in f.read():
+            fail("no BootOrder among the variables in the file")
+
+
+def installer(_):
+    """Debian's installer reaches its first dialog."""
+    where = need("INSTALLER")
+    out, _ = run("-k", os.path.join(where, "linux"), "-i", os.path.join(where, "initrd.gz"),
+                 "-a", "console=ttyS0", "--stop-text", "Choose the language to be used")
+    expect(out, "Run /init as init process", "Select a language")
+
+
+def main():
+    tests = {f.__name__: f for f in (opensbi, uboot, edk2, edk2_shell, installer)}
+    with tempfile.TemporaryDirectory() as tmp:
+        tests[sys.argv[1]](tmp)
+
+
+main()
