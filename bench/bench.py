@@ -5,6 +5,7 @@ WHAT is one of
   user       kernels in bench/kernels as static programs: native, godwit exec, qemu-riscv64
   machine    the same programs inside a booted machine
   boot       Debian's kernel and BusyBox to power-off: CPU time; memory above guest RAM
+  systemd    a Debian root file system on a virtio disk to its login prompt: CPU time
   hello      a static hello: wall time and memory
   translate  straight-line code that runs once: ns per guest instruction
   all        all of these
@@ -28,6 +29,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 import guest  # noqa: E402
 import peers  # noqa: E402
+import rootfs  # noqa: E402
 from aptbox import Failure, main_guard, say  # noqa: E402
 
 OUT = os.path.join(ROOT, "build", "bench")
@@ -315,6 +317,42 @@ def bench_boot(opt):
     return {"cpu_s": cpu, "wall_s": wall, "overhead_kib": memory}
 
 
+def login_cost(runner, kernel, initrd, disk):
+    """CPU seconds and wall seconds until the login prompt, where the machine is killed."""
+    command = machine_command(runner, kernel, initrd, "console=ttyS0 run=root")
+    if runner.startswith("godwit"):
+        command += ["-q", "-d", disk]
+    else:
+        command += ["-drive", f"file={disk},format=raw,if=none,id=d,snapshot=on",
+                    "-device", "virtio-blk-device,drive=d"]
+    start, tail = time.monotonic(), b""
+    p = subprocess.Popen(peers.unwrapped(command), stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    while b" login: " not in tail:
+        got = os.read(p.stdout.fileno(), 65536)
+        if not got:
+            raise Failure(f"{runner}: ended before its login prompt")
+        tail = tail[-64:] + got
+    p.kill()
+    _, _, usage = os.wait4(p.pid, 0)
+    p.returncode = 0
+    p.stdout.close()
+    return usage.ru_utime + usage.ru_stime, time.monotonic() - start
+
+
+def bench_systemd(opt):
+    kernel, initrd = guest.ensure()
+    disk = rootfs.ensure()
+    runners = [r for r in opt.runners if r != "native"]
+    cost = {r: [] for r in runners}
+    for r in take_turns(runners, opt.reps or 3):
+        cost[r].append(login_cost(r, kernel, initrd, disk))
+    rows = [[r] + [f"{statistics.median(c[i] for c in cost[r]):.2f} s" for i in range(2)]
+            for r in runners]
+    table("Debian with systemd to its login prompt, 1 vCPU, 1 GiB", ["", "CPU time", "wall"], rows)
+    return cost
+
+
 def bench_hello(opt):
     compile_c("gcc", f"{OUT}/native/hello", [f"{SRC}/hello.c"], "-static")
     compile_c(RISCV_CC, f"{OUT}/riscv64/hello", [f"{SRC}/hello.c"], "-static")
@@ -360,7 +398,7 @@ def bench_translate(opt):
     return {"ns_per_insn": ns, "counters": counters}
 
 
-WHAT = {"user": bench_user, "machine": bench_machine, "boot": bench_boot, "hello": bench_hello,
+WHAT = {"user": bench_user, "machine": bench_machine, "boot": bench_boot, "systemd": bench_systemd, "hello": bench_hello,
         "translate": bench_translate}
 RUNNERS = ("native", "godwit", *PEERS)
 
@@ -370,7 +408,7 @@ def main():
                                  formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("what", nargs="?", default="all", choices=[*WHAT, "all"])
     ap.add_argument("--reps", type=int, help="runs of each (default: 5 user, 3 machine, 5 boot, "
-                    "50 hello, 7 translate)")
+                    "3 systemd, 50 hello, 7 translate)")
     ap.add_argument("--kernels", help="which kernels, comma-separated")
     ap.add_argument("--runners", help=f"which runners, of {','.join(RUNNERS)}")
     opt = ap.parse_args()

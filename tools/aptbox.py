@@ -155,6 +155,10 @@ class AptBox:
                     return m.group(1) if m else None
         return None
 
+    def available(self):
+        """The package lists, as one text of stanzas."""
+        return self._run("apt-cache", "dumpavail")
+
     def depends(self, package):
         """Names of the packages that PACKAGE depends on (first alternatives)."""
         text = self._run("apt-cache", "show", "--no-all-versions", package)

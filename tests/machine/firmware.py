@@ -128,8 +128,17 @@ def installer(_):
     expect(out, "Run /init as init process", "Select a language")
 
 
+def systemd(_):
+    """Debian on a disk (./dev rootfs) comes up to its login prompt with nothing failed."""
+    out, _ = run("-k", need("KERNEL"), "-i", need("INITRD"), "-d", need("ROOTFS"), "-a",
+                 "console=ttyS0 run=root", "--stop-text", "godwit login: ")
+    expect(out, "Debian GNU/Linux 13", "Multi-User System")
+    if "FAILED" in out:
+        fail("a unit failed", out)
+
+
 def main():
-    tests = {f.__name__: f for f in (opensbi, uboot, edk2, edk2_shell, installer)}
+    tests = {f.__name__: f for f in (opensbi, uboot, edk2, edk2_shell, installer, systemd)}
     with tempfile.TemporaryDirectory() as tmp:
         tests[sys.argv[1]](tmp)
 
