@@ -125,12 +125,11 @@ static void pairs(uint64_t *at)
         CHECK_EQ(c.x[13], 0);
         CHECK_EQ(c.x[14], 1);
         CHECK_EQ(*p, 77);
-        /* An LR.D reserves the word at its address too. */
+        /* An LR.D reserves the word at its address too; an SC of another width may fail even so. */
         *p = UINT64_C(0x5566778811223344);
         run4(&c, PRIV_M, addr(snip_narrower), 9, addr(at), 6, 9);
         CHECK_EQ(c.x[10], UINT64_C(0x5566778811223344));
-        CHECK_EQ(c.x[13], 0);
-        CHECK_EQ(*p, UINT64_C(0x5566778800000006));
+        CHECK_EQ(*p, c.x[13] ? UINT64_C(0x5566778811223344) : UINT64_C(0x5566778800000006));
         *p = 77;
         /* And the address that it was made for. */
         run4(&c, PRIV_M, addr(snip_elsewhere), 9, addr(at), 78, 0);
