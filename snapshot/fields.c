@@ -154,7 +154,9 @@ enum gw_status snap_apply(const char *name, const struct snap_fields *f, uint32_
             want->count != have->count)
             return gw_fail(err, GW_ERR_UNSUPPORTED, name,
                            "cannot use the section: its field %s is not that of this program",
-                           have ? have->name : want->name);
+                           have   ? have->name
+                           : want ? want->name
+                                  : "");
     }
     for (uint32_t i = 0; i < desc->field_count; i++)
         for (uint32_t k = 0; k < f->field[i].count; k++)

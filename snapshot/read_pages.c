@@ -79,7 +79,7 @@ typedef enum gw_status put_fn(void *context, uint64_t page, const uint8_t *bytes
 
 static enum gw_status walk(struct walk *w, put_fn *put, void *context, struct gw_error *err)
 {
-    uint8_t head[SNAP_PAGES_HEADER], h[SNAP_CHUNK_HEADER];
+    uint8_t head[SNAP_PAGES_HEADER] = {0}, h[SNAP_CHUNK_HEADER] = {0};
     enum gw_status st = take(w, head, sizeof head, err);
     if (st != GW_OK)
         return st;

@@ -261,7 +261,7 @@ static void waiting_requests_survive_a_move(void **state)
 static void reads_from_memory_need_no_thread(void **state)
 {
     struct fixture f;
-    uint32_t len;
+    uint32_t len = 0;
     setup(&f, true, &(struct virtio_blk_config){.service = VIRTIO_BLK_DEFAULT});
     for (unsigned i = 0; i < 3; i++) {
         add(&f, 0, 0, 5, 1024);

@@ -250,7 +250,7 @@ static void packed_event_suppression(void **state)
 static void expect_broken(struct fixture *f)
 {
     bool packed = f->r.packed;
-    uint32_t len;
+    uint32_t len = 0;
     ring_kick(&f->r);
     assert_int_equal(vreg(f->d, R_STATUS) & NEEDS_RESET, NEEDS_RESET);
     assert_int_equal(vreg(f->d, R_INT) & 2, 2);

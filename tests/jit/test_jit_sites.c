@@ -112,7 +112,7 @@ static void model(struct trial *t, uint64_t base)
             else
                 v |= (uint64_t)*model_byte(t, va + b) << 8 * b;
         }
-        if (a->sign && v >> (8 * size - 1))
+        if (a->sign && v >> ((8 * size - 1) & 63))
             v |= ~UINT64_C(0) << 8 * size;
         if (!a->store)
             t->x[value_reg(k)] = v;

@@ -50,7 +50,7 @@ static int teardown(void **state)
 
 static size_t read_file(const char *path, uint8_t **out)
 {
-    struct stat st;
+    struct stat st = {0};
     int fd = open(path, O_RDONLY);
     assert_true(fd >= 0 && fstat(fd, &st) == 0);
     *out = malloc((size_t)st.st_size + 1);
