@@ -50,8 +50,8 @@ enum x64_thunk {
     T_LOAD,                       /* + size | sign << 2 (8), then F32, F64 */
     T_LOAD_ALIGNED = T_LOAD + 10, /* W, D; sign-extended */
     T_STORE = T_LOAD_ALIGNED + 2, /* + size (4) */
-    T_AMO = T_STORE + 4,          /* + kind * 2 + (size == 3); kind 9 is CAS */
-    T_LOOKUP = T_AMO + 20,        /* FLAT: + register (RAX, RCX, RDX) + write * 3 */
+    T_AMO = T_STORE + 4,          /* + kind * 4 + log2 size; kind 9 is CAS */
+    T_LOOKUP = T_AMO + 40,        /* FLAT: + register (RAX, RCX, RDX) + write * 3 */
     T_HELPER = T_LOOKUP + 6,      /* + helper index */
 };
 enum { X64_AMO_CAS = 9, X64_MAX_HELPERS = 160 - T_HELPER };

@@ -279,9 +279,25 @@ static struct x64_opnd amo_opnd(struct x64 *x, ir_val v)
     return (struct x64_opnd){.kind = O_MEM, .mem = x64_state((uint32_t)w->mem)};
 }
 
-/* rdx = f(rax, operand), for the kinds that need a compare-and-swap loop. */
-static void amo_compute(struct x64 *x, unsigned w, unsigned kind, const struct x64_opnd *b)
+/* op in its form for an operand of that size. */
+static unsigned sized(unsigned lg, unsigned op)
 {
+    static const unsigned prefix[4] = {X_B, X_66, 0, X_W};
+    return prefix[lg] | (lg ? op : op - 1);
+}
+
+/* reg's low bytes, extended as the kind compares them. */
+static void amo_extend(struct x64 *x, unsigned lg, unsigned kind, int reg)
+{
+    bool sign = kind == IR_AMO_MIN || kind == IR_AMO_MAX;
+    if (lg < 2 && kind >= IR_AMO_MIN)
+        x64_rr(&x->e, X_MAP_0F | ((sign ? 0xbeu : 0xb6u) + lg), reg, reg);
+}
+
+/* rdx = f(rax, operand), for the kinds that need a compare-and-swap loop. Its low bytes count. */
+static void amo_compute(struct x64 *x, unsigned lg, unsigned kind, const struct x64_opnd *b)
+{
+    unsigned w = lg == 3 ? X_W : 0;
     static const uint8_t alu[] = {[IR_AMO_AND] = 0x23, [IR_AMO_OR] = 0x0b, [IR_AMO_XOR] = 0x33};
     static const uint8_t keep_old[] = {
         [IR_AMO_MIN] = CC_L, [IR_AMO_MAX] = CC_G, [IR_AMO_MINU] = CC_B, [IR_AMO_MAXU] = CC_A};
@@ -297,6 +313,8 @@ static void amo_compute(struct x64 *x, unsigned w, unsigned kind, const struct x
         return;
     }
     load_to(x, RDX, b);
+    amo_extend(x, lg, kind, RDX);
+    amo_extend(x, lg, kind, RAX);
     x64_rr(e, w | 0x3b, RAX, RDX);
     x64_rr(e, w | X_MAP_0F | 0x40 | keep_old[kind], RDX, RAX);
 }
@@ -305,14 +323,14 @@ static void lower_amo(struct x64 *x, const struct ir_insn *in)
 {
     struct x64_buf *e = &x->e;
     bool cas = in->op == IR_CAS;
-    unsigned lg = in->aux & IR_SIZE_MASK, w = lg == 3 ? X_W : 0;
+    unsigned lg = in->aux & IR_SIZE_MASK;
     unsigned kind = cas ? X64_AMO_CAS : (unsigned)in->imm;
     x64_spill_scratch(x);
     x64_take(x, RAX);
     x64_take(x, RCX);
     x64_take(x, RDX);
     struct x64_cold *c = x64_cold(x, COLD_AMO);
-    c->thunk = (uint16_t)(T_AMO + kind * 2 + (lg == 3));
+    c->thunk = (uint16_t)(T_AMO + kind * 4 + lg);
     struct x64_opnd a = amo_opnd(x, in->a);
     load_to(x, RDX, &a);
     struct x64_opnd b = amo_opnd(x, in->b);
@@ -320,8 +338,10 @@ static void lower_amo(struct x64 *x, const struct ir_insn *in)
     if (cas)
         c->opnd2 = amo_opnd(x, in->c);
     if (x->mem == GW_MEM_USER) {
-        test_align(x, RDX, 1u << lg);
-        c->from3 = x64_jcc(e, CC_NE);
+        if (lg) {
+            test_align(x, RDX, 1u << lg);
+            c->from3 = x64_jcc(e, CC_NE);
+        }
         x64_rr(e, X_W | 0x8b, RCX, R14);
     } else {
         lookup(x, c, RDX, RCX, 1u << lg, true, true);
@@ -332,27 +352,29 @@ static void lower_amo(struct x64 *x, const struct ir_insn *in)
         row_access(x, c);
         if (kind == IR_AMO_ADD)
             lock_prefix(x);
-        x64_rm(e, kind == IR_AMO_ADD ? X_MAP_0F | w | 0xc1 : w | 0x87, RAX, m, 0);
+        x64_rm(e, sized(lg, kind == IR_AMO_ADD ? X_MAP_0F | 0xc1 : 0x87), RAX, m, 0);
     } else {
         row_access(x, c);
-        x64_rm(e, w | 0x8b, RAX, m, 0);
+        x64_rm(e, lg < 2 ? X_MAP_0F | (0xb6 + lg) : sized(lg, 0x8b), RAX, m, 0);
         x64_rm(e, X_W | 0x8d, RCX, m, 0);
         uint32_t loop = x64_pos(e);
         if (cas) {
             load_to(x, RAX, &c->opnd);
             load_to(x, RDX, &c->opnd2);
         } else {
-            amo_compute(x, w, kind, &b);
+            amo_compute(x, lg, kind, &b);
         }
         if (x->mem == GW_MEM_USER) /* a page that can be read only faults here */
             x64_add_row(x, GW_ROW_ACCESS, x64_pos(e));
         lock_prefix(x);
-        x64_rm(e, X_MAP_0F | w | 0xb1, RDX, x64_at(RCX, 0), 0);
+        x64_rm(e, sized(lg, X_MAP_0F | 0xb1), RDX, x64_at(RCX, 0), 0);
         if (!cas)
             x64_link(e, x64_jcc(e, CC_NE), loop);
     }
     if (lg == 2)
         x64_rr(e, X_W | 0x63, RAX, RAX);
+    else if (lg < 2)
+        x64_rr(e, X_W | X_MAP_0F | (0xbe + lg), RAX, RAX);
     c->back = x64_pos(e);
     x64_done(x, in->a);
     x64_done(x, in->b);

@@ -218,8 +218,8 @@ static void emit_memory(struct rt *r, const struct gw_runtime *rt)
         slow_entry(r, T_STORE + aux, IR_I64 << 8 | aux, body);
     body = emit_slow(r, (uint64_t)(uintptr_t)rt->amo);
     for (unsigned k = 0; k < 10; k++)
-        for (unsigned wide = 0; wide < 2; wide++)
-            slow_entry(r, T_AMO + k * 2 + wide, k << 16 | IR_I64 << 8 | (2 + wide), body);
+        for (unsigned aux = 0; aux < 4; aux++)
+            slow_entry(r, T_AMO + k * 4 + aux, k << 16 | IR_I64 << 8 | aux, body);
 }
 
 /* Looks up the page of an address that no longer is inline. Register t holds the address; the addend

@@ -7,7 +7,7 @@
 #include "priv.h"
 #include "vm.h"
 
-enum { SEED_BYTES = 32, ISA_BYTES = 512 };
+enum { SEED_BYTES = 32, ISA_BYTES = 1024 };
 
 /* What OpenSBI's dynamic firmware finds at a2 (fw_dynamic.h of its documentation). */
 enum { DYNAMIC_WORDS = 6 };

@@ -6,6 +6,7 @@
 writes into OUTDIR
     rv_ops.inc       RV_OP(NAME, name, "na.me", EXT, format): a line for each operation
     rv_exts.inc      RV_EXT(NAME, "Name"): a line for each extension
+    rv_ext_masks.h   RV_EXT_NAME: its bit in a 64-bit mask
     rv_tables.inc    RV_FIELD, RV_FORMAT, RV_PATTERN, RV_CSR records, for decode_tables.c
     rv_tree.c        the decoder: nested switches over the bits that tell patterns apart
 
@@ -18,7 +19,8 @@ import sys
 
 SLOTS = ("rd", "rs1", "rs2", "rs3", "rm", "aqrl", "imm")
 SLOT_BITS = {"rd": 5, "rs1": 5, "rs2": 5, "rs3": 5, "rm": 4, "aqrl": 2, "imm": 64}
-KINDS = ("x", "f", "s", "u", "h", "hi", "a", "csr", "rm", "io")
+KINDS = ("x", "f", "s", "u", "h", "hi", "a", "csr", "rm", "io", "fli")
+MAX_EXTS = 64
 SIGNED = ("s", "hi", "a")
 REGISTERS = ("x", "f")
 MAX_CONDITIONS = 2
@@ -94,7 +96,8 @@ class Pattern:
     def __init__(self, where, name):
         self.where, self.name = where, name
         self.op = None          # name of the operation
-        self.exts, self.format = [], None
+        self.any, self.all = [], []  # extensions: one of these, and all of these
+        self.format = None
         self.length = 0         # bits
         self.mask = self.match = self.ignored = 0
         self.conditions = []    # (Field, value that it must not have)
@@ -155,6 +158,8 @@ def read_ext(table, where, words, _text):
     for name in words:
         if name in table.exts:
             raise TableError(where, f"extension '{name}' is defined twice")
+        if len(table.exts) == MAX_EXTS:
+            raise TableError(where, f"more than {MAX_EXTS} extensions")
         table.exts.append(name)
 
 
@@ -241,8 +246,8 @@ def read_format(table, where, words, text):
             if slot != "imm" and (field.kind in SIGNED or field.width > SLOT_BITS[slot]):
                 raise TableError(where, f"format '{name}': field '{value}' does not fit '{slot}'")
             slots[slot] = field
-        elif value.isdigit():
-            if int(value) >> SLOT_BITS[slot]:
+        elif re.match(r"\d+$|-\d+$" if slot == "imm" else r"\d+$", value):
+            if int(value) >> (15 if slot == "imm" else SLOT_BITS[slot]) not in (0, -1):
                 raise TableError(where, f"format '{name}': {value} does not fit '{slot}'")
             slots[slot] = int(value)
         else:
@@ -336,8 +341,9 @@ def read_pattern(table, where, words, text, group):
         pattern.op = words.pop(0) if words else ""
     if len(words) < 3:
         raise TableError(where, f"'{pattern.name}' needs extensions, a format and bits")
-    pattern.exts = words.pop(0).split("+")
-    for ext in pattern.exts:
+    first, *rest = words.pop(0).split("+")
+    pattern.any, pattern.all = first.split("/"), rest
+    for ext in pattern.any + pattern.all:
         if ext not in table.exts:
             raise TableError(where, f"unknown extension '{ext}'")
     name = words.pop(0)
@@ -367,8 +373,6 @@ def read_pattern(table, where, words, text, group):
     if pattern.op is None:
         if c_name(pattern.name) in map(c_name, table.ops) or pattern.name == "illegal":
             raise TableError(where, f"operation '{pattern.name}' is defined twice")
-        if len(pattern.exts) != 1:
-            raise TableError(where, f"operation '{pattern.name}' must have one extension")
         pattern.op = pattern.name
         table.ops[pattern.name] = pattern
     pattern.index = len(table.patterns)
@@ -436,10 +440,14 @@ def check_table(table):
 BANNER = "/* Written by tools/gen_decode.py from {}; not edited by hand. */\n"
 
 
+def ext_mask(names):
+    return " | ".join(f"RV_EXT_{name.upper()}" for name in names) or "0"
+
+
 def write_ops(table, out):
     for name, pattern in table.ops.items():
         out.append(f'RV_OP({c_name(name).upper()}, {c_name(name)}, "{name}", '
-                   f"{pattern.exts[0].upper()}, {pattern.format.name})")
+                   f"{ext_mask(pattern.any)}, {pattern.format.name})")
 
 
 def c_text(table, pieces):
@@ -472,11 +480,11 @@ def write_tables(table, out):
         out.append(f"RV_FORMAT({form.name}, {len(slots)}, {', '.join(slots) or '{0, 0, 0}'})")
     out += ["#endif", "#ifdef RV_PATTERN"]
     for pattern in table.patterns:
-        exts = " | ".join(f"RV_EXT_{ext.upper()}" for ext in pattern.exts)
         conditions = ", ".join(f"{{{field_number[field.name]}, {value}}}"
                                for field, value in pattern.conditions) or "{0, 0}"
         out.append(f'RV_PATTERN("{pattern.name}", {pattern.mask:#x}, {pattern.match:#x}, '
-                   f"{c_name(pattern.op).upper()}, {pattern.length // 8}, {exts}, "
+                   f"{c_name(pattern.op).upper()}, {pattern.length // 8}, "
+                   f"{ext_mask(pattern.any)}, {ext_mask(pattern.all)}, "
                    f"{format_number[pattern.format.name]}, {int(pattern.hidden)}, "
                    f"{c_text(table, pattern.text)}, {len(pattern.conditions)}, {conditions})")
     out += ["#endif", "#ifdef RV_CSR"]
@@ -486,6 +494,13 @@ def write_tables(table, out):
 
 def write_exts(table, out):
     out += [f'RV_EXT({name.upper()}, "{name}")' for name in table.exts]
+
+
+def write_ext_masks(table, out):
+    out += ["#ifndef RV_EXT_MASKS_H", "#define RV_EXT_MASKS_H", ""]
+    out += [f"#define RV_EXT_{name.upper()} (UINT64_C(1) << {bit})"
+            for bit, name in enumerate(table.exts)]
+    out += ["", "#endif"]
 
 
 def runs_of(mask):
@@ -624,6 +639,7 @@ def main(arguments):
         table = read_table(path)
         files = {}
         for name, write in (("rv_ops.inc", write_ops), ("rv_exts.inc", write_exts),
+                            ("rv_ext_masks.h", write_ext_masks),
                             ("rv_tables.inc", write_tables), ("rv_tree.c", write_tree)):
             files[name] = [BANNER.format(os.path.basename(path))]
             write(table, files[name])

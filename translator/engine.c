@@ -221,11 +221,12 @@ static void account_early_exit(struct engine *e)
     if (i == NO_TB)
         abort();
     struct tb *tb = cc_tb(e, i);
-    const struct gw_row *row = cc_row(e, tb, run->slow_ra, GW_ROW_CALL);
-    if (!row)
-        row = cc_row(e, tb, run->slow_ra, GW_ROW_ACCESS);
+    /* An access may come right behind a call: then both have the same position. */
+    const struct gw_row *row =
+        cc_row(e, tb, run->slow_ra, e->at_access ? GW_ROW_ACCESS : GW_ROW_CALL);
     if (!row)
         abort(); /* every call and access has its row */
+    e->at_access = false;
     run->budget += tb->guest_count - row->guest;
     if (run->leave == GW_LEAVE_FAULT)
         run->pc = cc_guest_pc(e, tb, row->guest);

@@ -211,6 +211,7 @@ struct engine {
     struct gw_compile_job *job;
     uint8_t straddle[32];
     volatile sig_atomic_t in_interp;
+    bool at_access; /* user mode: generated code was left by a host fault, not by a call */
     sigjmp_buf interp_jmp;
 };
 

@@ -100,6 +100,7 @@ bool engine_host_fault(struct engine *e, int sig, void *siginfo, void *ucontext)
                                    .access = write ? GW_ACCESS_STORE : GW_ACCESS_LOAD};
     run->leave = GW_LEAVE_FAULT;
     run->slow_ra = rip;
+    e->at_access = true;
     gr[REG_RIP] = (greg_t)(e->cc.mem.rx + e->cc.ep.fault[e->fp]);
     return true;
 }

@@ -111,14 +111,19 @@ static __attribute__((noinline)) bool slow_store(struct interp *it, const struct
 
 /* --- atomics ---------------------------------------------------------------------------------- */
 
+/* The low size bytes, sign- or zero-extended. */
+static uint64_t part(uint64_t v, unsigned size, bool sign)
+{
+    unsigned unused = 64 - 8 * size;
+    return sign ? (uint64_t)((int64_t)(v << unused) >> unused) : v << unused >> unused;
+}
+
 static uint64_t amo_result(enum ir_amo kind, uint64_t old, uint64_t v, unsigned size)
 {
-    int64_t so = size == 4 ? (int32_t)old : (int64_t)old, sv = size == 4 ? (int32_t)v : (int64_t)v;
+    int64_t so = (int64_t)part(old, size, true), sv = (int64_t)part(v, size, true);
 
-    if (size == 4) {
-        old = (uint32_t)old;
-        v = (uint32_t)v;
-    }
+    old = part(old, size, false);
+    v = part(v, size, false);
     switch (kind) {
     case IR_AMO_SWAP: return v;
     case IR_AMO_ADD: return old + v;
@@ -133,47 +138,43 @@ static uint64_t amo_result(enum ir_amo kind, uint64_t old, uint64_t v, unsigned 
     return old;
 }
 
-static bool swap32(uint32_t *p, uint32_t *expected, uint32_t v)
-{
-    return __atomic_compare_exchange_n(p, expected, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-}
-
-static bool swap64(uint64_t *p, uint64_t *expected, uint64_t v)
-{
-    return __atomic_compare_exchange_n(p, expected, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-}
-
 /* All of them are compare-and-swap loops, sequentially consistent whatever the order asks for. */
-static uint64_t atomic32(const struct interp_op *op, uint32_t *p)
-{
-    uint32_t old;
-
-    if (op->code == INTERP_CAS) {
-        old = (uint32_t)*op->b;
-        swap32(p, &old, (uint32_t)*op->u.c);
-    } else {
-        enum ir_amo kind = (enum ir_amo)(op->disp >> 16);
-        old = __atomic_load_n(p, __ATOMIC_RELAXED);
-        while (!swap32(p, &old, (uint32_t)amo_result(kind, old, *op->b, 4)))
-            ;
+#define ATOMIC(bits)                                                                               \
+    static bool swap##bits(uint##bits##_t *p, uint##bits##_t *expected, uint64_t v)                \
+    {                                                                                              \
+        return __atomic_compare_exchange_n(p, expected, (uint##bits##_t)v, false,                  \
+                                           __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                    \
+    }                                                                                              \
+                                                                                                   \
+    static uint64_t atomic##bits(const struct interp_op *op, void *at)                             \
+    {                                                                                              \
+        uint##bits##_t *p = at, old;                                                               \
+                                                                                                   \
+        if (op->code == INTERP_CAS) {                                                              \
+            old = (uint##bits##_t) * op->b;                                                        \
+            swap##bits(p, &old, *op->u.c);                                                         \
+        } else {                                                                                   \
+            enum ir_amo kind = (enum ir_amo)(op->disp >> 16);                                      \
+            old = __atomic_load_n(p, __ATOMIC_RELAXED);                                            \
+            while (!swap##bits(p, &old, amo_result(kind, old, *op->b, bits / 8)))                  \
+                ;                                                                                  \
+        }                                                                                          \
+        return part(old, bits / 8, true);                                                          \
     }
-    return (uint64_t)(int64_t)(int32_t)old;
-}
 
-static uint64_t atomic64(const struct interp_op *op, uint64_t *p)
+ATOMIC(8)
+ATOMIC(16)
+ATOMIC(32)
+ATOMIC(64)
+
+static uint64_t atomic_on(const struct interp_op *op, void *p, unsigned size)
 {
-    uint64_t old;
-
-    if (op->code == INTERP_CAS) {
-        old = *op->b;
-        swap64(p, &old, *op->u.c);
-    } else {
-        enum ir_amo kind = (enum ir_amo)(op->disp >> 16);
-        old = __atomic_load_n(p, __ATOMIC_RELAXED);
-        while (!swap64(p, &old, amo_result(kind, old, *op->b, 8)))
-            ;
+    switch (size) {
+    case 1: return atomic8(op, p);
+    case 2: return atomic16(op, p);
+    case 4: return atomic32(op, p);
+    default: return atomic64(op, p);
     }
-    return old;
 }
 
 /* True: the block must be left. */
@@ -193,7 +194,7 @@ static __attribute__((noinline)) bool do_atomic(struct interp *it, const struct 
         }
     }
     if (p) {
-        *op->d = size == 4 ? atomic32(op, p) : atomic64(op, p);
+        *op->d = atomic_on(op, p, size);
         return false;
     }
     set_pc(run, blk, op);

@@ -353,6 +353,26 @@ ir_val ir_fcmp(struct ir_block *b, enum ir_op op, enum ir_type type, ir_val a, i
     return fp(b, op, type, 0, a, c, IR_NONE, 0);
 }
 
+ir_val ir_fcmp_silent(struct ir_block *b, enum ir_op op, enum ir_type type, ir_val a, ir_val c)
+{
+    return fp(b, op, type, 1, a, c, IR_NONE, 0);
+}
+
+ir_val ir_frint(struct ir_block *b, enum ir_type type, enum ir_round rm, bool inexact, ir_val a)
+{
+    return fp(b, IR_FRINT, type, rm, a, IR_NONE, IR_NONE, inexact);
+}
+
+ir_val ir_h2f(struct ir_block *b, enum ir_type to, ir_val a)
+{
+    return fp(b, IR_H2F, to, 0, a, IR_NONE, IR_NONE, 0);
+}
+
+ir_val ir_f2h(struct ir_block *b, enum ir_type from, enum ir_round rm, ir_val a)
+{
+    return fp(b, IR_F2H, from, rm, a, IR_NONE, IR_NONE, 0);
+}
+
 ir_val ir_fsgnj(struct ir_block *b, enum ir_type type, unsigned kind, ir_val a, ir_val c)
 {
     if (a == c && kind == 0 && !b->no_fold)

@@ -66,6 +66,14 @@ static uint64_t divide_signed(int64_t a, int64_t b, bool remainder)
     return (uint64_t)(remainder ? a % b : a / b);
 }
 
+static u128 carryless_product(uint64_t a, uint64_t b)
+{
+    u128 r = 0, wide = a;
+    for (unsigned i = 0; i < 64; i++)
+        r ^= b >> i & 1 ? wide << i : 0;
+    return r;
+}
+
 static uint64_t rotate_left(uint64_t a, unsigned n)
 {
     return a << (n & 63) | a >> (-n & 63);
@@ -80,6 +88,8 @@ static uint64_t eval_i64(enum ir_op op, uint64_t a, uint64_t b)
     case IR_MULHU: return (uint64_t)((u128)a * b >> 64);
     case IR_MULHS: return (uint64_t)((i128)(int64_t)a * (int64_t)b >> 64);
     case IR_MULHSU: return (uint64_t)((i128)(int64_t)a * (i128)(u128)b >> 64);
+    case IR_CLMUL: return (uint64_t)carryless_product(a, b);
+    case IR_CLMULH: return (uint64_t)(carryless_product(a, b) >> 64);
     case IR_DIVU: return b ? a / b : UINT64_MAX;
     case IR_DIVS: return divide_signed((int64_t)a, (int64_t)b, false);
     case IR_REMU: return b ? a % b : a;
@@ -110,6 +120,7 @@ static uint32_t eval_w32(enum ir_op op, uint32_t a, uint32_t b)
     case IR_MULHU: return (uint32_t)((uint64_t)a * b >> 32);
     case IR_MULHS: return (uint32_t)((uint64_t)(sa * sb) >> 32);
     case IR_MULHSU: return (uint32_t)((uint64_t)(sa * (int64_t)b) >> 32);
+    case IR_CLMULH: return (uint32_t)(carryless_product(a, b) >> 32);
     case IR_DIVU: return b ? a / b : UINT32_MAX;
     case IR_REMU: return b ? a % b : a;
     case IR_DIVS:
@@ -159,6 +170,9 @@ static uint64_t eval_f64(const struct ir_insn *in, uint64_t a, uint64_t b, uint6
     case IR_FLE: return (uint64_t)sf_le64(a, b, fl);
     case IR_FCLASS: return sf_class64(a);
     case IR_F2F: return sf_f32_to_f64((uint32_t)a, fl);
+    case IR_H2F: return sf_f16_to_f64((uint16_t)a, fl);
+    case IR_F2H: return sf_f64_to_f16(a, rm, fl);
+    case IR_FRINT: return sf_rint64(a, rm, in->imm != 0, fl);
     case IR_F2I:
         switch ((enum ir_int)in->imm) {
         case IR_INT_W: return sf_f64_to_i32(a, rm, fl);
@@ -201,6 +215,9 @@ static uint64_t eval_f32(const struct ir_insn *in, uint64_t wide_a, uint32_t b, 
     case IR_FLE: return (uint64_t)sf_le32(a, b, fl);
     case IR_FCLASS: return sf_class32(a);
     case IR_F2F: return sf_f64_to_f32(wide_a, rm, fl);
+    case IR_H2F: return sf_f16_to_f32((uint16_t)a, fl);
+    case IR_F2H: return sf_f32_to_f16(a, rm, fl);
+    case IR_FRINT: return sf_rint32(a, rm, in->imm != 0, fl);
     case IR_F2I:
         switch ((enum ir_int)in->imm) {
         case IR_INT_W: return sf_f32_to_i32(a, rm, fl);

@@ -43,6 +43,7 @@ unsigned ir_unsigned_bits(const struct ir_block *b, ir_val v)
     case IR_FLT:
     case IR_FLE: return 1;
     case IR_FCLASS: return 10;
+    case IR_F2H: return 16;
     case IR_CLZ:
     case IR_CTZ:
     case IR_POPCNT: return 7;

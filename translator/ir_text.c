@@ -48,7 +48,9 @@ static const char *shape_of(enum ir_op op)
     case IR_FMUL:
     case IR_FDIV: return "T R a, b";
     case IR_FSQRT:
+    case IR_F2H:
     case IR_F2F: return "T R a";
+    case IR_FRINT: return "T R U a";
     case IR_FMA: return "T R U a, b, c";
     case IR_FMIN:
     case IR_FMAX: return "T a, b";

@@ -93,7 +93,7 @@ static void memory_insn(struct check *c, const struct ir_insn *in)
     default: /* AMO, CAS */
         operands(c, in, ir_op_info[in->op].args, IR_I64);
         require(c, in->type == IR_I64, "wrong type");
-        require(c, in->aux == 2 || in->aux == 3, "aux out of range");
+        require(c, in->aux <= IR_SIZE_MASK, "aux out of range");
         require(c, in->op == IR_CAS ? in->imm == 0 : in->imm >= 0 && in->imm <= IR_AMO_MAXU,
                 "imm out of range");
         break;
@@ -167,6 +167,7 @@ static void float_insn(struct check *c, const struct ir_insn *in)
     require(c, is_float(type), "wrong type");
     switch ((enum ir_op)in->op) {
     case IR_I2F:
+    case IR_H2F:
     case IR_BITSF: operands(c, in, 1, IR_I64); break;
     case IR_F2F: operands(c, in, 1, other); break;
     case IR_UNBOX:
@@ -182,6 +183,8 @@ static void float_insn(struct check *c, const struct ir_insn *in)
         require(c, in->aux <= IR_RMM, "rounding mode out of range");
     if (in->op == IR_F2I || in->op == IR_I2F)
         require(c, in->imm >= 0 && in->imm <= IR_INT_LU, "imm out of range");
+    if (in->op == IR_FRINT)
+        require(c, in->imm == 0 || in->imm == 1, "imm out of range");
     if (in->op == IR_FMA)
         require(c, in->imm >= 0 && in->imm <= 3, "imm out of range");
 }

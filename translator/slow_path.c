@@ -185,10 +185,25 @@ uint32_t slow_store(void *cpu, uint32_t desc)
     return mmio_write(e, va, &p[0], size, v) ? 0 : faulted(e);
 }
 
-static uint64_t amo_result(unsigned kind, bool wide, uint64_t old, uint64_t b, uint64_t expected)
+/* v's low size bytes, sign- or zero-extended. */
+static int64_t signed_part(uint64_t v, unsigned size)
 {
-    int64_t so = wide ? (int64_t)old : (int32_t)old, sb = wide ? (int64_t)b : (int32_t)b;
-    uint64_t uo = wide ? old : (uint32_t)old, ub = wide ? b : (uint32_t)b;
+    unsigned unused = 64 - 8 * size;
+    return (int64_t)(v << unused) >> unused;
+}
+
+static uint64_t unsigned_part(uint64_t v, unsigned size)
+{
+    unsigned unused = 64 - 8 * size;
+    return v << unused >> unused;
+}
+
+/* Right in the low size bytes. */
+static uint64_t amo_result(unsigned kind, unsigned size, uint64_t old, uint64_t b,
+                           uint64_t expected)
+{
+    int64_t so = signed_part(old, size), sb = signed_part(b, size);
+    uint64_t uo = unsigned_part(old, size), ub = unsigned_part(b, size);
     switch (kind) {
     case IR_AMO_SWAP: return b;
     case IR_AMO_ADD: return old + b;
@@ -199,25 +214,42 @@ static uint64_t amo_result(unsigned kind, bool wide, uint64_t old, uint64_t b, u
     case IR_AMO_MAX: return so > sb ? old : b;
     case IR_AMO_MINU: return uo < ub ? old : b;
     case IR_AMO_MAXU: return uo > ub ? old : b;
-    default: return (wide ? old == expected : (uint32_t)old == (uint32_t)expected) ? b : old;
+    default: return uo == unsigned_part(expected, size) ? b : old;
     }
 }
 
-static uint64_t amo_on(uint8_t *host, unsigned kind, bool wide, uint64_t b, uint64_t expected)
+/* One try of a size-byte compare-and-swap; *old becomes what was there. */
+static bool try_swap(void *p, unsigned size, uint64_t *old, uint64_t value)
 {
-    if (wide) {
-        uint64_t *p = (uint64_t *)(void *)host, old = __atomic_load_n(p, __ATOMIC_RELAXED);
-        while (!__atomic_compare_exchange_n(p, &old, amo_result(kind, true, old, b, expected),
-                                            false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-            ;
-        return old;
+    bool done;
+    switch (size) {
+#define SIZE(bytes, type)                                                                          \
+    case bytes: {                                                                                  \
+        type expected = (type)*old;                                                                \
+        done = __atomic_compare_exchange_n((type *)p, &expected, (type)value, false,               \
+                                           __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                    \
+        *old = expected;                                                                           \
+        return done;                                                                               \
     }
-    uint32_t *p = (uint32_t *)(void *)host, old = __atomic_load_n(p, __ATOMIC_RELAXED);
-    while (!__atomic_compare_exchange_n(p, &old,
-                                        (uint32_t)amo_result(kind, false, old, b, expected), false,
-                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        SIZE(1, uint8_t)
+        SIZE(2, uint16_t)
+        SIZE(4, uint32_t)
+#undef SIZE
+    default:
+        return __atomic_compare_exchange_n((uint64_t *)p, old, value, false, __ATOMIC_SEQ_CST,
+                                           __ATOMIC_SEQ_CST);
+    }
+}
+
+/* What is there first need not be read atomically: a wrong guess makes the first try fail. */
+static uint64_t amo_on(uint8_t *host, unsigned kind, unsigned size, uint64_t b, uint64_t expected)
+{
+    uint64_t old = expected;
+    if (kind <= IR_AMO_MAXU)
+        try_swap(host, size, &old, old);
+    while (!try_swap(host, size, &old, amo_result(kind, size, old, b, expected)))
         ;
-    return (uint64_t)(int64_t)(int32_t)old;
+    return (uint64_t)signed_part(old, size);
 }
 
 /* Atomics also on MMIO: not atomic there, and nobody can tell with one bus master. */
@@ -227,7 +259,6 @@ uint32_t slow_amo(void *cpu, uint32_t desc)
     struct gw_vcpu *run = e->run;
     uint64_t va = run->slow_addr, b = run->slow_value, expected = run->spill[0], old;
     unsigned size = 1u << (desc & IR_SIZE_MASK), kind = desc >> 16;
-    bool wide = size == 8;
     struct piece p;
     e->stats.slow_stores++;
     forget_sites(e);
@@ -237,7 +268,7 @@ uint32_t slow_amo(void *cpu, uint32_t desc)
         return faulted(e);
     if (p.host) {
         code_written(e, &p);
-        run->slow_value = amo_on(p.host, kind, wide, b, expected);
+        run->slow_value = amo_on(p.host, kind, size, b, expected);
         fill(e, va, &p);
         return 0;
     }
@@ -245,9 +276,9 @@ uint32_t slow_amo(void *cpu, uint32_t desc)
         e->cfg.isa->bus_fault(e->cfg.cpu, va, GW_ACCESS_STORE, &run->fault);
         return faulted(e);
     }
-    if (!mmio_write(e, va, &p, size, amo_result(kind, wide, old, b, expected)))
+    if (!mmio_write(e, va, &p, size, amo_result(kind, size, old, b, expected)))
         return faulted(e);
-    run->slow_value = wide ? old : (uint64_t)(int64_t)(int32_t)old;
+    run->slow_value = (uint64_t)signed_part(old, size);
     return 0;
 }
 
@@ -258,7 +289,7 @@ void slow_eval(void *cpu, const struct ir_insn *in)
     struct ir_insn copy;
     memcpy(&copy, in, sizeof copy); /* it stands among code, unaligned */
     bool single = copy.type == IR_F32 && copy.op != IR_F2F && copy.op != IR_UNBOX &&
-                  copy.op != IR_I2F && copy.op != IR_BITSF;
+                  copy.op != IR_I2F && copy.op != IR_H2F && copy.op != IR_BITSF;
     single |= copy.op == IR_BOX || (copy.op == IR_F2F && copy.type == IR_F64);
     uint64_t mask = single ? UINT32_MAX : ~UINT64_C(0);
     run->spill[0] = ir_eval(&copy, run->spill[0] & mask, run->spill[1] & mask, run->spill[2] & mask,

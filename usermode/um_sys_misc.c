@@ -130,8 +130,13 @@ static uint64_t extensions(const struct rv_cpu *cpu)
         uint64_t ext;
         uint8_t bit;
     } map[] = {
-        {RV_EXT_D, 0},   {RV_EXT_C, 1},   {RV_EXT_ZBA, 3},
-        {RV_EXT_ZBB, 4}, {RV_EXT_ZBS, 5}, {RV_EXT_ZICOND, 35},
+        {RV_EXT_D, 0},      {RV_EXT_C, 1},      {RV_EXT_ZBA, 3},     {RV_EXT_ZBB, 4},
+        {RV_EXT_ZBS, 5},    {RV_EXT_ZICBOZ, 6}, {RV_EXT_ZBC, 7},     {RV_EXT_ZBKB, 8},
+        {RV_EXT_ZBKC, 9},   {RV_EXT_ZBKX, 10},  {RV_EXT_ZKND, 11},   {RV_EXT_ZKNE, 12},
+        {RV_EXT_ZKNH, 13},  {RV_EXT_ZFH, 27},   {RV_EXT_ZFHMIN, 28}, {RV_EXT_ZIHINTNTL, 29},
+        {RV_EXT_ZFA, 32},   {RV_EXT_ZACAS, 34}, {RV_EXT_ZICOND, 35}, {RV_EXT_ZIHINTPAUSE, 36},
+        {RV_EXT_ZIMOP, 42}, {RV_EXT_ZCB, 44},   {RV_EXT_ZCMOP, 47},  {RV_EXT_ZAWRS, 48},
+        {RV_EXT_ZABHA, 58},
     };
     uint64_t bits = 0;
     for (unsigned i = 0; i < sizeof map / sizeof *map; i++)

@@ -53,26 +53,20 @@ enum gw_status rv_init(void *opaque, const struct gw_cpu_config *cfg, struct gw_
 {
     struct rv_cpu *cpu = opaque;
     memset(cpu, 0, sizeof *cpu);
-    if (cfg->model && strcmp(cfg->model, "rv64") != 0)
-        return gw_fail(err, GW_ERR_ARG, cfg->model, "no such CPU model; riscv64 has rv64");
     if (!cfg->user && (!cfg->bus || !cfg->events))
         return gw_fail(err, GW_ERR_ARG, "rv64", "a machine's CPU needs a bus and a clock");
     cpu->cfg = (struct rv_config){
         .user = cfg->user,
         .firmware = cfg->firmware,
-        .sv39 = true,
-        .sv48 = true,
-        .sstc = true,
-        .ext = (UINT64_C(1) << RV_EXT_BIT_COUNT) - 1,
         .timebase_hz = RV_TIMEBASE_HZ,
         .bus = cfg->bus,
         .events = cfg->events,
     };
-    if (cfg->options) {
-        enum gw_status status = rv_set_options(&cpu->cfg, cfg->options, err);
-        if (status != GW_OK)
-            return status;
-    }
+    enum gw_status status = rv_set_model(&cpu->cfg, cfg->model, err);
+    if (status == GW_OK && cfg->options)
+        status = rv_set_options(&cpu->cfg, cfg->options, err);
+    if (status != GW_OK)
+        return status;
     cpu->c.mhartid = cfg->hart;
     rv_reset(cpu);
     return GW_OK;

@@ -1,5 +1,5 @@
 /*
- * RV64GC instructions: decoding, listing, and random encodings. All of it comes from rv64.decode,
+ * RV64 instructions: decoding, listing, and random encodings. All of it comes from rv64.decode,
  * one line an instruction; a lifter sees base operations only, since compressed instructions decode
  * to the operation that they abbreviate.
  *
@@ -28,12 +28,9 @@ enum rv_ext_bit {
     RV_EXT_BIT_COUNT
 };
 
-/* Masks, for struct rv_pattern.ext. SM and SS stand for the machine and supervisor architecture. */
-enum rv_ext {
-#define RV_EXT(upper, text) RV_EXT_##upper = 1 << RV_EXT_BIT_##upper,
-#include "rv_exts.inc"
-#undef RV_EXT
-};
+/* Masks RV_EXT_ZBA and so on. RV_EXT_SM and RV_EXT_SS stand for the machine and supervisor
+ * architecture. */
+#include "rv_ext_masks.h"
 
 /*
  * A decoded instruction. Members that the operation has no use for are 0. rd, rs1, rs2, rs3 number
@@ -58,11 +55,14 @@ struct rv_insn {
 /* Of a compressed instruction only the low 16 bits of `word` are looked at. */
 void rv_decode(struct rv_insn *out, uint32_t word);
 
+/* The same for a CPU that has extensions `ext` alone: words of others are illegal. */
+void rv_decode_for(struct rv_insn *out, uint32_t word, uint64_t ext);
+
 /* The mnemonic of the base operation, "addi"; "illegal" for RV_OP_ILLEGAL. */
 const char *rv_op_name(enum rv_op op);
 
-/* The extension that defines the operation, a mask of one bit; 0 for RV_OP_ILLEGAL. */
-uint32_t rv_op_ext(enum rv_op op);
+/* The extensions of which each defines the operation; 0 for RV_OP_ILLEGAL. */
+uint64_t rv_op_ext(enum rv_op op);
 
 /* "Zba"; NULL past the last extension. */
 const char *rv_ext_name(enum rv_ext_bit bit);
@@ -92,7 +92,8 @@ struct rv_condition {
 struct rv_pattern {
     const char *name; /* mnemonic, "c.addi" */
     uint32_t mask, match;
-    uint32_t ext; /* all of these are needed */
+    uint64_t any; /* extensions: one of these is needed, */
+    uint64_t all; /* and all of these are */
     uint16_t op;  /* enum rv_op */
     uint8_t len;  /* bytes */
     uint8_t format;

@@ -17,11 +17,13 @@ static const struct rv_format formats[] = {
 };
 
 static const struct rv_pattern patterns[] = {
-#define RV_PATTERN(name_, mask_, match_, op_, len_, ext_, format_, hidden_, text_, count_, ...)    \
+#define RV_PATTERN(name_, mask_, match_, op_, len_, any_, all_, format_, hidden_, text_, count_,   \
+                   ...)                                                                            \
     {.name = name_,                                                                                \
      .mask = mask_,                                                                                \
      .match = match_,                                                                              \
-     .ext = ext_,                                                                                  \
+     .any = any_,                                                                                  \
+     .all = all_,                                                                                  \
      .op = RV_OP_##op_,                                                                            \
      .len = len_,                                                                                  \
      .format = format_,                                                                            \
@@ -44,10 +46,10 @@ static const struct {
 
 static const struct {
     const char *name;
-    uint32_t ext;
+    uint64_t ext;
 } ops[RV_OP_COUNT] = {
     [RV_OP_ILLEGAL] = {"illegal", 0},
-#define RV_OP(upper, lower, text, ext, format) [RV_OP_##upper] = {text, RV_EXT_##ext},
+#define RV_OP(upper, lower, text, ext, format) [RV_OP_##upper] = {text, ext},
 #include "rv_ops.inc"
 #undef RV_OP
 };
@@ -63,12 +65,20 @@ void rv_decode(struct rv_insn *out, uint32_t word)
     rv_decode_pattern(out, word);
 }
 
+void rv_decode_for(struct rv_insn *out, uint32_t word, uint64_t ext)
+{
+    unsigned i = rv_decode_pattern(out, word);
+
+    if (i != RV_NO_PATTERN && (!(patterns[i].any & ext) || (patterns[i].all & ~ext)))
+        *out = (struct rv_insn){.raw = out->raw, .len = out->len};
+}
+
 const char *rv_op_name(enum rv_op op)
 {
     return ops[op].name;
 }
 
-uint32_t rv_op_ext(enum rv_op op)
+uint64_t rv_op_ext(enum rv_op op)
 {
     return ops[op].ext;
 }

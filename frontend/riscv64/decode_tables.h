@@ -19,6 +19,7 @@ enum rv_kind {
     RV_KIND_CSR, /* control register */
     RV_KIND_RM,  /* rounding mode, with its comma; nothing when dynamic */
     RV_KIND_IO,  /* set of I, O, R, W */
+    RV_KIND_FLI, /* constant of FLI */
 };
 
 struct rv_field {
@@ -51,7 +52,7 @@ struct rv_format {
     struct {
         uint8_t slot;
         uint8_t field; /* RV_NO_FIELD: `value` */
-        uint8_t value;
+        int16_t value;
     } operands[RV_SLOT_COUNT];
 };
 

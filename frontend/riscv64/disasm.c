@@ -67,6 +67,20 @@ static void put_csr(struct sink *sink, unsigned number)
         put(sink, "0x%x", number);
 }
 
+/* Unpriv. 20240411, 23.1, table of FLI's constants, in C's hexadecimal notation. */
+static void put_fli(struct sink *sink, unsigned number)
+{
+    static const char texts[32][11] = {
+        "-0x1p+0",  "min",      "0x1p-16",  "0x1p-15",  "0x1p-8",   "0x1p-7",   "0x1p-4",
+        "0x1p-3",   "0x1p-2",   "0x1.4p-2", "0x1.8p-2", "0x1.cp-2", "0x1p-1",   "0x1.4p-1",
+        "0x1.8p-1", "0x1.cp-1", "0x1p+0",   "0x1.4p+0", "0x1.8p+0", "0x1.cp+0", "0x1p+1",
+        "0x1.4p+1", "0x1.8p+1", "0x1p+2",   "0x1p+3",   "0x1p+4",   "0x1p+7",   "0x1p+8",
+        "0x1p+15",  "0x1p+16",  "inf",      "nan",
+    };
+
+    put(sink, "%s", texts[number]);
+}
+
 static void put_field(struct sink *sink, uint64_t pc, size_t field, uint32_t word, unsigned flags)
 {
     int64_t value = rv_field_value(field, word);
@@ -83,6 +97,7 @@ static void put_field(struct sink *sink, uint64_t pc, size_t field, uint32_t wor
     case RV_KIND_CSR: put_csr(sink, (unsigned)value); break;
     case RV_KIND_RM: put_rounding(sink, (unsigned)value); break;
     case RV_KIND_IO: put_io_set(sink, (unsigned)value); break;
+    case RV_KIND_FLI: put_fli(sink, (unsigned)value); break;
     }
 }
 

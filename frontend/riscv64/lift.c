@@ -6,14 +6,9 @@
 #include "lift.h"
 #include "priv.h"
 
-struct rv_lift_entry {
-    rv_lift_fn *fn;
-    uint32_t ext; /* RV_EXT_* that defines it */
-};
-
-static const struct rv_lift_entry lift_table[RV_OP_COUNT] = {
-    [RV_OP_ILLEGAL] = {rv_lift_illegal, 0},
-#define RV_OP(upper, lower, text, ext, format) [RV_OP_##upper] = {rv_lift_##lower, RV_EXT_##ext},
+static rv_lift_fn *const lift_table[RV_OP_COUNT] = {
+    [RV_OP_ILLEGAL] = rv_lift_illegal,
+#define RV_OP(upper, lower, text, ext, format) [RV_OP_##upper] = rv_lift_##lower,
 #include "rv_ops.inc"
 #undef RV_OP
 };
@@ -67,14 +62,6 @@ static unsigned fetch(const struct gw_lift_request *rq, uint32_t at, uint32_t *w
     return 4;
 }
 
-static enum rv_flow lift_one(struct rv_lift *l, const struct rv_insn *in)
-{
-    const struct rv_lift_entry *e = &lift_table[in->op];
-    if ((e->ext & ~l->cfg->ext) || (in->len == 2 && !(l->cfg->ext & RV_EXT_C)))
-        return rv_lift_illegal(l, in);
-    return e->fn(l, in);
-}
-
 /* May the block go on at target, ahead of the instruction at code offset `at`? */
 static bool can_follow(const struct gw_lift_request *rq, const struct rv_lift *l, uint32_t at)
 {
@@ -112,7 +99,7 @@ enum gw_lift_status rv_lift(const struct gw_lift_request *rq)
                 return GW_LIFT_NEED_PAGE;
             break;
         }
-        rv_decode(&in, word);
+        rv_decode_for(&in, word, l.cfg->ext);
         bool isolated = rv_lift_isolated(&in);
         if ((isolated && count) || !ir_begin_guest(b, l.pc, len))
             break;
@@ -121,7 +108,7 @@ enum gw_lift_status rv_lift(const struct gw_lift_request *rq)
         if (b->code_bytes < at + len)
             b->code_bytes = at + len;
         l.unroll = may_unroll(rq, copies, count);
-        flow = lift_one(&l, &in);
+        flow = lift_table[in.op](&l, &in);
         if (flow == RV_FLOW_LOOP) {
             copies++;
             l.next = b->pc;

@@ -31,6 +31,9 @@ struct rv_lift {
     bool unroll;    /* a branch to the block's start may be gone through */
 };
 
+/* Third argument of the helper AES. */
+enum rv_aes { RV_AES_ES, RV_AES_ESM, RV_AES_DS, RV_AES_DSM, RV_AES_IM, RV_AES_KS1 };
+
 typedef enum rv_flow rv_lift_fn(struct rv_lift *l, const struct rv_insn *in);
 
 #define RV_OP(upper, lower, text, ext, format) rv_lift_fn rv_lift_##lower;

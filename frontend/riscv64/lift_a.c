@@ -1,5 +1,5 @@
 /*
- * A. Unpriv. 20240411, chapter 14.
+ * A, Zacas and Zabha. Unpriv. 20240411, "A" and "Zacas"; the Zabha specification 1.0.
  */
 #include "lift.h"
 
@@ -82,6 +82,14 @@ LIFT(sc_d)
 }
 
 #define AMO(name, kind)                                                                            \
+    LIFT(name##_b)                                                                                 \
+    {                                                                                              \
+        return amo(l, in, kind, 0);                                                                \
+    }                                                                                              \
+    LIFT(name##_h)                                                                                 \
+    {                                                                                              \
+        return amo(l, in, kind, 1);                                                                \
+    }                                                                                              \
     LIFT(name##_w)                                                                                 \
     {                                                                                              \
         return amo(l, in, kind, 2);                                                                \
@@ -100,3 +108,47 @@ AMO(amomin, IR_AMO_MIN)
 AMO(amomax, IR_AMO_MAX)
 AMO(amominu, IR_AMO_MINU)
 AMO(amomaxu, IR_AMO_MAXU)
+
+/* --- Zacas -------------------------------------------------------------------------------------- */
+
+/* What rd holds is compared, and replaced by what was there. */
+static enum rv_flow compare_and_swap(struct rv_lift *l, const struct rv_insn *in,
+                                     unsigned size_log2)
+{
+    ir_val addr = rv_get(l, in->rs1), value = rv_get(l, in->rs2), expected = rv_get(l, in->rd);
+    return rv_set(l, in, ir_cas(l->b, size_log2, addr, expected, value, order(in)));
+}
+
+LIFT(amocas_b)
+{
+    return compare_and_swap(l, in, 0);
+}
+
+LIFT(amocas_h)
+{
+    return compare_and_swap(l, in, 1);
+}
+
+LIFT(amocas_w)
+{
+    return compare_and_swap(l, in, 2);
+}
+
+LIFT(amocas_d)
+{
+    return compare_and_swap(l, in, 3);
+}
+
+/*
+ * 16 bytes. The helper swaps them, since the IR has no such access, and can't fault: another one
+ * checks the address before. An AMO that changes nothing goes between them, so that the engine
+ * learns of a write to the page (code in it) and, in user mode, of an access that faults.
+ */
+LIFT(amocas_q)
+{
+    ir_val addr = rv_get(l, in->rs1);
+    ir_call(l->b, RV_HELPER_CASQ_CHECK, addr, IR_NONE, IR_NONE);
+    ir_amo(l->b, IR_AMO_OR, 3, addr, rv_const(l, 0), order(in));
+    ir_call(l->b, RV_HELPER_CASQ, addr, rv_const(l, in->rd | in->rs2 << 8), IR_NONE);
+    return RV_FLOW_NEXT;
+}

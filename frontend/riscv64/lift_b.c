@@ -1,5 +1,5 @@
 /*
- * Zba, Zbb, Zbs and Zicond. Unpriv. 20240411, chapters 12 and 28.
+ * Zba, Zbb, Zbc, Zbs, Zbkb, Zbkx and Zicond. Unpriv. 20240411, "B", "Zbkb" and its kin, "Zicond".
  */
 #include "lift.h"
 
@@ -146,6 +146,81 @@ UNARY(sext_h, IR_SEXT16, IR_I64)
 UNARY(zext_h, IR_ZEXT16, IR_I64)
 UNARY(orc_b, IR_BYTEMASK, IR_I64)
 UNARY(rev8, IR_BSWAP, IR_I64)
+
+/* --- Zbc ---------------------------------------------------------------------------------------- */
+
+BINARY(clmul, IR_CLMUL)
+BINARY(clmulh, IR_CLMULH)
+
+/* Bits 126:63 of the product. */
+LIFT(clmulr)
+{
+    ir_val a = rv_get(l, in->rs1), b = rv_get(l, in->rs2);
+    ir_val high = ir_op2(l->b, IR_CLMULH, IR_I64, a, b);
+    ir_val low = ir_op2(l->b, IR_CLMUL, IR_I64, a, b);
+    high = ir_op2(l->b, IR_SHL, IR_I64, high, rv_const(l, 1));
+    low = ir_op2(l->b, IR_SHR, IR_I64, low, rv_const(l, 63));
+    return rv_set(l, in, ir_op2(l->b, IR_OR, IR_I64, high, low));
+}
+
+/* --- Zbkb, Zbkx --------------------------------------------------------------------------------- */
+
+/* b << shift | a */
+static ir_val join(struct rv_lift *l, ir_val a, ir_val b, unsigned shift)
+{
+    return ir_op2(l->b, IR_OR, IR_I64, a, ir_op2(l->b, IR_SHL, IR_I64, b, rv_const(l, shift)));
+}
+
+LIFT(pack)
+{
+    ir_val a = rv_get(l, in->rs1), b = rv_get(l, in->rs2);
+    return rv_set(l, in, join(l, ir_op1(l->b, IR_ZEXT32, IR_I64, a), b, 32));
+}
+
+LIFT(packh)
+{
+    ir_val a = ir_op1(l->b, IR_ZEXT8, IR_I64, rv_get(l, in->rs1));
+    ir_val b = ir_op1(l->b, IR_ZEXT8, IR_I64, rv_get(l, in->rs2));
+    return rv_set(l, in, join(l, a, b, 8));
+}
+
+LIFT(packw)
+{
+    ir_val a = ir_op1(l->b, IR_ZEXT16, IR_I64, rv_get(l, in->rs1));
+    return rv_set(l, in, rv_sext32(l, join(l, a, rv_get(l, in->rs2), 16)));
+}
+
+/* Swaps neighbouring groups of `bits` bits, which mask selects every other of. */
+static ir_val swap_groups(struct rv_lift *l, ir_val v, unsigned bits, uint64_t mask)
+{
+    ir_val m = ir_const(l->b, mask);
+    ir_val up = ir_op2(l->b, IR_AND, IR_I64, v, m);
+    ir_val down = ir_op2(l->b, IR_SHR, IR_I64, v, rv_const(l, bits));
+    return join(l, ir_op2(l->b, IR_AND, IR_I64, down, m), up, bits);
+}
+
+LIFT(brev8)
+{
+    ir_val v = swap_groups(l, rv_get(l, in->rs1), 1, UINT64_C(0x5555555555555555));
+    v = swap_groups(l, v, 2, UINT64_C(0x3333333333333333));
+    return rv_set(l, in, swap_groups(l, v, 4, UINT64_C(0x0f0f0f0f0f0f0f0f)));
+}
+
+static enum rv_flow permute(struct rv_lift *l, const struct rv_insn *in, unsigned bits)
+{
+    ir_val a = rv_get(l, in->rs1), b = rv_get(l, in->rs2);
+    return rv_set(l, in, ir_call(l->b, RV_HELPER_XPERM, a, b, rv_const(l, bits)));
+}
+
+LIFT(xperm4)
+{
+    return permute(l, in, 4);
+}
+
+LIFT(xperm8)
+{
+    return permute(l, in, 8);
+}
 
 /* --- Zbs ---------------------------------------------------------------------------------------- */
 

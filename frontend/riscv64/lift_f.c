@@ -2,24 +2,19 @@
  * F and D. Unpriv. 20240411, chapters 21 and 22. Each operation is written once for both widths:
  * registers are 64 bits, and a single-precision value is boxed in ones (chapter 22.2).
  */
-#include "lift.h"
+#include "lift_fp.h"
 
 #define LIFT(name) enum rv_flow rv_lift_##name(struct rv_lift *l, const struct rv_insn *in)
 
-/* Does an instruction write an f register, or may it raise a flag? */
-enum fp_effect { FP_READS, FP_WRITES };
-
-/* False: mstatus.FS forbids the instruction, or must become dirty first, and *flow says how the
- * block goes on. */
-static bool fp_enabled(struct rv_lift *l, const struct rv_insn *in, enum fp_effect effect,
-                       enum rv_flow *flow)
+bool rv_fp_enabled(struct rv_lift *l, const struct rv_insn *in, enum rv_fp_effect effect,
+                   enum rv_flow *flow)
 {
     unsigned fs = (l->flags & RV_TBF_FS_MASK) >> RV_TBF_FS_SHIFT;
     if (fs == 0) {
         *flow = rv_lift_illegal(l, in);
         return false;
     }
-    if (fs == 1 && effect == FP_WRITES) {
+    if (fs == 1 && effect == RV_FP_WRITES) {
         ir_call(l->b, RV_HELPER_FS_DIRTY, IR_NONE, IR_NONE, IR_NONE);
         ir_leave(l->b, ir_const(l->b, l->pc)); /* not reached: the helper leaves */
         *flow = RV_FLOW_END;
@@ -28,10 +23,8 @@ static bool fp_enabled(struct rv_lift *l, const struct rv_insn *in, enum fp_effe
     return true;
 }
 
-/* The same for arithmetic, which rounds by the field rm: 7 is the dynamic mode, and 5 and 6 are
- * reserved in both places. */
-static bool fp_rounds(struct rv_lift *l, const struct rv_insn *in, enum ir_round *rm,
-                      enum rv_flow *flow)
+bool rv_fp_rounds(struct rv_lift *l, const struct rv_insn *in, enum ir_round *rm,
+                  enum rv_flow *flow)
 {
     unsigned mode = in->rm;
     if (mode == 7)
@@ -41,16 +34,16 @@ static bool fp_rounds(struct rv_lift *l, const struct rv_insn *in, enum ir_round
         return false;
     }
     *rm = (enum ir_round)mode;
-    return fp_enabled(l, in, FP_WRITES, flow);
+    return rv_fp_enabled(l, in, RV_FP_WRITES, flow);
 }
 
-static ir_val get_f(struct rv_lift *l, unsigned reg, enum ir_type type)
+ir_val rv_get_f(struct rv_lift *l, unsigned reg, enum ir_type type)
 {
     ir_val v = ir_getf(l->b, rv_f_offset(reg), IR_F64);
     return type == IR_F32 ? ir_op1(l->b, IR_UNBOX, IR_F32, v) : v;
 }
 
-static enum rv_flow set_f(struct rv_lift *l, const struct rv_insn *in, enum ir_type type, ir_val v)
+enum rv_flow rv_set_f(struct rv_lift *l, const struct rv_insn *in, enum ir_type type, ir_val v)
 {
     if (type == IR_F32)
         v = ir_op1(l->b, IR_BOX, IR_F64, v);
@@ -58,8 +51,7 @@ static enum rv_flow set_f(struct rv_lift *l, const struct rv_insn *in, enum ir_t
     return RV_FLOW_NEXT;
 }
 
-/* The register's bits, boxed or not. */
-static ir_val get_bits(struct rv_lift *l, unsigned reg)
+ir_val rv_get_fbits(struct rv_lift *l, unsigned reg)
 {
     return ir_op1(l->b, IR_FBITS, IR_F64, ir_getf(l->b, rv_f_offset(reg), IR_F64));
 }
@@ -69,11 +61,11 @@ static ir_val get_bits(struct rv_lift *l, unsigned reg)
 static enum rv_flow fp_load(struct rv_lift *l, const struct rv_insn *in, enum ir_type type)
 {
     enum rv_flow flow;
-    if (!fp_enabled(l, in, FP_WRITES, &flow))
+    if (!rv_fp_enabled(l, in, RV_FP_WRITES, &flow))
         return flow;
     ir_val base = rv_get(l, in->rs1);
     ir_val v = ir_load(l->b, type, type == IR_F32 ? 2 : 3, false, base, in->imm, IR_ORDER_RELAXED);
-    return set_f(l, in, type, v);
+    return rv_set_f(l, in, type, v);
 }
 
 LIFT(flw)
@@ -89,45 +81,45 @@ LIFT(fld)
 LIFT(fsw)
 {
     enum rv_flow flow;
-    if (!fp_enabled(l, in, FP_READS, &flow))
+    if (!rv_fp_enabled(l, in, RV_FP_READS, &flow))
         return flow;
     ir_val base = rv_get(l, in->rs1);
-    ir_store(l->b, IR_I64, 2, base, in->imm, get_bits(l, in->rs2), IR_ORDER_RELAXED);
+    ir_store(l->b, IR_I64, 2, base, in->imm, rv_get_fbits(l, in->rs2), IR_ORDER_RELAXED);
     return RV_FLOW_NEXT;
 }
 
 LIFT(fsd)
 {
     enum rv_flow flow;
-    if (!fp_enabled(l, in, FP_READS, &flow))
+    if (!rv_fp_enabled(l, in, RV_FP_READS, &flow))
         return flow;
     ir_val base = rv_get(l, in->rs1);
-    ir_store(l->b, IR_F64, 3, base, in->imm, get_f(l, in->rs2, IR_F64), IR_ORDER_RELAXED);
+    ir_store(l->b, IR_F64, 3, base, in->imm, rv_get_f(l, in->rs2, IR_F64), IR_ORDER_RELAXED);
     return RV_FLOW_NEXT;
 }
 
 LIFT(fmv_x_w)
 {
     enum rv_flow flow;
-    if (!fp_enabled(l, in, FP_READS, &flow))
+    if (!rv_fp_enabled(l, in, RV_FP_READS, &flow))
         return flow;
-    return rv_set(l, in, rv_sext32(l, get_bits(l, in->rs1)));
+    return rv_set(l, in, rv_sext32(l, rv_get_fbits(l, in->rs1)));
 }
 
 LIFT(fmv_x_d)
 {
     enum rv_flow flow;
-    if (!fp_enabled(l, in, FP_READS, &flow))
+    if (!rv_fp_enabled(l, in, RV_FP_READS, &flow))
         return flow;
-    return rv_set(l, in, get_bits(l, in->rs1));
+    return rv_set(l, in, rv_get_fbits(l, in->rs1));
 }
 
 static enum rv_flow fp_from_bits(struct rv_lift *l, const struct rv_insn *in, enum ir_type type)
 {
     enum rv_flow flow;
-    if (!fp_enabled(l, in, FP_WRITES, &flow))
+    if (!rv_fp_enabled(l, in, RV_FP_WRITES, &flow))
         return flow;
-    return set_f(l, in, type, ir_op1(l->b, IR_BITSF, type, rv_get(l, in->rs1)));
+    return rv_set_f(l, in, type, ir_op1(l->b, IR_BITSF, type, rv_get(l, in->rs1)));
 }
 
 LIFT(fmv_w_x)
@@ -145,20 +137,20 @@ static enum rv_flow fp_sign(struct rv_lift *l, const struct rv_insn *in, enum ir
                             unsigned kind)
 {
     enum rv_flow flow;
-    if (!fp_enabled(l, in, FP_WRITES, &flow))
+    if (!rv_fp_enabled(l, in, RV_FP_WRITES, &flow))
         return flow;
-    ir_val a = get_f(l, in->rs1, type);
+    ir_val a = rv_get_f(l, in->rs1, type);
     if (kind == 0 && in->rs1 == in->rs2) /* fmv */
-        return set_f(l, in, type, a);
-    return set_f(l, in, type, ir_fsgnj(l->b, type, kind, a, get_f(l, in->rs2, type)));
+        return rv_set_f(l, in, type, a);
+    return rv_set_f(l, in, type, ir_fsgnj(l->b, type, kind, a, rv_get_f(l, in->rs2, type)));
 }
 
 static enum rv_flow fp_class(struct rv_lift *l, const struct rv_insn *in, enum ir_type type)
 {
     enum rv_flow flow;
-    if (!fp_enabled(l, in, FP_READS, &flow))
+    if (!rv_fp_enabled(l, in, RV_FP_READS, &flow))
         return flow;
-    return rv_set(l, in, ir_op1(l->b, IR_FCLASS, type, get_f(l, in->rs1, type)));
+    return rv_set(l, in, ir_op1(l->b, IR_FCLASS, type, rv_get_f(l, in->rs1, type)));
 }
 
 /* --- arithmetic --------------------------------------------------------------------------------- */
@@ -168,19 +160,19 @@ static enum rv_flow fp_binary(struct rv_lift *l, const struct rv_insn *in, enum 
 {
     enum rv_flow flow;
     enum ir_round rm;
-    if (!fp_rounds(l, in, &rm, &flow))
+    if (!rv_fp_rounds(l, in, &rm, &flow))
         return flow;
-    ir_val a = get_f(l, in->rs1, type), b = get_f(l, in->rs2, type);
-    return set_f(l, in, type, ir_fp2(l->b, op, type, rm, a, b));
+    ir_val a = rv_get_f(l, in->rs1, type), b = rv_get_f(l, in->rs2, type);
+    return rv_set_f(l, in, type, ir_fp2(l->b, op, type, rm, a, b));
 }
 
 static enum rv_flow fp_sqrt(struct rv_lift *l, const struct rv_insn *in, enum ir_type type)
 {
     enum rv_flow flow;
     enum ir_round rm;
-    if (!fp_rounds(l, in, &rm, &flow))
+    if (!rv_fp_rounds(l, in, &rm, &flow))
         return flow;
-    return set_f(l, in, type, ir_fp1(l->b, IR_FSQRT, type, rm, get_f(l, in->rs1, type)));
+    return rv_set_f(l, in, type, ir_fp1(l->b, IR_FSQRT, type, rm, rv_get_f(l, in->rs1, type)));
 }
 
 /* FNMSUB is -(a*b) + c, FNMADD -(a*b) - c */
@@ -189,10 +181,11 @@ static enum rv_flow fp_fma(struct rv_lift *l, const struct rv_insn *in, enum ir_
 {
     enum rv_flow flow;
     enum ir_round rm;
-    if (!fp_rounds(l, in, &rm, &flow))
+    if (!rv_fp_rounds(l, in, &rm, &flow))
         return flow;
-    ir_val a = get_f(l, in->rs1, type), b = get_f(l, in->rs2, type), c = get_f(l, in->rs3, type);
-    return set_f(l, in, type, ir_fma(l->b, type, rm, a, b, c, neg_product, neg_addend));
+    ir_val a = rv_get_f(l, in->rs1, type), b = rv_get_f(l, in->rs2, type),
+           c = rv_get_f(l, in->rs3, type);
+    return rv_set_f(l, in, type, ir_fma(l->b, type, rm, a, b, c, neg_product, neg_addend));
 }
 
 /* FMIN and FMAX do not round; their rm field is part of the opcode. */
@@ -200,10 +193,10 @@ static enum rv_flow fp_minmax(struct rv_lift *l, const struct rv_insn *in, enum 
                               enum ir_op op)
 {
     enum rv_flow flow;
-    if (!fp_enabled(l, in, FP_WRITES, &flow))
+    if (!rv_fp_enabled(l, in, RV_FP_WRITES, &flow))
         return flow;
-    ir_val a = get_f(l, in->rs1, type), b = get_f(l, in->rs2, type);
-    return set_f(l, in, type, ir_fp2(l->b, op, type, IR_RNE, a, b));
+    ir_val a = rv_get_f(l, in->rs1, type), b = rv_get_f(l, in->rs2, type);
+    return rv_set_f(l, in, type, ir_fp2(l->b, op, type, IR_RNE, a, b));
 }
 
 /* Comparisons write an integer register, but may raise the invalid flag. */
@@ -211,9 +204,9 @@ static enum rv_flow fp_compare(struct rv_lift *l, const struct rv_insn *in, enum
                                enum ir_op op)
 {
     enum rv_flow flow;
-    if (!fp_enabled(l, in, FP_WRITES, &flow))
+    if (!rv_fp_enabled(l, in, RV_FP_WRITES, &flow))
         return flow;
-    ir_val a = get_f(l, in->rs1, type), b = get_f(l, in->rs2, type);
+    ir_val a = rv_get_f(l, in->rs1, type), b = rv_get_f(l, in->rs2, type);
     return rv_set(l, in, ir_fcmp(l->b, op, type, a, b));
 }
 
@@ -224,9 +217,9 @@ static enum rv_flow fp_to_int(struct rv_lift *l, const struct rv_insn *in, enum 
 {
     enum rv_flow flow;
     enum ir_round rm;
-    if (!fp_rounds(l, in, &rm, &flow))
+    if (!rv_fp_rounds(l, in, &rm, &flow))
         return flow;
-    return rv_set(l, in, ir_f2i(l->b, from, to, rm, get_f(l, in->rs1, from)));
+    return rv_set(l, in, ir_f2i(l->b, from, to, rm, rv_get_f(l, in->rs1, from)));
 }
 
 static enum rv_flow fp_from_int(struct rv_lift *l, const struct rv_insn *in, enum ir_type to,
@@ -234,9 +227,9 @@ static enum rv_flow fp_from_int(struct rv_lift *l, const struct rv_insn *in, enu
 {
     enum rv_flow flow;
     enum ir_round rm;
-    if (!fp_rounds(l, in, &rm, &flow))
+    if (!rv_fp_rounds(l, in, &rm, &flow))
         return flow;
-    return set_f(l, in, to, ir_i2f(l->b, to, from, rm, rv_get(l, in->rs1)));
+    return rv_set_f(l, in, to, ir_i2f(l->b, to, from, rm, rv_get(l, in->rs1)));
 }
 
 static enum rv_flow fp_to_fp(struct rv_lift *l, const struct rv_insn *in, enum ir_type to,
@@ -244,9 +237,9 @@ static enum rv_flow fp_to_fp(struct rv_lift *l, const struct rv_insn *in, enum i
 {
     enum rv_flow flow;
     enum ir_round rm;
-    if (!fp_rounds(l, in, &rm, &flow))
+    if (!rv_fp_rounds(l, in, &rm, &flow))
         return flow;
-    return set_f(l, in, to, ir_fp1(l->b, IR_F2F, to, rm, get_f(l, in->rs1, from)));
+    return rv_set_f(l, in, to, ir_fp1(l->b, IR_F2F, to, rm, rv_get_f(l, in->rs1, from)));
 }
 
 LIFT(fcvt_s_d)

@@ -41,7 +41,7 @@ LIFT(wfi)
     return rv_lift_leave(l);
 }
 
-LIFT(sfence_vma)
+static enum rv_flow fence_page(struct rv_lift *l, const struct rv_insn *in)
 {
     if (user(l))
         return rv_lift_illegal(l, in);
@@ -50,6 +50,35 @@ LIFT(sfence_vma)
         (uint64_t)(in->rs1 != 0) | (uint64_t)(in->rs2 != 0) << 1 | (uint64_t)in->raw << 32;
     ir_call(l->b, RV_HELPER_SFENCE_VMA, vaddr, asid, ir_const(l->b, what));
     return rv_lift_leave(l);
+}
+
+LIFT(sfence_vma)
+{
+    return fence_page(l, in);
+}
+
+/* Svinval (Priv. 1.13, chapter 7): invalidations take effect at once, so that the fences around them
+ * have nothing to order. */
+LIFT(sinval_vma)
+{
+    return fence_page(l, in);
+}
+
+static enum rv_flow order_invalidations(struct rv_lift *l, const struct rv_insn *in)
+{
+    if ((l->flags & RV_TBF_PRIV) == RV_PRIV_U)
+        return rv_lift_illegal(l, in);
+    return RV_FLOW_NEXT;
+}
+
+LIFT(sfence_w_inval)
+{
+    return order_invalidations(l, in);
+}
+
+LIFT(sfence_inval_ir)
+{
+    return order_invalidations(l, in);
 }
 
 static void cbo_check(struct rv_lift *l, const struct rv_insn *in, ir_val addr, enum rv_cbo kind)

@@ -297,7 +297,34 @@ LIFT(fence)
     return RV_FLOW_NEXT;
 }
 
+/* Hints, and may-be operations that nothing has redefined: no effect. */
 LIFT(pause)
+{
+    return RV_FLOW_NEXT;
+}
+
+LIFT(c_mop_1)
+{
+    return RV_FLOW_NEXT;
+}
+
+LIFT(mop_r_0)
+{
+    return rv_set(l, in, rv_const(l, 0));
+}
+
+LIFT(mop_rr_0)
+{
+    return rv_set(l, in, rv_const(l, 0));
+}
+
+/* Unpriv. 20240411, "Zawrs": a wait may end at once, whatever was reserved. */
+LIFT(wrs_nto)
+{
+    return RV_FLOW_NEXT;
+}
+
+LIFT(wrs_sto)
 {
     return RV_FLOW_NEXT;
 }

@@ -136,6 +136,8 @@ unsigned rv_pmp_perms(const struct rv_cpu *cpu, uint64_t paddr, unsigned size, u
                       bool *whole_page);
 /* Privilege of loads and stores: MPRV puts MPP's in force. */
 unsigned rv_data_priv(const struct rv_cpu *cpu);
+/* Switches the extensions of a model on, all others off. NULL: rv64. */
+enum gw_status rv_set_model(struct rv_config *cfg, const char *model, struct gw_error *err);
 /* "NAME=on,NAME=off". */
 enum gw_status rv_set_options(struct rv_config *cfg, const char *options, struct gw_error *err);
 uint64_t rv_menvcfg_mask(const struct rv_cpu *cpu);
@@ -146,6 +148,10 @@ bool rv_csr_allowed(const struct rv_cpu *cpu, unsigned csr, bool write);
 bool rv_csr_state_legal(const struct rv_cpu *cpu, const char **bad);
 /* Raises illegal instruction with the instruction as tval and asks to leave. Returns 0. */
 uint64_t rv_raise_illegal(struct rv_cpu *cpu, uint64_t raw);
+
+/* At a 16-byte boundary, sequentially consistent: if expected is there, stores value. Expected becomes
+ * what was there. */
+void rv_cas128(void *at, uint64_t expected[2], const uint64_t value[2]);
 
 static inline bool rv_has(const struct rv_cpu *cpu, uint64_t ext)
 {

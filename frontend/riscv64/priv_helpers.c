@@ -178,6 +178,58 @@ uint64_t rv_h_cbo(void *opaque, uint64_t addr, uint64_t kind, uint64_t raw)
     return 0;
 }
 
+/* --- AMOCAS.Q: Unpriv. 20240411, "Zacas" --------------------------------------------------------- */
+
+/* The host's address of 16 bytes; NULL, and *fault, if they can't be swapped. In user mode what is
+ * not mapped is found out by the access before the swap. */
+static void *casq_host(struct rv_cpu *cpu, uint64_t vaddr, struct gw_fault *fault)
+{
+    enum { BYTES = 16 };
+    struct gw_xlate x;
+    if (vaddr % BYTES) {
+        rv_misaligned(cpu, vaddr, GW_ACCESS_STORE, fault);
+        return NULL;
+    }
+    if (cpu->cfg.user)
+        return (void *)(uintptr_t)(cpu->run.guest_base + vaddr);
+    if (!rv_translate(cpu, vaddr, BYTES, GW_ACCESS_STORE, &x, fault))
+        return NULL;
+    const struct gw_ram *ram = gw_bus_ram(cpu->cfg.bus, x.paddr, BYTES);
+    if (!ram) {
+        rv_bus_fault(cpu, vaddr, GW_ACCESS_STORE, fault);
+        return NULL;
+    }
+    return gw_ram_host(ram, x.paddr);
+}
+
+uint64_t rv_h_casq_check(void *cpu, uint64_t vaddr, uint64_t b, uint64_t c)
+{
+    struct gw_fault fault = {0};
+    if (!casq_host(cpu, vaddr, &fault) && fault.cause)
+        rv_raise(cpu, &fault);
+    return 0;
+}
+
+/* A pair that starts with x0 is 0, and is not written. */
+uint64_t rv_h_casq(void *opaque, uint64_t vaddr, uint64_t registers, uint64_t c)
+{
+    struct rv_cpu *cpu = opaque;
+    unsigned rd = registers & 31, rs2 = registers >> 8 & 31;
+    uint64_t expected[2] = {0, 0}, value[2] = {0, 0};
+    struct gw_fault fault;
+    void *host = casq_host(cpu, vaddr, &fault);
+    for (unsigned i = 0; i < 2; i++) {
+        expected[i] = rd ? cpu->x[rd + i] : 0;
+        value[i] = rs2 ? cpu->x[rs2 + i] : 0;
+    }
+    if (!host)
+        return 0;
+    rv_cas128(host, expected, value);
+    for (unsigned i = 0; rd && i < 2; i++)
+        cpu->x[rd + i] = expected[i];
+    return 0;
+}
+
 uint64_t rv_h_fs_dirty(void *opaque, uint64_t a, uint64_t b, uint64_t c)
 {
     struct rv_cpu *cpu = opaque;

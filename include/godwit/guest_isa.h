@@ -77,7 +77,7 @@ struct gw_view {
 };
 
 struct gw_cpu_config {
-    const char *model;   /* "rv64" */
+    const char *model;   /* "rv64", "max" */
     const char *options; /* "EXT=on,EXT=off" or NULL */
     bool user;           /* one program: no privileged state, ECALL leaves with SYSCALL */
     bool firmware;       /* built-in firmware: ECALL from S leaves with HCALL */

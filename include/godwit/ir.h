@@ -177,6 +177,11 @@ ir_val ir_fp2(struct ir_block *b, enum ir_op op, enum ir_type type, enum ir_roun
 ir_val ir_fma(struct ir_block *b, enum ir_type type, enum ir_round rm, ir_val a, ir_val c, ir_val d,
               bool neg_product, bool neg_addend);
 ir_val ir_fcmp(struct ir_block *b, enum ir_op op, enum ir_type type, ir_val a, ir_val c);
+/* The same, raising no flag. */
+ir_val ir_fcmp_silent(struct ir_block *b, enum ir_op op, enum ir_type type, ir_val a, ir_val c);
+ir_val ir_frint(struct ir_block *b, enum ir_type type, enum ir_round rm, bool inexact, ir_val a);
+ir_val ir_h2f(struct ir_block *b, enum ir_type to, ir_val a);
+ir_val ir_f2h(struct ir_block *b, enum ir_type from, enum ir_round rm, ir_val a);
 ir_val ir_fsgnj(struct ir_block *b, enum ir_type type, unsigned kind, ir_val a, ir_val c);
 ir_val ir_f2i(struct ir_block *b, enum ir_type from, enum ir_int to, enum ir_round rm, ir_val a);
 /* fp flags: FPGET; FPSET. */

@@ -300,7 +300,7 @@ static struct fz_env *open_env(const struct fz_config *cfg, const struct engine_
     must(env->cpu != NULL);
     memset(env->cpu, 0, sizeof *env->cpu);
     make_memory(env);
-    const struct gw_cpu_config cc = {.model = "rv64",
+    const struct gw_cpu_config cc = {.model = "max",
                                      .user = cfg->user,
                                      .bus = cfg->user ? NULL : &env->bus,
                                      .events = &env->events};

@@ -351,7 +351,7 @@ static bool system_call(struct batch *b, struct rv_cpu *cpu, bool *ok)
 static bool run_engine(struct batch *b, bool interp, uint64_t *insns)
 {
     struct rv_cpu *cpu = aligned_alloc(64, (sizeof *cpu + 63) & ~(size_t)63);
-    const struct gw_cpu_config cc = {.model = "rv64", .user = true};
+    const struct gw_cpu_config cc = {.model = "max", .user = true};
     struct engine *e = NULL;
     struct gw_error err;
     if (!cpu)

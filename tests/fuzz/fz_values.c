@@ -61,8 +61,10 @@ static uint64_t special(uint64_t *rng, unsigned exp_bits, unsigned frac_bits)
 uint64_t fz_float(uint64_t *rng)
 {
     uint64_t r = fz_random(rng);
-    if ((r & 15) < 7)
+    if ((r & 15) < 5)
         return special(rng, 11, 52);
+    if ((r & 15) < 9) /* a half, and one that is not boxed */
+        return UINT64_C(0xffffffffffff0000) << (r >> 4 & 7 ? 0 : 1) | special(rng, 5, 10);
     uint64_t f32 = special(rng, 8, 23);
     if ((r & 15) == 15) /* not boxed */
         return (fz_random(rng) | UINT64_C(1) << 63) << 32 | f32;

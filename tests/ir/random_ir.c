@@ -240,11 +240,12 @@ static void gen_memory(struct gen *g)
     int64_t disp;
 
     if (what >= 9) {
-        log2 = 2 + (log2 & 1);
+        if (what == 9)
+            log2 = 2 + (log2 & 1);
         ir_val addr = gen_address(g, &disp, 3);
         addr = ir_op2(g->b, IR_ADD, IR_I64, addr, ir_const(g->b, (uint64_t)disp));
         if (g->want->faults && below(g, 8) == 0)
-            addr = ir_op2(g->b, IR_ADD, IR_I64, addr, ir_const(g->b, 2));
+            addr = ir_op2(g->b, IR_ADD, IR_I64, addr, ir_const(g->b, 1 + below(g, 3)));
         if (what == 9)
             value = ir_load_aligned(g->b, log2, addr, order);
         else if (what == 10)

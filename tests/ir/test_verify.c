@@ -132,7 +132,6 @@ static void verifier_refuses(void **state)
         {HEAD "%0 = get w32 [8:4]\n" JMP, "size"},
         {HEAD "%0 = const 0x0\n%1 = ld f32 u8 [%0]\n" JMP, "size"},
         {HEAD "%0 = const 0x0\n%1 = ld i64 u8 [%0 + 2147483648]\n" JMP, "displacement"},
-        {HEAD "%0 = const 0x0\n%1 = amo add 2 [%0], %0\n" JMP, "aux"},
         {HEAD "%0 = get f64 [8:8]\n%1 = f2f f64 rne %0\n" JMP, "kind"},
         {HEAD "%0 = get f64 [8:8]\n%1 = box f64 %0\n" JMP, "kind"},
         {HEAD "%0 = get f64 [8:8]\n%1 = box f32 %0\n" JMP, "type"},

@@ -136,20 +136,71 @@ uint32_t sf_u64_to_f32(uint64_t a, enum sf_round rm, uint32_t *fl)
     return (uint32_t)sf_pack(sf_binary32, from_uint(a, false), rm, fl);
 }
 
-uint64_t sf_f32_to_f64(uint32_t a, uint32_t *fl)
+/* Between any two formats. */
+static inline uint64_t convert(struct sf_format to, struct sf_num n, enum sf_round rm, uint32_t *fl)
 {
-    struct sf_num n = sf_unpack(sf_binary32, a);
-
     if (n.kind == SF_SNAN)
         *fl |= SF_NV;
-    return sf_pack(sf_binary64, n, SF_RNE, fl);
+    return sf_pack(to, n, rm, fl);
+}
+
+uint64_t sf_f32_to_f64(uint32_t a, uint32_t *fl)
+{
+    return convert(sf_binary64, sf_unpack(sf_binary32, a), SF_RNE, fl);
 }
 
 uint32_t sf_f64_to_f32(uint64_t a, enum sf_round rm, uint32_t *fl)
 {
-    struct sf_num n = sf_unpack(sf_binary64, a);
+    return (uint32_t)convert(sf_binary32, sf_unpack(sf_binary64, a), rm, fl);
+}
 
-    if (n.kind == SF_SNAN)
-        *fl |= SF_NV;
-    return (uint32_t)sf_pack(sf_binary32, n, rm, fl);
+uint32_t sf_f16_to_f32(uint16_t a, uint32_t *fl)
+{
+    return (uint32_t)convert(sf_binary32, sf_unpack(sf_binary16, a), SF_RNE, fl);
+}
+
+uint64_t sf_f16_to_f64(uint16_t a, uint32_t *fl)
+{
+    return convert(sf_binary64, sf_unpack(sf_binary16, a), SF_RNE, fl);
+}
+
+uint16_t sf_f32_to_f16(uint32_t a, enum sf_round rm, uint32_t *fl)
+{
+    return (uint16_t)convert(sf_binary16, sf_unpack(sf_binary32, a), rm, fl);
+}
+
+uint16_t sf_f64_to_f16(uint64_t a, enum sf_round rm, uint32_t *fl)
+{
+    return (uint16_t)convert(sf_binary16, sf_unpack(sf_binary64, a), rm, fl);
+}
+
+/* --- to integral values ------------------------------------------------------------------------- */
+
+static inline uint64_t to_integral(struct sf_format f, uint64_t bits, enum sf_round rm,
+                                   bool inexact, uint32_t *fl)
+{
+    struct sf_num a = sf_unpack(f, bits);
+
+    if (a.kind != SF_FINITE)
+        return convert(f, a, rm, fl);
+    if (a.exp >= f.prec - 1)
+        return bits;
+    sf_u128 fixed = a.exp >= -1 ? (sf_u128)a.sig << (a.exp + 1) : 1;
+    uint64_t rest = (uint64_t)fixed, whole = (uint64_t)(fixed >> 64);
+    whole += sf_round_up(rm, a.sign, whole & 1, rest, UINT64_C(1) << 63);
+    if (rest != 0 && inexact)
+        *fl |= SF_NX;
+    if (whole == 0)
+        return sf_pack(f, sf_special(SF_ZERO, a.sign), rm, fl);
+    return sf_pack(f, from_uint(whole, a.sign), rm, fl);
+}
+
+uint64_t sf_rint64(uint64_t a, enum sf_round rm, bool inexact, uint32_t *fl)
+{
+    return to_integral(sf_binary64, a, rm, inexact, fl);
+}
+
+uint32_t sf_rint32(uint32_t a, enum sf_round rm, bool inexact, uint32_t *fl)
+{
+    return (uint32_t)to_integral(sf_binary32, a, rm, inexact, fl);
 }

@@ -32,13 +32,14 @@ struct sf_num {
     bool sign;
 };
 
-/* A format, always passed as a constant so that the code below folds for each of the two. */
+/* A format, always passed as a constant so that the code below folds for each of them. */
 struct sf_format {
     int width; /* bits in all */
     int prec;  /* bits of the significand, the hidden one included */
     int bias;  /* of the exponent; also the largest exponent */
 };
 
+static const struct sf_format sf_binary16 = {.width = 16, .prec = 11, .bias = 15};
 static const struct sf_format sf_binary32 = {.width = 32, .prec = 24, .bias = 127};
 static const struct sf_format sf_binary64 = {.width = 64, .prec = 53, .bias = 1023};
 

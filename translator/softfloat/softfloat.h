@@ -1,5 +1,6 @@
 /*
- * Exact IEEE 754-2019 arithmetic on binary32 and binary64 in integer code.
+ * Exact IEEE 754-2019 arithmetic on binary32 and binary64 in integer code, and conversions from and
+ * to binary16.
  *
  * This is the reference meaning of the IR's floating-point operations: the IR interpreter calls it
  * always, translated code only where host FP can't give the guest's answer (RMM, NaN results,
@@ -18,6 +19,7 @@
 #ifndef TRANSLATOR_SOFTFLOAT_H
 #define TRANSLATOR_SOFTFLOAT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Same numbers as the RISC-V rm field (F 2.2, table "Rounding mode encoding"). */
@@ -101,5 +103,13 @@ uint32_t sf_u64_to_f32(uint64_t a, enum sf_round rm, uint32_t *fl);
 /* Between formats; SF_NV for a signaling NaN. Widening is exact, so it takes no rounding mode. */
 uint64_t sf_f32_to_f64(uint32_t a, uint32_t *fl);
 uint32_t sf_f64_to_f32(uint64_t a, enum sf_round rm, uint32_t *fl);
+uint32_t sf_f16_to_f32(uint16_t a, uint32_t *fl);
+uint64_t sf_f16_to_f64(uint16_t a, uint32_t *fl);
+uint16_t sf_f32_to_f16(uint32_t a, enum sf_round rm, uint32_t *fl);
+uint16_t sf_f64_to_f16(uint64_t a, enum sf_round rm, uint32_t *fl);
+
+/* roundToIntegral (FROUND; with `inexact` FROUNDNX, which raises SF_NX for what was no integer). */
+uint64_t sf_rint64(uint64_t a, enum sf_round rm, bool inexact, uint32_t *fl);
+uint32_t sf_rint32(uint32_t a, enum sf_round rm, bool inexact, uint32_t *fl);
 
 #endif
