@@ -192,7 +192,10 @@ static void gen_convert(struct gen *g, enum ir_type type)
     uint32_t compare = below(g, 3);
     ir_val a = any(g, p), c = any(g, p), i = int_operand(g);
 
-    switch (below(g, 9)) {
+    switch (below(g, 12)) {
+    case 9: keep(g, p, ir_frint(g->b, type, rm, compare & 1, a)); break;
+    case 10: keep(g, p, ir_h2f(g->b, type, i)); break;
+    case 11: keep(g, &g->ints, ir_f2h(g->b, type, rm, a)); break;
     case 0: keep(g, &g->ints, ir_fcmp(g->b, (enum ir_op)(IR_FEQ + compare), type, a, c)); break;
     case 1: keep(g, &g->ints, ir_op1(g->b, IR_FCLASS, type, a)); break;
     case 2: keep(g, &g->ints, ir_f2i(g->b, type, kind, rm, a)); break;

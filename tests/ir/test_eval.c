@@ -133,6 +133,16 @@ static uint64_t bytes(enum ir_op op, uint64_t a, unsigned width)
     return r;
 }
 
+/* Sums, without carries, of what each bit of b selects. */
+static uint64_t carryless(uint64_t a, uint64_t b, unsigned width, bool high)
+{
+    uint64_t r = 0, mask = width == 64 ? UINT64_MAX : LOW32;
+    for (unsigned i = 0; i < width; i++)
+        if (bit(b, i))
+            r ^= !high ? a << i : i ? (a & mask) >> (width - i) : 0;
+    return r & mask;
+}
+
 static uint64_t expected(enum ir_op op, uint64_t a, uint64_t b, unsigned width)
 {
     uint64_t mask = width == 64 ? UINT64_MAX : LOW32;
@@ -148,6 +158,8 @@ static uint64_t expected(enum ir_op op, uint64_t a, uint64_t b, unsigned width)
     case IR_MULHU: return high_product(a, b, width, false, false);
     case IR_MULHS: return high_product(a, b, width, true, true);
     case IR_MULHSU: return high_product(a, b, width, true, false);
+    case IR_CLMUL: return carryless(a, b, width, false);
+    case IR_CLMULH: return carryless(a, b, width, true);
     case IR_DIVU:
     case IR_DIVS:
     case IR_REMU:
@@ -168,10 +180,10 @@ static uint64_t expected(enum ir_op op, uint64_t a, uint64_t b, unsigned width)
     }
 }
 
-static const uint8_t integer_ops[] = {IR_ADD,  IR_SUB,  IR_MUL,  IR_MULHU,  IR_MULHS, IR_MULHSU,
-                                      IR_DIVU, IR_DIVS, IR_REMU, IR_REMS,   IR_AND,   IR_OR,
-                                      IR_XOR,  IR_ANDN, IR_SHL,  IR_SHR,    IR_SAR,   IR_ROTL,
-                                      IR_ROTR, IR_CLZ,  IR_CTZ,  IR_POPCNT, IR_BSWAP, IR_BYTEMASK};
+static const uint8_t integer_ops[] = {
+    IR_ADD,  IR_SUB, IR_MUL, IR_MULHU,  IR_MULHS, IR_MULHSU,   IR_DIVU,  IR_DIVS,  IR_REMU,
+    IR_REMS, IR_AND, IR_OR,  IR_XOR,    IR_ANDN,  IR_SHL,      IR_SHR,   IR_SAR,   IR_ROTL,
+    IR_ROTR, IR_CLZ, IR_CTZ, IR_POPCNT, IR_BSWAP, IR_BYTEMASK, IR_CLMUL, IR_CLMULH};
 
 static void integers_match_schoolbook(void **state)
 {

@@ -41,6 +41,7 @@ struct lift_case {
     uint64_t pc;  /* 0: the next instruction's */
     unsigned fp_flags;
     unsigned helper; /* the one that is called first, + 1 */
+    unsigned calls;  /* 0: one, if there is a helper */
     bool sets_scratch, sets_reservation;
     uint64_t sscratch, new_reservation;
 };
@@ -49,6 +50,7 @@ struct lift_cases {
     const struct lift_case *cases;
     size_t count;
 };
-extern const struct lift_cases lift_cases_base, lift_cases_ext, lift_cases_fp;
+extern const struct lift_cases lift_cases_base, lift_cases_ext, lift_cases_fp, lift_cases_bits,
+    lift_cases_half;
 
 #endif

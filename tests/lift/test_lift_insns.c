@@ -22,7 +22,8 @@ struct fixture {
     struct run run;
 };
 
-static const struct lift_cases *const all[] = {&lift_cases_base, &lift_cases_ext, &lift_cases_fp};
+static const struct lift_cases *const all[] = {&lift_cases_base, &lift_cases_ext, &lift_cases_fp,
+                                               &lift_cases_bits, &lift_cases_half};
 
 static void start_state(struct rv_cpu *cpu, const struct lift_case *c)
 {
@@ -85,7 +86,8 @@ static bool as_expected(const struct fixture *f, const struct lift_case *c)
     memcpy(&got, r->mem + (CASE_DATA - RUN_MEM_BASE), sizeof got);
     return r->exit != RUN_FAULTED && r->pc == (c->pc ? c->pc : CASE_PC + len) && got == mem &&
            r->fp_flags == c->fp_flags && f->block.code_bytes == len &&
-           (c->helper ? r->calls == 1 && r->call[0].helper == c->helper - 1 : r->calls == 0) &&
+           (c->helper ? r->calls == (c->calls ? c->calls : 1) && r->call[0].helper == c->helper - 1
+                      : r->calls == 0) &&
            memcmp(f->cpu.x, f->expected.x, sizeof f->cpu.x) == 0 &&
            memcmp(f->cpu.f, f->expected.f, sizeof f->cpu.f) == 0 &&
            memcmp(&f->cpu.c, &f->expected.c, sizeof f->cpu.c) == 0;

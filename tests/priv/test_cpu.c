@@ -1,4 +1,5 @@
 /* Models and options, the ISA string, reset, the hand-over to a kernel, and the state table. */
+#include "decode.h"
 #include "fixture.h"
 
 /* --- options ------------------------------------------------------------------------------------ */
@@ -6,6 +7,12 @@
 #define ISA_ALL                                                                                    \
     "rv64imafdc_zicbom_zicbop_zicboz_zicntr_zicond_zicsr_zifencei_zihintpause_zihpm_zba_zbb_zbs_"  \
     "sstc_svade"
+
+#define ISA_MAX                                                                                    \
+    "rv64imafdc_zicbom_zicbop_zicboz_zicntr_zicond_zicsr_zifencei_zihintntl_zihintpause_zihpm_"    \
+    "zimop_zabha_zacas_zawrs_zfa_zfh_zfhmin_zca_zcb_zcd_zcmop_zba_zbb_zbc_zbkb_zbkc_zbkx_zbs_"     \
+    "zknd_"                                                                                        \
+    "zkne_zknh_sstc_svade_svinval"
 
 static const char *isa_of(const char *options)
 {
@@ -26,6 +33,32 @@ static void the_isa_string_follows_the_options(void **state)
         isa_of("zba=off,ZBB=off,zbs=off,zicond=off,zicbom=off,zicbop=off,zicboz=off,"
                "zihintpause=off,sstc=off"),
         "rv64imafdc_zicntr_zicsr_zifencei_zihpm_svade");
+}
+
+static void max_has_every_extension(void **state)
+{
+    static struct rv_cpu cpu;
+    struct gw_error err;
+    struct fixture *f = fixture_new(NULL, false);
+    struct gw_cpu_config cfg = {.model = "max", .bus = &f->bus, .events = &f->events};
+    char buf[512];
+    assert_int_equal(rv_init(&cpu, &cfg, &err), GW_OK);
+    assert_int_equal(cpu.cfg.ext, (UINT64_C(1) << RV_EXT_BIT_COUNT) - 1);
+    rv_isa_string(&cpu, buf, sizeof buf);
+    assert_string_equal(buf, ISA_MAX);
+    cfg.options = "zfh=off,zcb=off,zcmop=off";
+    assert_int_equal(rv_init(&cpu, &cfg, &err), GW_OK);
+    rv_isa_string(&cpu, buf, sizeof buf);
+    assert_null(strstr(buf, "_zfh_"));
+    assert_non_null(strstr(buf, "_zfhmin_"));
+    assert_null(strstr(buf, "_zca"));
+}
+
+static void an_option_brings_what_it_needs(void **state)
+{
+    assert_non_null(strstr(isa_of("zfh=on"), "_zfh_zfhmin_"));
+    assert_non_null(strstr(isa_of("zcb=on"), "_zca_zcb_zcd_"));
+    assert_non_null(strstr(isa_of("sv39=off,sv48=on"), "_zba"));
 }
 
 static void the_isa_list_has_the_same_names(void **state)
@@ -49,11 +82,11 @@ static void bad_options_are_refused(void **state)
     static const struct {
         const char *model, *options, *object;
     } rows[] = {
-        {"rv64", "zbx=on", "zbx=on"},       {"rv64", "zba", "zba"},
-        {"rv64", "zba=maybe", "zba=maybe"}, {"rv64", "zba=", "zba="},
-        {"rv64", "zbb=on,=on", "=on"},      {"rv64", "zicsr=off", "zicsr=off"},
-        {"rv64", "sv39=off", "sv39=off"},   {"rv65", NULL, "rv65"},
-        {"rv64", "zba=on,,zbb=on", ""},
+        {"rv64", "zbx=on", "zbx=on"},        {"rv64", "zba", "zba"},
+        {"rv64", "zba=maybe", "zba=maybe"},  {"rv64", "zba=", "zba="},
+        {"rv64", "zbb=on,=on", "=on"},       {"rv64", "zicsr=off", "zicsr=off"},
+        {"rv64", "sv39=off", "sv39=off"},    {"rv65", NULL, "rv65"},
+        {"max", "zfhmin=off", "zfhmin=off"}, {"rv64", "zba=on,,zbb=on", ""},
     };
     struct fixture *f = fixture_new(NULL, false);
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -281,6 +314,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_isa_string_follows_the_options),
+        cmocka_unit_test(max_has_every_extension),
+        cmocka_unit_test(an_option_brings_what_it_needs),
         cmocka_unit_test(the_isa_list_has_the_same_names),
         cmocka_unit_test(bad_options_are_refused),
         cmocka_unit_test(a_machine_needs_bus_and_clock),
