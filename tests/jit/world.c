@@ -71,7 +71,7 @@ void world_open(struct world *w, const struct world_way *way)
     w->cpu = aligned_alloc(64, (sizeof *w->cpu + 63) & ~(size_t)63);
     assert_non_null(w->cpu);
     memset(w->cpu, 0, sizeof *w->cpu);
-    const struct gw_cpu_config cc = {.model = "rv64", .bus = &w->bus, .events = &events};
+    const struct gw_cpu_config cc = {.model = "max", .bus = &w->bus, .events = &events};
     assert_int_equal(rv_guest_isa.init(w->cpu, &cc, &err), GW_OK);
     rv_boot_supervisor(w->cpu, W_RAM, 0);
     w->cpu->c.priv = RV_PRIV_M;
