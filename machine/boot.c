@@ -19,6 +19,8 @@ enum { DYNAMIC_WORDS = 6 };
 
 static const char *mmu_type(const struct rv_config *cfg)
 {
+    if (cfg->sv57)
+        return "riscv,sv57";
     if (cfg->sv48)
         return "riscv,sv48";
     return cfg->sv39 ? "riscv,sv39" : NULL;

@@ -313,7 +313,8 @@ static enum gw_status make_engine(struct vm *m, struct gw_error *err)
         .isa = m->isa,
         .backend = m->o->interp ? NULL : host_code_backend(),
         .mem = m->o->use_tlb ? GW_MEM_TLB : GW_MEM_FLAT,
-        .no_flat = m->o->use_tlb,
+        /* A flat map has an entry for each page of Sv48, and is blind to what lies beyond. */
+        .no_flat = m->o->use_tlb || m->cpu->cfg.sv57,
         .bus = &m->board->bus.bus,
         .cpu = m->cpu,
         .code_cache_bytes = m->o->code_cache_bytes,

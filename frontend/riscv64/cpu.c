@@ -81,7 +81,8 @@ void rv_boot_supervisor(struct rv_cpu *cpu, uint64_t pc, uint64_t dtb_paddr)
     c->mcounteren = RV_COUNTEREN_MASK;
     c->scounteren =
         7; /* cycle, time, instret: kernels expect user code to reach them, as firmware does */
-    c->menvcfg = (RV_ENVCFG_CBIE | RV_ENVCFG_CBCFE | RV_ENVCFG_CBZE | RV_MENVCFG_STCE) &
+    c->menvcfg = (RV_ENVCFG_CBIE | RV_ENVCFG_CBCFE | RV_ENVCFG_CBZE | RV_MENVCFG_STCE |
+                  RV_MENVCFG_ADUE | RV_MENVCFG_PBMTE) &
                  rv_menvcfg_mask(cpu);
     c->mstatus = 0;
     c->satp = 0;

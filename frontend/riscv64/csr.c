@@ -202,7 +202,14 @@ static bool satp_supported(const struct rv_cpu *cpu, uint64_t satp)
 {
     uint64_t mode = satp >> RV_SATP_MODE_SHIFT;
     return mode == RV_SATP_BARE || (mode == RV_SATP_SV39 && cpu->cfg.sv39) ||
-           (mode == RV_SATP_SV48 && cpu->cfg.sv48);
+           (mode == RV_SATP_SV48 && cpu->cfg.sv48) || (mode == RV_SATP_SV57 && cpu->cfg.sv57);
+}
+
+static void forget_translations(struct rv_cpu *cpu)
+{
+    cpu->run.view_dirty = 1;
+    if (cpu->run.hooks)
+        cpu->run.hooks->flush(cpu, 0, 1, 0, 1);
 }
 
 static void write_satp(struct rv_cpu *cpu, unsigned csr, uint64_t value)
@@ -210,8 +217,11 @@ static void write_satp(struct rv_cpu *cpu, unsigned csr, uint64_t value)
     /* 10.1.11: a write with an unsupported mode has no effect at all. */
     if (!satp_supported(cpu, value))
         return;
+    uint64_t old_mode = cpu->c.satp >> RV_SATP_MODE_SHIFT, mode = value >> RV_SATP_MODE_SHIFT;
     if (cpu->c.satp != value)
         cpu->run.view_dirty = 1;
+    if (old_mode != mode && (old_mode == RV_SATP_SV57 || mode == RV_SATP_SV57))
+        forget_translations(cpu);
     cpu->c.satp = value;
 }
 
@@ -282,7 +292,8 @@ uint64_t rv_senvcfg_mask(const struct rv_cpu *cpu)
 
 uint64_t rv_menvcfg_mask(const struct rv_cpu *cpu)
 {
-    return rv_senvcfg_mask(cpu) | (cpu->cfg.sstc ? RV_MENVCFG_STCE : 0);
+    return rv_senvcfg_mask(cpu) | (cpu->cfg.sstc ? RV_MENVCFG_STCE : 0) |
+           (cpu->cfg.svadu ? RV_MENVCFG_ADUE : 0) | (cpu->cfg.svpbmt ? RV_MENVCFG_PBMTE : 0);
 }
 
 /* CBIE is WARL and 2 reserved: it keeps what it held. */
@@ -300,7 +311,10 @@ static void write_senvcfg(struct rv_cpu *cpu, unsigned csr, uint64_t value)
 
 static void write_menvcfg(struct rv_cpu *cpu, unsigned csr, uint64_t value)
 {
-    cpu->c.menvcfg = legal_envcfg(cpu->c.menvcfg, value & rv_menvcfg_mask(cpu));
+    uint64_t old = cpu->c.menvcfg;
+    cpu->c.menvcfg = legal_envcfg(old, value & rv_menvcfg_mask(cpu));
+    if ((old ^ cpu->c.menvcfg) & (RV_MENVCFG_ADUE | RV_MENVCFG_PBMTE))
+        forget_translations(cpu);
     enables_written(cpu);
 }
 

@@ -18,6 +18,7 @@ struct extension {
     bool has_flag;
     bool unlisted;     /* an option, but no name of the ISA string */
     bool rv64;         /* of the model rv64, not of max alone */
+    bool unless_svadu; /* firmware has ADUE set for kernels that are not told of Svade */
     bool asked;        /* in no model: there if asked for */
     const char *needs; /* another row's */
 };
@@ -58,10 +59,14 @@ static const struct extension extensions[] = {
     {.name = "zkne", .ext = RV_EXT_ZKNE},
     {.name = "zknh", .ext = RV_EXT_ZKNH},
     {.name = "sstc", FLAG(sstc), RV64},
-    {.name = "svade"},
+    {.name = "svade", .unless_svadu = true},
+    {.name = "svadu", FLAG(svadu)},
     {.name = "svinval", .ext = RV_EXT_SVINVAL},
+    {.name = "svnapot", FLAG(svnapot)},
+    {.name = "svpbmt", FLAG(svpbmt)},
     {.name = "sv39", FLAG(sv39), .unlisted = true, RV64},
     {.name = "sv48", FLAG(sv48), .unlisted = true, RV64, .needs = "sv39"},
+    {.name = "sv57", FLAG(sv57), .unlisted = true, .asked = true, .needs = "sv48"},
 };
 
 enum { EXTENSION_COUNT = sizeof extensions / sizeof extensions[0] };
@@ -117,7 +122,7 @@ static enum gw_status bad_option(const char *option, size_t length, struct gw_er
     snprintf(object, sizeof object, "%.*s", length > 60 ? 60 : (int)length, option);
     return gw_fail(err, GW_ERR_ARG, object,
                    "CPU options are NAME=on or NAME=off, NAME an extension as the ISA string has "
-                   "it (zba, zfh), sv39 or sv48");
+                   "it (zba, zfh), sv39, sv48 or sv57");
 }
 
 /* One "NAME=on" or "NAME=off" of length bytes. */
@@ -190,7 +195,7 @@ static void put_string(struct text *t, const char *s)
 
 static bool is_listed(const struct rv_cpu *cpu, const struct extension *e)
 {
-    return !e->unlisted && is_on(&cpu->cfg, e);
+    return !e->unlisted && is_on(&cpu->cfg, e) && !(e->unless_svadu && cpu->cfg.svadu);
 }
 
 size_t rv_isa_string(const struct rv_cpu *cpu, char *buf, size_t size)

@@ -1,6 +1,8 @@
 /*
- * Address translation: Sv39 and Sv48 with Svade (Priv. 1.13, 10.3 to 10.5), and the views that it
- * depends on. The walk changes nothing: A and D bits are software's to set.
+ * Address translation: Sv39, Sv48 and Sv57 (Priv. 1.13, 10.3 to 10.6), Svnapot, Svpbmt, and the
+ * views that they depend on. A and D bits are software's to set (Svade), but where menvcfg.ADUE says
+ * that they are the walk's (Svadu): then it sets what the access at hand asks for, and a page may be
+ * written by what is remembered of it only once its D bit is set.
  */
 #include "priv.h"
 
@@ -19,13 +21,16 @@ enum {
 };
 
 #define PTE_PPN_MASK ((UINT64_C(1) << 44) - 1)
-/* N and PBMT belong to extensions that are not there: reserved, as the bits below them. */
-#define PTE_RESERVED (UINT64_C(0x3ff) << 54)
+#define PTE_N        (UINT64_C(1) << 63)
+#define PTE_PBMT     (UINT64_C(3) << 61)
+#define PTE_RESERVED (UINT64_C(0x7f) << 54)
+enum { NAPOT_SHIFT = 16, NAPOT_PPN = 8, NAPOT_PPN_MASK = 15 };
 #define SATP_ASID(v) ((v) >> 44 & 0xffff)
 
 /* What a walk ends in. */
 struct leaf {
     uint64_t pte;
+    uint64_t pte_paddr;
     uint64_t paddr;
     uint8_t shift; /* of the leaf's size */
     bool global;
@@ -34,6 +39,16 @@ struct leaf {
 static unsigned satp_mode(const struct rv_cpu *cpu)
 {
     return (unsigned)(cpu->c.satp >> RV_SATP_MODE_SHIFT);
+}
+
+static unsigned levels_of(unsigned mode)
+{
+    return mode == RV_SATP_SV57 ? 5 : mode == RV_SATP_SV48 ? 4 : 3;
+}
+
+static unsigned vaddr_bits(const struct rv_cpu *cpu)
+{
+    return GW_PAGE_SHIFT + VPN_BITS * levels_of(satp_mode(cpu));
 }
 
 unsigned rv_data_priv(const struct rv_cpu *cpu)
@@ -98,32 +113,56 @@ static bool read_pte(const struct rv_cpu *cpu, uint64_t paddr, uint64_t *pte)
 
 enum walk { WALK_OK, WALK_INVALID, WALK_UNREADABLE };
 
+/* Upper bits of the entry that nothing gives a meaning: 10.4.1, 11 (Svnapot), 12 (Svpbmt). */
+static uint64_t reserved_bits(const struct rv_cpu *cpu)
+{
+    return PTE_RESERVED | (cpu->cfg.svnapot ? 0 : PTE_N) |
+           (cpu->c.menvcfg & RV_MENVCFG_PBMTE ? 0 : PTE_PBMT);
+}
+
+/* The page or superpage that a leaf names; false where its bits name none. Memory types make no
+ * difference here, but the last of them is reserved. */
+static bool place_leaf(struct leaf *leaf, uint64_t vaddr, unsigned shift)
+{
+    uint64_t ppn = leaf->pte >> PTE_PPN_SHIFT & PTE_PPN_MASK;
+    if ((leaf->pte & PTE_PBMT) == PTE_PBMT)
+        return false;
+    if (leaf->pte & PTE_N) { /* 64 KiB, the only size that there is */
+        if (shift != GW_PAGE_SHIFT || (ppn & NAPOT_PPN_MASK) != NAPOT_PPN)
+            return false;
+        ppn &= ~(uint64_t)NAPOT_PPN_MASK;
+        shift = NAPOT_SHIFT;
+    }
+    uint64_t base = ppn << GW_PAGE_SHIFT, offset = (UINT64_C(1) << shift) - 1;
+    if (base & offset) /* a misaligned superpage */
+        return false;
+    leaf->paddr = base | (vaddr & offset);
+    leaf->shift = (uint8_t)shift;
+    return true;
+}
+
 /* 10.3.2, steps 1 to 4 and 6: finds the leaf; who may use it is not looked at. */
 static enum walk walk(const struct rv_cpu *cpu, uint64_t vaddr, struct leaf *leaf)
 {
-    int levels = satp_mode(cpu) == RV_SATP_SV48 ? 4 : 3;
+    int levels = (int)levels_of(satp_mode(cpu));
+    uint64_t reserved = reserved_bits(cpu);
     uint64_t table = (cpu->c.satp & PTE_PPN_MASK) << GW_PAGE_SHIFT;
     leaf->global = false;
     for (int level = levels - 1; level >= 0; level--) {
         unsigned shift = GW_PAGE_SHIFT + VPN_BITS * (unsigned)level;
         uint64_t index = vaddr >> shift & ((1u << VPN_BITS) - 1), pte;
-        if (!read_pte(cpu, table + index * PTE_BYTES, &pte))
+        leaf->pte_paddr = table + index * PTE_BYTES;
+        if (!read_pte(cpu, leaf->pte_paddr, &pte))
             return WALK_UNREADABLE;
-        if (!(pte & PTE_V) || (pte & PTE_RESERVED) || (pte & (PTE_R | PTE_W)) == PTE_W)
+        if (!(pte & PTE_V) || (pte & reserved) || (pte & (PTE_R | PTE_W)) == PTE_W)
             return WALK_INVALID;
         leaf->global |= (pte & PTE_G) != 0;
         table = (pte >> PTE_PPN_SHIFT & PTE_PPN_MASK) << GW_PAGE_SHIFT;
-        if (pte & (PTE_R | PTE_X)) {
-            uint64_t offset = (UINT64_C(1) << shift) - 1;
-            if (table & offset) /* a misaligned superpage */
-                return WALK_INVALID;
-            leaf->pte = pte;
-            leaf->paddr = table | (vaddr & offset);
-            leaf->shift = (uint8_t)shift;
-            return WALK_OK;
-        }
-        /* In pointers to the next level D, A and U are reserved (10.4.1). */
-        if (pte & (PTE_D | PTE_A | PTE_U))
+        leaf->pte = pte;
+        if (pte & (PTE_R | PTE_X))
+            return place_leaf(leaf, vaddr, shift) ? WALK_OK : WALK_INVALID;
+        /* In pointers to the next level D, A and U are reserved (10.4.1), and so are these. */
+        if (pte & (PTE_D | PTE_A | PTE_U | PTE_N | PTE_PBMT))
             return WALK_INVALID;
     }
     return WALK_INVALID;
@@ -151,6 +190,53 @@ static unsigned leaf_perms(const struct rv_cpu *cpu, uint64_t pte, unsigned priv
     return perms;
 }
 
+/* 10.3.2, step 9: sets A, and for a store D, unless the entry is another by now. */
+enum update { UPDATE_DONE, UPDATE_LOST, UPDATE_DENIED };
+
+static enum update update_leaf(const struct rv_cpu *cpu, struct leaf *leaf, uint64_t bits)
+{
+    struct gw_bus *bus = cpu->cfg.bus;
+    uint64_t paddr = leaf->pte_paddr, old = leaf->pte;
+    const struct gw_ram *ram = gw_bus_ram(bus, paddr, PTE_BYTES);
+    bool whole;
+    if (!ram || !rv_pmp_allows(cpu, paddr, PTE_BYTES, GW_ACCESS_STORE, RV_PRIV_S, &whole))
+        return UPDATE_DENIED;
+    uint64_t *at = (uint64_t *)(void *)gw_ram_host(ram, paddr);
+    if (!__atomic_compare_exchange_n(at, &old, old | bits, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_SEQ_CST))
+        return UPDATE_LOST;
+    if (ram->page_flags[(paddr - ram->base) >> GW_PAGE_SHIFT] & GW_RAM_CODE && bus->code_changed)
+        bus->code_changed(bus->engine, paddr, PTE_BYTES);
+    leaf->pte |= bits;
+    return UPDATE_DONE;
+}
+
+/* Walks until a leaf is found that allows the access and has the bits that it needs; *perms is what
+ * else priv may do there. */
+static enum walk find_leaf(const struct rv_cpu *cpu, uint64_t vaddr, enum gw_access access,
+                           unsigned priv, struct leaf *leaf, unsigned *perms)
+{
+    uint64_t need = cpu->c.menvcfg & RV_MENVCFG_ADUE ? PTE_A : 0;
+    if (need && access == GW_ACCESS_STORE)
+        need |= PTE_D;
+    for (;;) {
+        enum walk found = walk(cpu, vaddr, leaf);
+        if (found != WALK_OK)
+            return found;
+        if (!(leaf_perms(cpu, leaf->pte | need, priv) >> access & 1))
+            return WALK_INVALID;
+        enum update update = UPDATE_DONE;
+        if ((leaf->pte & need) != need)
+            update = update_leaf(cpu, leaf, need);
+        if (update == UPDATE_DENIED)
+            return WALK_UNREADABLE;
+        if (update == UPDATE_DONE) {
+            *perms &= leaf_perms(cpu, leaf->pte, priv);
+            return WALK_OK;
+        }
+    }
+}
+
 static bool canonical(uint64_t vaddr, unsigned bits)
 {
     unsigned unused = 64 - bits;
@@ -173,16 +259,13 @@ bool rv_translate(void *opaque, uint64_t vaddr, unsigned size, enum gw_access ac
             return access_fault(vaddr, access, fault);
     } else {
         struct leaf leaf;
-        if (!canonical(vaddr, satp_mode(cpu) == RV_SATP_SV48 ? 48 : 39))
+        if (!canonical(vaddr, vaddr_bits(cpu)))
             return page_fault(vaddr, access, fault);
-        switch (walk(cpu, vaddr, &leaf)) {
+        switch (find_leaf(cpu, vaddr, access, priv, &leaf, &perms)) {
         case WALK_OK: break;
         case WALK_UNREADABLE: return access_fault(vaddr, access, fault);
         default: return page_fault(vaddr, access, fault);
         }
-        perms &= leaf_perms(cpu, leaf.pte, priv);
-        if (!(perms >> access & 1))
-            return page_fault(vaddr, access, fault);
         out->paddr = leaf.paddr;
         out->global = leaf.global;
         out->shift = leaf.shift;
@@ -196,8 +279,8 @@ bool rv_translate(void *opaque, uint64_t vaddr, unsigned size, enum gw_access ac
 
 /*
  * Keys. Translated: view in bits 63:61, Sv48 in bit 60, then satp's ASID and PPN. The two bare views
- * use values of the first field that no translated view has. PMP needs no place here: a change of
- * it flushes everything.
+ * use values of the first field that no translated view has. What has no place here flushes
+ * everything when it changes: PMP, menvcfg, and satp's mode to or from Sv57.
  */
 enum view { VIEW_S, VIEW_S_SUM, VIEW_U, VIEW_MXR /* added to these */, VIEW_BARE_M = 6, VIEW_BARE };
 
@@ -228,7 +311,7 @@ void rv_view(const void *opaque, struct gw_view *out)
     out->asid = out->bare ? 0 : SATP_ASID(cpu->c.satp);
     out->vaddr_bits = RV_PADDR_BITS;
     if (!out->bare)
-        out->vaddr_bits = satp_mode(cpu) == RV_SATP_SV48 ? 48 : 39;
+        out->vaddr_bits = (uint8_t)vaddr_bits(cpu);
     unsigned view = (unsigned)(out->data_key >> 61);
     out->data_class = 0;
     if (!out->bare && priv == RV_PRIV_S) /* S, S+SUM, and both with MXR */

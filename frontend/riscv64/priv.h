@@ -96,11 +96,19 @@ enum { RV_TIMEBASE_HZ = 10000000, RV_NS_PER_TICK = 100, RV_CBO_BYTES = 64 };
 #define RV_ENVCFG_CBIE     (UINT64_C(3) << 4)
 #define RV_ENVCFG_CBCFE    (UINT64_C(1) << 6)
 #define RV_ENVCFG_CBZE     (UINT64_C(1) << 7)
+#define RV_MENVCFG_ADUE    (UINT64_C(1) << 61)
+#define RV_MENVCFG_PBMTE   (UINT64_C(1) << 62)
 #define RV_MENVCFG_STCE    (UINT64_C(1) << 63)
 #define RV_CAUSE_INTERRUPT (UINT64_C(1) << 63)
 #define RV_PADDR_BITS      56
 
-enum { RV_SATP_BARE = 0, RV_SATP_SV39 = 8, RV_SATP_SV48 = 9, RV_SATP_MODE_SHIFT = 60 };
+enum {
+    RV_SATP_BARE = 0,
+    RV_SATP_SV39 = 8,
+    RV_SATP_SV48 = 9,
+    RV_SATP_SV57 = 10,
+    RV_SATP_MODE_SHIFT = 60
+};
 
 enum {
     RV_PMP_R = 1,

@@ -85,7 +85,8 @@ struct rv_csrs {
 /* Configuration: fixed at init, never saved as state of the CPU. */
 struct rv_config {
     bool user, firmware;
-    bool sv39, sv48;
+    bool sv39, sv48, sv57;
+    bool svadu, svnapot, svpbmt;
     bool sstc;
     uint64_t ext;         /* 1 << enum rv_ext of decode.h */
     uint64_t timebase_hz; /* of the time CSR: 10 MHz */

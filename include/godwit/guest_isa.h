@@ -124,7 +124,7 @@ struct guest_isa {
     /* Machine mode; NULL where a guest has user mode only. */
     void (*view)(const void *cpu, struct gw_view *out);
     /* Translates one access of size bytes that stays within a page. False: *fault is filled in.
-     * Has no side effects. */
+     * For accesses that the guest makes: may set accessed and dirty bits in its page tables. */
     bool (*translate)(void *cpu, uint64_t vaddr, unsigned size, enum gw_access access,
                       struct gw_xlate *out, struct gw_fault *fault);
     /* Access faults of the bus after a successful translation. */

@@ -84,7 +84,7 @@ uint64_t pte_make(uint64_t paddr, uint64_t bits)
 
 static unsigned levels(unsigned mode)
 {
-    return mode == RV_SATP_SV48 ? 4 : 3;
+    return mode == RV_SATP_SV57 ? 5 : mode == RV_SATP_SV48 ? 4 : 3;
 }
 
 uint64_t table_of_level(unsigned mode, unsigned level)
