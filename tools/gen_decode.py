@@ -628,6 +628,22 @@ def write_tree(table, out):
     for code, number in shapes.items():
         out += ["", f"shape_{number}:"] + [code] * bool(code) + ["    goto done;"]
     out += ["", "done:", "    out->op = op_of_pattern[id];", "    return id;", "}"]
+    write_needs(table, out)
+
+
+def write_needs(table, out):
+    """What extensions each pattern needs, in two small tables: they are looked at for each
+    instruction that is decoded."""
+    needs = {}                  # (any, all) -> number
+    numbers = [needs.setdefault((ext_mask(pattern.any), ext_mask(pattern.all)), len(needs))
+               for pattern in table.patterns]
+    out += ["", "static const struct {", "    uint64_t any, all;", "} needs[] = {"]
+    out += [f"    {{{any_mask}, {all_mask}}}," for any_mask, all_mask in needs]
+    out += ["};", "", "static const uint8_t needs_of_pattern[] = {"
+            + ", ".join(map(str, numbers)) + "};", "",
+            "bool rv_pattern_is_of(unsigned id, uint64_t ext)", "{",
+            "    unsigned n = needs_of_pattern[id];",
+            "    return needs[n].any & ext && !(needs[n].all & ~ext);", "}"]
 
 
 def main(arguments):

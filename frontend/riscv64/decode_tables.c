@@ -69,7 +69,7 @@ void rv_decode_for(struct rv_insn *out, uint32_t word, uint64_t ext)
 {
     unsigned i = rv_decode_pattern(out, word);
 
-    if (i != RV_NO_PATTERN && (!(patterns[i].any & ext) || (patterns[i].all & ~ext)))
+    if (i != RV_NO_PATTERN && !rv_pattern_is_of(i, ext))
         *out = (struct rv_insn){.raw = out->raw, .len = out->len};
 }
 

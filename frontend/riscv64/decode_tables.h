@@ -65,4 +65,7 @@ int64_t rv_field_value(size_t i, uint32_t word);
 /* Decodes, and returns the index of the pattern that matched, or RV_NO_PATTERN. */
 unsigned rv_decode_pattern(struct rv_insn *out, uint32_t word);
 
+/* Does a CPU with extensions `ext` alone have the pattern? */
+bool rv_pattern_is_of(unsigned id, uint64_t ext);
+
 #endif

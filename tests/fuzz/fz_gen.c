@@ -290,7 +290,11 @@ static bool oracle_refuses(const struct rv_insn *in)
     case RV_OP_AMOCAS_Q: return in->rd == 0;
     /* And leaves these out where their result is not used, flags and all. */
     case RV_OP_FROUND_H:
-    case RV_OP_FROUNDNX_H: return true;
+    case RV_OP_FROUND_S:
+    case RV_OP_FROUND_D:
+    case RV_OP_FROUNDNX_H:
+    case RV_OP_FROUNDNX_S:
+    case RV_OP_FROUNDNX_D: return true;
     default: return in->rm >= 5 && in->rm != 7 && rv_op_ext((enum rv_op)in->op) & FP_EXTS;
     }
 }
