@@ -287,6 +287,10 @@ static bool oracle_refuses(const struct rv_insn *in)
     case RV_OP_CBO_FLUSH:
     case RV_OP_FENCE_I: return true;
     /* QEMU 11 writes into its x0 for the rest of the block. */
+    case RV_OP_AMOCAS_B:
+    case RV_OP_AMOCAS_H:
+    case RV_OP_AMOCAS_W:
+    case RV_OP_AMOCAS_D:
     case RV_OP_AMOCAS_Q: return in->rd == 0;
     /* And leaves these out where their result is not used, flags and all. */
     case RV_OP_FROUND_H:
