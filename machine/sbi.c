@@ -3,6 +3,7 @@
 #include "power.h"
 #include "priv.h"
 #include "sbi.h"
+#include "sbi_pmu.h"
 
 enum { A0 = 10, A1, A2, A3, A4, A5, A6, A7 };
 
@@ -23,6 +24,7 @@ enum {
     EXT_HSM = 0x48534d,
     EXT_SRST = 0x53525354,
     EXT_DBCN = 0x4442434e,
+    EXT_PMU = 0x504d55,
 };
 
 /* Table 1. */
@@ -115,7 +117,7 @@ static void fence_i(struct sbi *s)
 }
 
 /* Chapter 4. */
-static bool is_there(uint64_t extension)
+static bool is_there(const struct sbi *s, uint64_t extension)
 {
     switch (extension) {
     case EXT_BASE:
@@ -125,6 +127,7 @@ static bool is_there(uint64_t extension)
     case EXT_HSM:
     case EXT_SRST:
     case EXT_DBCN: return true;
+    case EXT_PMU: return s->cpu->cfg.sscofpmf;
     default: return extension <= EXT_LEGACY_SHUTDOWN;
     }
 }
@@ -135,7 +138,7 @@ static struct result base(const struct sbi *s, uint64_t function, uint64_t a0)
     case 0: return ok(SPEC_VERSION);
     case 1: return ok(IMPL_ID);
     case 2: return ok(IMPL_VERSION);
-    case 3: return ok(is_there(a0));
+    case 3: return ok(is_there(s, a0));
     case 4: /* mvendorid, marchid, mimpid: as the CSRs read */
     case 5:
     case 6: return ok(0);
@@ -224,6 +227,15 @@ static struct result debug_console(struct sbi *s, uint64_t function, const uint6
     }
 }
 
+static struct result performance(struct sbi *s, uint64_t function, const uint64_t *x)
+{
+    struct result r;
+    if (!is_there(s, EXT_PMU))
+        return fail(SBI_ERR_NOT_SUPPORTED);
+    r.error = sbi_pmu_call(s->cpu, function, &x[A0], &r.value);
+    return r;
+}
+
 static struct result call(struct sbi *s, uint64_t extension, uint64_t function, const uint64_t *x)
 {
     bool self;
@@ -246,6 +258,7 @@ static struct result call(struct sbi *s, uint64_t extension, uint64_t function, 
     case EXT_HSM: return hart_state(s, function, x);
     case EXT_SRST: return system_reset(s, function, x);
     case EXT_DBCN: return debug_console(s, function, x);
+    case EXT_PMU: return performance(s, function, x);
     default: return fail(SBI_ERR_NOT_SUPPORTED);
     }
 }

@@ -1,6 +1,7 @@
 /*
  * The built-in supervisor binary interface (RISC-V SBI 2.0): base, time, IPI, remote fences, hart
- * state (one hart), system reset, debug console, and the legacy calls. vCPU thread.
+ * state (one hart), system reset, debug console, performance counters, and the legacy calls. vCPU
+ * thread.
  */
 #ifndef MACHINE_SBI_H
 #define MACHINE_SBI_H

@@ -20,6 +20,7 @@ void rv_derive(struct rv_cpu *cpu)
 {
     rv_pmp_derive(cpu);
     rv_derive_timer(cpu);
+    rv_hpm_derive(cpu);
     cpu->run.view_dirty = 1;
 }
 
@@ -77,7 +78,7 @@ void rv_boot_supervisor(struct rv_cpu *cpu, uint64_t pc, uint64_t dtb_paddr)
     struct rv_csrs *c = &cpu->c;
     pmp_grant_all(cpu);
     c->medeleg = RV_MEDELEG_MASK & ~(UINT64_C(1) << RV_CAUSE_ECALL_S);
-    c->mideleg = RV_MIDELEG_MASK;
+    c->mideleg = rv_mideleg_mask(cpu);
     c->mcounteren = RV_COUNTEREN_MASK;
     c->scounteren =
         7; /* cycle, time, instret: kernels expect user code to reach them, as firmware does */
@@ -142,6 +143,9 @@ static const struct state_field fields[] = {
     REGS("pmpcfg", c.pmpcfg, STATE_U8),
     CREG(mcycle_offset),
     CREG(minstret_offset),
+    REGS("mhpmevent", c.mhpmevent, STATE_U64),
+    REGS("mhpm_offset", c.mhpm_offset, STATE_U64),
+    REG("hpm_counting", c.hpm_counting, STATE_U8),
     CREG(mhartid),
     CREG(reservation),
     CREG(reserved_value),
@@ -171,6 +175,8 @@ static enum gw_status check(const void *object, struct gw_error *err)
         bad = "priv";
     else if (c->halted > 1 || (c->halted && c->priv == RV_PRIV_U))
         bad = "halted";
+    else if (!rv_hpm_legal(cpu))
+        bad = "mhpmevent";
     else if (cpu->mip_external & ~EXTERNAL_LINES)
         bad = "mip_external";
     else if (rv_csr_state_legal(cpu, &bad))
@@ -185,7 +191,7 @@ static void post_load(void *object)
 
 const struct state_desc rv_state_desc = {
     .name = "rv64",
-    .version = 1,
+    .version = 2,
     .fields = fields,
     .field_count = sizeof fields / sizeof fields[0],
     .check = check,

@@ -10,10 +10,11 @@
 /* What else than its number a register's access depends on. */
 enum csr_kind {
     KIND_PLAIN,
-    KIND_FP,      /* mstatus.FS not off */
-    KIND_COUNTER, /* mcounteren, scounteren */
-    KIND_SSTC,    /* menvcfg.STCE, mcounteren.TM */
-    KIND_SATP,    /* mstatus.TVM */
+    KIND_FP,       /* mstatus.FS not off */
+    KIND_COUNTER,  /* mcounteren, scounteren */
+    KIND_SSTC,     /* menvcfg.STCE, mcounteren.TM */
+    KIND_SATP,     /* mstatus.TVM */
+    KIND_SSCOFPMF, /* there with Sscofpmf */
 };
 
 struct csr_row {
@@ -132,12 +133,53 @@ static void write_mcountinhibit(struct rv_cpu *cpu, unsigned csr, uint64_t value
 {
     uint64_t cycle = read_mcycle(cpu, 0), instret = read_minstret(cpu, 0);
     uint64_t changed = (cpu->c.mcountinhibit ^ value) & RV_INHIBIT_MASK;
-    cpu->c.mcountinhibit = value & RV_INHIBIT_MASK;
+    cpu->c.mcountinhibit = (cpu->c.mcountinhibit & RV_HPM_BITS) | (value & RV_INHIBIT_MASK);
     /* A counter that stops has counted this instruction; one that starts begins with the next. */
     if (changed & RV_INHIBIT_CY)
         write_mcycle(cpu, 0, cycle + (value & RV_INHIBIT_CY ? 1 : 0));
     if (changed & RV_INHIBIT_IR)
         write_minstret(cpu, 0, instret + (value & RV_INHIBIT_IR ? 1 : 0));
+    if (cpu->cfg.sscofpmf)
+        rv_hpm_inhibit(cpu, value, 1);
+}
+
+/* The number of an event counter that can count, from the low bits that all its registers share. */
+static bool hpm_number(const struct rv_cpu *cpu, unsigned csr, unsigned *i)
+{
+    *i = (csr & 0x1f) - RV_HPM_FIRST;
+    return cpu->cfg.sscofpmf && *i < RV_HPM_COUNT;
+}
+
+static uint64_t read_hpmcounter(struct rv_cpu *cpu, unsigned csr)
+{
+    unsigned i;
+    return hpm_number(cpu, csr, &i) ? rv_hpm_read(cpu, i) : 0;
+}
+
+static void write_hpmcounter(struct rv_cpu *cpu, unsigned csr, uint64_t value)
+{
+    unsigned i;
+    if (hpm_number(cpu, csr, &i))
+        rv_hpm_write(cpu, i, value, 1);
+}
+
+static uint64_t read_hpmevent(struct rv_cpu *cpu, unsigned csr)
+{
+    unsigned i;
+    return hpm_number(cpu, csr, &i) ? cpu->c.mhpmevent[i] : 0;
+}
+
+static void write_hpmevent(struct rv_cpu *cpu, unsigned csr, uint64_t value)
+{
+    unsigned i;
+    if (hpm_number(cpu, csr, &i))
+        rv_hpm_event_write(cpu, i, value, 1);
+}
+
+static uint64_t read_scountovf(struct rv_cpu *cpu, unsigned csr)
+{
+    rv_hpm_look(cpu);
+    return rv_hpm_overflows(cpu);
 }
 
 void rv_derive_timer(struct rv_cpu *cpu)
@@ -235,13 +277,13 @@ static void enables_written(struct rv_cpu *cpu)
 
 static void write_mideleg(struct rv_cpu *cpu, unsigned csr, uint64_t value)
 {
-    cpu->c.mideleg = value & RV_MIDELEG_MASK;
+    cpu->c.mideleg = value & rv_mideleg_mask(cpu);
     enables_written(cpu);
 }
 
 static void write_mie(struct rv_cpu *cpu, unsigned csr, uint64_t value)
 {
-    cpu->c.mie = value & RV_MIE_MASK;
+    cpu->c.mie = value & (RV_MIE_MASK | rv_mideleg_mask(cpu));
     enables_written(cpu);
 }
 
@@ -262,7 +304,7 @@ static uint64_t read_mip(struct rv_cpu *cpu, unsigned csr)
 
 static void write_mip(struct rv_cpu *cpu, unsigned csr, uint64_t value)
 {
-    uint64_t mask = RV_MIDELEG_MASK;
+    uint64_t mask = rv_mideleg_mask(cpu);
     if (rv_stce(cpu)) /* Sstc: STIP follows stimecmp and is read-only */
         mask &= ~RV_IRQ_BIT(RV_IRQ_STI);
     cpu->c.mip = (cpu->c.mip & ~mask) | (value & mask);
@@ -274,10 +316,10 @@ static uint64_t read_sip(struct rv_cpu *cpu, unsigned csr)
     return rv_mip(cpu) & cpu->c.mideleg;
 }
 
-/* S-mode may write SSIP alone. */
+/* S-mode may write SSIP and LCOFIP alone. */
 static void write_sip(struct rv_cpu *cpu, unsigned csr, uint64_t value)
 {
-    uint64_t mask = RV_IRQ_BIT(RV_IRQ_SSI) & cpu->c.mideleg;
+    uint64_t mask = (RV_IRQ_BIT(RV_IRQ_SSI) | RV_IRQ_BIT(RV_IRQ_LCOFI)) & cpu->c.mideleg;
     cpu->c.mip = (cpu->c.mip & ~mask) | (value & mask);
     enables_written(cpu);
 }
@@ -414,6 +456,7 @@ static bool kind_allows(const struct rv_cpu *cpu, const struct csr_row *row, uns
         if (!cpu->cfg.sstc)
             return false;
         return c->priv == RV_PRIV_M || (rv_stce(cpu) && c->mcounteren & 2);
+    case KIND_SSCOFPMF: return cpu->cfg.sscofpmf;
     case KIND_SATP: return c->priv == RV_PRIV_M || !(c->mstatus & RV_MSTATUS_TVM);
     default: return true;
     }
@@ -482,8 +525,14 @@ bool rv_csr_state_legal(const struct rv_cpu *cpu, const char **bad)
     if (c->mstatus & ~RV_MSTATUS_STORED ||
         (c->mstatus & RV_MSTATUS_MPP) == UINT64_C(2) << RV_MSTATUS_MPP_SHIFT)
         return false;
+    *bad = "mideleg";
+    if (c->mideleg & ~rv_mideleg_mask(cpu))
+        return false;
+    *bad = "mie";
+    if (c->mie & ~(RV_MIE_MASK | rv_mideleg_mask(cpu)))
+        return false;
     *bad = "mip";
-    if (c->mip & ~RV_MIDELEG_MASK)
+    if (c->mip & ~rv_mideleg_mask(cpu))
         return false;
     *bad = "menvcfg";
     if (c->menvcfg & ~rv_menvcfg_mask(cpu) || legal_envcfg(0, c->menvcfg) != c->menvcfg)

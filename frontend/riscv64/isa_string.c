@@ -58,6 +58,7 @@ static const struct extension extensions[] = {
     {.name = "zknd", .ext = RV_EXT_ZKND},
     {.name = "zkne", .ext = RV_EXT_ZKNE},
     {.name = "zknh", .ext = RV_EXT_ZKNH},
+    {.name = "sscofpmf", FLAG(sscofpmf)},
     {.name = "sstc", FLAG(sstc), RV64},
     {.name = "svade", .unless_svadu = true},
     {.name = "svadu", FLAG(svadu)},

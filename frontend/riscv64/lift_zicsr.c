@@ -27,13 +27,14 @@ bool rv_lift_isolated(const struct rv_insn *in)
     case RV_OP_CSRRCI: break;
     default: return false;
     }
-    switch (in->imm) {
+    switch (in->imm & ~INT64_C(0x1f)) { /* all counters, and what they count */
     case RV_CSR_CYCLE:
-    case RV_CSR_TIME:
-    case RV_CSR_INSTRET:
     case RV_CSR_MCYCLE:
-    case RV_CSR_MINSTRET:
-    case RV_CSR_MCOUNTINHIBIT:
+    case RV_CSR_MCOUNTINHIBIT: return true;
+    default: break;
+    }
+    switch (in->imm) {
+    case RV_CSR_SCOUNTOVF:
     case RV_CSR_MIP:
     case RV_CSR_SIP: return true; /* Sstc: pending bits follow from the time */
     default: return false;

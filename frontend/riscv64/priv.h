@@ -78,6 +78,11 @@ enum { RV_TIMEBASE_HZ = 10000000, RV_NS_PER_TICK = 100, RV_CBO_BYTES = 64 };
 
 /* --- other registers' fields -------------------------------------------------------------------- */
 #define RV_IRQ_BIT(n) (UINT64_C(1) << (n))
+#define RV_HPM_OF     (UINT64_C(1) << 63) /* mhpmevent, Sscofpmf */
+#define RV_HPM_MINH   (UINT64_C(1) << 62)
+#define RV_HPM_SINH   (UINT64_C(1) << 61)
+#define RV_HPM_UINH   (UINT64_C(1) << 60)
+#define RV_HPM_BITS   (((UINT64_C(1) << RV_HPM_COUNT) - 1) << RV_HPM_FIRST)
 #define RV_MIE_MASK                                                                                \
     (RV_IRQ_BIT(RV_IRQ_SSI) | RV_IRQ_BIT(RV_IRQ_MSI) | RV_IRQ_BIT(RV_IRQ_STI) |                    \
      RV_IRQ_BIT(RV_IRQ_MTI) | RV_IRQ_BIT(RV_IRQ_SEI) | RV_IRQ_BIT(RV_IRQ_MEI))
@@ -90,6 +95,7 @@ enum { RV_TIMEBASE_HZ = 10000000, RV_NS_PER_TICK = 100, RV_CBO_BYTES = 64 };
 #define RV_INHIBIT_CY      UINT64_C(1)
 #define RV_INHIBIT_IR      UINT64_C(4)
 #define RV_INHIBIT_MASK    (RV_INHIBIT_CY | RV_INHIBIT_IR)
+#define RV_INHIBIT_ALL     (RV_INHIBIT_MASK | RV_HPM_BITS)
 #define RV_ALL_BITS        UINT64_MAX
 #define RV_PMPADDR_MASK    ((UINT64_C(1) << 54) - 1)
 #define RV_ENVCFG_FIOM     UINT64_C(1)
@@ -160,6 +166,25 @@ uint64_t rv_raise_illegal(struct rv_cpu *cpu, uint64_t raw);
 /* At a 16-byte boundary, sequentially consistent: if expected is there, stores value. Expected becomes
  * what was there. */
 void rv_cas128(void *at, uint64_t expected[2], const uint64_t value[2]);
+
+/* hpm.c: event counter i, from 0. in_insn: 1 when an instruction does it, which does not count what
+ * it starts and is counted by what it stops; 0 between instructions. */
+uint64_t rv_hpm_read(const struct rv_cpu *cpu, unsigned i);
+void rv_hpm_write(struct rv_cpu *cpu, unsigned i, uint64_t value, unsigned in_insn);
+void rv_hpm_event_write(struct rv_cpu *cpu, unsigned i, uint64_t event, unsigned in_insn);
+void rv_hpm_inhibit(struct rv_cpu *cpu, uint64_t inhibit,
+                    unsigned in_insn); /* bits of mcountinhibit */
+/* Between instructions: follows the privilege, and finds overflows. */
+void rv_hpm_look(struct rv_cpu *cpu);
+uint64_t rv_hpm_overflows(const struct rv_cpu *cpu); /* scountovf */
+void rv_hpm_derive(struct rv_cpu *cpu);
+bool rv_hpm_legal(const struct rv_cpu *cpu);
+
+/* Interrupts that can be delegated, the supervisor's own and that of counters. */
+static inline uint64_t rv_mideleg_mask(const struct rv_cpu *cpu)
+{
+    return RV_MIDELEG_MASK | (cpu->cfg.sscofpmf ? RV_IRQ_BIT(RV_IRQ_LCOFI) : 0);
+}
 
 static inline bool rv_has(const struct rv_cpu *cpu, uint64_t ext)
 {

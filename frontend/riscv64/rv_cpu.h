@@ -20,6 +20,9 @@ enum rv_priv { RV_PRIV_U = 0, RV_PRIV_S = 1, RV_PRIV_M = 3 };
 
 enum { RV_PMP_COUNT = 16 };
 
+/* Event counters that can count: mhpmcounter3 and those behind it. */
+enum { RV_HPM_FIRST = 3, RV_HPM_COUNT = 4 };
+
 /* Exception causes, Priv. 1.13 table 14. */
 enum rv_cause {
     RV_CAUSE_FETCH_MISALIGNED = 0,
@@ -46,6 +49,7 @@ enum {
     RV_IRQ_MTI = 7,
     RV_IRQ_SEI = 9,
     RV_IRQ_MEI = 11,
+    RV_IRQ_LCOFI = 13, /* Sscofpmf */
 };
 
 /* Block key (tb_flags). frm is part of it, so rounding is static in the IR. */
@@ -69,6 +73,8 @@ struct rv_csrs {
     uint64_t pmpaddr[RV_PMP_COUNT];
     uint8_t pmpcfg[RV_PMP_COUNT];
     uint64_t mcycle_offset, minstret_offset; /* added to the retired count */
+    uint64_t mhpmevent[RV_HPM_COUNT];
+    uint64_t mhpm_offset[RV_HPM_COUNT]; /* the value; of those that count, less the retired count */
     uint64_t mhartid;
     /* LR/SC on one hart: LR keeps the address and what it loaded, SC is a compare-and-swap that is
      * made to fail unless they match. Traps and xRET drop the reservation, so nothing that runs in
@@ -79,6 +85,7 @@ struct rv_csrs {
     uint8_t priv;         /* enum rv_priv */
     uint8_t frm;          /* 0..7; 5..7 are invalid modes */
     uint8_t halted;       /* in WFI */
+    uint8_t hpm_counting; /* a bit for each event counter that counts */
 };
 #define RV_NO_RESERVATION UINT64_MAX
 
@@ -86,7 +93,7 @@ struct rv_csrs {
 struct rv_config {
     bool user, firmware;
     bool sv39, sv48, sv57;
-    bool svadu, svnapot, svpbmt;
+    bool svadu, svnapot, svpbmt, sscofpmf;
     bool sstc;
     uint64_t ext;         /* 1 << enum rv_ext of decode.h */
     uint64_t timebase_hz; /* of the time CSR: 10 MHz */
@@ -98,6 +105,8 @@ struct rv_config {
 struct rv_derived {
     uint64_t pmp_first[RV_PMP_COUNT]; /* first and last byte of each active entry */
     uint64_t pmp_last[RV_PMP_COUNT];
+    uint64_t hpm_seen[RV_HPM_COUNT]; /* values when last looked at */
+    bool hpm_active;                 /* some counter is set to an event */
     bool timer_due; /* time was seen to have reached stimecmp; false says nothing */
 };
 

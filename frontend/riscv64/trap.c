@@ -83,11 +83,12 @@ void rv_irq_line(void *receiver, unsigned line, int level)
         __atomic_store_n(&cpu->run.attention, 1, __ATOMIC_RELEASE);
 }
 
-/* 3.1.9: interrupts for M-mode come before those for S-mode; then MEI, MSI, MTI, SEI, SSI, STI. */
+/* 3.1.9: interrupts for M-mode come before those for S-mode; then MEI, MSI, MTI, SEI, SSI, STI, and
+ * by Sscofpmf LCOFI. */
 static unsigned first_interrupt(uint64_t pending)
 {
     static const uint8_t order[] = {
-        RV_IRQ_MEI, RV_IRQ_MSI, RV_IRQ_MTI, RV_IRQ_SEI, RV_IRQ_SSI, RV_IRQ_STI,
+        RV_IRQ_MEI, RV_IRQ_MSI, RV_IRQ_MTI, RV_IRQ_SEI, RV_IRQ_SSI, RV_IRQ_STI, RV_IRQ_LCOFI,
     };
     unsigned i = 0;
     while (!(pending & RV_IRQ_BIT(order[i])))
@@ -100,6 +101,8 @@ bool rv_interrupt(void *opaque)
     struct rv_cpu *cpu = opaque;
     if (cpu->cfg.user)
         return false;
+    if (cpu->d.hpm_active)
+        rv_hpm_look(cpu);
     uint64_t pending = pending_enabled(cpu);
     if (!pending)
         return false;
@@ -113,6 +116,8 @@ bool rv_interrupt(void *opaque)
         return false;
     cpu->c.halted = 0;
     rv_trap(cpu, first_interrupt(taken), true, 0);
+    if (cpu->d.hpm_active)
+        rv_hpm_look(cpu);
     return true;
 }
 

@@ -22,7 +22,8 @@ enum {
     RFENCE = 0x52464e43,
     HSM = 0x48534d,
     SRST = 0x53525354,
-    DBCN = 0x4442434e
+    DBCN = 0x4442434e,
+    PMU = 0x504d55
 };
 
 struct fixture {
@@ -257,6 +258,48 @@ static void console_reads_and_writes_guest_memory(void **state)
     stop();
 }
 
+static void counters_are_found_started_and_stopped(void **state)
+{
+    enum { ALL = 0x7d, CYCLES = 1, INSTRUCTIONS = 2, CLEAR = 2, START = 4, MINH = 128 };
+    start("sscofpmf=on");
+    assert_int_equal(call(BASE_EXT, 3, PMU, 0, 0), 0);
+    assert_int_equal(value(), 1);
+    assert_int_equal(call(PMU, 0, 0, 0, 0), 0);
+    assert_int_equal(value(), 7);
+    assert_int_equal(call(PMU, 1, 3, 0, 0), 0);
+    assert_int_equal(value(), RV_CSR_CYCLE + 3 + (63 << 12));
+    assert_int_equal(call(PMU, 1, 1, 0, 0), -3); /* the time is no counter */
+    assert_int_equal(call(PMU, 1, 7, 0, 0), -3);
+    f.cpu->x[13] = INSTRUCTIONS;
+    assert_int_equal(call(PMU, 2, 0, ALL, CLEAR | MINH), 0);
+    assert_int_equal(value(), 3);
+    assert_true(f.cpu->c.mhpmevent[0] == (INSTRUCTIONS | RV_HPM_MINH));
+    f.cpu->x[13] = CYCLES;
+    assert_int_equal(call(PMU, 2, 0, ALL, START), 0);
+    assert_int_equal(value(), 4);
+    f.cpu->x[13] = 3; /* cache references */
+    assert_int_equal(call(PMU, 2, 0, ALL, 0), -2);
+    f.cpu->x[13] = 1000;
+    f.cpu->c.mhpmevent[0] |= RV_HPM_OF;
+    assert_int_equal(call(PMU, 3, 3, 1, 1), 0);
+    assert_true(rv_hpm_read(f.cpu, 0) == 1000 && !(f.cpu->c.mhpmevent[0] & RV_HPM_OF));
+    f.cpu->run.insns_base += 5;
+    assert_true(rv_hpm_read(f.cpu, 0) == 1005 && rv_hpm_read(f.cpu, 1) == 5);
+    assert_int_equal(call(PMU, 3, 3, 1, 0), -7);
+    assert_int_equal(call(PMU, 4, 3, 1, 1), 0);
+    f.cpu->run.insns_base += 5;
+    assert_true(rv_hpm_read(f.cpu, 0) == 1005 && f.cpu->c.mhpmevent[0] == 0);
+    assert_int_equal(call(PMU, 4, 3, 1, 0), -8);
+    assert_int_equal(call(PMU, 4, UINT64_MAX, 0xff, 0), -3); /* wraps around to the first */
+    assert_int_equal(call(PMU, 5, 0, 0, 0), -2);
+    stop();
+    start(NULL);
+    assert_int_equal(call(BASE_EXT, 3, PMU, 0, 0), 0);
+    assert_int_equal(value(), 0);
+    assert_int_equal(call(PMU, 0, 0, 0, 0), -2);
+    stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +309,7 @@ int main(void)
         cmocka_unit_test(hart_states),
         cmocka_unit_test(reset_types),
         cmocka_unit_test(console_reads_and_writes_guest_memory),
+        cmocka_unit_test(counters_are_found_started_and_stopped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@
     "rv64imafdc_zicbom_zicbop_zicboz_zicntr_zicond_zicsr_zifencei_zihintntl_zihintpause_zihpm_"    \
     "zimop_zabha_zacas_zawrs_zfa_zfh_zfhmin_zca_zcb_zcd_zcmop_zba_zbb_zbc_zbkb_zbkc_zbkx_zbs_"     \
     "zknd_"                                                                                        \
-    "zkne_zknh_sstc_svadu_svinval_svnapot_svpbmt"
+    "zkne_zknh_sscofpmf_sstc_svadu_svinval_svnapot_svpbmt"
 
 static const char *isa_of(const char *options)
 {
