@@ -34,6 +34,7 @@ enum {
     X64_F_POPCNT = 8,
     X64_F_AVX = 16,
     X64_F_FMA = 32,
+    X64_F_CLMUL = 64, /* with AVX */
     X64_F_BASE = 1 << 30
 };
 

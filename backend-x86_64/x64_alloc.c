@@ -327,6 +327,7 @@ static void rescue_pinned(struct x64 *x, ir_val v)
         unsigned avail = x->free_xmm & (unsigned)~x->lock_xmm;
         if (avail) {
             int r = __builtin_ctz(avail);
+            x64_nan_overwritten(x, r); /* of a result that nobody used */
             x64_movf_rr(x, r, from);
             ownf(x, v, r);
             return;

@@ -204,7 +204,8 @@ static void prepare(struct gw_backend_config *cfg)
 const struct host_backend x64_backend = {
     .name = "x86_64",
     .detect = x64_detect,
-    .features_all = X64_F_BMI1 | X64_F_BMI2 | X64_F_LZCNT | X64_F_POPCNT | X64_F_AVX | X64_F_FMA,
+    .features_all =
+        X64_F_BMI1 | X64_F_BMI2 | X64_F_LZCNT | X64_F_POPCNT | X64_F_AVX | X64_F_FMA | X64_F_CLMUL,
     .prepare = prepare,
     .emit_runtime = x64_emit_runtime,
     .compile = compile,

@@ -9,7 +9,13 @@
 
 #include "x64.h"
 
-enum { ECX1_FMA = 1 << 12, ECX1_POPCNT = 1 << 23, ECX1_OSXSAVE = 1 << 27, ECX1_AVX = 1 << 28 };
+enum {
+    ECX1_CLMUL = 1 << 1,
+    ECX1_FMA = 1 << 12,
+    ECX1_POPCNT = 1 << 23,
+    ECX1_OSXSAVE = 1 << 27,
+    ECX1_AVX = 1 << 28
+};
 enum { EBX7_BMI1 = 1 << 3, EBX7_BMI2 = 1 << 8, ECX_EXT_LZCNT = 1 << 5 };
 
 /* The operating system saves xmm and ymm registers. */
@@ -37,6 +43,8 @@ uint32_t x64_detect(void)
     f |= X64_F_AVX;
     if (c1 & ECX1_FMA)
         f |= X64_F_FMA;
+    if (c1 & ECX1_CLMUL)
+        f |= X64_F_CLMUL;
     if (leaves >= 7) {
         __cpuid_count(7, 0, a, b, c, d);
         if (b & EBX7_BMI1)

@@ -418,6 +418,31 @@ static void lower_bytemask(struct x64 *x, const struct ir_insn *in)
         x64_rr(&x->e, 0x8b, d, d);
 }
 
+/* By way of two vector registers. */
+static bool lower_clmul(struct x64 *x, const struct ir_insn *in)
+{
+    const unsigned from_gpr = X_66 | X_MAP_0F | X_W | 0x6e, to_gpr = X_66 | X_MAP_0F | X_W | 0x7e;
+    const unsigned multiply = X_66 | X_MAP_3A | 0x44, extract = X_66 | X_MAP_3A | X_W | 0x16;
+    struct x64_buf *e = &x->e;
+    if (in->type != IR_I64 || !(x->features & X64_F_CLMUL))
+        return false;
+    int a = x64_use(x, in->a), b = x64_use(x, in->b), t = x64_tempf(x), u = x64_tempf(x);
+    x64_vrr(e, from_gpr, t, 0, a);
+    x64_vrr(e, from_gpr, u, 0, b);
+    x64_vrr(e, multiply, t, t, u);
+    x64_u8(e, 0); /* of the low halves */
+    x64_done(x, in->a);
+    x64_done(x, in->b);
+    int d = x64_def(x, 0);
+    if (in->op == IR_CLMUL) {
+        x64_vrr(e, to_gpr, t, 0, d);
+    } else {
+        x64_vrr(e, extract, t, 0, d);
+        x64_u8(e, 1);
+    }
+    return true;
+}
+
 bool x64_lower_int(struct x64 *x, const struct ir_insn *in)
 {
     switch (in->op) {
@@ -450,6 +475,8 @@ bool x64_lower_int(struct x64 *x, const struct ir_insn *in)
     case IR_MULHU:
     case IR_MULHS:
     case IR_MULHSU: return lower_mulh(x, in);
+    case IR_CLMUL:
+    case IR_CLMULH: return lower_clmul(x, in);
     case IR_DIVU:
     case IR_DIVS:
     case IR_REMU:

@@ -12,7 +12,7 @@ void host_features_text(char *buf, size_t size)
     } names[] = {
         {X64_F_BASE, "x86-64"}, {X64_F_POPCNT, "popcnt"}, {X64_F_LZCNT, "lzcnt"},
         {X64_F_BMI1, "bmi1"},   {X64_F_BMI2, "bmi2"},     {X64_F_AVX, "avx"},
-        {X64_F_FMA, "fma"},
+        {X64_F_FMA, "fma"},     {X64_F_CLMUL, "pclmul"},
     };
     uint32_t have = x64_backend.detect();
     size_t used = 0;
