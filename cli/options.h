@@ -16,6 +16,8 @@ enum {
     CLI_MAX_LIST = 64,
     CLI_MAX_FILES = 16,
     CLI_MAX_PUBLISH = 16,
+    CLI_MAX_CHANNELS = 7,
+    CLI_CHANNEL_NAME_BYTES = 64,
     CLI_FLASH_BANKS = 2,
     CLI_PORTS = 2
 };
@@ -77,6 +79,12 @@ struct cli_port {
     const char *path;
 };
 
+/* A port of the virtio console: a console, or a channel with a name. */
+struct cli_channel {
+    const char *name; /* NULL: a console */
+    struct cli_port port;
+};
+
 /* Values as parsed; strings point into argv or are the options' own until cli_options_free(). */
 struct cli_options {
     /* every start verb */
@@ -96,6 +104,8 @@ struct cli_options {
     struct cli_net net;
     struct cli_publish publish[CLI_MAX_PUBLISH];
     unsigned publish_count;
+    struct cli_channel channels[CLI_MAX_CHANNELS];
+    unsigned channel_count;
     bool no_packed_rings;
     const char *save_at_end;
     bool deterministic;
@@ -117,7 +127,8 @@ struct cli_options {
 
     char *const *args; /* operands, NULL at the end */
     int arg_count;
-    char *owned[CLI_MAX_DISKS * 2 + CLI_FLASH_BANKS + CLI_MAX_FILES * 2 + CLI_MAX_PUBLISH + 8];
+    char *owned[CLI_MAX_DISKS * 2 + CLI_FLASH_BANKS + CLI_MAX_FILES * 2 + CLI_MAX_PUBLISH +
+                CLI_MAX_CHANNELS + 8];
     unsigned owned_count;
 };
 
@@ -169,6 +180,9 @@ char *cli_own(struct cli_options *o, const char *text, size_t size, struct gw_er
 enum gw_status cli_set_net(struct cli_options *o, const char *value, struct gw_error *err);
 bool cli_parse_mac(const char *text, uint8_t mac[6]);
 enum gw_status cli_set_publish(struct cli_options *o, const char *value, struct gw_error *err);
+/* options_port.c: of --console and --port. */
+enum gw_status cli_set_console(struct cli_options *o, const char *value, struct gw_error *err);
+enum gw_status cli_set_port(struct cli_options *o, const char *value, struct gw_error *err);
 
 /* The whole value is in brackets: it may be left out. */
 bool cli_value_is_optional(const struct cli_option *row);

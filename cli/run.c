@@ -34,15 +34,23 @@ static int exit_status(const struct machine_result *r, bool wants_text)
     }
 }
 
-static void fill_firmware(struct machine_options *m, const struct cli_options *o)
+static struct machine_port port_of(const struct cli_port *p)
 {
     static const enum machine_port_kind kinds[] = {[CLI_PORT_STDIO] = MACHINE_PORT_STDIO,
                                                    [CLI_PORT_FILE] = MACHINE_PORT_FILE,
                                                    [CLI_PORT_PTY] = MACHINE_PORT_PTY,
                                                    [CLI_PORT_UNIX] = MACHINE_PORT_UNIX};
+    return (struct machine_port){.kind = kinds[p->kind], .path = p->path};
+}
+
+static void fill_firmware(struct machine_options *m, const struct cli_options *o)
+{
     for (unsigned i = 0; i < o->port_count; i++)
-        m->ports[i] =
-            (struct machine_port){.kind = kinds[o->ports[i].kind], .path = o->ports[i].path};
+        m->ports[i] = port_of(&o->ports[i]);
+    for (unsigned i = 0; i < o->channel_count; i++)
+        m->channels[i] = (struct machine_channel){.name = o->channels[i].name,
+                                                  .port = port_of(&o->channels[i].port)};
+    m->channel_count = o->channel_count;
     for (unsigned i = 0; i < CLI_FLASH_BANKS; i++)
         m->flash[i] = (struct machine_flash){.path = o->flash[i].path, .rw = o->flash[i].rw};
     for (unsigned i = 0; i < o->fw_cfg_count; i++)

@@ -320,6 +320,60 @@ enum gw_status board_add_net(struct board *b, const struct machine_options *o, s
     return st;
 }
 
+static void poke_channel(void *context)
+{
+    const struct board_channel *c = context;
+    if (c->b->channels)
+        virtio_console_poke(c->b->channels, c->index);
+}
+
+/* The console's callbacks have one context: these are the machine's, of a channel's. */
+static void channel_tap(void *context, uint8_t byte)
+{
+    forward_tap(((struct board_channel *)context)->b, byte);
+}
+
+static void channel_menu(void *context, uint8_t key)
+{
+    forward_menu(((struct board_channel *)context)->b, key);
+}
+
+static void channel_menu_open(void *context)
+{
+    forward_menu_open(((struct board_channel *)context)->b);
+}
+
+enum gw_status board_add_channels(struct board *b, const struct board_channel_config *cfg,
+                                  unsigned count, struct gw_error *err)
+{
+    struct virtio_console_port ports[VIRTIO_CONSOLE_PORTS];
+    enum gw_status st = GW_OK;
+    b->channels = free_slot(b);
+    if (!b->channels)
+        return gw_fail(err, GW_ERR_LIMIT, "--console", "no slot is left for the console");
+    for (unsigned i = 0; st == GW_OK && i < count; i++) {
+        struct board_channel *c = &b->channel[i];
+        struct dev_console_config console = {.in_fd = cfg[i].in_fd,
+                                             .out_fd = cfg[i].out_fd,
+                                             .escape = cfg[i].escape,
+                                             .events = b->events,
+                                             .io = b->io,
+                                             .poke = poke_channel,
+                                             .tap = cfg[i].name ? NULL : channel_tap,
+                                             .menu = channel_menu,
+                                             .menu_open = channel_menu_open,
+                                             .context = c};
+        *c = (struct board_channel){.b = b, .index = i};
+        st = dev_console_new(&c->console, &console, err);
+        if (st != GW_OK)
+            break;
+        b->channel_count++;
+        ports[i] = (struct virtio_console_port){.serial = dev_console_serial(c->console),
+                                                .name = cfg[i].name};
+    }
+    return st == GW_OK ? virtio_console_attach(b->channels, ports, count, err) : st;
+}
+
 void board_connect(struct board *b, const struct board_cpu_lines *lines)
 {
     struct dev_plic *plic = (struct dev_plic *)(void *)b->plic;
@@ -415,13 +469,18 @@ void board_free(struct board *b)
         return;
     for (unsigned i = 0; i < DEVICE_COUNT; i++)
         dev_free(device_at(b, i));
+    b->net = b->rng = b->channels = NULL;
     if (b->console)
         dev_console_flush(b->console);
     if (b->console2)
         dev_console_flush(b->console2);
+    for (unsigned i = 0; i < b->channel_count; i++)
+        dev_console_flush(b->channel[i].console);
     dev_io_free(b->io);
     dev_console_free(b->console);
     dev_console_free(b->console2);
+    for (unsigned i = 0; i < b->channel_count; i++)
+        dev_console_free(b->channel[i].console);
     for (unsigned i = 0; i < b->disk_count; i++)
         dev_disk_close(b->disk[i]);
     dev_bus_destroy(&b->bus);

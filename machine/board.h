@@ -13,6 +13,7 @@
 #include "memory_bus.h"
 #include "plic.h"
 #include "uart.h"
+#include "virtio_console.h"
 #include "virtio_mmio.h"
 
 enum {
@@ -53,6 +54,19 @@ static inline uint64_t virt_pci_mmio64_base(uint64_t ram_bytes)
 struct machine_options;
 struct machine_disk;
 
+/* A port of the virtio console. */
+struct board_channel {
+    struct board *b;
+    unsigned index;
+    struct dev_console *console;
+};
+
+struct board_channel_config {
+    const char *name; /* NULL: a console */
+    int in_fd, out_fd;
+    bool escape;
+};
+
 struct board {
     struct dev_bus bus;
     struct gw_events *events;
@@ -61,7 +75,9 @@ struct board {
     struct gw_device *slot[VIRT_SLOTS];
     struct dev_disk *disk[VIRT_SLOTS];
     unsigned disk_count;
-    struct virtio_mmio *net, *rng; /* NULL: none */
+    struct virtio_mmio *net, *rng, *channels; /* NULL: none */
+    struct board_channel channel[VIRTIO_CONSOLE_PORTS];
+    unsigned channel_count;
     struct dev_console *console;
     bool repeatable; /* time is counted in instructions: devices answer at once */
     struct gw_device *flash[VIRT_FLASH_BANKS], *fw_cfg, *pvpanic, *pci_host, *pci_hole[3];
@@ -119,6 +135,9 @@ enum gw_status board_open_flash(struct board *b, unsigned bank, const char *path
 enum gw_status board_add_rng(struct board *b, uint64_t seed, struct gw_error *err);
 enum gw_status board_add_net(struct board *b, const struct machine_options *o,
                              struct gw_error *err);
+/* The virtio console. The descriptors stay the caller's. */
+enum gw_status board_add_channels(struct board *b, const struct board_channel_config *cfg,
+                                  unsigned count, struct gw_error *err);
 void board_connect(struct board *b, const struct board_cpu_lines *lines);
 /* All devices as after power-on; RAM stays. */
 void board_reset(struct board *b);

@@ -63,6 +63,7 @@ enum gw_status host_new(struct host **out, struct gw_error *err)
     sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGQUIT);
+    sigaddset(&set, SIGWINCH);
     sigprocmask(SIG_BLOCK, &set, &h->old);
     h->timer_fd = -1;
     h->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -24,6 +24,7 @@ enum {
     MACHINE_MAX_DISKS = 8,
     MACHINE_MAX_FILES = 16,
     MACHINE_MAX_PUBLISH = 16,
+    MACHINE_MAX_CHANNELS = 7,
     MACHINE_FLASH_BANKS = 2,
     MACHINE_PORTS = 2
 };
@@ -74,6 +75,12 @@ struct machine_port {
     const char *path;
 };
 
+/* A port of the virtio console: a console, or a channel with a name. */
+struct machine_channel {
+    const char *name; /* NULL: a console */
+    struct machine_port port;
+};
+
 /* Strings belong to the caller and outlive the run. */
 struct machine_options {
     const char *kernel; /* Linux Image or ELF; NULL: none */
@@ -86,6 +93,8 @@ struct machine_options {
     struct machine_disk disks[MACHINE_MAX_DISKS];
     unsigned disk_count;
     struct machine_net net;
+    struct machine_channel channels[MACHINE_MAX_CHANNELS];
+    unsigned channel_count;
     struct machine_port ports[MACHINE_PORTS];        /* one at least; at most one STDIO */
     unsigned port_count;                             /* 0: the first is STDIO */
     struct machine_flash flash[MACHINE_FLASH_BANKS]; /* bank 0 is started where it has a file */

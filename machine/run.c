@@ -57,6 +57,10 @@ void vm_power(void *context, int request, unsigned code)
 static void on_signal(void *context, int signal)
 {
     struct vm *m = context;
+    if (signal == SIGWINCH) {
+        vm_resized(m);
+        return;
+    }
     if (!m->over)
         m->result->signal = signal;
     vm_end(m, MACHINE_ENDED_SIGNAL, 0);
@@ -263,12 +267,7 @@ static enum gw_status start_ports(struct vm *m, struct gw_error *err)
         if (st == GW_OK && port_name(m->port[i]) && !m->o->quiet)
             fprintf(stderr, "godwit: serial port %u is %s\n", i, port_name(m->port[i]));
     }
-    return st;
-}
-
-static bool on_stdio(const struct vm *m)
-{
-    return port_in(m->port[0]) == STDIN_FILENO;
+    return st == GW_OK ? vm_start_channels(m, err) : st;
 }
 
 static enum gw_status make_cpu(struct vm *m, struct gw_error *err)
@@ -379,6 +378,8 @@ static enum gw_status make_board(struct vm *m, struct board_config *b, struct gw
         st = board_add_rng(m->board, m->o->seed, err);
     if (st == GW_OK)
         st = board_add_net(m->board, m->o, err);
+    if (st == GW_OK)
+        st = vm_open_channels(m, err);
     return st == GW_OK ? vm_offer(m, err) : st;
 }
 
@@ -430,11 +431,13 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
         st = host_start(m->host, m->board->io, m->board->events, &hooks, m->o->timeout_ns, err);
     if (st != GW_OK)
         return st;
-    if (on_stdio(m) && terminal_raw(STDIN_FILENO) && !m->o->quiet)
+    if (vm_on_stdio(m) && terminal_raw(STDIN_FILENO) && !m->o->quiet)
         fprintf(stderr, "godwit: Ctrl-] then q quits, Ctrl-] then ? helps\n");
     dev_console_start(m->board->console);
     if (m->board->console2)
         dev_console_start(m->board->console2);
+    for (unsigned i = 0; i < m->board->channel_count; i++)
+        dev_console_start(m->board->channel[i].console);
     m->result->ended = MACHINE_ENDED_ERROR;
     if (m->o->stop_insn && engine_retired(m->engine) >= m->o->stop_insn)
         vm_end(m, MACHINE_ENDED_STOP_INSN, 0); /* restored there: nothing is to move */
@@ -494,6 +497,8 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
     host_code_dump_end(&m->dump);
     for (unsigned i = 0; i < MACHINE_PORTS; i++)
         port_close(m->port[i]);
+    for (unsigned i = 0; i < MACHINE_MAX_CHANNELS; i++)
+        port_close(m->channel_port[i]);
     free(m->cpu);
     free(m);
     result->wall_ns = clock_ns(CLOCK_MONOTONIC) - start;

@@ -19,6 +19,7 @@ struct vm {
     struct host *host;
     const struct guest_isa *isa;
     struct port *port[MACHINE_PORTS]; /* the second may be NULL */
+    struct port *channel_port[MACHINE_MAX_CHANNELS];
     struct rv_cpu *cpu;
     struct engine *engine;
     struct engine_dump dump;
@@ -52,6 +53,14 @@ enum gw_status vm_offer(struct vm *m, struct gw_error *err);
 bool vm_offers_kernel(const struct machine_options *o);
 /* The device tree as the guest will see it. *blob is the caller's to free. */
 enum gw_status vm_device_tree(struct vm *m, uint8_t **blob, size_t *size, struct gw_error *err);
+
+/* channels.c: the virtio console. Opened after the board is made, started with the I/O thread. */
+enum gw_status vm_open_channels(struct vm *m, struct gw_error *err);
+enum gw_status vm_start_channels(struct vm *m, struct gw_error *err);
+/* A serial port or a console has standard input. */
+bool vm_on_stdio(const struct vm *m);
+/* The terminal there may have another size. */
+void vm_resized(struct vm *m);
 
 /* console_watch.c */
 enum gw_status vm_watch_init(struct vm *m, struct gw_error *err);

@@ -56,6 +56,10 @@ class Errors(CliTest):
         self.fails(125, "not one of a card", "run", "-k", k, "--net", "user,mac=01:02:03:04:05:06")
         for bad in ("80", "0:80", "80:", ":", "65536:1", "1:65536", "a:b", "1:2/sctp", "1:2:x"):
             self.fails(125, "HOST:GUEST", "run", "-k", k, "-p", bad)
+        self.fails(125, "no such console", "run", "-k", k, "--console", "telepathy")
+        self.fails(125, "has standard input", "run", "-k", k, "--console", "stdio")
+        for bad in ("pty", "=pty", "x=", "x=stdio", "x" * 65 + "=pty"):
+            self.fails(125, "NAME=pty", "run", "-k", k, "--port", bad)
         self.fails(125, "limit the disk", "run", "-k", k, "-d", "x,bps=fast")
         self.fails(125, "limit the disk", "run", "-k", k, "-d", "x,iops=0")
         self.fails(125, "there are 8", "run", *["-d", "x"] * 9)

@@ -40,6 +40,12 @@ say sent
     echo 3 >/proc/sys/vm/drop_caches
     say disk $(dd if=/dev/vda bs=64k count=16 2>/dev/null | md5sum)
 }
+echo "hello from hvc0" >/dev/hvc0
+channel=$(basename $(dirname $(grep -l org.godwit.test /sys/class/virtio-ports/*/name)))
+exec 3<>/dev/$channel
+echo "question" >&3
+read -r line <&3
+say channel $line
 echo "hello from the guest" | nc -l -p 7070 &
 say listening
 wait
@@ -111,6 +117,25 @@ def ask_guest(port, answer):
         time.sleep(0.2)
 
 
+def serve_channel(path, got):
+    """The host's end of the guest's channel: an answer to what it asks."""
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        try:
+            with socket.socket(socket.AF_UNIX) as s:
+                s.connect(path)
+                while not got or not got[-1:] == b"\n":
+                    part = s.recv(100)
+                    if not part:
+                        return
+                    got += part
+                s.sendall(b"answer\n")
+                s.recv(100)
+                return
+        except OSError:
+            time.sleep(0.2)
+
+
 def expect(condition, what):
     if not condition:
         print("failed:", what)
@@ -134,9 +159,12 @@ def boot(tmp, rings):
         f.truncate(DISK_BYTES)
     asker = threading.Thread(target=ask_guest, args=(published, answer), daemon=True)
     asker.start()
+    channel, console, asked = os.path.join(tmp, "ch"), os.path.join(tmp, "hvc0"), bytearray()
+    threading.Thread(target=serve_channel, args=(channel, asked), daemon=True).start()
     r = subprocess.run(
         [PROGRAM, "run", "-k", KERNEL, "-i", archive, "-m", "512M", "-d", disk + ",rw",
-         "-a", "console=ttyS0 quiet run=script", "-p", f"{published}:7070", "--timeout", "300s",
+         "-a", "console=ttyS0 quiet run=script", "-p", f"{published}:7070",
+         "--console", "file:" + console, "--port", "org.godwit.test=unix:" + channel, "--timeout", "300s",
          *(["--no-packed-rings"] if rings == "split" else [])],
         capture_output=True, stdin=subprocess.DEVNULL, timeout=400, check=False)
     out = r.stdout.decode("utf-8", "replace")
@@ -145,6 +173,9 @@ def boot(tmp, rings):
     asker.join(10)
     web.shutdown()
     expect(r.returncode == 0, (r.returncode, out[-3000:], r.stderr.decode()[-500:]))
+    with open(console, "rb") as f:
+        expect(f.read() == b"hello from hvc0\r\n", "the console's output")
+    expect(asked == b"question\n", asked)
     return lines, sink, answer, disk, out
 
 
@@ -158,6 +189,7 @@ def main():
         expect(lines.get("rings") == ("11" if rings == "packed" else "10"), lines)
         expect(lines.get("lease") == "10.0.2.15 from 10.0.2.2, router 10.0.2.2, dns 10.0.2.3", out)
         expect(lines.get("wget", "").split() == [md5(DATA).hexdigest(), "-"], lines)
+        expect(lines.get("channel") == "answer", out[-3000:])
         expect(sink.bytes == 2 << 20, sink.bytes)
         expect("discarded" in lines and lines.get("discard") == "1073741824 1073741824", lines)
         text = (b"godwit\n" * 150000)[:1 << 20]
