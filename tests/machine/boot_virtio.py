@@ -103,7 +103,7 @@ def free_port():
 
 
 def ask_guest(port, answer):
-    """Until the guest listens, connections to the published port end without a word."""
+    """Once the guest says that it listens: until it does, connections end without a word."""
     end = time.monotonic() + 120
     while not answer and time.monotonic() < end:
         try:
@@ -158,21 +158,26 @@ def boot(tmp, rings):
     with open(disk, "wb") as f:
         f.truncate(DISK_BYTES)
     asker = threading.Thread(target=ask_guest, args=(published, answer), daemon=True)
-    asker.start()
     channel, console, asked = os.path.join(tmp, "ch"), os.path.join(tmp, "hvc0"), bytearray()
     threading.Thread(target=serve_channel, args=(channel, asked), daemon=True).start()
-    r = subprocess.run(
+    r = subprocess.Popen(
         [PROGRAM, "run", "-k", KERNEL, "-i", archive, "-m", "512M", "-d", disk + ",rw",
          "-a", "console=ttyS0 quiet run=script", "-p", f"{published}:7070",
          "--console", "file:" + console, "--port", "org.godwit.test=unix:" + channel, "--timeout", "300s",
          *(["--no-packed-rings"] if rings == "split" else [])],
-        capture_output=True, stdin=subprocess.DEVNULL, timeout=400, check=False)
-    out = r.stdout.decode("utf-8", "replace")
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    out = ""
+    for line in r.stdout:
+        out += line.decode("utf-8", "replace")
+        if b"virtio: listening" in line:
+            asker.start()
+    errors = r.communicate()[1].decode()
     lines = {k: v for k, _, v in (line[8:].strip().partition(" ") for line in out.splitlines()
                                   if line.startswith("virtio: "))}
-    asker.join(10)
+    if asker.ident:
+        asker.join(10)
     web.shutdown()
-    expect(r.returncode == 0, (r.returncode, out[-3000:], r.stderr.decode()[-500:]))
+    expect(r.returncode == 0, (r.returncode, out[-3000:], errors[-500:]))
     with open(console, "rb") as f:
         expect(f.read() == b"hello from hvc0\r\n", "the console's output")
     expect(asked == b"question\n", asked)
