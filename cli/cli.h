@@ -24,6 +24,9 @@ int cli_status_of(enum gw_status status);
 int cli_run(const struct cli_options *o);
 int cli_restore(const struct cli_options *o);
 int cli_snap(const struct cli_options *o);
+int cli_ps(const struct cli_options *o);
+int cli_console(const struct cli_options *o);
+int cli_machine_verb(const struct cli_options *o, enum cli_verb verb);
 int cli_exec(const struct cli_options *o);
 int cli_disasm(const struct cli_options *o);
 int cli_doctor(const struct cli_options *o);
@@ -53,6 +56,19 @@ struct snap_reader;
 struct snap_manifest;
 /* The module of snapshots; NULL: *err says why. */
 const struct snap_api *cli_snapshots(struct gw_error *err);
+
+/* Who else is concerned with a machine that starts: it may have a name, and be detached. */
+struct cli_watcher {
+    const char *name; /* NULL: none, and nobody can reach it */
+    int console_fd;   /* of a detached one; -1 */
+    void (*ready)(void *context);
+    void *context;
+};
+int cli_run_machine(const struct cli_options *o, struct snap_reader *from,
+                    const struct snap_manifest *manifest, const struct cli_watcher *watcher);
+/* The same in the background; returns when it runs, or could not be started. */
+int cli_detach(const struct cli_options *o, struct snap_reader *from,
+               const struct snap_manifest *manifest);
 
 /* Starts a machine, and stays with it. from: goes on with that one, made as manifest says. */
 int cli_start_machine(const struct cli_options *o, struct snap_reader *from,

@@ -38,6 +38,16 @@ static int dispatch(const struct cli_verb_info *v, const struct cli_options *o)
     switch (v->verb) {
     case VERB_RUN: return cli_run(o);
     case VERB_RESTORE: return cli_restore(o);
+    case VERB_PS: return cli_ps(o);
+    case VERB_CONSOLE: return cli_console(o);
+    case VERB_PAUSE:
+    case VERB_RESUME:
+    case VERB_RESET:
+    case VERB_STOP:
+    case VERB_WAIT:
+    case VERB_STATS:
+    case VERB_RM:
+    case VERB_SAVE: return cli_machine_verb(o, v->verb);
     case VERB_SNAP: return cli_snap(o);
     case VERB_EXEC: return cli_exec(o);
     case VERB_DISASM: return cli_disasm(o);

@@ -33,8 +33,22 @@ enum cli_verb {
     VERB_HELP = 1 << 7,
     VERB_RESTORE = 1 << 8,
     VERB_SNAP = 1 << 9,
+    VERB_PS = 1 << 10,
+    VERB_CONSOLE = 1 << 11,
+    VERB_PAUSE = 1 << 12,
+    VERB_RESUME = 1 << 13,
+    VERB_RESET = 1 << 14,
+    VERB_STOP = 1 << 15,
+    VERB_WAIT = 1 << 16,
+    VERB_STATS = 1 << 17,
+    VERB_RM = 1 << 18,
+    VERB_SAVE = 1 << 19,
 };
-#define VERB_START   (VERB_RUN | VERB_EXEC | VERB_RESTORE)
+#define VERB_START (VERB_RUN | VERB_EXEC | VERB_RESTORE)
+/* name a running machine */
+#define VERB_NAMED                                                                                 \
+    (VERB_CONSOLE | VERB_PAUSE | VERB_RESUME | VERB_RESET | VERB_STOP | VERB_WAIT | VERB_STATS |   \
+     VERB_RM | VERB_SAVE)
 #define VERB_MACHINE (VERB_RUN | VERB_RESTORE) /* starts a machine */
 
 struct cli_disk {
@@ -107,7 +121,8 @@ struct cli_options {
     struct cli_channel channels[CLI_MAX_CHANNELS];
     unsigned channel_count;
     bool no_packed_rings;
-    const char *save_at_end;
+    const char *save_at_end, *run_dir;
+    bool detach;
     bool deterministic;
     uint64_t seed;
     /* exec */
@@ -119,7 +134,7 @@ struct cli_options {
     uint64_t base;
     bool raw;
     /* queries */
-    bool json;
+    bool json, all, force;
     /* developers' options, not listed */
     uint64_t code_cache_bytes, max_block;
     bool no_fold, use_tlb;

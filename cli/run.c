@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "control.h"
 #include "host_disasm.h"
 #include "machine.h"
 #include "snapshot.h"
@@ -11,7 +12,8 @@ static const char *const ended_names[] = {
     [MACHINE_ENDED_EXIT] = "exit",           [MACHINE_ENDED_SIGNAL] = "signal",
     [MACHINE_ENDED_PANIC] = "panic",         [MACHINE_ENDED_TIMEOUT] = "timeout",
     [MACHINE_ENDED_STOP_TEXT] = "stop-text", [MACHINE_ENDED_STOP_INSN] = "stop-insn",
-    [MACHINE_ENDED_QUIT] = "quit",           [MACHINE_ENDED_DUMP] = "dump",
+    [MACHINE_ENDED_QUIT] = "quit",           [MACHINE_ENDED_STOPPED] = "stop",
+    [MACHINE_ENDED_DUMP] = "dump",
 };
 
 /* A code whose low byte is 0 would read as success. */
@@ -218,32 +220,71 @@ int cli_run(const struct cli_options *o)
     return cli_start_machine(o, NULL, NULL);
 }
 
-int cli_start_machine(const struct cli_options *o, struct snap_reader *from,
-                      const struct snap_manifest *manifest)
+static const struct machine_api *open_machine(struct gw_error *err)
 {
     typedef const struct machine_api *open_fn(void);
+    void *symbol = cli_open_module(MACHINE_MODULE, MACHINE_SYMBOL, err);
+    const struct machine_api *api;
+    open_fn *open_module;
+    if (!symbol)
+        return NULL;
+    memcpy(&open_module, &symbol, sizeof symbol); /* ISO C has no such cast */
+    api = open_module();
+    if (api->version == MACHINE_API)
+        return api;
+    gw_fail(err, GW_ERR_STATE, MACHINE_MODULE, "cannot open the module: of another version");
+    return NULL;
+}
+
+static int report_end(const struct cli_options *o, const struct machine_result *r, int status,
+                      const struct gw_error *err)
+{
+    struct cli_report report = {.ended = ended_names[r->ended],
+                                .status = status,
+                                .signal = r->signal,
+                                .insns = r->insns,
+                                .wall_ns = r->wall_ns,
+                                .overhead_bytes = r->overhead_bytes};
+    if (o->report && !cli_write_report(o->report, &report, err) && status == 0)
+        return CLI_FAILURE;
+    return status;
+}
+
+/* A machine with a name can be reached by it while it runs. */
+static enum gw_status take_name(const struct cli_options *o, const struct cli_watcher *w,
+                                struct ctl_dir *dir, struct ctl_server **server,
+                                struct gw_error *err)
+{
+    struct ctl_server_config cfg = {.dir = dir,
+                                    .name = w->name,
+                                    .console_fd = w->console_fd,
+                                    .ready = w->ready,
+                                    .context = w->context};
+    enum gw_status st = ctl_dir_open(dir, o->run_dir, err);
+    return st == GW_OK ? ctl_server_new(server, &cfg, err) : st;
+}
+
+int cli_run_machine(const struct cli_options *o, struct snap_reader *from,
+                    const struct snap_manifest *manifest, const struct cli_watcher *watcher)
+{
     struct machine_options options;
     struct machine_result result = {0};
     struct gw_error err = {0};
-    const struct machine_api *api = NULL;
-    enum gw_status st = GW_OK;
-    open_fn *open_machine;
-    void *symbol = cli_open_module(MACHINE_MODULE, MACHINE_SYMBOL, &err);
+    struct ctl_dir dir = {.fd = -1};
+    struct ctl_server *server = NULL;
+    struct ctl_ended ended;
+    const struct machine_api *api = open_machine(&err);
+    enum gw_status st = api ? GW_OK : err.status;
     int status;
-    if (symbol) {
-        memcpy(&open_machine, &symbol, sizeof symbol); /* ISO C has no such cast */
-        api = open_machine();
-        if (api->version != MACHINE_API)
-            st = gw_fail(&err, GW_ERR_STATE, MACHINE_MODULE,
-                         "cannot open the module: of another version");
-    } else {
-        st = err.status;
-    }
     fill(&options, o);
     options.restore = from;
     if (manifest)
         fill_from(&options, manifest);
-    if (api && st == GW_OK)
+    if (st == GW_OK && watcher->name)
+        st = take_name(o, watcher, &dir, &server, &err);
+    if (server)
+        options.control = ctl_server_control(server);
+    if (st == GW_OK)
         st = api->run(&options, &result, &err);
     if (st != GW_OK) {
         cli_print_error(&err);
@@ -252,15 +293,17 @@ int cli_start_machine(const struct cli_options *o, struct snap_reader *from,
         explain(&result, o);
         status = exit_status(&result, o->stop_text != NULL);
     }
-    if (o->report) {
-        struct cli_report report = {.ended = ended_names[result.ended],
-                                    .status = status,
-                                    .signal = result.signal,
-                                    .insns = result.insns,
-                                    .wall_ns = result.wall_ns,
-                                    .overhead_bytes = result.overhead_bytes};
-        if (!cli_write_report(o->report, &report, &err) && status == 0)
-            status = CLI_FAILURE;
-    }
+    status = report_end(o, &result, status, &err);
+    ended = (struct ctl_ended){.status = status, .insns = result.insns};
+    snprintf(ended.how, sizeof ended.how, "%s", ended_names[result.ended]);
+    ctl_server_end(server, &ended);
+    ctl_dir_close(&dir);
     return status;
+}
+
+int cli_start_machine(const struct cli_options *o, struct snap_reader *from,
+                      const struct snap_manifest *manifest)
+{
+    struct cli_watcher w = {.name = o->name, .console_fd = -1};
+    return o->detach ? cli_detach(o, from, manifest) : cli_run_machine(o, from, manifest, &w);
 }

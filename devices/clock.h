@@ -20,6 +20,9 @@ void dev_events_counter(struct gw_events *q, uint64_t (*retired)(void *context),
 /* VM time in ns now. */
 uint64_t dev_now(struct gw_events *q);
 
+/* Sleeps until something is posted, whatever the clock. */
+void dev_events_wait_posted(struct gw_events *q);
+
 /* Nothing waits to be delivered, but for timers. */
 bool dev_events_idle(const struct gw_events *q);
 

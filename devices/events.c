@@ -278,6 +278,14 @@ uint64_t gw_events_next_deadline(const struct gw_events *q)
     return q->timers ? q->timers->deadline_ns : UINT64_MAX;
 }
 
+void dev_events_wait_posted(struct gw_events *q)
+{
+    pthread_mutex_lock(&q->lock);
+    while (!q->head)
+        pthread_cond_wait(&q->posted, &q->lock);
+    pthread_mutex_unlock(&q->lock);
+}
+
 void gw_events_wait(struct gw_events *q, uint64_t deadline_ns)
 {
     uint64_t next = gw_events_next_deadline(q);

@@ -32,6 +32,45 @@ enum {
 struct snap_api;
 struct snap_reader;
 
+/*
+ * Steering: what may be asked of a running machine. Any thread asks; done() is called once, on the
+ * vCPU's thread at a safe point (err NULL: it was done; text: what there is to say), before run()
+ * returns. Watched descriptors are reported on the machine's I/O thread, until run() returns.
+ */
+enum machine_ask {
+    MACHINE_ASK_STATUS, /* text: lines KEY=VALUE */
+    MACHINE_ASK_STATS,  /* text: lines, one a counter */
+    MACHINE_ASK_PAUSE,
+    MACHINE_ASK_RESUME,
+    MACHINE_ASK_RESET,
+    MACHINE_ASK_STOP,
+    MACHINE_ASK_SAVE, /* text asked with: the file */
+};
+
+struct machine_watch {
+    int fd;
+    void (*ready)(void *context, uint32_t epoll_events);
+    void *context;
+    void *room[3]; /* the machine's own */
+};
+
+struct machine_steer {
+    void *machine;
+    /* False: it was not taken, and done() is never called. */
+    bool (*ask)(struct machine_steer *s, enum machine_ask what, const char *text,
+                void (*done)(void *context, const char *text, const struct gw_error *err),
+                void *context);
+    /* events: of epoll; 0: report nothing for now. The watch stays put until run() returns. */
+    bool (*watch)(struct machine_steer *s, struct machine_watch *w, uint32_t events);
+    void (*rewatch)(struct machine_steer *s, struct machine_watch *w, uint32_t events);
+};
+
+/* What stands on top of a machine. open() is called when the machine is about to run. */
+struct machine_control {
+    enum gw_status (*open)(void *context, struct machine_steer *steer, struct gw_error *err);
+    void *context;
+};
+
 struct machine_disk {
     const char *path;
     bool rw;
@@ -122,8 +161,9 @@ struct machine_options {
     const struct gw_net_module *(*open_net)(struct gw_error *err);
     /* Snapshots: opens their module on first use; NULL: there is none. */
     const struct snap_api *(*open_snapshots)(struct gw_error *err);
-    struct snap_reader *restore; /* goes on from there instead of booting; the caller's */
-    const char *save_at_end;     /* saves the machine there when its run ends; NULL: does not */
+    struct snap_reader *restore;           /* goes on from there instead of booting; the caller's */
+    const struct machine_control *control; /* NULL: none */
+    const char *save_at_end; /* saves the machine there when its run ends; NULL: does not */
     unsigned verbose;
     /* Tests: 0 is the default, but for fp_traps. */
     uint64_t code_cache_bytes;
@@ -143,8 +183,9 @@ enum machine_ended {
     MACHINE_ENDED_TIMEOUT,
     MACHINE_ENDED_STOP_TEXT,
     MACHINE_ENDED_STOP_INSN,
-    MACHINE_ENDED_QUIT, /* from the console's menu */
-    MACHINE_ENDED_DUMP, /* --dump-dtb: nothing ran */
+    MACHINE_ENDED_STOPPED, /* was asked to */
+    MACHINE_ENDED_QUIT,    /* from the console's menu */
+    MACHINE_ENDED_DUMP,    /* --dump-dtb: nothing ran */
 };
 
 struct machine_result {

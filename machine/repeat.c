@@ -46,10 +46,15 @@ void vm_repeat_settle(struct vm *m, uint64_t retired)
     }
 }
 
-/* May the run be stopped here? One that is to be saved goes on to where a save leaves no trace. */
 bool vm_repeat_rests(const struct vm *m, uint64_t retired)
 {
-    return !m->o->deterministic || !m->o->save_at_end || retired % PERIOD == 0;
+    return retired % PERIOD == 0;
+}
+
+/* A run that is saved at its end goes on to where a save leaves no trace. */
+bool vm_repeat_may_stop(const struct vm *m, uint64_t retired)
+{
+    return !m->o->deterministic || !m->o->save_at_end || vm_repeat_rests(m, retired);
 }
 
 /* SplitMix64 (Steele, Lea, Flood 2014) from the seed: enough for a device tree's rng-seed, which the

@@ -54,25 +54,31 @@ void vm_show_state(struct vm *m)
     show_calls(m);
 }
 
-static void show_counters(const struct counter_desc *d, const void *object)
+static void print_counters(FILE *out, const char *prefix, const struct counter_desc *d,
+                           const void *object)
 {
     for (uint32_t i = 0; i < d->field_count; i++)
-        fprintf(stderr, "godwit: stats: %s: %s %" PRIu64 "\n", d->name, d->fields[i].name,
+        fprintf(out, "%s%s: %s %" PRIu64 "\n", prefix, d->name, d->fields[i].name,
                 counter_get(object, &d->fields[i]));
+}
+
+void vm_print_stats(struct vm *m, FILE *out, const char *prefix)
+{
+    if (m->engine) {
+        fprintf(out, "%sengine: page_maps %s\n", prefix,
+                engine_mem_mode(m->engine) == GW_MEM_FLAT ? "flat" : "tlb");
+        print_counters(out, prefix, &engine_counters, engine_stats(m->engine));
+    }
+    for (unsigned i = 0; i < m->board->disk_count; i++)
+        print_counters(out, prefix, &virtio_blk_counters,
+                       virtio_blk_stats((struct virtio_mmio *)(void *)m->board->slot[i]));
+    if (m->board->net)
+        print_counters(out, prefix, &virtio_net_counters, virtio_net_stats(m->board->net));
 }
 
 void vm_show_stats(struct vm *m)
 {
-    if (m->engine) {
-        fprintf(stderr, "godwit: stats: engine: page_maps %s\n",
-                engine_mem_mode(m->engine) == GW_MEM_FLAT ? "flat" : "tlb");
-        show_counters(&engine_counters, engine_stats(m->engine));
-    }
-    for (unsigned i = 0; i < m->board->disk_count; i++)
-        show_counters(&virtio_blk_counters,
-                      virtio_blk_stats((struct virtio_mmio *)(void *)m->board->slot[i]));
-    if (m->board->net)
-        show_counters(&virtio_net_counters, virtio_net_stats(m->board->net));
+    vm_print_stats(m, stderr, "godwit: stats: ");
 }
 
 void vm_show_discarded(const struct vm *m)

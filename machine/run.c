@@ -76,6 +76,8 @@ static void on_menu(void *context, uint8_t key)
     struct vm *m = context;
     if (key == 'q')
         vm_end(m, MACHINE_ENDED_QUIT, 0);
+    else if (key == 'p' || key == 's')
+        vm_menu(m, key);
 }
 
 static void on_panic(void *context)
@@ -93,7 +95,8 @@ static void on_note(void *context, const char *text)
 /* I/O thread. */
 static void on_menu_open(void *context)
 {
-    static const char text[] = "\r\ngodwit: q quit, b break, ] sends Ctrl-], ? this help\r\n";
+    static const char text[] =
+        "\r\ngodwit: q quit, p pause, s save, b break, ] sends Ctrl-], ? this help\r\n";
     if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
         return;
 }
@@ -224,7 +227,9 @@ static void loop(struct vm *m)
             reset(m);
         if (m->tohost)
             look_at_tohost(m);
-        if (m->o->stop_insn && retired >= m->o->stop_insn && vm_repeat_rests(m, retired))
+        if (vm_steer(m, retired))
+            continue;
+        if (m->o->stop_insn && retired >= m->o->stop_insn && vm_repeat_may_stop(m, retired))
             vm_end(m, MACHINE_ENDED_STOP_INSN, 0);
         if (!m->over)
             step(m);
@@ -428,6 +433,8 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
     if (st == GW_OK)
         st = start_ports(m, err);
     if (st == GW_OK)
+        st = vm_steer_open(m, err);
+    if (st == GW_OK)
         st = host_start(m->host, m->board->io, m->board->events, &hooks, m->o->timeout_ns, err);
     if (st != GW_OK)
         return st;
@@ -446,6 +453,7 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
     faults_on(m->engine);
     loop(m);
     faults_off();
+    vm_steer_end(m);
     m->result->insns = engine_retired(m->engine);
     board_quiesce(m->board);
     dev_console_flush(m->board->console);

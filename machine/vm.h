@@ -31,6 +31,13 @@ struct vm {
     bool reset_wanted;
     uint64_t flushed_at; /* repeat.c: count of the last flush */
 
+    /* steer.c */
+    struct machine_steer steer;
+    bool paused;
+    char *save_path; /* a save that was asked for; NULL: none */
+    void (*save_done)(void *context, const char *text, const struct gw_error *err);
+    void *save_context;
+
     struct text_watch stop, panic, panic_end;
     bool panicked;
     uint64_t panic_output; /* bytes seen since, at the last look */
@@ -71,7 +78,17 @@ enum { VM_REPEAT_STEP = 1 << 17 }; /* most instructions between two looks */
 uint64_t vm_repeat_limit(struct vm *m, uint64_t retired);
 void vm_repeat_settle(struct vm *m, uint64_t retired);
 bool vm_repeat_rests(const struct vm *m, uint64_t retired);
+bool vm_repeat_may_stop(const struct vm *m, uint64_t retired);
 void vm_seed_bytes(const struct vm *m, uint8_t *to, size_t size);
+
+/* steer.c */
+enum gw_status vm_steer_open(struct vm *m, struct gw_error *err);
+/* At a safe point: what was asked for and waits for one. True: the machine is paused, and something
+ * may have been posted since; false: it may run. */
+bool vm_steer(struct vm *m, uint64_t retired);
+void vm_steer_end(struct vm *m);
+void vm_pause(struct vm *m, bool pause);
+void vm_menu(struct vm *m, uint8_t key); /* 'p', 's' */
 
 /* snapshot.c: at a safe point, with no engine running. Requests in flight are finished first. */
 enum gw_status vm_save(struct vm *m, const char *path, struct gw_error *err);
@@ -83,6 +100,7 @@ void vm_restored_runs(struct vm *m);
 /* report.c: what is said on stderr at the end of a run. */
 void vm_show_state(struct vm *m);
 void vm_show_stats(struct vm *m);
+void vm_print_stats(struct vm *m, FILE *out, const char *prefix);
 void vm_show_discarded(const struct vm *m);
 uint64_t vm_overhead_bytes(struct vm *m);
 

@@ -1,0 +1,87 @@
+/*
+ * Running machines by name: the run directory, the socket on which a machine is steered, and the
+ * client's end of it. docs/control.md has the protocol. Links libc alone.
+ *
+ * Server: opened on the main thread before the machine runs; afterwards on the machine's I/O thread
+ * and, for answers, on its vCPU's thread; ended on the main thread when the machine is gone.
+ */
+#ifndef CONTROL_CONTROL_H
+#define CONTROL_CONTROL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "godwit/status.h"
+#include "machine.h"
+
+enum { CTL_PROTOCOL = 1, CTL_NAME_BYTES = 64, CTL_LINE_BYTES = 4096 };
+
+/* ---- the run directory: rundir.c ------------------------------------------------------------- */
+
+struct ctl_dir {
+    int fd;
+    char path[512];
+};
+
+/* wanted: --run-dir; NULL: GODWIT_RUN_DIR, XDG_RUNTIME_DIR/godwit, /run/godwit (root) or
+ * /tmp/godwit-UID. Made when absent; must be this user's and closed to others. */
+enum gw_status ctl_dir_open(struct ctl_dir *d, const char *wanted, struct gw_error *err);
+void ctl_dir_close(struct ctl_dir *d);
+/* Letters, digits, and "._-" inside; at most CTL_NAME_BYTES - 1. */
+bool ctl_name_is_fine(const char *name);
+/* "NAME.suffix" */
+void ctl_file_name(char *buf, size_t size, const char *name, const char *suffix);
+
+/* Takes the name: *lock_fd keeps it until it is closed. GW_ERR_STATE when a machine has it. */
+enum gw_status ctl_name_take(const struct ctl_dir *d, const char *name, int *lock_fd,
+                             struct gw_error *err);
+bool ctl_name_is_taken(const struct ctl_dir *d, const char *name);
+/* All names, running or ended, in order; free each and the list. Returns how many. */
+size_t ctl_names(const struct ctl_dir *d, char ***names);
+
+/* How a machine ended, for whoever asks later. */
+struct ctl_ended {
+    char how[24];
+    int status;
+    uint64_t insns;
+};
+bool ctl_ended_write(const struct ctl_dir *d, const char *name, const struct ctl_ended *e);
+bool ctl_ended_read(const struct ctl_dir *d, const char *name, struct ctl_ended *e);
+/* Forgets a machine that has ended. */
+enum gw_status ctl_name_remove(const struct ctl_dir *d, const char *name, struct gw_error *err);
+
+/* ---- server: server.c ------------------------------------------------------------------------ */
+
+struct ctl_server;
+
+struct ctl_server_config {
+    const struct ctl_dir *dir; /* outlives the server */
+    const char *name;
+    int console_fd;               /* the other end of the machine's console; -1: it is elsewhere */
+    void (*ready)(void *context); /* the machine is about to run; may be NULL */
+    void *context;
+};
+
+/* Takes the name and listens. The socket is served once the machine runs. */
+enum gw_status ctl_server_new(struct ctl_server **out, const struct ctl_server_config *cfg,
+                              struct gw_error *err);
+const struct machine_control *ctl_server_control(struct ctl_server *s);
+/* Tells those who wait how it ended, keeps that for those who ask later, and frees the server. NULL
+ * is fine; e NULL: the machine never ran. */
+void ctl_server_end(struct ctl_server *s, const struct ctl_ended *e);
+
+/* ---- client: client.c ------------------------------------------------------------------------ */
+
+/* Connects to a running machine: GW_ERR_NOTFOUND when there is none of that name. */
+enum gw_status ctl_connect(const struct ctl_dir *d, const char *name, int *fd,
+                           struct gw_error *err);
+/* One request ("pause", "save /a/file") and its answer; each line of it goes to line(), which may be
+ * NULL. timeout_ms -1: none. The connection stays open. */
+enum gw_status ctl_ask(int fd, const char *name, const char *request, int timeout_ms,
+                       void (*line)(void *context, const char *text), void *context,
+                       struct gw_error *err);
+/* The process behind a connection; 0: unknown. */
+int ctl_peer_pid(int fd);
+
+#endif

@@ -1,0 +1,359 @@
+/*
+ * The server's end of a machine's control socket. Requests come on the machine's I/O thread and are
+ * handed to the machine, which answers on its vCPU's thread; a lock keeps the two apart.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "server_int.h"
+
+/* ---- connections; under lock ----------------------------------------------------------------- */
+
+void ctl_conn_close(struct ctl_conn *c)
+{
+    struct ctl_server *s = c->server;
+    if (c->fd < 0)
+        return;
+    if (s->steer)
+        s->steer->rewatch(s->steer, &c->watch, 0);
+    if (s->viewer == c)
+        s->viewer = NULL;
+    close(c->fd);
+    c->fd = -1;
+    /* Until the answer that is due has come, the slot cannot be used again. */
+    c->gone = c->busy;
+    c->console = c->waiting = false;
+}
+
+/* All of it, or the client is too slow. */
+bool ctl_conn_send(struct ctl_conn *c, const void *bytes, size_t size)
+{
+    const uint8_t *p = bytes;
+    while (size) {
+        ssize_t n = send(c->fd, p, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        p += n;
+        size -= (size_t)n;
+    }
+    return true;
+}
+
+static void plain(char *text)
+{
+    for (; *text; text++)
+        if (*text == '\n' || *text == '\t')
+            *text = ' ';
+}
+
+static bool send_error(struct ctl_conn *c, const struct gw_error *err)
+{
+    struct gw_error e = *err;
+    char text[sizeof e + 64];
+    plain(e.object);
+    plain(e.message);
+    plain(e.hint);
+    return ctl_conn_send(c, text,
+                         (size_t)snprintf(text, sizeof text, "error %d\t%s\t%s\t%s\n",
+                                          (int)e.status, e.object, e.message, e.hint));
+}
+
+void ctl_conn_answer(struct ctl_conn *c, const char *lines, const struct gw_error *err)
+{
+    bool ok = true;
+    c->busy = false;
+    if (c->fd < 0) {
+        c->gone = false;
+        return;
+    }
+    while (ok && *lines) {
+        size_t n = strcspn(lines, "\n");
+        ok = ctl_conn_send(c, "=", 1) && ctl_conn_send(c, lines, n) && ctl_conn_send(c, "\n", 1);
+        lines += n + (lines[n] == '\n');
+    }
+    if (ok)
+        ok = err ? send_error(c, err) : ctl_conn_send(c, "ok\n", 3);
+    if (!ok)
+        ctl_conn_close(c);
+}
+
+/* ---- requests ------------------------------------------------------------------------------- */
+
+static void take_lines(struct ctl_conn *c);
+
+/* vCPU thread. */
+static void answered(void *context, const char *text, const struct gw_error *err)
+{
+    struct ctl_conn *c = context;
+    pthread_mutex_lock(&c->server->lock);
+    ctl_conn_answer(c, text, err);
+    if (c->fd >= 0) {
+        c->server->steer->rewatch(c->server->steer, &c->watch, EPOLLIN);
+        take_lines(c); /* that came with the one before */
+    }
+    pthread_mutex_unlock(&c->server->lock);
+}
+
+static void refuse(struct ctl_conn *c, enum gw_status status, const char *object, const char *why)
+{
+    struct gw_error err = {0};
+    gw_fail(&err, status, object, "%s", why);
+    ctl_conn_answer(c, "", &err);
+}
+
+static void serve(struct ctl_conn *c, const char *verb, const char *rest)
+{
+    static const struct {
+        const char *verb;
+        enum machine_ask what;
+    } asks[] = {
+        {"status", MACHINE_ASK_STATUS}, {"stats", MACHINE_ASK_STATS}, {"pause", MACHINE_ASK_PAUSE},
+        {"resume", MACHINE_ASK_RESUME}, {"reset", MACHINE_ASK_RESET}, {"stop", MACHINE_ASK_STOP},
+        {"save", MACHINE_ASK_SAVE},
+    };
+    struct ctl_server *s = c->server;
+    if (!strcmp(verb, "wait")) {
+        c->waiting = true;
+        return;
+    }
+    if (!strcmp(verb, "console")) {
+        ctl_console_attach(c);
+        return;
+    }
+    for (unsigned i = 0; i < sizeof asks / sizeof asks[0]; i++) {
+        if (strcmp(verb, asks[i].verb) != 0)
+            continue;
+        if (asks[i].what == MACHINE_ASK_SAVE && rest[0] != '/') {
+            refuse(c, GW_ERR_ARG, rest, "the file's path must be absolute");
+            return;
+        }
+        c->busy = true;
+        s->steer->rewatch(s->steer, &c->watch, 0);
+        if (!s->steer->ask(s->steer, asks[i].what, rest, answered, c)) {
+            refuse(c, GW_ERR_LIMIT, s->name, "the machine has too much to do");
+            s->steer->rewatch(s->steer, &c->watch, EPOLLIN);
+        }
+        return;
+    }
+    refuse(c, GW_ERR_ARG, verb, "the machine knows no such request");
+}
+
+/* "godwit 1 VERB[ REST]" */
+static void take_line(struct ctl_conn *c, char *line)
+{
+    char *verb, *rest;
+    unsigned version;
+    int at = 0;
+    if (sscanf(line, "godwit %u %n", &version, &at) != 1 || at == 0) {
+        refuse(c, GW_ERR_FORMAT, "", "not a request of ours");
+        return;
+    }
+    if (version != CTL_PROTOCOL) {
+        refuse(c, GW_ERR_UNSUPPORTED, "",
+               "a protocol that this machine does not speak; it speaks 1");
+        return;
+    }
+    verb = line + at;
+    rest = strchr(verb, ' ');
+    if (rest)
+        *rest++ = 0;
+    serve(c, verb, rest ? rest : "");
+}
+
+/* Whole lines, until an answer is due. */
+static void take_lines(struct ctl_conn *c)
+{
+    char line[CTL_LINE_BYTES];
+    while (c->fd >= 0 && !c->busy && !c->waiting && !c->console) {
+        char *end = memchr(c->line, '\n', c->used);
+        size_t n;
+        if (!end) {
+            if (c->used == sizeof c->line)
+                ctl_conn_close(c);
+            return;
+        }
+        *end = 0;
+        n = (size_t)(end - c->line) + 1;
+        memcpy(line, c->line, n);
+        memmove(c->line, c->line + n, c->used - n);
+        c->used -= n;
+        take_line(c, line);
+    }
+}
+
+static void read_request(struct ctl_conn *c)
+{
+    ssize_t n = recv(c->fd, c->line + c->used, sizeof c->line - c->used, MSG_DONTWAIT);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return;
+    if (n <= 0) {
+        ctl_conn_close(c);
+        return;
+    }
+    c->used += (size_t)n;
+    take_lines(c);
+}
+
+static void conn_ready(void *context, uint32_t events)
+{
+    struct ctl_conn *c = context;
+    pthread_mutex_lock(&c->server->lock);
+    if (c->fd < 0)
+        ; /* reported before it was closed */
+    else if (c->console)
+        ctl_console_input(c);
+    else if (!c->busy)
+        read_request(c);
+    pthread_mutex_unlock(&c->server->lock);
+}
+
+static void accept_ready(void *context, uint32_t events)
+{
+    struct ctl_server *s = context;
+    int fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    struct ctl_conn *c = NULL;
+    if (fd < 0)
+        return;
+    pthread_mutex_lock(&s->lock);
+    for (unsigned i = 0; i < CTL_CONNECTIONS && !c; i++)
+        if (s->conn[i].fd < 0 && !s->conn[i].gone)
+            c = &s->conn[i];
+    if (!c) {
+        close(fd);
+    } else {
+        c->fd = fd;
+        c->used = 0;
+        c->busy = c->waiting = c->console = false;
+        c->watch = (struct machine_watch){.fd = fd, .ready = conn_ready, .context = c};
+        if (!s->steer->watch(s->steer, &c->watch, EPOLLIN)) {
+            close(fd);
+            c->fd = -1;
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+static enum gw_status listen_on(struct ctl_server *s, struct gw_error *err)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    char file[CTL_NAME_BYTES + 16];
+    mode_t mask;
+    int e;
+    ctl_file_name(file, sizeof file, s->name, "ended");
+    unlinkat(s->cfg.dir->fd, file, 0);
+    ctl_file_name(file, sizeof file, s->name, "sock");
+    unlinkat(s->cfg.dir->fd, file, 0); /* of a machine that was killed: the name's lock is ours */
+    snprintf(at.sun_path, sizeof at.sun_path, "/proc/self/fd/%d/%.80s", s->cfg.dir->fd, file);
+    s->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    mask = umask(077);
+    e = s->listen_fd < 0 || bind(s->listen_fd, (struct sockaddr *)&at, sizeof at) < 0 ||
+                listen(s->listen_fd, 128) < 0
+            ? errno
+            : 0;
+    umask(mask);
+    if (e)
+        return gw_fail(err, GW_ERR_STATE, s->cfg.dir->path, "cannot make the control socket: %s",
+                       strerror(e));
+    return GW_OK;
+}
+
+static enum gw_status opened(void *context, struct machine_steer *steer, struct gw_error *err)
+{
+    struct ctl_server *s = context;
+    s->steer = steer;
+    s->listen_watch =
+        (struct machine_watch){.fd = s->listen_fd, .ready = accept_ready, .context = s};
+    if (!steer->watch(steer, &s->listen_watch, EPOLLIN) || !ctl_console_start(s))
+        return gw_fail(err, GW_ERR_IO, s->name, "cannot serve the control socket: %s",
+                       strerror(errno));
+    if (s->cfg.ready)
+        s->cfg.ready(s->cfg.context);
+    return GW_OK;
+}
+
+static void free_server(struct ctl_server *s)
+{
+    for (unsigned i = 0; i < CTL_CONNECTIONS; i++)
+        if (s->conn[i].fd >= 0)
+            close(s->conn[i].fd);
+    if (s->listen_fd >= 0)
+        close(s->listen_fd);
+    if (s->lock_fd >= 0)
+        close(s->lock_fd);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+enum gw_status ctl_server_new(struct ctl_server **out, const struct ctl_server_config *cfg,
+                              struct gw_error *err)
+{
+    struct ctl_server *s = calloc(1, sizeof *s);
+    enum gw_status st;
+    *out = NULL;
+    if (!s)
+        return gw_fail(err, GW_ERR_NOMEM, cfg->name, "no memory for the control socket");
+    s->cfg = *cfg;
+    s->lock_fd = s->listen_fd = -1;
+    s->control = (struct machine_control){.open = opened, .context = s};
+    pthread_mutex_init(&s->lock, NULL);
+    for (unsigned i = 0; i < CTL_CONNECTIONS; i++) {
+        s->conn[i].fd = -1;
+        s->conn[i].server = s;
+    }
+    st = ctl_name_take(cfg->dir, cfg->name, &s->lock_fd, err);
+    if (st == GW_OK) {
+        snprintf(s->name, sizeof s->name, "%s", cfg->name);
+        st = listen_on(s, err);
+    }
+    if (st != GW_OK) {
+        free_server(s);
+        return st;
+    }
+    *out = s;
+    return GW_OK;
+}
+
+const struct machine_control *ctl_server_control(struct ctl_server *s)
+{
+    return &s->control;
+}
+
+/* The machine's threads are gone: what they would do is not waited for, and nobody else is here. */
+static void tell_end(struct ctl_server *s, const struct ctl_ended *e)
+{
+    char text[128];
+    snprintf(text, sizeof text, "=ended=%s\n=status=%d\n=insns=%" PRIu64 "\nok\n", e->how,
+             e->status, e->insns);
+    ctl_console_drain(s);
+    for (unsigned i = 0; i < CTL_CONNECTIONS; i++)
+        if (s->conn[i].fd >= 0 && s->conn[i].waiting)
+            ctl_conn_send(&s->conn[i], text, strlen(text));
+}
+
+void ctl_server_end(struct ctl_server *s, const struct ctl_ended *e)
+{
+    char file[CTL_NAME_BYTES + 16];
+    bool ran = s && s->steer;
+    if (!s)
+        return;
+    s->steer = NULL; /* it went with the machine */
+    ctl_file_name(file, sizeof file, s->name, "sock");
+    unlinkat(s->cfg.dir->fd, file, 0);
+    if (e)
+        ctl_ended_write(s->cfg.dir, s->name, e);
+    if (e && ran)
+        tell_end(s, e);
+    free_server(s);
+}

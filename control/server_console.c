@@ -1,0 +1,134 @@
+/* The console of a detached machine: kept for who comes later, shown to who is there. I/O thread. */
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "server_int.h"
+
+/* ---- from the guest ------------------------------------------------------------------------- */
+
+static void keep(struct ctl_server *s, const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        s->backlog[s->said++ % CTL_BACKLOG] = bytes[i];
+}
+
+/* True while there is more. */
+static bool relay(struct ctl_server *s)
+{
+    uint8_t bytes[4096];
+    ssize_t n = recv(s->cfg.console_fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    if (n < 0 && errno == EINTR)
+        return true;
+    if (n <= 0)
+        return false;
+    keep(s, bytes, (size_t)n);
+    /* A viewer that takes nothing for so long that its socket is full has left; the guest goes on. */
+    if (s->viewer && !ctl_conn_send(s->viewer, bytes, (size_t)n))
+        ctl_conn_close(s->viewer);
+    return true;
+}
+
+void ctl_console_drain(struct ctl_server *s)
+{
+    while (s->cfg.console_fd >= 0 && relay(s))
+        ;
+}
+
+/* ---- to the guest --------------------------------------------------------------------------- */
+
+static void watch_again(struct ctl_server *s)
+{
+    uint32_t want = EPOLLIN | (s->typed ? EPOLLOUT : 0);
+    s->steer->rewatch(s->steer, &s->console_watch, want);
+    if (s->viewer)
+        s->steer->rewatch(s->steer, &s->viewer->watch, s->typed ? 0 : EPOLLIN);
+}
+
+static void type_out(struct ctl_server *s)
+{
+    while (s->typed) {
+        ssize_t n =
+            send(s->cfg.console_fd, s->typing + s->typed_at, s->typed, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            break;
+        if (n <= 0) { /* nobody is left to read it */
+            s->typed = 0;
+            break;
+        }
+        s->typed_at += (size_t)n;
+        s->typed -= (size_t)n;
+    }
+    watch_again(s);
+}
+
+void ctl_console_input(struct ctl_conn *c)
+{
+    struct ctl_server *s = c->server;
+    ssize_t n;
+    if (s->typed)
+        return; /* reported before the watch was changed */
+    n = recv(c->fd, s->typing, sizeof s->typing, MSG_DONTWAIT);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return;
+    if (n <= 0) {
+        ctl_conn_close(c);
+        return;
+    }
+    s->typed = (size_t)n;
+    s->typed_at = 0;
+    type_out(s);
+}
+
+static void console_ready(void *context, uint32_t events)
+{
+    struct ctl_server *s = context;
+    pthread_mutex_lock(&s->lock);
+    if (s->typed && (events & EPOLLOUT))
+        type_out(s);
+    if ((events & (EPOLLIN | EPOLLHUP)) && !relay(s) && (events & EPOLLHUP))
+        s->steer->rewatch(s->steer, &s->console_watch, 0);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- coming and going ----------------------------------------------------------------------- */
+
+bool ctl_console_start(struct ctl_server *s)
+{
+    if (s->cfg.console_fd < 0)
+        return true;
+    s->console_watch =
+        (struct machine_watch){.fd = s->cfg.console_fd, .ready = console_ready, .context = s};
+    s->console_open = s->steer->watch(s->steer, &s->console_watch, EPOLLIN);
+    return s->console_open;
+}
+
+void ctl_console_attach(struct ctl_conn *c)
+{
+    struct ctl_server *s = c->server;
+    size_t kept = s->said < CTL_BACKLOG ? s->said : CTL_BACKLOG,
+           at = (s->said - kept) % CTL_BACKLOG;
+    size_t first = kept < CTL_BACKLOG - at ? kept : CTL_BACKLOG - at;
+    struct gw_error err = {0};
+    if (!s->console_open) {
+        gw_fail(&err, GW_ERR_STATE, s->name, "its console is where it was started");
+        ctl_conn_answer(c, "", &err);
+        return;
+    }
+    if (s->viewer) {
+        gw_fail(&err, GW_ERR_STATE, s->name, "somebody else is at its console");
+        ctl_conn_answer(c, "", &err);
+        return;
+    }
+    ctl_conn_answer(c, "", NULL);
+    if (c->fd < 0)
+        return;
+    c->console = true;
+    s->viewer = c;
+    if (!ctl_conn_send(c, s->backlog + at, first) || !ctl_conn_send(c, s->backlog, kept - first))
+        ctl_conn_close(c);
+}
