@@ -108,7 +108,7 @@ int cli_console(const struct cli_options *o)
         ctl_dir_close(&d);
     }
     if (st == GW_OK)
-        st = ctl_ask(s.fd, o->args[0], "console", 5000, NULL, NULL, &err);
+        st = ctl_ask(s.fd, o->args[0], "console", 30000, NULL, NULL, &err);
     if (st == GW_OK)
         session(&s);
     else

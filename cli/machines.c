@@ -10,7 +10,7 @@
 #include "control.h"
 
 /* Machines look up from their guests every few microseconds; a save may hold them for seconds. */
-enum { SOON_MS = 5000, STOP_MS = 30000 };
+enum { SOON_MS = 30000, STOP_MS = 60000 };
 
 static int failed(const struct gw_error *err)
 {

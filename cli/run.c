@@ -196,6 +196,18 @@ static void fill_from(struct machine_options *m, const struct snap_manifest *s)
         m->name = s->name;
     if (m->net.kind == MACHINE_NET_NONE && s->net)
         fill_net_from(&m->net, s);
+    for (unsigned i = 0; i < s->flash_count && i < MACHINE_FLASH_BANKS; i++)
+        m->flash[i] = (struct machine_flash){.path = s->flash[i].path, .rw = s->flash[i].rw};
+    for (unsigned i = 0; i < s->fw_cfg_count; i++)
+        m->fw_cfg[i] = (struct machine_file){.path = s->fw_cfg[i].path, .name = s->fw_cfg[i].name};
+    for (unsigned i = 0; i < s->load_count; i++)
+        m->loads[i] = (struct machine_file){.path = s->loads[i].path, .at = s->loads[i].at};
+    m->fw_cfg_count = s->fw_cfg_count;
+    m->load_count = s->load_count;
+    if (s->second_port && m->port_count < 2) { /* it is there, and nobody listens */
+        m->port_count = 2;
+        m->ports[1] = (struct machine_port){.kind = MACHINE_PORT_FILE, .path = "/dev/null"};
+    }
     if (m->disk_count)
         return;
     for (unsigned i = 0; i < s->disk_count; i++)

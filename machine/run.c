@@ -376,7 +376,8 @@ static enum gw_status make_board(struct vm *m, struct board_config *b, struct gw
     }
     for (unsigned i = 0; st == GW_OK && i < MACHINE_FLASH_BANKS; i++) {
         const struct machine_flash *flash = &m->o->flash[i];
-        if (flash->path)
+        /* What a restored machine has in a bank that is no file's is in the snapshot. */
+        if (flash->path && (flash->rw || !m->o->restore))
             st = board_open_flash(m->board, i, flash->path, flash->rw, err);
     }
     if (st == GW_OK)

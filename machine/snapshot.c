@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "clock.h"
@@ -139,12 +140,14 @@ static bool part_at(struct vm *m, unsigned index, struct part *p)
             if (device_part(d, which, p) && index-- == 0)
                 return true;
     }
-    if (index == 0) {
-        snprintf(p->name, sizeof p->name, "console");
-        return set_part(p, &dev_console_state, m->board->console);
+    if (index < 2) {
+        struct dev_console *c = index ? m->board->console2 : m->board->console;
+        snprintf(p->name, sizeof p->name, index ? "console1" : "console0");
+        if (c)
+            return set_part(p, &dev_console_state, c);
     }
     snprintf(p->name, sizeof p->name, "cpu0");
-    return index == 1 && set_part(p, m->isa->state, m->cpu);
+    return index == (m->board->console2 ? 2 : 1) && set_part(p, m->isa->state, m->cpu);
 }
 
 /* ---- pages ---------------------------------------------------------------------------------- */
@@ -206,19 +209,6 @@ static void flash_name(unsigned i, char *name, size_t bytes)
     snprintf(name, bytes, "flash-bytes%u", i);
 }
 
-/* What the manifest has no words for. */
-static enum gw_status check_saved(const struct vm *m, struct gw_error *err)
-{
-    for (unsigned i = 0; i < MACHINE_FLASH_BANKS; i++)
-        if (m->o->flash[i].rw)
-            return gw_fail(err, GW_ERR_UNSUPPORTED, m->o->flash[i].path,
-                           "cannot save a machine whose flash is a file with rw");
-    if (m->board->uart2)
-        return gw_fail(err, GW_ERR_UNSUPPORTED, "--serial",
-                       "cannot save a machine with a second serial port");
-    return GW_OK;
-}
-
 static void overlay_name(unsigned i, char *name, size_t bytes)
 {
     snprintf(name, bytes, "disk%u", i);
@@ -228,7 +218,7 @@ static void overlay_name(unsigned i, char *name, size_t bytes)
 
 /* Absolute paths, to be freed. */
 struct paths {
-    char *list[5 + 2 * SNAP_MAX_DISKS];
+    char *list[5 + 2 * SNAP_MAX_DISKS + 3 * SNAP_MAX_FILES];
     unsigned count;
     char mac[18];
 };
@@ -244,6 +234,38 @@ static const char *absolute(struct paths *p, const char *path)
 
 static const char *const mode_names[] = {
     [DEV_DISK_TEMPORARY] = "temporary", [DEV_DISK_OVERLAY] = "overlay", [DEV_DISK_RW] = "rw"};
+
+static struct snap_file describe_file(struct paths *p, const char *path)
+{
+    struct snap_file f = {.path = absolute(p, path)};
+    struct stat st;
+    if (path && stat(path, &st) == 0) {
+        f.bytes = (uint64_t)st.st_size;
+        f.mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
+    }
+    return f;
+}
+
+static void describe_files(struct vm *m, struct snap_manifest *s, struct paths *p)
+{
+    const struct machine_options *o = m->o;
+    s->second_port = m->board->console2 != NULL;
+    s->flash_count = MACHINE_FLASH_BANKS;
+    s->fw_cfg_count = o->fw_cfg_count;
+    s->load_count = o->load_count;
+    for (unsigned i = 0; i < MACHINE_FLASH_BANKS; i++) {
+        s->flash[i] = describe_file(p, o->flash[i].path);
+        s->flash[i].rw = o->flash[i].rw;
+    }
+    for (unsigned i = 0; i < o->fw_cfg_count; i++) {
+        s->fw_cfg[i] = describe_file(p, o->fw_cfg[i].path);
+        s->fw_cfg[i].name = o->fw_cfg[i].name;
+    }
+    for (unsigned i = 0; i < o->load_count; i++) {
+        s->loads[i] = describe_file(p, o->loads[i].path);
+        s->loads[i].at = o->loads[i].at;
+    }
+}
 
 static enum gw_status describe(struct vm *m, struct snap_manifest *s, struct paths *p,
                                struct gw_error *err)
@@ -275,6 +297,7 @@ static enum gw_status describe(struct vm *m, struct snap_manifest *s, struct pat
                  mac[3], mac[4], mac[5]);
         s->mac = p->mac;
     }
+    describe_files(m, s, p);
     for (unsigned i = 0; i < s->disk_count; i++) {
         struct dev_disk_identity id;
         if (!dev_disk_identify(m->board->disk[i], &id))
@@ -343,6 +366,8 @@ static enum gw_status write_states(struct vm *m, const struct snap_api *api, str
     enum gw_status st;
     gather(m, &loose);
     dev_console_settle(m->board->console);
+    if (m->board->console2)
+        dev_console_settle(m->board->console2);
     st = api->write_state(w, "machine", &loose_state, &loose, err);
     for (unsigned i = 0; st == GW_OK && part_at(m, i, &p); i++)
         st = api->write_state(w, p.name, p.desc, p.object, err);
@@ -358,8 +383,6 @@ static enum gw_status write_all(struct vm *m, const struct snap_api *api, struct
     struct snap_manifest manifest;
     struct paths paths = {.count = 0};
     enum gw_status st = describe(m, &manifest, &paths, err);
-    if (st == GW_OK)
-        st = check_saved(m, err);
     if (st == GW_OK)
         st = api->write_manifest(w, &manifest, err);
     free_paths(&paths);
@@ -407,6 +430,8 @@ enum gw_status vm_save(struct vm *m, const char *path, struct gw_error *err)
     dev_events_pause(m->board->events);
     settle(m);
     dev_console_flush(m->board->console);
+    if (m->board->console2)
+        dev_console_flush(m->board->console2);
     st = write_all(m, api, w, err);
     if (st == GW_OK)
         st = api->commit(w, err);
@@ -446,6 +471,34 @@ static enum gw_status check_disk(struct vm *m, unsigned i, const struct snap_dis
     return GW_OK;
 }
 
+/* Files whose bytes the machine goes on to read or write must be those of the save. */
+static enum gw_status check_file(const struct snap_file *s, const char *path, struct gw_error *err)
+{
+    struct paths p = {.count = 0};
+    struct snap_file now = describe_file(&p, path);
+    free_paths(&p);
+    if (now.bytes == s->bytes && now.mtime_ns == s->mtime_ns)
+        return GW_OK;
+    return gw_fail(err, GW_ERR_STATE, path,
+                   "cannot restore: the file was written to since the save");
+}
+
+static enum gw_status check_files(struct vm *m, const struct snap_manifest *s, struct gw_error *err)
+{
+    const struct machine_options *o = m->o;
+    enum gw_status st = GW_OK;
+    if (s->second_port != (m->board->console2 != NULL))
+        return gw_fail(err, GW_ERR_ARG, "--serial",
+                       "cannot restore: the machine was saved with %d serial port(s)",
+                       s->second_port ? 2 : 1);
+    for (unsigned i = 0; st == GW_OK && i < o->fw_cfg_count && i < s->fw_cfg_count; i++)
+        st = check_file(&s->fw_cfg[i], o->fw_cfg[i].path, err);
+    for (unsigned i = 0; st == GW_OK && i < MACHINE_FLASH_BANKS && i < s->flash_count; i++)
+        if (o->flash[i].path && o->flash[i].rw)
+            st = check_file(&s->flash[i], o->flash[i].path, err);
+    return st;
+}
+
 static enum gw_status check_manifest(struct vm *m, const struct snap_manifest *s,
                                      struct gw_error *err)
 {
@@ -465,7 +518,7 @@ static enum gw_status check_manifest(struct vm *m, const struct snap_manifest *s
         if (st != GW_OK)
             return st;
     }
-    return GW_OK;
+    return check_files(m, s, err);
 }
 
 static enum gw_status load_overlays(struct vm *m, const struct snap_api *api, struct gw_error *err)

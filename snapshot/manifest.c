@@ -32,6 +32,11 @@ static const struct text_row texts[] = {
 #member, offsetof(struct snap_disk, member)                                                \
     }
 static const struct text_row disk_texts[] = {DISK_TEXT(path), DISK_TEXT(mode), DISK_TEXT(overlay)};
+#define FILE_TEXT(member)                                                                          \
+    {                                                                                              \
+#member, offsetof(struct snap_file, member)                                                \
+    }
+static const struct text_row file_texts[] = {FILE_TEXT(path), FILE_TEXT(name)};
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static const char **text_at(void *base, const struct text_row *row)
@@ -77,6 +82,28 @@ static bool put_disk(json_t *list, const struct snap_disk *d, struct gw_error *e
     return json_array_append_new(list, o) == 0;
 }
 
+static bool put_files(json_t *root, const char *key, const struct snap_file *list, uint32_t count,
+                      struct gw_error *err)
+{
+    json_t *array = json_array();
+    if (json_object_set_new(root, key, array) != 0)
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        json_t *o = json_object();
+        bool ok = o && put_texts(o, &list[i], file_texts, COUNT(file_texts), err) &&
+                  put_number(o, "at", list[i].at) && put_number(o, "bytes", list[i].bytes) &&
+                  put_number(o, "mtime_ns", list[i].mtime_ns) &&
+                  json_object_set_new(o, "rw", json_boolean(list[i].rw)) == 0;
+        if (!ok) {
+            json_decref(o);
+            return false;
+        }
+        if (json_array_append_new(array, o) != 0)
+            return false;
+    }
+    return true;
+}
+
 static bool put_all(json_t *root, const struct snap_manifest *m, struct gw_error *err)
 {
     json_t *disks = json_array();
@@ -86,6 +113,11 @@ static bool put_all(json_t *root, const struct snap_manifest *m, struct gw_error
     for (uint32_t i = 0; i < m->disk_count; i++)
         if (!put_disk(disks, &m->disks[i], err))
             return false;
+    if (!put_files(root, "flash", m->flash, m->flash_count, err) ||
+        !put_files(root, "fw_cfg", m->fw_cfg, m->fw_cfg_count, err) ||
+        !put_files(root, "loads", m->loads, m->load_count, err) ||
+        json_object_set_new(root, "second_port", json_boolean(m->second_port)) != 0)
+        return false;
     return put_number(root, "memory_bytes", m->memory_bytes) && put_number(root, "cpus", m->cpus) &&
            put_number(root, "mips", m->mips) && put_number(root, "seed", m->seed) &&
            json_object_set_new(root, "clock_insns", json_boolean(m->clock_insns)) == 0 &&
@@ -168,6 +200,23 @@ static bool get_disks(json_t *root, struct snap_manifest *m)
     return true;
 }
 
+static bool get_files(json_t *root, const char *key, struct snap_file *list, uint32_t *count)
+{
+    json_t *array = json_object_get(root, key);
+    if (!json_is_array(array) || json_array_size(array) > SNAP_MAX_FILES)
+        return false;
+    *count = (uint32_t)json_array_size(array);
+    for (uint32_t i = 0; i < *count; i++) {
+        json_t *o = json_array_get(array, i);
+        struct snap_file *f = &list[i];
+        if (!json_is_object(o) || !get_texts(o, f, file_texts, COUNT(file_texts)) ||
+            !get_number(o, "at", &f->at) || !get_number(o, "bytes", &f->bytes) ||
+            !get_number(o, "mtime_ns", &f->mtime_ns) || !get_flag(o, "rw", &f->rw))
+            return false;
+    }
+    return true;
+}
+
 static bool get_all(json_t *root, struct snap_manifest *m)
 {
     uint64_t cpus;
@@ -175,7 +224,11 @@ static bool get_all(json_t *root, struct snap_manifest *m)
         !get_number(root, "memory_bytes", &m->memory_bytes) || !get_number(root, "cpus", &cpus) ||
         !get_number(root, "mips", &m->mips) || !get_number(root, "seed", &m->seed) ||
         !get_flag(root, "clock_insns", &m->clock_insns) ||
-        !get_flag(root, "deterministic", &m->deterministic))
+        !get_flag(root, "deterministic", &m->deterministic) ||
+        !get_flag(root, "second_port", &m->second_port) ||
+        !get_files(root, "flash", m->flash, &m->flash_count) ||
+        !get_files(root, "fw_cfg", m->fw_cfg, &m->fw_cfg_count) ||
+        !get_files(root, "loads", m->loads, &m->load_count))
         return false;
     m->cpus = (uint32_t)cpus;
     return cpus > 0 && cpus <= 4096 && m->machine && m->cpu_model;

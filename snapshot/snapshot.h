@@ -22,7 +22,7 @@
 #define SNAP_SYMBOL "godwit_snapshot_module"
 #define SNAP_MODULE "godwit-snapshot.so"
 
-enum { SNAP_PAGE_BYTES = 4096, SNAP_NAME_BYTES = 24, SNAP_MAX_DISKS = 8 };
+enum { SNAP_PAGE_BYTES = 4096, SNAP_NAME_BYTES = 24, SNAP_MAX_DISKS = 8, SNAP_MAX_FILES = 16 };
 
 enum snap_kind { SNAP_MANIFEST = 1, SNAP_STATE = 2, SNAP_PAGES = 3 };
 
@@ -33,6 +33,15 @@ struct snap_disk {
     uint64_t bytes;
     uint64_t mtime_ns;         /* of path, at the save */
     uint64_t overlay_mtime_ns; /* of the overlay, at the save */
+};
+
+/* A file that a machine was given otherwise. */
+struct snap_file {
+    const char *path; /* NULL: none, of a place that may have one */
+    const char *name; /* by which the guest knows it; or NULL */
+    uint64_t at;      /* guest address, where it was loaded to one */
+    uint64_t bytes, mtime_ns;
+    bool rw;
 };
 
 /* What a machine is made of beside its state. Strings may be NULL where a machine has no such
@@ -48,6 +57,9 @@ struct snap_manifest {
     uint64_t mips, seed;
     struct snap_disk disks[SNAP_MAX_DISKS];
     uint32_t disk_count;
+    struct snap_file flash[SNAP_MAX_FILES], fw_cfg[SNAP_MAX_FILES], loads[SNAP_MAX_FILES];
+    uint32_t flash_count, fw_cfg_count, load_count;
+    bool second_port;
 };
 
 /* Pages to be written: get() returns the page's bytes (buf may be used for them), or NULL to leave

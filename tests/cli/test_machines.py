@@ -48,7 +48,7 @@ class Machines(CliTest):
 
     def connect(self, name="one"):
         s = socket.socket(socket.AF_UNIX)
-        s.settimeout(20)
+        s.settimeout(100)
         while True:
             try:
                 s.connect(os.path.join(self.dir, name + ".sock"))
@@ -94,7 +94,7 @@ class Machines(CliTest):
         self.assertEqual((before["insns"], before["vm_ns"]), (after["insns"], after["vm_ns"]))
         self.ok("pause", "one")
         self.ok("resume", "one")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 100
         while self.ps()["one"]["insns"] == after["insns"]:
             self.assertLess(time.monotonic(), deadline)
         self.assertEqual(self.ps()["one"]["state"], "running")
@@ -106,7 +106,7 @@ class Machines(CliTest):
                               stdout=subprocess.PIPE) as waiter:
             time.sleep(0.1)
             self.ok("stop", "one")
-            self.assertEqual(json.loads(waiter.communicate(timeout=20)[0])["ended"], "stop")
+            self.assertEqual(json.loads(waiter.communicate(timeout=100)[0])["ended"], "stop")
             self.assertEqual(waiter.returncode, 0)
         self.assertEqual(self.ps(), {})
         self.assertEqual(self.ps("-a")["one"]["state"], "stop")
@@ -156,7 +156,7 @@ class Machines(CliTest):
                 self.assertEqual(c.stdout.read(len(text)), text)
             self.refused(125, "somebody else is at its console", "console", "one")
             self.ok("stop", "one")
-            self.assertEqual(c.wait(timeout=20), 0)
+            self.assertEqual(c.wait(timeout=100), 0)
 
     def test_the_console_is_detached_by_its_menu(self):
         self.start()
@@ -165,7 +165,7 @@ class Machines(CliTest):
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE) as c:
             self.assertEqual(c.stdout.read(3), b"up\n")
             os.write(main, b"\x1dd")
-            self.assertEqual(c.wait(timeout=20), 0)
+            self.assertEqual(c.wait(timeout=100), 0)
         self.assertEqual(self.ps()["one"]["state"], "running")
         os.close(main)
         os.close(side)
@@ -193,7 +193,7 @@ class Machines(CliTest):
         at = self.ps()["one"]["insns"]
         self.names.append("two")
         self.assertEqual(self.ok("restore", "-D", "--name", "two", self.path("z.snap")), "two\n")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 100
         while self.ps()["two"]["insns"] <= at:
             self.assertLess(time.monotonic(), deadline)
         self.assertEqual(self.call("snap", "verify", self.path("x.snap")).returncode, 0)
@@ -226,7 +226,7 @@ class Machines(CliTest):
             self.ok("pause", "fore")
             self.assertEqual(self.ps()["fore"]["pid"], p.pid)
             p.send_signal(signal.SIGTERM)  # a paused machine ends as well
-            self.assertEqual(p.wait(timeout=20), 128 + signal.SIGTERM)
+            self.assertEqual(p.wait(timeout=100), 128 + signal.SIGTERM)
 
     def test_hostile_clients_are_told_off_or_dropped(self):
         self.start()

@@ -96,6 +96,30 @@ class Snap(CliTest):
         self.fails(125, "snap has ls, info", "snap", "frobnicate", a)
         self.fails(125, "takes two files", "snap", "diff", a)
 
+    def test_flash_fw_cfg_and_a_second_port_are_saved(self):
+        flash = self.path("flash", b"\x11" * 4096 + b"\xff" * ((32 << 20) - 4096))
+        blob, out2 = self.path("blob", b"abc"), self.path("out2")
+        a = self.saved(args=("--flash", "1=" + flash, "--fw-cfg", "opt/x=" + blob, "--serial",
+                             "stdio", "--serial", "file:" + out2))
+        b = self.path("b")
+        self.restored(a, "--stop-insn", "1", "--save-at-end", b)
+        self.assertEqual(self.read("a"), self.read("b"))
+        os.unlink(flash)  # what is in the bank is in the snapshot
+        self.restored(a, "--stop-insn", "20000")
+        with open(blob, "ab") as f:
+            f.write(b"d")
+        self.fails(125, "written to since", "restore", a)
+        one = self.saved("one")
+        self.fails(125, "saved with 1 serial", "restore", "--serial", "stdio", "--serial",
+                   "file:" + out2, one)
+
+    def test_flash_with_rw_must_be_the_one_of_the_save(self):
+        flash = self.path("flash", b"\xff" * (32 << 20))
+        a = self.saved(args=("--flash", "1=" + flash + ",rw"))
+        self.restored(a, "--stop-insn", "20000")
+        os.utime(flash, (1, 1))
+        self.fails(125, "written to since", "restore", a)
+
     def test_a_disk_must_be_the_one_of_the_save(self):
         disk = self.path("disk", bytes(1 << 20))
         a = self.saved(args=("-d", disk))
