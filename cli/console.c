@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 struct session {
     int fd;
     bool terminal, escaped, over;
+    int signal_fd; /* what would end us: the terminal is to be restored first */
 };
 
 static bool write_all(int fd, const char *bytes, size_t size)
@@ -59,11 +61,13 @@ static void typed(struct session *s, const char *bytes, size_t size)
 /* Until the machine ends, or somebody detaches. Input that has ended leaves the output. */
 static void relay(struct session *s)
 {
-    struct pollfd p[2] = {{.fd = s->fd, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
+    struct pollfd p[3] = {{.fd = s->fd, .events = POLLIN},
+                          {.fd = STDIN_FILENO, .events = POLLIN},
+                          {.fd = s->signal_fd, .events = POLLIN}};
     char bytes[4096];
     while (!s->over) {
         ssize_t n;
-        if (poll(p, 2, -1) < 0 && errno != EINTR)
+        if ((poll(p, 3, -1) < 0 && errno != EINTR) || p[2].revents)
             return;
         if (p[0].revents) {
             n = read(s->fd, bytes, sizeof bytes);
@@ -83,6 +87,13 @@ static void relay(struct session *s)
 static void session(struct session *s)
 {
     struct termios saved, raw;
+    sigset_t ending;
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGHUP);
+    sigaddset(&ending, SIGINT);
+    sigprocmask(SIG_BLOCK, &ending, NULL);
+    s->signal_fd = signalfd(-1, &ending, SFD_CLOEXEC);
     s->terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &saved) == 0;
     signal(SIGPIPE, SIG_IGN);
     if (s->terminal) {
@@ -95,6 +106,7 @@ static void session(struct session *s)
     relay(s);
     if (s->terminal)
         tcsetattr(STDIN_FILENO, TCSADRAIN, &saved);
+    sigprocmask(SIG_UNBLOCK, &ending, NULL); /* one that came ends us now */
 }
 
 int cli_console(const struct cli_options *o)

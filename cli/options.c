@@ -125,7 +125,12 @@ static enum gw_status set_cpus(struct cli_options *o, const char *value, struct 
 
 static enum gw_status set_on_panic(struct cli_options *o, const char *value, struct gw_error *err)
 {
-    return one_of(value, "exit", "cannot do that on a panic", err);
+    o->panic_pause = !strcmp(value, "pause");
+    o->panic_save = !strncmp(value, "save=", 5) && value[5] ? value + 5 : NULL;
+    if (o->panic_pause || o->panic_save || !strcmp(value, "exit"))
+        return GW_OK;
+    return gw_fail(err, GW_ERR_ARG, value,
+                   "cannot do that on a panic: it must be exit, pause or save=FILE");
 }
 
 static enum gw_status set_cpu(struct cli_options *o, const char *value, struct gw_error *err)
@@ -402,8 +407,9 @@ const struct cli_option cli_option_rows[] = {
      .set = cli_set_port},
     {VERB_MACHINE, CLI_TEXT, 0, "stop-text", "TEXT",
      "end with status 0 when the console shows TEXT", NULL, AT(stop_text)},
-    {VERB_MACHINE, CLI_OWN, 0, "on-panic", "exit",
-     "what a guest panic does (exit, with status 123)", "exit", .set = set_on_panic},
+    {VERB_MACHINE, CLI_OWN, 0, "on-panic", "exit|pause|save=FILE",
+     "what a guest panic does: end with status 123, hold the machine, or save it and end",
+     "exit pause save=", .set = set_on_panic},
     {VERB_RUN, CLI_OWN, 0, "clock", "host|insns[:MIPS]",
      "the guest's time: the host's, or by instructions", "host insns", .set = set_clock},
     {VERB_RUN, CLI_FLAG, 0, "deterministic", NULL,

@@ -122,7 +122,8 @@ struct cli_options {
     unsigned channel_count;
     bool no_packed_rings;
     const char *save_at_end, *run_dir;
-    bool detach;
+    bool detach, panic_pause;
+    const char *panic_save;
     bool deterministic;
     uint64_t seed;
     /* exec */

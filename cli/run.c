@@ -139,6 +139,8 @@ static void fill(struct machine_options *m, const struct cli_options *o)
         .open_net = open_net,
         .open_snapshots = cli_snapshots,
         .save_at_end = o->save_at_end,
+        .panic_pause = o->panic_pause,
+        .panic_save = o->panic_save,
     };
     for (unsigned i = 0; i < o->disk_count; i++)
         m->disks[i] = (struct machine_disk){.path = o->disks[i].path,

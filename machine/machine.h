@@ -16,7 +16,7 @@
 #include "godwit/net.h"
 #include "godwit/status.h"
 
-#define MACHINE_API    3
+#define MACHINE_API    6
 #define MACHINE_SYMBOL "godwit_machine_module"
 #define MACHINE_MODULE "godwit-machine.so"
 
@@ -163,6 +163,8 @@ struct machine_options {
     const struct snap_api *(*open_snapshots)(struct gw_error *err);
     struct snap_reader *restore;           /* goes on from there instead of booting; the caller's */
     const struct machine_control *control; /* NULL: none */
+    bool panic_pause;        /* a guest's panic pauses the machine instead of ending the run */
+    const char *panic_save;  /* saves the machine there when it ended by a panic; NULL: does not */
     const char *save_at_end; /* saves the machine there when its run ends; NULL: does not */
     unsigned verbose;
     /* Tests: 0 is the default, but for fp_traps. */

@@ -34,6 +34,12 @@ void vm_end(struct vm *m, enum machine_ended ended, unsigned code)
 {
     if (m->over)
         return;
+    if (ended == MACHINE_ENDED_PANIC && m->o->panic_pause && !m->panic_held) {
+        m->panic_held = true; /* once: whoever looked at it lets it go on to its end */
+        vm_pause(m, true);
+        fprintf(stderr, "godwit: the guest panicked; paused\n");
+        return;
+    }
     m->over = true;
     m->result->ended = ended;
     m->result->code = code;
@@ -425,6 +431,13 @@ static enum gw_status dump_tree(struct vm *m, struct gw_error *err)
     return GW_OK;
 }
 
+/* A failure is ours, and not that of the guest's files. */
+static enum gw_status save_as(struct vm *m, const char *path, struct gw_error *err)
+{
+    enum gw_status st = vm_save(m, path, err);
+    return st == GW_OK ? GW_OK : (err->status = GW_ERR_STATE);
+}
+
 static enum gw_status run_guest(struct vm *m, struct gw_error *err)
 {
     struct host_hooks hooks = {.signal = on_signal, .timeout = on_timeout, .context = m};
@@ -467,11 +480,13 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
         vm_show_state(m);
     if (m->o->stats)
         vm_show_stats(m);
-    if (m->o->save_at_end && vm_save(m, m->o->save_at_end, err) != GW_OK)
-        return err->status = GW_ERR_STATE; /* ours, and not the guest's files' */
-    if (!m->o->quiet)
+    if (m->result->ended == MACHINE_ENDED_PANIC && m->o->panic_save)
+        st = save_as(m, m->o->panic_save, err);
+    if (st == GW_OK && m->o->save_at_end)
+        st = save_as(m, m->o->save_at_end, err);
+    if (st == GW_OK && !m->o->quiet)
         vm_show_discarded(m);
-    return GW_OK;
+    return st;
 }
 
 static enum gw_status machine_run(const struct machine_options *o, struct machine_result *result,

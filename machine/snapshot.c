@@ -438,7 +438,7 @@ enum gw_status vm_save(struct vm *m, const char *path, struct gw_error *err)
     else
         api->abandon(w);
     if (!was_paused)
-        dev_events_resume(m->board->events);
+        vm_restored_runs(m); /* the world went on meanwhile */
     return st;
 }
 

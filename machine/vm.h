@@ -33,7 +33,7 @@ struct vm {
 
     /* steer.c */
     struct machine_steer steer;
-    bool paused;
+    bool paused, panic_held;
     char *save_path; /* a save that was asked for; NULL: none */
     void (*save_done)(void *context, const char *text, const struct gw_error *err);
     void *save_context;

@@ -170,6 +170,15 @@ class Machines(CliTest):
         os.close(main)
         os.close(side)
 
+    def test_a_panic_can_hold_the_machine(self):
+        words = [say("Kernel panic - not syncing: why\n"), addi(5, 5, 1), jump(-4)]
+        self.start(words=words, args=("--on-panic", "pause"))
+        deadline = time.monotonic() + 100
+        while self.ps()["one"]["state"] != "paused":
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+        self.ok("save", "one", self.path("p.snap"))
+
     def test_reset_starts_anew(self):
         self.start()
         with subprocess.Popen([PROGRAM, "console", "--run-dir", self.dir, "one"],

@@ -120,6 +120,23 @@ class Snap(CliTest):
         os.utime(flash, (1, 1))
         self.fails(125, "written to since", "restore", a)
 
+    def test_an_overlay_must_be_the_one_of_the_save(self):
+        disk, over = self.path("disk", bytes(1 << 20)), self.path("over")
+        a = self.saved(args=("-d", f"{disk},overlay={over}"))
+        self.restored(a, "--stop-insn", "20000")
+        self.restored(a, "--stop-insn", "20000")
+        os.utime(over, (1, 1))
+        self.fails(125, "written to since", "restore", a)
+
+    def test_a_panic_can_be_saved(self):
+        words = [say("Kernel panic - not syncing: why\n"), addi(5, 5, 1), jump(-4)]
+        p = self.path("panic")
+        r = self.call("run", "-q", "-k", self.path("g", elf(words)), "-b", "none", "-m", "16M",
+                      "--on-panic", "save=" + p)
+        self.assertEqual(r.returncode, 123, r.stderr)
+        self.assertEqual(self.call("snap", "verify", p).returncode, 0)
+        self.fails(125, "exit, pause or save=FILE", "run", "--on-panic", "dance")
+
     def test_a_disk_must_be_the_one_of_the_save(self):
         disk = self.path("disk", bytes(1 << 20))
         a = self.saved(args=("-d", disk))
