@@ -17,6 +17,14 @@
 
 /* ---- connections; under lock ----------------------------------------------------------------- */
 
+static void slot_freed(struct ctl_server *s)
+{
+    if (!s->full || !s->steer)
+        return;
+    s->full = false;
+    s->steer->rewatch(s->steer, &s->listen_watch, EPOLLIN);
+}
+
 void ctl_conn_close(struct ctl_conn *c)
 {
     struct ctl_server *s = c->server;
@@ -31,6 +39,8 @@ void ctl_conn_close(struct ctl_conn *c)
     /* Until the answer that is due has come, the slot cannot be used again. */
     c->gone = c->busy;
     c->console = c->waiting = false;
+    if (!c->gone)
+        slot_freed(s);
 }
 
 /* All of it, or the client is too slow. */
@@ -74,6 +84,7 @@ void ctl_conn_answer(struct ctl_conn *c, const char *lines, const struct gw_erro
     c->busy = false;
     if (c->fd < 0) {
         c->gone = false;
+        slot_freed(c->server);
         return;
     }
     while (ok && *lines) {
@@ -220,17 +231,18 @@ static void conn_ready(void *context, uint32_t events)
 static void accept_ready(void *context, uint32_t events)
 {
     struct ctl_server *s = context;
-    int fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     struct ctl_conn *c = NULL;
-    if (fd < 0)
-        return;
+    int fd = -1;
     pthread_mutex_lock(&s->lock);
     for (unsigned i = 0; i < CTL_CONNECTIONS && !c; i++)
         if (s->conn[i].fd < 0 && !s->conn[i].gone)
             c = &s->conn[i];
+    if (c)
+        fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (!c) {
-        close(fd);
-    } else {
+        s->full = true;
+        s->steer->rewatch(s->steer, &s->listen_watch, 0);
+    } else if (fd >= 0) {
         c->fd = fd;
         c->used = 0;
         c->busy = c->waiting = c->console = false;

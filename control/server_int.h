@@ -31,6 +31,7 @@ struct ctl_server {
     int lock_fd, listen_fd;
     struct machine_watch listen_watch;
     pthread_mutex_t lock; /* of all that follows */
+    bool full;            /* whoever connects waits until a slot is free */
     struct ctl_conn conn[CTL_CONNECTIONS];
     /* The console: what the guest said last, and what a client typed that did not fit yet. */
     struct machine_watch console_watch;
