@@ -7,6 +7,8 @@ WHAT is one of
   boot       Debian's kernel and BusyBox to power-off: CPU time; memory above guest RAM
   systemd    a Debian root file system on a virtio disk to its login prompt: CPU time
   hello      a static hello: wall time and memory
+  net        TCP through user networking, both ways
+  disk       sequential reads of 128 KiB from a virtio disk
   translate  straight-line code that runs once: ns per guest instruction
   all        all of these
 
@@ -28,6 +30,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 import guest  # noqa: E402
+import io_bench  # noqa: E402
 import peers  # noqa: E402
 import rootfs  # noqa: E402
 from aptbox import Failure, main_guard, say  # noqa: E402
@@ -398,8 +401,16 @@ def bench_translate(opt):
     return {"ns_per_insn": ns, "counters": counters}
 
 
-WHAT = {"user": bench_user, "machine": bench_machine, "boot": bench_boot, "systemd": bench_systemd, "hello": bench_hello,
-        "translate": bench_translate}
+def bench_net(opt):
+    return io_bench.bench_net(sys.modules[__name__], opt)
+
+
+def bench_disk(opt):
+    return io_bench.bench_disk(sys.modules[__name__], opt)
+
+
+WHAT = {"user": bench_user, "machine": bench_machine, "boot": bench_boot, "systemd": bench_systemd,
+        "net": bench_net, "disk": bench_disk, "hello": bench_hello, "translate": bench_translate}
 RUNNERS = ("native", "godwit", *PEERS)
 
 
@@ -408,7 +419,7 @@ def main():
                                  formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("what", nargs="?", default="all", choices=[*WHAT, "all"])
     ap.add_argument("--reps", type=int, help="runs of each (default: 5 user, 3 machine, 5 boot, "
-                    "3 systemd, 50 hello, 7 translate)")
+                    "3 systemd, net and disk, 50 hello, 7 translate)")
     ap.add_argument("--kernels", help="which kernels, comma-separated")
     ap.add_argument("--runners", help=f"which runners, of {','.join(RUNNERS)}")
     opt = ap.parse_args()
