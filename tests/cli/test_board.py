@@ -66,6 +66,21 @@ class Board(CliTest):
         r = self.call("run", "--flash", f"0={p}", "-k", k, "-m", "32M", "--timeout", "60s")
         self.assertEqual(r.returncode, 42, r.stderr)
 
+    def test_flash_is_in_a_snapshot(self):
+        # Programs a word, waits long enough to be saved, and ends with what the flash has.
+        words = [lui(5, 0x22000), addi(6, 0, 0x40), sw(6, 0x100, 5), li(6, 0x33330000 | 0x3333),
+                 sw(6, 0x100, 5), addi(6, 0, 0xff), sw(6, 0x100, 5), li(7, 5000),
+                 addi(7, 7, -1), 0xfe039ee3,  # bnez t2, -4
+                 0x1002a303, lui(5, 0x100), sw(6, 0, 5), FOREVER]  # lw t1, 0x100(t0)
+        saved = self.path("saved")
+        p = self.path("vars", b"\xff" * (32 << 20))
+        for flash in ([], ["--flash", f"1={p}"]):
+            r = self.guest(words, "-q", *flash, "--stop-insn", "3000", "--save-at-end", saved)
+            self.assertEqual(r.returncode, 0, r.stderr)
+            r = self.call("restore", "--timeout", "60s", saved)
+            self.assertEqual(r.returncode, 0x33, r.stderr)
+            os.unlink(saved)
+
     def test_load(self):
         p = self.path("blob", code(power(5 << 16 | 0x3333)))
         for bios in ("none", "builtin"):  # without a kernel the first file is started
