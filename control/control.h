@@ -76,8 +76,8 @@ void ctl_server_end(struct ctl_server *s, const struct ctl_ended *e);
 /* Connects to a running machine: GW_ERR_NOTFOUND when there is none of that name. */
 enum gw_status ctl_connect(const struct ctl_dir *d, const char *name, int *fd,
                            struct gw_error *err);
-/* One request ("pause", "save /a/file") and its answer; each line of it goes to line(), which may be
- * NULL. timeout_ms -1: none. The connection stays open. */
+/* One request ("pause", "save /a/file") and its answer; each line of it goes to line(), which may
+ * be NULL. timeout_ms -1: none. The connection stays open. */
 enum gw_status ctl_ask(int fd, const char *name, const char *request, int timeout_ms,
                        void (*line)(void *context, const char *text), void *context,
                        struct gw_error *err);

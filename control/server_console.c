@@ -1,4 +1,4 @@
-/* The console of a detached machine: kept for who comes later, shown to who is there. I/O thread. */
+/* The console of a detached machine: kept for later, shown to who is there. I/O thread. */
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -25,7 +25,7 @@ static bool relay(struct ctl_server *s)
     if (n <= 0)
         return false;
     keep(s, bytes, (size_t)n);
-    /* A viewer that takes nothing for so long that its socket is full has left; the guest goes on. */
+    /* A viewer that takes nothing until its socket is full has left; the guest goes on. */
     if (s->viewer && !ctl_conn_send(s->viewer, bytes, (size_t)n))
         ctl_conn_close(s->viewer);
     return true;

@@ -5,11 +5,11 @@
  * - VM time is retired instructions. Between two instructions whose counts are the same everywhere
  *   (a trap, a CSR write that ends its block, an exact stop) the clock that devices read stands.
  * - The event queue and interrupts are looked at only at such counts. Nothing of the host's enters
- *   the queue but what somebody types or a signal, which no run of this kind repeats: disks do their
+ *   the queue but keys and signals, which no run of this kind repeats: disks do their
  *   work at once, and output waits for the host.
  * - What a TLB may keep is visible: a guest that changes a page table without a fence may or may
- *   not see the old entry. So all maps are emptied at fixed counts, and a machine rests, hence can be
- *   saved, at those counts alone: whoever restores it starts with empty maps too.
+ *   not see the old entry. So all maps are emptied at fixed counts, and a machine rests, hence can
+ *   be saved, at those counts alone: whoever restores it starts with empty maps too.
  */
 #include "clock.h"
 #include "priv.h"
@@ -57,8 +57,8 @@ bool vm_repeat_may_stop(const struct vm *m, uint64_t retired)
     return !m->o->deterministic || !m->o->save_at_end || vm_repeat_rests(m, retired);
 }
 
-/* SplitMix64 (Steele, Lea, Flood 2014) from the seed: enough for a device tree's rng-seed, which the
- * guest mixes anew. */
+/* SplitMix64 (Steele, Lea, Flood 2014) from the seed: enough for a device tree's rng-seed, which
+ * the guest mixes anew. */
 void vm_seed_bytes(const struct vm *m, uint8_t *to, size_t size)
 {
     uint64_t state = m->o->seed, z = 0;

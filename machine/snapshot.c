@@ -395,8 +395,8 @@ static enum gw_status write_all(struct vm *m, const struct snap_api *api, struct
     return st == GW_OK ? api->write_pages(w, "ram", &pages, err) : st;
 }
 
-/* Until nothing is in flight and nothing waits to be delivered. What is finished may start more, out
- * of rings that are finite. */
+/* Until nothing is in flight and nothing waits to be delivered. What is finished may start more,
+ * out of rings that are finite. */
 static void settle(struct vm *m)
 {
     enum { ROUNDS = 1000 };

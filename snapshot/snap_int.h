@@ -82,7 +82,7 @@ struct snap_reader {
 };
 enum gw_status snap_read_at(struct snap_reader *r, void *to, size_t size, uint64_t offset,
                             struct gw_error *err);
-/* The whole payload, checked against its hash; malloc()ed, one byte more than it has, which is 0. */
+/* The whole payload, checked against its hash; malloc()ed, with a byte more, which is 0. */
 enum gw_status snap_read_payload(struct snap_reader *r, const struct snap_section *s, uint8_t **out,
                                  struct gw_error *err);
 /* "cannot use the snapshot: <why>" about its file. */

@@ -103,15 +103,15 @@ def moved(boot, stops, seed=1):
     disk_path, here, there, again = (os.path.join(boot.tmp, n) for n in ("d", "0", "1", "2"))
     with open(disk_path, "wb") as f:
         f.truncate(32 << 20)
-    step, at, out = 1_000_000_000 // stops, 0, ""
+    step, at, out = 4_200_000_000 // stops, 0, ""  # a boot is some 4.2e9 instructions long
     where, report = [], None
     while report is None or report["ended"] == "stop-insn":
         at = (report["insns"] if report else 0) + rng.randrange(1, 2 * step)
         ends = ["--stop-insn", str(at), "--save-at-end", there, "--engine",
                 rng.choice(["jit", "jit", "interp"]), "-q", "--report", boot.report]
         if report is None:
-            text, report = call(boot, "run", "-k", KERNEL, "-i", INITRD, "-m", "256M", "-d", disk_path,
-                                "-a", "console=ttyS0 run=disktest", *ends)
+            text, report = call(boot, "run", "-k", KERNEL, "-i", INITRD, "-m", "256M", "-d",
+                                disk_path, "-a", "console=ttyS0 run=disktest", *ends)
         else:
             text, report = call(boot, "restore", *ends, here)
         out += text
@@ -140,8 +140,8 @@ def deterministic(boot, whole):
     disk_path = os.path.join(boot.tmp, "d")
     with open(disk_path, "wb") as f:
         f.truncate(32 << 20)
-    start = ["run", "-q", "-k", KERNEL, "-i", INITRD, "-m", "256M", "-d", disk_path, "--deterministic",
-             "--seed", "7", "-a", "console=ttyS0 run=" + ("disktest" if whole else "poweroff"),
+    start = ["run", "-q", "-k", KERNEL, "-i", INITRD, "-m", "256M", "-d", disk_path,
+             "--deterministic", "--seed", "7", "-a", "console=ttyS0 run=" + ("disktest" if whole else "poweroff"),
              "--report", boot.report]
 
     def straight(engine):
@@ -152,8 +152,8 @@ def deterministic(boot, whole):
         half = straight_jit[1] // 2
         at = ["--report", boot.report, "-q", "--save-at-end"]
         a, _ = call(boot, *start, "--stop-insn", str(half), "--engine", first, "--save-at-end", mid)
-        b, r = call(boot, "restore", *at, later, "--stop-insn", str(half + 10**8), "--engine", second,
-                    mid)
+        b, r = call(boot, "restore", *at, later, "--stop-insn", str(half + 10**8), "--engine",
+                    second, mid)
         expect(half <= r["insns"] - 10**8 < half + (1 << 23), r)
         c, r = call(boot, "restore", *at, end, "--engine", first, later)
         return a + b + c, r["insns"], state_hash(end)
@@ -188,7 +188,7 @@ def main():
         elif what in ("deterministic", "deterministic_whole"):
             deterministic(boot, what == "deterministic_whole")
         elif what in ("moved", "moved_often"):
-            moved(boot, 100 if what == "moved_often" else 10)
+            moved(boot, 110 if what == "moved_often" else 10)
         else:
             {"disk": disk, "shell": shell, "panic": panic, "repeat": repeat}[what](boot)
 

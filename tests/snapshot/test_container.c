@@ -1,4 +1,4 @@
-/* The snapshot container: what goes in comes out, and broken files are told apart from whole ones. */
+/* The snapshot container: what goes in comes out, and broken files are told from whole ones. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
