@@ -188,6 +188,7 @@ static inline int ring_take(struct ring *r, uint32_t *len)
 {
     uint64_t at;
     unsigned id, flags;
+    *len = 0;
     if (!r->packed) {
         if ((uint16_t)ram_get(r->bus, r->used + 2, 2) == r->next_used)
             return -1;

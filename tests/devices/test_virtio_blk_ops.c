@@ -233,7 +233,7 @@ static void limits_hold_requests_back(void **state)
 static void waiting_requests_survive_a_move(void **state)
 {
     struct fixture f;
-    uint64_t saved[STATE_MAX], kind[STATE_MAX];
+    uint64_t saved[STATE_MAX] = {0}, kind[STATE_MAX] = {0};
     uint32_t len;
     setup(&f, false, &(struct virtio_blk_config){.ops_per_s = 10, .service = VIRTIO_BLK_AT_ONCE});
     f.clock.insns = 1000000000;

@@ -97,7 +97,7 @@ static void the_host_fills_buffers(void **state)
 static void a_seed_gives_the_same_bytes(void **state)
 {
     struct fixture f, g;
-    uint64_t saved[STATE_MAX];
+    uint64_t saved[STATE_MAX] = {0};
     uint32_t len;
     setup(&f, true, 7);
     setup(&g, true, 8);

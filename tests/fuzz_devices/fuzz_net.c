@@ -53,6 +53,8 @@ void fz_attach(struct fz_world *w)
 
 void fz_between(struct fz_world *w)
 {
+    if (!wire()->port.link)
+        abort(); /* fz_attach() has set it */
     wire()->refuses = wire()->refused = false;
     wire()->port.link(wire()->port.context, true, NULL);
     gw_events_run(w->events, w->insns);
@@ -64,6 +66,8 @@ void fz_host(struct fz_world *w, struct fz_bytes *input)
     struct wire *x = wire();
     uint64_t how = fz_take(input, 1);
     size_t size = fz_take(input, how & 1 ? 2 : 1);
+    if (!x->port.receive || !x->port.link || !x->port.writable)
+        abort(); /* fz_attach() has set them */
     switch (how >> 5) {
     case 0: x->port.link(x->port.context, how & 2, how & 4 ? "fuzzed" : NULL); break;
     case 1: x->refuses = true; break;
