@@ -62,9 +62,9 @@ static uint64_t get(struct dev_bus *bus, uint64_t offset, unsigned size)
 
 static void make_file(char *path, size_t size)
 {
-    int fd;
-    strcpy(path, "/tmp/godwit-flash-XXXXXX");
-    fd = mkstemp(path);
+    static const char name[] = "/tmp/godwit-flash-XXXXXX";
+    memcpy(path, name, sizeof name);
+    int fd = mkstemp(path);
     assert_true(fd >= 0);
     assert_int_equal(ftruncate(fd, (off_t)size), 0);
     assert_int_equal(pwrite(fd, "firmware", 8, 0x40000), 8);

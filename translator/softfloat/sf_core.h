@@ -143,7 +143,7 @@ static inline uint64_t sf_round_finite(struct sf_format f, struct sf_num a, enum
     int extra = 64 - f.prec;
     uint64_t half = UINT64_C(1) << (extra - 1);
     uint64_t mask = 2 * half - 1;
-    uint64_t sign = (uint64_t)a.sign << (f.width - 1);
+    uint64_t sign = a.sign ? UINT64_C(1) << (f.width - 1) : 0;
     uint64_t inf = (uint64_t)(2 * f.bias + 1) << (f.prec - 1);
     uint64_t sig = a.sig;
     int biased = a.exp + f.bias;
@@ -178,7 +178,7 @@ static inline uint64_t sf_pack(struct sf_format f, struct sf_num a, enum sf_roun
         return sf_round_finite(f, a, rm, fl);
 
     uint64_t inf = (uint64_t)(2 * f.bias + 1) << (f.prec - 1);
-    uint64_t sign = (uint64_t)a.sign << (f.width - 1);
+    uint64_t sign = a.sign ? UINT64_C(1) << (f.width - 1) : 0;
     if (a.kind == SF_ZERO)
         return sign;
     if (a.kind == SF_INF)
