@@ -285,7 +285,9 @@ static bool oracle_refuses(const struct rv_insn *in)
     case RV_OP_CBO_INVAL:
     case RV_OP_CBO_CLEAN:
     case RV_OP_CBO_FLUSH:
-    case RV_OP_FENCE_I: return true;
+    case RV_OP_FENCE_I:
+    case RV_OP_WRS_NTO: /* QEMU drops the reservation, as it may */
+    case RV_OP_WRS_STO: return true;
     /* QEMU 11 writes into its x0 for the rest of the block. */
     case RV_OP_AMOCAS_B:
     case RV_OP_AMOCAS_H:
