@@ -50,6 +50,9 @@ bool cli_write_report(const char *path, const struct cli_report *r, const struct
 /* Opens one of our modules: beside the program, in the build tree, or where it was installed.
  * NULL: *err says why. */
 void *cli_open_module(const char *name, const char *symbol, struct gw_error *err);
+/* The interface of a module whose symbol is a function that returns one: a struct that begins with
+ * `unsigned version`, which must be this one. NULL: *err says why; so it does for no symbol. */
+const void *cli_interface(void *symbol, const char *name, unsigned version, struct gw_error *err);
 
 struct snap_api;
 struct snap_reader;

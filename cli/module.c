@@ -47,3 +47,19 @@ void *cli_open_module(const char *name, const char *symbol, struct gw_error *err
     gw_fail(err, GW_ERR_STATE, name, "cannot open the module: %s", why);
     return NULL;
 }
+
+const void *cli_interface(void *symbol, const char *name, unsigned version, struct gw_error *err)
+{
+    typedef const void *get_fn(void);
+    get_fn *get;
+    unsigned has;
+    if (!symbol)
+        return NULL;
+    memcpy(&get, &symbol, sizeof symbol); /* ISO C has no such cast */
+    const void *interface = get();
+    memcpy(&has, interface, sizeof has);
+    if (has == version)
+        return interface;
+    gw_fail(err, GW_ERR_STATE, name, "cannot open the module: of another version");
+    return NULL;
+}

@@ -182,30 +182,18 @@ static enum gw_status set_dump(struct cli_options *o, const char *value, struct 
 
 static enum gw_status set_serial(struct cli_options *o, const char *value, struct gw_error *err)
 {
-    static const struct {
-        const char *prefix;
-        enum cli_port_kind kind;
-        bool has_path;
-    } kinds[] = {{"stdio", CLI_PORT_STDIO, false},
-                 {"pty", CLI_PORT_PTY, false},
-                 {"file:", CLI_PORT_FILE, true},
-                 {"unix:", CLI_PORT_UNIX, true}};
+    struct cli_port port;
     if (o->port_count == CLI_PORTS)
         return gw_fail(err, GW_ERR_ARG, value, "cannot add the serial port: there are %d already",
                        CLI_PORTS);
-    for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        size_t n = strlen(kinds[i].prefix);
-        if (strncmp(value, kinds[i].prefix, n) != 0 || !value[n] == kinds[i].has_path)
-            continue;
-        if (kinds[i].kind == CLI_PORT_STDIO && o->port_count && o->ports[0].kind == CLI_PORT_STDIO)
-            return gw_fail(err, GW_ERR_ARG, value,
-                           "cannot add the serial port: the first has standard input and output");
-        o->ports[o->port_count++] =
-            (struct cli_port){.kind = kinds[i].kind, .path = kinds[i].has_path ? value + n : NULL};
-        return GW_OK;
-    }
-    return gw_fail(err, GW_ERR_ARG, value,
-                   "no such serial port: it must be stdio, pty, file:FILE or unix:FILE");
+    if (!cli_parse_target(value, &port))
+        return gw_fail(err, GW_ERR_ARG, value,
+                       "no such serial port: it must be stdio, pty, file:FILE or unix:FILE");
+    if (port.kind == CLI_PORT_STDIO && o->port_count && o->ports[0].kind == CLI_PORT_STDIO)
+        return gw_fail(err, GW_ERR_ARG, value,
+                       "cannot add the serial port: the first has standard input and output");
+    o->ports[o->port_count++] = port;
+    return GW_OK;
 }
 
 /* N=FILE[,rw] */

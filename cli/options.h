@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "godwit/net.h"
 #include "godwit/status.h"
 
 enum {
@@ -68,13 +69,6 @@ struct cli_net {
     uint8_t mac[6];
 };
 
-/* A port of the host that leads to one of the guest. */
-struct cli_publish {
-    const char *address; /* NULL: the default */
-    uint16_t host, guest;
-    bool udp;
-};
-
 struct cli_flash {
     const char *path;
     bool rw;
@@ -116,7 +110,7 @@ struct cli_options {
     unsigned fw_cfg_count, load_count, port_count;
     /* run, restore */
     struct cli_net net;
-    struct cli_publish publish[CLI_MAX_PUBLISH];
+    struct gw_net_publish publish[CLI_MAX_PUBLISH];
     unsigned publish_count;
     struct cli_channel channels[CLI_MAX_CHANNELS];
     unsigned channel_count;
@@ -198,6 +192,8 @@ bool cli_parse_mac(const char *text, uint8_t mac[6]);
 enum gw_status cli_set_publish(struct cli_options *o, const char *value, struct gw_error *err);
 /* options_port.c: of --console and --port. */
 enum gw_status cli_set_console(struct cli_options *o, const char *value, struct gw_error *err);
+/* What a port is connected to: stdio, pty, file:FILE, unix:FILE. */
+bool cli_parse_target(const char *text, struct cli_port *port);
 enum gw_status cli_set_port(struct cli_options *o, const char *value, struct gw_error *err);
 
 /* The whole value is in brackets: it may be left out. */

@@ -77,12 +77,12 @@ static bool parse_port(const char *text, size_t size, uint16_t *port)
 enum gw_status cli_set_publish(struct cli_options *o, const char *value, struct gw_error *err)
 {
     size_t size = strlen(value);
-    struct cli_publish *p = &o->publish[o->publish_count];
+    struct gw_net_publish *p = &o->publish[o->publish_count];
     const char *guest, *host;
     if (o->publish_count == CLI_MAX_PUBLISH)
         return gw_fail(err, GW_ERR_ARG, value, "cannot publish the port: there are %d already",
                        CLI_MAX_PUBLISH);
-    *p = (struct cli_publish){.address = NULL};
+    *p = (struct gw_net_publish){.address = NULL};
     if (size > 4 && !strcmp(value + size - 4, "/udp")) {
         p->udp = true;
         size -= 4;

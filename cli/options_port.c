@@ -3,7 +3,7 @@
 
 #include "options.h"
 
-static bool parse_target(const char *text, struct cli_port *port)
+bool cli_parse_target(const char *text, struct cli_port *port)
 {
     static const struct {
         const char *prefix;
@@ -38,7 +38,7 @@ enum gw_status cli_set_console(struct cli_options *o, const char *value, struct 
     struct cli_channel *c = new_channel(o, value, err);
     if (!c)
         return GW_ERR_ARG;
-    if (parse_target(value, &c->port))
+    if (cli_parse_target(value, &c->port))
         return GW_OK;
     return gw_fail(err, GW_ERR_ARG, value,
                    "no such console: it must be stdio, pty, file:FILE or unix:FILE");
@@ -51,7 +51,7 @@ enum gw_status cli_set_port(struct cli_options *o, const char *value, struct gw_
     if (!c)
         return GW_ERR_ARG;
     if (!equals || equals == value || equals - value > CLI_CHANNEL_NAME_BYTES ||
-        !parse_target(equals + 1, &c->port) || c->port.kind == CLI_PORT_STDIO)
+        !cli_parse_target(equals + 1, &c->port) || c->port.kind == CLI_PORT_STDIO)
         return gw_fail(err, GW_ERR_ARG, value,
                        "cannot add the port: it must be NAME=pty, NAME=file:FILE or "
                        "NAME=unix:FILE, its name up to %d bytes",

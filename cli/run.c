@@ -63,20 +63,10 @@ static void fill_firmware(struct machine_options *m, const struct cli_options *o
 
 static const struct gw_net_module *open_net(struct gw_error *err)
 {
-    typedef const struct gw_net_module *open_fn(void);
     void *symbol = cli_open_module(GW_NET_MODULE, GW_NET_MODULE_SYMBOL, err);
-    const struct gw_net_module *module;
-    open_fn *open_module;
-    if (!symbol) {
+    if (!symbol)
         snprintf(err->hint, sizeof err->hint, "apt-get install libslirp-dev, and build again");
-        return NULL;
-    }
-    memcpy(&open_module, &symbol, sizeof symbol); /* ISO C has no such cast */
-    module = open_module();
-    if (module->version == GW_NET_API)
-        return module;
-    gw_fail(err, GW_ERR_STATE, GW_NET_MODULE, "cannot open the module: of another version");
-    return NULL;
+    return cli_interface(symbol, GW_NET_MODULE, GW_NET_API, err);
 }
 
 static void fill_net(struct machine_net *n, const struct cli_options *o)
@@ -91,11 +81,7 @@ static void fill_net(struct machine_net *n, const struct cli_options *o)
     n->text = n->kind == MACHINE_NET_USER ? "user" : o->net.text;
     n->target = o->net.target;
     memcpy(n->mac, o->net.mac, sizeof n->mac);
-    for (unsigned i = 0; i < o->publish_count; i++)
-        n->publish[i] = (struct gw_net_publish){.address = o->publish[i].address,
-                                                .host = o->publish[i].host,
-                                                .guest = o->publish[i].guest,
-                                                .udp = o->publish[i].udp};
+    memcpy(n->publish, o->publish, o->publish_count * sizeof o->publish[0]);
     n->publish_count = o->publish_count;
 }
 
@@ -234,22 +220,6 @@ int cli_run(const struct cli_options *o)
     return cli_start_machine(o, NULL, NULL);
 }
 
-static const struct machine_api *open_machine(struct gw_error *err)
-{
-    typedef const struct machine_api *open_fn(void);
-    void *symbol = cli_open_module(MACHINE_MODULE, MACHINE_SYMBOL, err);
-    const struct machine_api *api;
-    open_fn *open_module;
-    if (!symbol)
-        return NULL;
-    memcpy(&open_module, &symbol, sizeof symbol); /* ISO C has no such cast */
-    api = open_module();
-    if (api->version == MACHINE_API)
-        return api;
-    gw_fail(err, GW_ERR_STATE, MACHINE_MODULE, "cannot open the module: of another version");
-    return NULL;
-}
-
 static int report_end(const struct cli_options *o, const struct machine_result *r, int status,
                       const struct gw_error *err)
 {
@@ -287,7 +257,8 @@ int cli_run_machine(const struct cli_options *o, struct snap_reader *from,
     struct ctl_dir dir = {.fd = -1};
     struct ctl_server *server = NULL;
     struct ctl_ended ended;
-    const struct machine_api *api = open_machine(&err);
+    const struct machine_api *api = cli_interface(
+        cli_open_module(MACHINE_MODULE, MACHINE_SYMBOL, &err), MACHINE_MODULE, MACHINE_API, &err);
     enum gw_status st = api ? GW_OK : err.status;
     int status;
     fill(&options, o);

@@ -10,18 +10,8 @@
 
 const struct snap_api *cli_snapshots(struct gw_error *err)
 {
-    typedef const struct snap_api *open_fn(void);
-    void *symbol = cli_open_module(SNAP_MODULE, SNAP_SYMBOL, err);
-    const struct snap_api *api;
-    open_fn *open_module;
-    if (!symbol)
-        return NULL;
-    memcpy(&open_module, &symbol, sizeof symbol); /* ISO C has no such cast */
-    api = open_module();
-    if (api->version == SNAP_API)
-        return api;
-    gw_fail(err, GW_ERR_STATE, SNAP_MODULE, "cannot open the module: of another version");
-    return NULL;
+    return cli_interface(cli_open_module(SNAP_MODULE, SNAP_SYMBOL, err), SNAP_MODULE, SNAP_API,
+                         err);
 }
 
 int cli_restore(const struct cli_options *o)

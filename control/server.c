@@ -222,7 +222,7 @@ static void conn_ready(void *context, uint32_t events)
     if (c->fd < 0)
         ; /* reported before it was closed */
     else if (c->console)
-        ctl_console_input(c);
+        ctl_console_ready(c, events);
     else if (!c->busy)
         read_request(c);
     pthread_mutex_unlock(&c->server->lock);

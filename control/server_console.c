@@ -1,5 +1,6 @@
 /* The console of a detached machine: kept for later, shown to who is there. I/O thread. */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -7,12 +8,48 @@
 
 #include "server_int.h"
 
+/* A viewer has so long to take what the guest said last, once the machine has ended. */
+enum { LAST_WORDS_MS = 1000 };
+
 /* ---- from the guest ------------------------------------------------------------------------- */
 
 static void keep(struct ctl_server *s, const uint8_t *bytes, size_t size)
 {
     for (size_t i = 0; i < size; i++)
         s->backlog[s->said++ % CTL_BACKLOG] = bytes[i];
+}
+
+static void watch_viewer(struct ctl_server *s)
+{
+    uint32_t want = (s->typed ? 0 : EPOLLIN) | (s->seen < s->said ? EPOLLOUT : 0);
+    if (s->viewer && s->steer)
+        s->steer->rewatch(s->steer, &s->viewer->watch, want);
+}
+
+/* What the viewer has not seen is in the backlog: sends of it what its socket takes now. The guest
+ * goes on meanwhile; a viewer that falls behind by more than the backlog has left. */
+static void show(struct ctl_server *s)
+{
+    while (s->viewer && s->seen < s->said) {
+        size_t at = s->seen % CTL_BACKLOG, n = s->said - s->seen;
+        ssize_t sent;
+        if (n > CTL_BACKLOG) {
+            ctl_conn_close(s->viewer);
+            return;
+        }
+        n = n < CTL_BACKLOG - at ? n : CTL_BACKLOG - at;
+        sent = send(s->viewer->fd, s->backlog + at, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && errno == EAGAIN)
+            break;
+        if (sent <= 0) {
+            ctl_conn_close(s->viewer);
+            return;
+        }
+        s->seen += (size_t)sent;
+    }
+    watch_viewer(s);
 }
 
 /* True while there is more. */
@@ -25,9 +62,7 @@ static bool relay(struct ctl_server *s)
     if (n <= 0)
         return false;
     keep(s, bytes, (size_t)n);
-    /* A viewer that takes nothing until its socket is full has left; the guest goes on. */
-    if (s->viewer && !ctl_conn_send(s->viewer, bytes, (size_t)n))
-        ctl_conn_close(s->viewer);
+    show(s);
     return true;
 }
 
@@ -35,6 +70,12 @@ void ctl_console_drain(struct ctl_server *s)
 {
     while (s->cfg.console_fd >= 0 && relay(s))
         ;
+    while (s->viewer && s->seen < s->said) {
+        struct pollfd p = {.fd = s->viewer->fd, .events = POLLOUT};
+        if (poll(&p, 1, LAST_WORDS_MS) <= 0)
+            return;
+        show(s);
+    }
 }
 
 /* ---- to the guest --------------------------------------------------------------------------- */
@@ -43,8 +84,7 @@ static void watch_again(struct ctl_server *s)
 {
     uint32_t want = EPOLLIN | (s->typed ? EPOLLOUT : 0);
     s->steer->rewatch(s->steer, &s->console_watch, want);
-    if (s->viewer)
-        s->steer->rewatch(s->steer, &s->viewer->watch, s->typed ? 0 : EPOLLIN);
+    watch_viewer(s);
 }
 
 static void type_out(struct ctl_server *s)
@@ -66,7 +106,7 @@ static void type_out(struct ctl_server *s)
     watch_again(s);
 }
 
-void ctl_console_input(struct ctl_conn *c)
+static void take_input(struct ctl_conn *c)
 {
     struct ctl_server *s = c->server;
     ssize_t n;
@@ -82,6 +122,14 @@ void ctl_console_input(struct ctl_conn *c)
     s->typed = (size_t)n;
     s->typed_at = 0;
     type_out(s);
+}
+
+void ctl_console_ready(struct ctl_conn *c, uint32_t events)
+{
+    if (events & EPOLLOUT)
+        show(c->server);
+    if (c->fd >= 0 && (events & ~(uint32_t)EPOLLOUT))
+        take_input(c);
 }
 
 static void console_ready(void *context, uint32_t events)
@@ -110,9 +158,6 @@ bool ctl_console_start(struct ctl_server *s)
 void ctl_console_attach(struct ctl_conn *c)
 {
     struct ctl_server *s = c->server;
-    size_t kept = s->said < CTL_BACKLOG ? s->said : CTL_BACKLOG,
-           at = (s->said - kept) % CTL_BACKLOG;
-    size_t first = kept < CTL_BACKLOG - at ? kept : CTL_BACKLOG - at;
     struct gw_error err = {0};
     if (!s->console_open) {
         gw_fail(&err, GW_ERR_STATE, s->name, "its console is where it was started");
@@ -129,6 +174,6 @@ void ctl_console_attach(struct ctl_conn *c)
         return;
     c->console = true;
     s->viewer = c;
-    if (!ctl_conn_send(c, s->backlog + at, first) || !ctl_conn_send(c, s->backlog, kept - first))
-        ctl_conn_close(c);
+    s->seen = s->said < CTL_BACKLOG ? 0 : s->said - CTL_BACKLOG;
+    show(s);
 }

@@ -37,7 +37,8 @@ struct ctl_server {
     struct machine_watch console_watch;
     bool console_open;
     struct ctl_conn *viewer;
-    size_t said, typed, typed_at; /* said: bytes in all */
+    size_t said, seen; /* bytes in all: of the guest, and of those what the viewer was sent */
+    size_t typed, typed_at;
     uint8_t backlog[CTL_BACKLOG];
     uint8_t typing[1024];
 };
@@ -51,7 +52,8 @@ bool ctl_conn_send(struct ctl_conn *c, const void *bytes, size_t size);
 /* server_console.c; under lock. */
 bool ctl_console_start(struct ctl_server *s);
 void ctl_console_attach(struct ctl_conn *c);
-void ctl_console_input(struct ctl_conn *c);
+/* Of the connection that carries the console. */
+void ctl_console_ready(struct ctl_conn *c, uint32_t events);
 /* Takes what the guest said last, after the machine is gone. */
 void ctl_console_drain(struct ctl_server *s);
 

@@ -72,6 +72,10 @@ class Machines(CliTest):
             out += more
         return out.decode().splitlines()
 
+    def insns(self, s):
+        lines = self.ask(s, "godwit 1 status\n")
+        return int(next(x for x in lines if x.startswith("=insns=")).split("=")[2])
+
     def test_the_run_directory_is_ours_alone(self):
         self.start()
         self.assertEqual(stat.S_IMODE(os.stat(self.dir).st_mode), 0o700)
@@ -157,6 +161,34 @@ class Machines(CliTest):
             self.refused(125, "somebody else is at its console", "console", "one")
             self.ok("stop", "one")
             self.assertEqual(c.wait(timeout=100), 0)
+
+    def test_a_console_that_is_read_late_loses_nothing(self):
+        # Their socket takes a few hundred single bytes; the guest says 8192 of them, once it has been
+        # sent one itself, while nobody reads.
+        lui_t0 = 0x100002b7
+        poll = [0x0052c303, 0x00137313, 0xfe030ce3]  # lbu t1, 5(t0); andi t1, t1, 1; beqz t1, -8
+        flood = [0x07800393, 0x00002337,             # li t2, 'x'; lui t1, 2
+                 0x00728023, 0x00004eb7,             # sb t2, 0(t0); lui t4, 4
+                 0xfffe8e93, 0xfe0e9ee3,             # addi t4, t4, -1; bnez t4, -4: each by itself
+                 0xfff30313, 0xfe0316e3]             # addi t1, t1, -1; bnez t1, -20
+        self.start(words=[say("hello\n"), lui_t0, *poll, *flood, say("end"), jump(0)])
+        s = self.connect()
+        s.sendall(b"godwit 1 console\n")
+        got = b""
+        while not got.endswith(b"hello\n"):
+            got += s.recv(4096)
+        other = self.connect()
+        before = self.insns(other)
+        s.sendall(b"!")
+        while self.insns(other) < before + 300000000:
+            pass
+        got = b""
+        while not got.endswith(b"end"):
+            more = s.recv(65536)
+            self.assertTrue(more, "the connection was lost after %d bytes" % len(got))
+            got += more
+        self.assertEqual(got[-8195:], b"x" * 8192 + b"end")
+        s.close()
 
     def test_the_console_is_detached_by_its_menu(self):
         self.start()

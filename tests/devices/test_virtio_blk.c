@@ -1,31 +1,9 @@
 /* virtio-mmio and virtio-blk, by a driver that is well-behaved and by one that is not. */
 #include <semaphore.h>
-#include <stdio.h>
-#include <unistd.h>
 
-#include "fakes.h"
-#include "virtio_blk.h"
+#include "blk_fixture.h"
 
-enum {
-    R_ID = 0x08,
-    R_FEATURES = 0x10,
-    R_FEATURES_SEL = 0x14,
-    R_DRIVER = 0x20,
-    R_DRIVER_SEL = 0x24,
-    R_QUEUE_SEL = 0x30,
-    R_QUEUE_MAX = 0x34,
-    R_QUEUE_SIZE = 0x38,
-    R_READY = 0x44,
-    R_NOTIFY = 0x50,
-    R_INT = 0x60,
-    R_ACK = 0x64,
-    R_STATUS = 0x70,
-    R_DESC = 0x80,
-    R_AVAIL = 0x90,
-    R_USED = 0xa0,
-};
-enum { NEXT = 1, WRITE = 2, INDIRECT = 4 };
-enum { QUEUE = 16, SECTORS = 64 };
+enum { QUEUE = 16 };
 #define DESC   RAM_BASE
 #define AVAIL  (RAM_BASE + 0x1000)
 #define USED   (RAM_BASE + 0x2000)
@@ -34,40 +12,24 @@ enum { QUEUE = 16, SECTORS = 64 };
 #define TABLE  (RAM_BASE + 0x4000)
 #define DATA   (RAM_BASE + 0x8000)
 
-struct fixture {
-    struct fake_clock clock;
-    struct gw_events *q;
-    struct dev_bus bus;
-    struct dev_io *io;
-    struct dev_disk *disk;
-    struct gw_device *d;
-    struct virtio_mmio *v;
-    struct fake_line line;
-    uint16_t avail, used;
-};
-
 static void put(struct fixture *f, uint64_t paddr, uint64_t v, unsigned size)
 {
-    for (unsigned i = 0; i < size; i++)
-        ram_at(&f->bus, paddr)[i] = (uint8_t)(v >> (8 * i));
+    ram_put(&f->bus, paddr, v, size);
 }
 
 static uint64_t get(struct fixture *f, uint64_t paddr, unsigned size)
 {
-    uint64_t v = 0;
-    for (unsigned i = 0; i < size; i++)
-        v |= (uint64_t)ram_at(&f->bus, paddr)[i] << (8 * i);
-    return v;
+    return ram_get(&f->bus, paddr, size);
 }
 
 static uint32_t reg(struct fixture *f, unsigned r)
 {
-    return (uint32_t)reg_read(f->d, r, 4);
+    return vreg(f->d, r);
 }
 
 static void set(struct fixture *f, unsigned r, uint32_t v)
 {
-    reg_write(f->d, r, 4, v);
+    vset(f->d, r, v);
 }
 
 static void negotiate(struct fixture *f)
@@ -94,40 +56,11 @@ static void negotiate(struct fixture *f)
 
 static void setup(struct fixture *f, bool read_only)
 {
-    char path[] = "/tmp/godwit-blk-XXXXXX";
-    uint8_t sector[512];
-    int fd = mkstemp(path);
-    struct gw_error err = {0};
-    struct dev_disk_config dc = {.path = path};
-    struct virtio_blk_config bc = {
-        .read_only = read_only, .serial = "serial-number", .service = VIRTIO_BLK_QUEUED};
-    memset(f, 0, sizeof *f);
-    for (unsigned s = 0; s < SECTORS; s++) {
-        memset(sector, (int)s + 1, sizeof sector);
-        assert_int_equal(write(fd, sector, sizeof sector), sizeof sector);
-    }
-    close(fd);
-    f->q = fake_events(&f->clock);
-    fake_bus(&f->bus);
-    assert_int_equal(dev_io_new(&f->io, &err), GW_OK);
-    assert_int_equal(dev_disk_open(&f->disk, &dc, &err), GW_OK);
-    unlink(path);
-    f->d = dev_new(&virtio_mmio_class, f->q, &f->bus.bus);
-    f->v = (struct virtio_mmio *)(void *)f->d;
-    f->d->irq = fake_irq(&f->line);
-    bc.disk = f->disk;
-    bc.io = f->io;
-    assert_int_equal(virtio_blk_attach(f->v, &bc, &err), GW_OK);
+    fixture_open(f, false,
+                 &(struct virtio_blk_config){.read_only = read_only,
+                                             .serial = "serial-number",
+                                             .service = VIRTIO_BLK_QUEUED});
     negotiate(f);
-}
-
-static void teardown(struct fixture *f)
-{
-    dev_free(f->d);
-    dev_io_free(f->io);
-    dev_disk_close(f->disk);
-    dev_bus_destroy(&f->bus);
-    gw_events_free(f->q);
 }
 
 static void desc_at(struct fixture *f, uint64_t at, uint64_t addr, uint32_t len, unsigned flags,
@@ -157,9 +90,9 @@ static void header(struct fixture *f, uint32_t type, uint64_t sector)
 static void request(struct fixture *f, uint32_t type, uint64_t sector, uint64_t data, uint32_t len)
 {
     header(f, type, sector);
-    desc(f, 0, HEADER, 16, NEXT, 1);
-    desc(f, 1, data, len, NEXT | (type == 1 ? 0 : WRITE), 2);
-    desc(f, 2, STATUS, 1, WRITE, 0);
+    desc(f, 0, HEADER, 16, D_NEXT, 1);
+    desc(f, 1, data, len, D_NEXT | (type == 1 ? 0 : D_WRITE), 2);
+    desc(f, 2, STATUS, 1, D_WRITE, 0);
 }
 
 static void make_available(struct fixture *f, unsigned head)
@@ -273,11 +206,11 @@ static void shapes_of_chains(void **state)
     setup(&f, false);
     /* header in two pieces, data in three, one of them empty, status with the data */
     header(&f, 0, 1);
-    desc(&f, 5, HEADER, 7, NEXT, 3);
-    desc(&f, 3, HEADER + 7, 9, NEXT, 9);
-    desc(&f, 9, DATA, 100, NEXT | WRITE, 1);
-    desc(&f, 1, DATA + 200, 0, NEXT | WRITE, 2);
-    desc(&f, 2, DATA + 100, 413, WRITE, 0);
+    desc(&f, 5, HEADER, 7, D_NEXT, 3);
+    desc(&f, 3, HEADER + 7, 9, D_NEXT, 9);
+    desc(&f, 9, DATA, 100, D_NEXT | D_WRITE, 1);
+    desc(&f, 1, DATA + 200, 0, D_NEXT | D_WRITE, 2);
+    desc(&f, 2, DATA + 100, 413, D_WRITE, 0);
     put(&f, DATA + 512, 0xee, 1);
     make_available(&f, 5);
     kick(&f);
@@ -286,17 +219,17 @@ static void shapes_of_chains(void **state)
     assert_int_equal(get(&f, DATA + 511, 1), 2);
     /* the same by an indirect table */
     header(&f, 0, 4);
-    desc_at(&f, TABLE, HEADER, 16, NEXT, 2);
-    desc_at(&f, TABLE + 32, DATA, 512, NEXT | WRITE, 1);
-    desc_at(&f, TABLE + 16, STATUS, 1, WRITE, 0);
-    desc(&f, 0, TABLE, 48, INDIRECT, 0);
+    desc_at(&f, TABLE, HEADER, 16, D_NEXT, 2);
+    desc_at(&f, TABLE + 32, DATA, 512, D_NEXT | D_WRITE, 1);
+    desc_at(&f, TABLE + 16, STATUS, 1, D_WRITE, 0);
+    desc(&f, 0, TABLE, 48, D_INDIRECT, 0);
     make_available(&f, 0);
     kick(&f);
     assert_int_equal(take_used(&f, 0), 513);
     assert_int_equal(get(&f, DATA, 1), 5);
     /* a short header; no place for a status */
-    desc(&f, 0, HEADER, 15, NEXT, 1);
-    desc(&f, 1, STATUS, 1, WRITE, 0);
+    desc(&f, 0, HEADER, 15, D_NEXT, 1);
+    desc(&f, 1, STATUS, 1, D_WRITE, 0);
     make_available(&f, 0);
     kick(&f);
     take_used(&f, 0);
@@ -326,31 +259,31 @@ static void broken_rings_ask_for_a_reset(void **state)
 {
     struct fixture f;
     setup(&f, false);
-    desc(&f, 0, DATA, 16, NEXT, 0); /* a circle of one */
+    desc(&f, 0, DATA, 16, D_NEXT, 0); /* a circle of one */
     broken(&f, 0);
-    desc(&f, 0, DATA, 16, NEXT, 1);
-    desc(&f, 1, DATA, 16, NEXT, 0); /* of two */
+    desc(&f, 0, DATA, 16, D_NEXT, 1);
+    desc(&f, 1, DATA, 16, D_NEXT, 0); /* of two */
     broken(&f, 0);
     broken(&f, QUEUE); /* no such descriptor */
-    desc(&f, 0, DATA, 16, NEXT, QUEUE);
+    desc(&f, 0, DATA, 16, D_NEXT, QUEUE);
     broken(&f, 0);
-    desc(&f, 0, DATA, 16, NEXT | WRITE, 1); /* readable after writable */
+    desc(&f, 0, DATA, 16, D_NEXT | D_WRITE, 1); /* readable after writable */
     desc(&f, 1, HEADER, 16, 0, 0);
     broken(&f, 0);
     static const uint32_t lengths[] = {0, 15, 17, 0xfffffff0};
     for (unsigned i = 0; i < 4; i++) {
-        desc(&f, 0, TABLE, lengths[i], INDIRECT, 0);
+        desc(&f, 0, TABLE, lengths[i], D_INDIRECT, 0);
         broken(&f, 0);
     }
-    desc(&f, 0, TABLE, 16, INDIRECT | NEXT, 1);
+    desc(&f, 0, TABLE, 16, D_INDIRECT | D_NEXT, 1);
     broken(&f, 0);
-    desc_at(&f, TABLE, TABLE, 16, INDIRECT, 0); /* nested */
-    desc(&f, 0, TABLE, 16, INDIRECT, 0);
+    desc_at(&f, TABLE, TABLE, 16, D_INDIRECT, 0); /* nested */
+    desc(&f, 0, TABLE, 16, D_INDIRECT, 0);
     broken(&f, 0);
-    desc_at(&f, TABLE, DATA, 16, NEXT, 0); /* a circle within */
-    desc(&f, 0, TABLE, 16, INDIRECT, 0);
+    desc_at(&f, TABLE, DATA, 16, D_NEXT, 0); /* a circle within */
+    desc(&f, 0, TABLE, 16, D_INDIRECT, 0);
     broken(&f, 0);
-    desc(&f, 0, RAM_BASE + RAM_SIZE, 16, INDIRECT, 0);
+    desc(&f, 0, RAM_BASE + RAM_SIZE, 16, D_INDIRECT, 0);
     broken(&f, 0);
     f.avail = (uint16_t)(f.avail + QUEUE); /* more than the ring can hold */
     broken(&f, 0);
@@ -362,7 +295,7 @@ static void table_of_65536_entries(void **state)
     struct fixture f;
     uint64_t table = RAM_BASE; /* all of the memory that there is, whatever lies in it */
     setup(&f, false);
-    desc(&f, 0, table, 65536 * 16, INDIRECT, 0);
+    desc(&f, 0, table, 65536 * 16, D_INDIRECT, 0);
     make_available(&f, 0);
     kick(&f);
     assert_int_equal(reg(&f, R_STATUS) & 64, 64); /* its first entry is itself: nested */
@@ -376,9 +309,9 @@ static void long_chains_are_refused_not_broken(void **state)
     setup(&f, false);
     header(&f, 0, 0);
     for (unsigned i = 0; i < n; i++)
-        desc_at(&f, TABLE + 16 * i, i ? DATA : HEADER, 16, NEXT | (i ? WRITE : 0), i + 1);
-    desc_at(&f, TABLE + 16 * n, STATUS, 1, WRITE, 0);
-    desc(&f, 0, TABLE, (n + 1) * 16, INDIRECT, 0);
+        desc_at(&f, TABLE + 16 * i, i ? DATA : HEADER, 16, D_NEXT | (i ? D_WRITE : 0), i + 1);
+    desc_at(&f, TABLE + 16 * n, STATUS, 1, D_WRITE, 0);
+    desc(&f, 0, TABLE, (n + 1) * 16, D_INDIRECT, 0);
     make_available(&f, 0);
     kick(&f);
     take_used(&f, 0);

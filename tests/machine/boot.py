@@ -8,16 +8,9 @@ import subprocess
 import sys
 import tempfile
 
+from env import need
 
-def need(name):
-    value = os.environ.get(name, "")
-    if not os.path.exists(value):
-        print(f"skipped: {name} names no file")
-        sys.exit(77)
-    return value
-
-
-PROGRAM, KERNEL, INITRD = (need("GODWIT_" + n) for n in ("PROGRAM", "KERNEL", "INITRD"))
+PROGRAM, KERNEL, INITRD = (need(n) for n in ("PROGRAM", "KERNEL", "INITRD"))
 
 
 class Boot:

@@ -13,6 +13,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools"))
 from cpio import Cpio  # noqa: E402
+from env import need  # noqa: E402
 
 GUEST = r"""
 say() { echo "virtio: $*"; }
@@ -50,18 +51,7 @@ echo "hello from the guest" | nc -l -p 7070 &
 say listening
 wait
 """
-
-
-def need(name):
-    value = os.environ.get(name, "")
-    if not os.path.exists(value):
-        print(f"skipped: {name} names no file")
-        sys.exit(77)
-    return value
-
-
-PROGRAM, KERNEL, INITRD, DRIVERS = (
-    need("GODWIT_" + n) for n in ("PROGRAM", "KERNEL", "INITRD", "DRIVERS"))
+PROGRAM, KERNEL, INITRD, DRIVERS = (need(n) for n in ("PROGRAM", "KERNEL", "INITRD", "DRIVERS"))
 if not os.path.exists(os.path.join(os.path.dirname(PROGRAM), "godwit-net.so")):
     print("skipped: built without libslirp")
     sys.exit(77)

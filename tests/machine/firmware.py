@@ -8,16 +8,11 @@ import subprocess
 import sys
 import tempfile
 
+from env import need
+
 POWEROFF = "console=ttyS0 run=poweroff"
 MIB = 1 << 20
-
-
-def need(name):
-    value = os.environ.get("GODWIT_" + name, "")
-    if not os.path.exists(value):
-        print(f"skipped: GODWIT_{name} names no file (./dev firmware fetches firmware)")
-        sys.exit(77)
-    return value
+FETCH = " (./dev firmware fetches firmware)"
 
 
 def fail(what, out="", err=""):
@@ -46,7 +41,7 @@ def linux():
 
 def opensbi(_):
     """Raw and ELF; the kind that is told where to go, and the one that always goes to one place."""
-    where = need("OPENSBI")
+    where = need("OPENSBI", FETCH)
     for name, memory in (("fw_dynamic.bin", "3G"), ("fw_dynamic.elf", "256M"),
                          ("fw_jump.bin", "256M"), ("fw_jump.elf", "3G")):
         out, err = run("-b", os.path.join(where, name), *linux(), memory=memory)
@@ -75,7 +70,7 @@ def partitioned(path, tree):
 
 def uboot(tmp):
     """Finds a menu on a virtio disk, and boots the kernel and initrd there."""
-    elf = os.path.join(need("UBOOT"), "uboot.elf")
+    elf = os.path.join(need("UBOOT", FETCH), "uboot.elf")
     tree = os.path.join(tmp, "tree")
     os.makedirs(os.path.join(tree, "extlinux"))
     shutil.copy(need("KERNEL"), os.path.join(tree, "vmlinux"))
@@ -85,14 +80,14 @@ def uboot(tmp):
                 f" append {POWEROFF}\n")
     disk = os.path.join(tmp, "disk")
     partitioned(disk, tree)
-    for bios in ("builtin", os.path.join(need("OPENSBI"), "fw_dynamic.bin")):
+    for bios in ("builtin", os.path.join(need("OPENSBI", FETCH), "fw_dynamic.bin")):
         out, _ = run("-b", bios, "-k", elf, "-d", disk)
         expect(out, "U-Boot 20", "Flash: 32 MiB", "Found /extlinux/extlinux.conf",
                "Starting kernel", "godwit-guest: up: Linux 6.", "reboot: Power down")
 
 
 def banks(tmp, rw=False):
-    where = need("EDK2")
+    where = need("EDK2", FETCH)
     variables = os.path.join(tmp, "vars.fd")
     if not os.path.exists(variables):
         shutil.copy(os.path.join(where, "RISCV_VIRT_VARS.fd"), variables)
@@ -102,7 +97,7 @@ def banks(tmp, rw=False):
 
 def edk2(tmp):
     """Boots the kernel that fw_cfg offers, on our SBI and on OpenSBI."""
-    for bios in ("builtin", os.path.join(need("OPENSBI"), "fw_dynamic.bin")):
+    for bios in ("builtin", os.path.join(need("OPENSBI", FETCH), "fw_dynamic.bin")):
         out, err = run("-b", bios, *banks(tmp), *linux())
         expect(out, "efi: EFI v2.7 by Debian", "godwit-guest: up: Linux 6.", "reboot: Power down")
         expect(err, "written to", ",rw keeps them")
@@ -122,7 +117,7 @@ def edk2_shell(tmp):
 
 def installer(_):
     """Debian's installer reaches its first dialog."""
-    where = need("INSTALLER")
+    where = need("INSTALLER", FETCH)
     out, _ = run("-k", os.path.join(where, "linux"), "-i", os.path.join(where, "initrd.gz"),
                  "-a", "console=ttyS0", "--stop-text", "Choose the language to be used")
     expect(out, "Run /init as init process", "Select a language")
@@ -159,7 +154,7 @@ def systemd(_):
                            capture_output=True, check=False)
     if probe.returncode != 0:  # built without user networking
         net = []
-    s = Session("-k", need("KERNEL"), "-i", need("INITRD"), "-d", need("ROOTFS"), "-a",
+    s = Session("-k", need("KERNEL"), "-i", need("INITRD"), "-d", need("ROOTFS", FETCH), "-a",
                 "console=ttyS0 run=root", *net)
     expect(s.until("godwit login: "), "Debian GNU/Linux 13", "Multi-User System")
     s.say("root")
