@@ -1,4 +1,7 @@
-/* A running machine: what run.c, boot.c and watch share. vCPU thread. */
+/*
+ * A running machine: what the files of this room share. All of it is used on vCPU threads, under the
+ * device lock where there are several; what else holds for several is said in threads.c.
+ */
 #ifndef MACHINE_VM_H
 #define MACHINE_VM_H
 
@@ -12,6 +15,14 @@
 #include "sbi.h"
 #include "text_watch.h"
 
+struct vcpu {
+    struct vm *m;
+    unsigned index; /* mhartid */
+    struct rv_cpu *cpu;
+    struct engine *engine;
+    const struct interp_caller *caller; /* the interpreter's; NULL: direct calls */
+};
+
 struct vm {
     const struct machine_options *o;
     struct machine_result *result;
@@ -20,10 +31,11 @@ struct vm {
     const struct guest_isa *isa;
     struct port *port[MACHINE_PORTS]; /* the second may be NULL */
     struct port *channel_port[MACHINE_MAX_CHANNELS];
-    struct rv_cpu *cpu;
-    struct engine *engine;
+    struct vcpu vcpu[MACHINE_MAX_CPUS];
+    unsigned cpus;
+    unsigned turn; /* turns.c: the vCPU that runs */
+    struct vcpu *ran;
     struct engine_dump dump;
-    const struct interp_caller *caller; /* the interpreter's; NULL: direct calls */
     struct sbi sbi;
     bool firmware_builtin;
 
@@ -52,7 +64,33 @@ struct vm {
 void vm_end(struct vm *m, enum machine_ended ended, unsigned code);
 void vm_power(void *context, int request, unsigned code);
 
-/* boot.c: loads everything and sets the CPU's start state. Also after a reset. */
+/* vcpus.c */
+enum gw_status vm_make_cpus(struct vm *m, struct gw_error *err);
+enum gw_status vm_make_engines(struct vm *m, struct gw_error *err);
+void vm_free_cpus(struct vm *m);
+/* Instructions retired by all vCPUs, which is what counts as the machine's time. */
+uint64_t vm_retired(const struct vm *m);
+/* Has all vCPUs come back from guest code soon, and wakes those that sleep. */
+void vm_kick(struct vm *m);
+/* Before the vCPU runs: may it? It is not stopped, and does not wait. */
+bool vm_may_run(struct vcpu *v);
+/* No vCPU may run, as far as that can be told without doing anything. */
+bool vm_idle(struct vm *m);
+/* VM time at which the vCPU itself wants to run again. */
+uint64_t vm_deadline(const struct vcpu *v);
+/* Everything derived is dropped: the state of all vCPUs was replaced. */
+void vm_reset_derived(struct vm *m);
+/* Host faults of the thread's translated code, of the process while between these two. */
+void vm_faults_on(void);
+void vm_faults_off(void);
+void vm_faults_of(struct engine *e); /* of this thread */
+
+/* turns.c: the life of a machine whose vCPUs run on this thread. */
+void vm_loop(struct vm *m);
+void vm_look_at_tohost(struct vm *m);
+void vm_reset(struct vm *m);
+
+/* boot.c: loads everything and sets the CPUs' start state. Also after a reset. */
 enum gw_status vm_boot(struct vm *m, struct gw_error *err);
 /* offer.c: what firmware finds by fw_cfg. Once. */
 enum gw_status vm_offer(struct vm *m, struct gw_error *err);
@@ -75,7 +113,8 @@ void vm_watch_byte(void *context, uint8_t byte);
 
 /* repeat.c: runs that can be repeated (--deterministic). */
 enum { VM_REPEAT_STEP = 1 << 17 }; /* most instructions between two looks */
-uint64_t vm_repeat_limit(struct vm *m, uint64_t retired);
+/* own_deadline: of the vCPU that is to run. */
+uint64_t vm_repeat_limit(struct vm *m, uint64_t retired, uint64_t own_deadline);
 void vm_repeat_settle(struct vm *m, uint64_t retired);
 bool vm_repeat_rests(const struct vm *m, uint64_t retired);
 bool vm_repeat_may_stop(const struct vm *m, uint64_t retired);
