@@ -114,10 +114,6 @@ static void step(struct vm *m, uint64_t retired)
         limit = left;
         exact = true;
     }
-    if (m->cpus > 1 && m->ran != v) { /* its engine does not see what others did to code */
-        engine_reset_derived(v->engine);
-        m->ran = v;
-    }
     vm_faults_of(v->engine);
     enum engine_stop stop = engine_run(v->engine, limit, exact);
     switch (stop) {

@@ -135,6 +135,8 @@ static enum gw_status make_engine(struct vm *m, struct vcpu *v, struct gw_error 
         .no_flat = m->o->use_tlb || v->cpu->cfg.sv57,
         .bus = &m->board->bus.bus,
         .cpu = v->cpu,
+        .world = m->world,
+        .index = v->index,
         .code_cache_bytes = m->o->code_cache_bytes,
         .max_guest_insns = m->o->max_guest_insns,
         .no_fold = m->o->no_fold,
@@ -154,6 +156,8 @@ enum gw_status vm_make_engines(struct vm *m, struct gw_error *err)
     if (m->o->dump)
         st = host_code_dump(&m->dump, m->o->dump, m->o->dump_file, err);
     m->dump.host_disasm = m->o->host_disasm;
+    if (st == GW_OK)
+        st = engine_world_new(&m->world, m->cpus, err);
     for (unsigned i = 0; st == GW_OK && i < m->cpus; i++)
         st = make_engine(m, &m->vcpu[i], err);
     if (st != GW_OK)
@@ -175,6 +179,7 @@ void vm_free_cpus(struct vm *m)
         engine_free(m->vcpu[i].engine);
         host_code_caller_close(m->vcpu[i].caller);
     }
+    engine_world_free(m->world);
 }
 
 /* ---- asking --------------------------------------------------------------------------------- */

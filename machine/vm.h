@@ -34,7 +34,7 @@ struct vm {
     struct vcpu vcpu[MACHINE_MAX_CPUS];
     unsigned cpus;
     unsigned turn; /* turns.c: the vCPU that runs */
-    struct vcpu *ran;
+    struct engine_world *world;
     struct engine_dump dump;
     struct sbi sbi;
     bool firmware_builtin;
