@@ -33,9 +33,9 @@ void vm_end(struct vm *m, enum machine_ended ended, unsigned code)
         fprintf(stderr, "godwit: the guest panicked; paused\n");
         return;
     }
-    m->over = true;
     m->result->ended = ended;
     m->result->code = code;
+    __atomic_store_n(&m->over, true, __ATOMIC_RELAXED);
     vm_kick(m);
 }
 
@@ -245,7 +245,10 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
     else if (m->o->restore)
         vm_restored_runs(m);
     vm_faults_on();
-    vm_loop(m);
+    if (m->cpus > 1 && !m->o->clock_insns)
+        st = vm_run_threads(m, err);
+    else
+        vm_loop(m);
     vm_faults_off();
     vm_steer_end(m);
     m->result->insns = vm_retired(m);
@@ -253,6 +256,8 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
     dev_console_flush(m->board->console);
     terminal_restore();
     m->result->overhead_bytes = vm_overhead_bytes(m);
+    if (st != GW_OK)
+        return st;
     if (m->result->ended == MACHINE_ENDED_ERROR)
         return gw_fail(err, GW_ERR_STATE, "",
                        "the engine stopped for a reason that no machine has");

@@ -40,6 +40,7 @@ void vm_reset(struct vm *m)
 {
     struct gw_error err = {0};
     m->reset_wanted = false;
+    m->resets++;
     m->turn = 0;
     board_reset(m->board);
     sbi_reset(&m->sbi);

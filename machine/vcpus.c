@@ -72,7 +72,7 @@ static void time_moved(void *context, uint64_t offset_ticks)
 {
     struct vm *m = context;
     for (unsigned i = 0; i < m->cpus; i++)
-        rv_move_time(m->vcpu[i].cpu, offset_ticks);
+        (m->threads ? rv_remote_move_time : rv_move_time)(m->vcpu[i].cpu, offset_ticks);
 }
 
 static struct gw_irq line_of(struct rv_cpu *cpu, unsigned line)
@@ -188,7 +188,8 @@ uint64_t vm_retired(const struct vm *m)
 {
     uint64_t sum = 0;
     for (unsigned i = 0; i < m->cpus; i++)
-        sum += engine_retired(m->vcpu[i].engine);
+        sum += m->threads && !m->held ? __atomic_load_n(&m->vcpu[i].retired, __ATOMIC_RELAXED)
+                                      : engine_retired(m->vcpu[i].engine);
     return sum;
 }
 

@@ -5,6 +5,8 @@
 #ifndef MACHINE_VM_H
 #define MACHINE_VM_H
 
+#include <pthread.h>
+
 #include "board.h"
 #include "engine.h"
 #include "host.h"
@@ -21,6 +23,10 @@ struct vcpu {
     struct rv_cpu *cpu;
     struct engine *engine;
     const struct interp_caller *caller; /* the interpreter's; NULL: direct calls */
+    /* threads.c */
+    pthread_t thread;
+    uint32_t running; /* atomic: in engine_run() */
+    uint64_t retired; /* atomic: at its last look */
 };
 
 struct vm {
@@ -39,9 +45,14 @@ struct vm {
     struct sbi sbi;
     bool firmware_builtin;
 
-    bool over; /* result->ended says why */
+    bool over; /* atomic; result->ended says why */
     bool reset_wanted;
-    uint64_t flushed_at; /* repeat.c: count of the last flush */
+    uint64_t resets; /* so far */
+    /* threads.c */
+    pthread_mutex_t lock; /* the device lock */
+    bool threads;         /* several run now */
+    bool held;            /* but nothing of the guest does */
+    uint64_t flushed_at;  /* repeat.c: count of the last flush */
 
     /* steer.c */
     struct machine_steer steer;
@@ -68,7 +79,8 @@ void vm_power(void *context, int request, unsigned code);
 enum gw_status vm_make_cpus(struct vm *m, struct gw_error *err);
 enum gw_status vm_make_engines(struct vm *m, struct gw_error *err);
 void vm_free_cpus(struct vm *m);
-/* Instructions retired by all vCPUs, which is what counts as the machine's time. */
+/* Instructions retired by all vCPUs, which is what counts as the machine's time; while threads run
+ * them as far as they said. */
 uint64_t vm_retired(const struct vm *m);
 /* Has all vCPUs come back from guest code soon, and wakes those that sleep. */
 void vm_kick(struct vm *m);
@@ -85,8 +97,9 @@ void vm_faults_on(void);
 void vm_faults_off(void);
 void vm_faults_of(struct engine *e); /* of this thread */
 
-/* turns.c: the life of a machine whose vCPUs run on this thread. */
+/* The life of a machine whose vCPUs run on this thread (turns.c), or each on its own (threads.c). */
 void vm_loop(struct vm *m);
+enum gw_status vm_run_threads(struct vm *m, struct gw_error *err);
 void vm_look_at_tohost(struct vm *m);
 void vm_reset(struct vm *m);
 
