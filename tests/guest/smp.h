@@ -14,6 +14,9 @@ enum { ALL_HARTS = (1 << HARTS) - 1, LINE = 128, TICKS_PER_MS = 10000 };
 void harts_run(unsigned set, void (*f)(unsigned hart));
 /* Waits for all harts of the set that harts_run() was given. */
 void barrier(void);
+/* The same asleep, for where there are fewer CPUs than harts; a software interrupt may be left over,
+ * and one that was sent by a hart that left earlier may be gone. */
+void barrier_asleep(void);
 
 static inline unsigned hart_id(void)
 {
@@ -52,6 +55,16 @@ static inline void ipi_clear(void)
 static inline void pause(void)
 {
     __asm__ volatile(".word 0x0100000f" ::: "memory");
+}
+
+/* Asleep until a software interrupt has come, which is ended, or has come since the last one ended. */
+static inline void ipi_await(void)
+{
+    uint64_t old = csr_swap(mie, BIT(IRQ_MSI));
+    while (!ipi_pending())
+        __asm__ volatile("wfi" ::: "memory");
+    csr_write(mie, old);
+    ipi_clear();
 }
 
 #define load(p)         __atomic_load_n(p, __ATOMIC_ACQUIRE)
