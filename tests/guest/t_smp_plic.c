@@ -130,7 +130,7 @@ static void race(unsigned hart)
             raise_uart();
             raise_rtc();
         }
-        barrier_asleep();
+        barrier(); /* so that all are awake */
         while (load(&round_open)) {
             if (!lines()) {
                 pause();
