@@ -145,7 +145,7 @@ inline store_conditional(me, value)
 #ifdef BROKEN_SWAP
 	if
 	:: atomic { word == seen -> assert(!written[me]); put(0, value) }
-	:: else
+	:: word != seen
 	fi
 #else
 #ifdef BROKEN_CHECK_UNLOCKED
@@ -198,20 +198,20 @@ inline after_branch(me, value)
 inline swap(me, value)
 {
 	if
-	:: write_entry[me] ->
-	   if
-	   :: atomic { word == seen -> put(0, value) }
-	   :: word != seen
-	   fi
+	:: write_entry[me] || !reserved -> compare_and_swap(value)
 	:: else ->
 	   lock(res_lock);
-	   if
-	   :: word == seen ->
-	      break_reservations(0);
-	      put(0, value)
-	   :: else
-	   fi;
+	   break_reservations(0);
+	   compare_and_swap(value);
 	   unlock(res_lock)
+	fi
+}
+
+inline compare_and_swap(value)
+{
+	if
+	:: atomic { word == seen -> put(0, value) }
+	:: word != seen
 	fi
 }
 
