@@ -23,7 +23,7 @@ struct dev_disk {
     bool rw;
     uint64_t bytes; /* a multiple of the sector size */
     /* Overlay. */
-    int overlay_fd;     /* -1: none yet */
+    int overlay_fd;     /* -1: none, the file itself is written to */
     bool overlay_keeps; /* a file of the user's, with header and bitmap */
     uint64_t data_at;   /* offset of cluster 0 in the overlay */
     uint64_t clusters;
@@ -157,8 +157,6 @@ static bool copy_cluster(struct dev_disk *d, uint64_t cluster)
 static bool prepare_clusters(struct dev_disk *d, uint64_t offset, uint64_t size)
 {
     uint64_t first = offset / DEV_DISK_CLUSTER, last = (offset + size - 1) / DEV_DISK_CLUSTER;
-    if (d->overlay_fd < 0 && (d->overlay_fd = temporary_file()) < 0)
-        return false;
     if (offset % DEV_DISK_CLUSTER && !has_cluster(d, first) && !copy_cluster(d, first))
         return false;
     if ((offset + size) % DEV_DISK_CLUSTER && offset + size < d->bytes && !has_cluster(d, last) &&
@@ -315,8 +313,6 @@ bool dev_disk_discard(struct dev_disk *d, uint64_t offset, uint64_t size)
 /* Whole clusters of an overlay: holes, which read as zeroes. */
 static bool zero_clusters(struct dev_disk *d, uint64_t offset, uint64_t size)
 {
-    if (d->overlay_fd < 0 && (d->overlay_fd = temporary_file()) < 0)
-        return false;
     if (!punch(d->overlay_fd, d->data_at + offset, size))
         return errno == EOPNOTSUPP && write_zeroes(d, offset, size);
     mark_clusters(d, offset, size);
@@ -442,7 +438,13 @@ static enum gw_status open_parts(struct dev_disk *d, const struct dev_disk_confi
     if (!d->bitmap || (cfg->overlay && !d->bitmap_dirty))
         return gw_fail(err, GW_ERR_NOMEM, cfg->path, "cannot open the disk: out of memory");
     d->overlay_keeps = cfg->overlay != NULL;
-    return cfg->overlay ? load_overlay(d, cfg->overlay, err) : GW_OK;
+    if (cfg->overlay)
+        return load_overlay(d, cfg->overlay, err);
+    d->overlay_fd = temporary_file(); /* now: a machine that runs may open nothing */
+    if (d->overlay_fd < 0)
+        return gw_fail(err, GW_ERR_IO, cfg->path, "cannot make a temporary overlay: %s",
+                       strerror(errno));
+    return GW_OK;
 }
 
 static void free_disk(struct dev_disk *d)

@@ -278,6 +278,8 @@ static enum gw_status open_backend(struct board *b, const struct machine_options
 {
     const struct machine_net *n = &o->net;
     struct gw_net_port port = virtio_net_port(b->net);
+    const struct board_hooks *hooks = &((struct board_all *)(void *)b)->hooks;
+    struct gw_net_thread thread = {.enter = hooks->net_thread, .context = hooks->context};
     const struct gw_net_module *module;
     if (n->kind == MACHINE_NET_TAP)
         return dev_net_tap(backend, b->io, &port, n->target, err);
@@ -288,7 +290,7 @@ static enum gw_status open_backend(struct board *b, const struct machine_options
     module = o->open_net(err);
     if (!module)
         return err->status;
-    return module->open_user(backend, &port, n->publish, n->publish_count, err);
+    return module->open_user(backend, &port, &thread, n->publish, n->publish_count, err);
 }
 
 static void forward_note(void *context, const char *text)

@@ -171,7 +171,7 @@ static void reset(struct vm *m)
     m->reset_wanted = false;
     board_reset(m->board);
     sbi_reset(&m->sbi);
-    if (vm_boot(m, &err) != GW_OK) { /* a file went away under us */
+    if (vm_boot(m, &err) != GW_OK) {
         fprintf(stderr, "godwit: error: reset: %s: %s\n", err.object, err.message);
         vm_end(m, MACHINE_ENDED_ERROR, 0);
         return;
@@ -374,6 +374,7 @@ static enum gw_status make_board(struct vm *m, struct board_config *b, struct gw
                                     .menu_open = on_menu_open,
                                     .panic = on_panic,
                                     .note = on_note,
+                                    .net_thread = vm_enter_net,
                                     .context = m};
     if (st == GW_OK)
         st = board_new(&m->board, b, err);
@@ -432,9 +433,10 @@ static enum gw_status dump_tree(struct vm *m, struct gw_error *err)
 }
 
 /* A failure is ours, and not that of the guest's files. */
-static enum gw_status save_as(struct vm *m, const char *path, struct gw_error *err)
+static enum gw_status save_as(struct vm *m, enum broker_save which, struct gw_error *err)
 {
-    enum gw_status st = vm_save(m, path, err);
+    char name[BROKER_PATH_BYTES];
+    enum gw_status st = vm_save_as(m, which, name, err);
     return st == GW_OK ? GW_OK : (err->status = GW_ERR_STATE);
 }
 
@@ -442,6 +444,9 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
 {
     struct host_hooks hooks = {.signal = on_signal, .timeout = on_timeout, .context = m};
     enum gw_status st = make_engine(m, err);
+    m->memory_fd = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
+    if (m->o->restore)
+        vm_open_files(m);
     if (st == GW_OK)
         st = m->o->restore ? vm_restore(m, err) : vm_boot(m, err);
     if (st == GW_OK)
@@ -464,6 +469,9 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
         vm_end(m, MACHINE_ENDED_STOP_INSN, 0); /* restored there: nothing is to move */
     else if (m->o->restore)
         vm_restored_runs(m);
+    st = vm_lock_in(m, err);
+    if (st != GW_OK)
+        return st;
     faults_on(m->engine);
     loop(m);
     faults_off();
@@ -481,9 +489,9 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
     if (m->o->stats)
         vm_show_stats(m);
     if (m->result->ended == MACHINE_ENDED_PANIC && m->o->panic_save)
-        st = save_as(m, m->o->panic_save, err);
+        st = save_as(m, BROKER_PANIC, err);
     if (st == GW_OK && m->o->save_at_end)
-        st = save_as(m, m->o->save_at_end, err);
+        st = save_as(m, BROKER_AT_END, err);
     if (st == GW_OK && !m->o->quiet)
         vm_show_discarded(m);
     return st;
@@ -503,7 +511,12 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
     m->result = result;
     m->isa = guest_by_name(&gw_guests, VIRT_ARCH);
     m->firmware_builtin = !o->bios || !strcmp(o->bios, "builtin");
+    m->memory_fd = -1;
     st = check_options(o, err);
+    if (st == GW_OK && !o->no_sandbox && !o->dump_dtb)
+        st = sandbox_new(&m->sandbox, err);
+    if (st == GW_OK)
+        st = broker_new(&m->broker, o, m->sandbox != NULL, err);
     if (st == GW_OK)
         st = host_new(&m->host, err);
     if (st == GW_OK)
@@ -523,6 +536,11 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
         port_close(m->port[i]);
     for (unsigned i = 0; i < MACHINE_MAX_CHANNELS; i++)
         port_close(m->channel_port[i]);
+    vm_close_files(m);
+    broker_free(m->broker);
+    sandbox_free(m->sandbox);
+    if (m->memory_fd >= 0)
+        close(m->memory_fd);
     free(m->cpu);
     free(m);
     result->wall_ns = clock_ns(CLOCK_MONOTONIC) - start;
@@ -533,6 +551,7 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
 
 const struct machine_api *godwit_machine(void)
 {
-    static const struct machine_api api = {.version = MACHINE_API, .run = machine_run};
+    static const struct machine_api api = {
+        .version = MACHINE_API, .run = machine_run, .sandbox_missing = sandbox_missing};
     return &api;
 }
