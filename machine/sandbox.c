@@ -181,20 +181,28 @@ static const struct {
     {SCMP_SYS(memfd_create), "memfd_create"},
 };
 
-static void put_text(const char *text)
+/* One line, so that it is written as a whole. */
+struct line {
+    char text[160];
+    size_t used;
+};
+
+static void add_text(struct line *l, const char *text)
 {
-    if (write(STDERR_FILENO, text, strlen(text)) < 0)
-        return;
+    size_t n = strlen(text), room = sizeof l->text - l->used;
+    n = n < room ? n : room;
+    memcpy(l->text + l->used, text, n);
+    l->used += n;
 }
 
-static void put_number(unsigned n)
+static void add_number(struct line *l, unsigned n)
 {
     char digits[12], *p = digits + sizeof digits - 1;
     *p = 0;
     do
         *--p = (char)('0' + n % 10);
     while (n /= 10);
-    put_text(p);
+    add_text(l, p);
 }
 
 /* libslirp opens the list of name servers by name each time it has changed: it gets the file that
@@ -217,21 +225,24 @@ static bool open_names(ucontext_t *u)
 /* Nothing here may allocate: the call may have come out of malloc(). */
 static void forbidden(int signal, siginfo_t *info, void *context)
 {
+    struct line l = {.used = 0};
     int e = errno;
     if (open_names(context)) {
         errno = e;
         return;
     }
     terminal_restore();
-    put_text("godwit: error: sandbox: forbidden system call: ");
+    add_text(&l, "godwit: error: sandbox: forbidden system call: ");
     for (unsigned i = 0; i < sizeof call_names / sizeof call_names[0]; i++)
         if (call_names[i].call == info->si_syscall) {
-            put_text(call_names[i].name);
-            put_text(", ");
+            add_text(&l, call_names[i].name);
+            add_text(&l, ", ");
         }
-    put_text("number ");
-    put_number((unsigned)info->si_syscall);
-    put_text("\nhint: --no-sandbox runs without; please report this\n");
+    add_text(&l, "number ");
+    add_number(&l, (unsigned)info->si_syscall);
+    add_text(&l, "\nhint: --no-sandbox runs without; please report this\n");
+    if (write(STDERR_FILENO, l.text, l.used) < 0)
+        _exit(EXIT_FAILURE_OF_OURS);
     _exit(EXIT_FAILURE_OF_OURS);
 }
 
