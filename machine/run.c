@@ -98,6 +98,16 @@ static void on_note(void *context, const char *text)
         fprintf(stderr, "godwit: note: %s\n", text);
 }
 
+/* Any thread. A reader that goes away is no failure of the host's. */
+static void on_fault(void *context, const char *what, const char *object, int error)
+{
+    const struct vm *m = context;
+    if (error != EPIPE)
+        fprintf(stderr, "godwit: error: %s: %s: %s\n", what, object, strerror(error));
+    else if (!m->o->quiet)
+        fprintf(stderr, "godwit: note: %s: %s: nobody reads it any more\n", what, object);
+}
+
 /* I/O thread. */
 static void on_menu_open(void *context)
 {
@@ -374,6 +384,7 @@ static enum gw_status make_board(struct vm *m, struct board_config *b, struct gw
                                     .menu_open = on_menu_open,
                                     .panic = on_panic,
                                     .note = on_note,
+                                    .fault = on_fault,
                                     .net_thread = vm_enter_net,
                                     .context = m};
     if (st == GW_OK)
