@@ -46,6 +46,10 @@ struct cli_report {
 };
 /* Prints an error itself. False: it could not be written. */
 bool cli_write_report(const char *path, const struct cli_report *r, const struct gw_error *err);
+/* The same to a file that was opened (not emptied) before, by a machine that opens nothing any more.
+ * fd is closed. */
+bool cli_write_report_to(int fd, const char *path, const struct cli_report *r,
+                         const struct gw_error *err);
 
 /* Opens one of our modules: beside the program, in the build tree, or where it was installed.
  * NULL: *err says why. */

@@ -51,7 +51,7 @@ int cli_doctor(const struct cli_options *o)
     struct gw_error err = {0};
     char text[160];
     struct engine_host host;
-    bool machine;
+    const struct machine_api *machine;
     engine_probe_host(&host);
     uname(&u);
     printf("host: %s %s, %ld CPUs, pages of %ld bytes\n", u.machine, u.release,
@@ -65,7 +65,11 @@ int cli_doctor(const struct cli_options *o)
     say("memory overcommit", text[0] != '2', text[0] == '2' ? "vm.overcommit_memory=2" : "");
     first_line("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof text);
     say("huge pages", text[0] && !strstr(text, "[never]"), text);
-    machine = cli_open_module(MACHINE_MODULE, MACHINE_SYMBOL, &err) != NULL;
-    say("machines (godwit run)", machine, machine ? "" : err.message);
+    machine = cli_interface(cli_open_module(MACHINE_MODULE, MACHINE_SYMBOL, &err), MACHINE_MODULE,
+                            MACHINE_API, &err);
+    say("machines (godwit run)", machine != NULL, machine ? "" : err.message);
+    if (machine)
+        say("sandbox of machines", !machine->sandbox_missing(),
+            machine->sandbox_missing() ? machine->sandbox_missing() : "system calls by thread");
     return machine && host.code_cache_bytes ? 0 : 1;
 }

@@ -8,6 +8,7 @@
 
 #include "cli.h"
 #include "control.h"
+#include "snapshot.h"
 
 /* Machines look up from their guests every few microseconds; a save may hold them for seconds. */
 enum { SOON_MS = 30000, STOP_MS = 60000 };
@@ -163,6 +164,25 @@ static int stop(const struct cli_options *o, const struct ctl_dir *d, const char
     return st == GW_OK ? 0 : failed(&err);
 }
 
+/* The machine writes, and may open nothing: the file is ours to make, and to name once it is whole. */
+static enum gw_status save_over(int fd, const char *name, const char *request, const char *path,
+                                struct gw_error *err)
+{
+    const struct snap_api *api = cli_snapshots(err);
+    struct snap_file_new *file;
+    enum gw_status st;
+    if (!api)
+        return err->status;
+    st = api->file_open(&file, path, err);
+    if (st != GW_OK)
+        return st;
+    st = ctl_ask_with_file(fd, name, request, api->file_fd(file), err);
+    if (st == GW_OK)
+        return api->file_keep(file, err);
+    api->file_drop(file);
+    return st;
+}
+
 static int save(const struct ctl_dir *d, const char *name, const char *file)
 {
     struct gw_error err = {0};
@@ -171,6 +191,7 @@ static int save(const struct ctl_dir *d, const char *name, const char *file)
     int fd, n;
     if (file[0] == '/' || !getcwd(here, sizeof here))
         here[0] = 0;
+    /* In messages of the machine's log, whose directory is another. */
     n = snprintf(request, sizeof request, "save %s%s%s", here, here[0] ? "/" : "", file);
     if (n < 0 || (size_t)n >= sizeof request - 32) {
         gw_fail(&err, GW_ERR_ARG, file, "cannot save there: the name is too long");
@@ -179,7 +200,7 @@ static int save(const struct ctl_dir *d, const char *name, const char *file)
     st = ctl_connect(d, name, &fd, &err);
     if (st != GW_OK)
         return failed(&err);
-    st = ctl_ask(fd, name, request, -1, NULL, NULL, &err);
+    st = save_over(fd, name, request, file, &err);
     close(fd);
     return st == GW_OK ? 0 : failed(&err);
 }

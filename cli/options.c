@@ -414,6 +414,8 @@ const struct cli_option cli_option_rows[] = {
      AT(run_dir)},
     {VERB_MACHINE, CLI_TEXT, 0, "save-at-end", "FILE",
      "save the machine there when its run ends, for godwit restore", "file", AT(save_at_end)},
+    {VERB_MACHINE, CLI_FLAG, 0, "no-sandbox", NULL,
+     "leave the machine every system call of the host", NULL, AT(no_sandbox)},
     /* exec */
     {VERB_EXEC, CLI_TEXT, 'L', "sysroot", "DIR", "where absolute paths are looked up first", "file",
      AT(sysroot)},

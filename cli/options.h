@@ -119,6 +119,7 @@ struct cli_options {
     const char *save_at_end, *run_dir;
     bool detach, panic_pause;
     const char *panic_save;
+    bool no_sandbox;
     bool deterministic;
     uint64_t seed;
     /* exec */

@@ -1,8 +1,10 @@
 /* Errors on stderr, and the JSON report. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -48,9 +50,17 @@ static void json_string(FILE *f, const char *text)
 
 bool cli_write_report(const char *path, const struct cli_report *r, const struct gw_error *err)
 {
+    return cli_write_report_to(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666), path, r, err);
+}
+
+bool cli_write_report_to(int fd, const char *path, const struct cli_report *r,
+                         const struct gw_error *err)
+{
     struct rusage use;
-    FILE *f = fopen(path, "w");
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
     bool ok = f != NULL;
+    if (f && ftruncate(fd, 0) < 0)
+        errno = 0; /* a pipe or a terminal, which is as well */
     if (f) {
         getrusage(RUSAGE_SELF, &use);
         fprintf(f,

@@ -1,4 +1,6 @@
 /* The verb run. */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "cli.h"
@@ -128,6 +130,7 @@ static void fill(struct machine_options *m, const struct cli_options *o)
         .save_at_end = o->save_at_end,
         .panic_pause = o->panic_pause,
         .panic_save = o->panic_save,
+        .no_sandbox = o->no_sandbox,
     };
     for (unsigned i = 0; i < o->disk_count; i++)
         m->disks[i] = (struct machine_disk){.path = o->disks[i].path,
@@ -222,8 +225,8 @@ int cli_run(const struct cli_options *o)
     return cli_start_machine(o, NULL, NULL);
 }
 
-static int report_end(const struct cli_options *o, const struct machine_result *r, int status,
-                      const struct gw_error *err)
+static int report_end(const struct cli_options *o, int fd, const struct machine_result *r,
+                      int status, const struct gw_error *err)
 {
     struct cli_report report = {.ended = ended_names[r->ended],
                                 .status = status,
@@ -231,7 +234,7 @@ static int report_end(const struct cli_options *o, const struct machine_result *
                                 .insns = r->insns,
                                 .wall_ns = r->wall_ns,
                                 .overhead_bytes = r->overhead_bytes};
-    if (o->report && !cli_write_report(o->report, &report, err) && status == 0)
+    if (o->report && fd >= 0 && !cli_write_report_to(fd, o->report, &report, err) && status == 0)
         return CLI_FAILURE;
     return status;
 }
@@ -262,8 +265,11 @@ int cli_run_machine(const struct cli_options *o, struct snap_reader *from,
     const struct machine_api *api = cli_interface(
         cli_open_module(MACHINE_MODULE, MACHINE_SYMBOL, &err), MACHINE_MODULE, MACHINE_API, &err);
     enum gw_status st = api ? GW_OK : err.status;
-    int status;
+    /* Before the machine is locked in. */
+    int status, report_fd = o->report ? open(o->report, O_WRONLY | O_CREAT | O_CLOEXEC, 0666) : -1;
     fill(&options, o);
+    if (st == GW_OK && o->report && report_fd < 0)
+        st = gw_fail(&err, GW_ERR_STATE, o->report, "cannot write the report: %s", strerror(errno));
     options.restore = from;
     if (manifest)
         fill_from(&options, manifest);
@@ -280,7 +286,7 @@ int cli_run_machine(const struct cli_options *o, struct snap_reader *from,
         explain(&result, o);
         status = exit_status(&result, o->stop_text != NULL);
     }
-    status = report_end(o, &result, status, &err);
+    status = report_end(o, report_fd, &result, status, &err);
     ended = (struct ctl_ended){.status = status, .insns = result.insns};
     snprintf(ended.how, sizeof ended.how, "%s", ended_names[result.ended]);
     ctl_server_end(server, &ended);

@@ -103,9 +103,35 @@ static enum gw_status told_error(char *text, struct gw_error *err)
     return err->status;
 }
 
-enum gw_status ctl_ask(int fd, const char *name, const char *request, int timeout_ms,
-                       void (*line)(void *context, const char *text), void *context,
-                       struct gw_error *err)
+/* The first bytes carry the descriptor. */
+static bool send_request(int fd, const char *text, size_t size, int file)
+{
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)text, .iov_len = size};
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {.bytes = {0}};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control.bytes,
+                       .msg_controllen = sizeof control.bytes};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    ssize_t n;
+    if (file < 0)
+        return send_all(fd, text, size);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof file);
+    memcpy(CMSG_DATA(c), &file, sizeof file);
+    do
+        n = sendmsg(fd, &m, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n > 0 && send_all(fd, text + n, size - (size_t)n);
+}
+
+static enum gw_status ask(int fd, const char *name, const char *request, int file, int timeout_ms,
+                          void (*line)(void *context, const char *text), void *context,
+                          struct gw_error *err)
 {
     char text[CTL_LINE_BYTES + 32];
     int64_t until = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
@@ -113,7 +139,7 @@ enum gw_status ctl_ask(int fd, const char *name, const char *request, int timeou
     enum gw_status st;
     if (n <= 0 || n > CTL_LINE_BYTES || strchr(request, '\n'))
         return gw_fail(err, GW_ERR_ARG, request, "cannot ask that: it is too long, or has lines");
-    if (!send_all(fd, text, (size_t)n))
+    if (!send_request(fd, text, (size_t)n, file))
         return gw_fail(err, GW_ERR_STATE, name, "the machine went away");
     for (;;) {
         st = read_line(fd, name, text, until, err);
@@ -128,4 +154,17 @@ enum gw_status ctl_ask(int fd, const char *name, const char *request, int timeou
         if (line)
             line(context, text + 1);
     }
+}
+
+enum gw_status ctl_ask(int fd, const char *name, const char *request, int timeout_ms,
+                       void (*line)(void *context, const char *text), void *context,
+                       struct gw_error *err)
+{
+    return ask(fd, name, request, -1, timeout_ms, line, context, err);
+}
+
+enum gw_status ctl_ask_with_file(int fd, const char *name, const char *request, int file,
+                                 struct gw_error *err)
+{
+    return ask(fd, name, request, file, -1, NULL, NULL, err);
 }

@@ -46,7 +46,7 @@ struct ctl_ended {
     int status;
     uint64_t insns;
 };
-bool ctl_ended_write(const struct ctl_dir *d, const char *name, const struct ctl_ended *e);
+bool ctl_ended_write(int fd, const struct ctl_ended *e);
 bool ctl_ended_read(const struct ctl_dir *d, const char *name, struct ctl_ended *e);
 /* Forgets a machine that has ended. */
 enum gw_status ctl_name_remove(const struct ctl_dir *d, const char *name, struct gw_error *err);
@@ -81,6 +81,10 @@ enum gw_status ctl_connect(const struct ctl_dir *d, const char *name, int *fd,
 enum gw_status ctl_ask(int fd, const char *name, const char *request, int timeout_ms,
                        void (*line)(void *context, const char *text), void *context,
                        struct gw_error *err);
+/* The same, and the request carries a descriptor, which stays the caller's: what the machine writes
+ * to where it may open nothing itself. */
+enum gw_status ctl_ask_with_file(int fd, const char *name, const char *request, int file,
+                                 struct gw_error *err);
 /* The process behind a connection; 0: unknown. */
 int ctl_peer_pid(int fd);
 

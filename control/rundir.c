@@ -158,17 +158,11 @@ size_t ctl_names(const struct ctl_dir *d, char ***names)
 
 /* ---- how a machine ended -------------------------------------------------------------------- */
 
-bool ctl_ended_write(const struct ctl_dir *d, const char *name, const struct ctl_ended *e)
+bool ctl_ended_write(int fd, const struct ctl_ended *e)
 {
-    char file[CTL_NAME_BYTES + 16], text[96];
-    int n = snprintf(text, sizeof text, "%s %d %" PRIu64 "\n", e->how, e->status, e->insns), fd;
-    bool ok;
-    ctl_file_name(file, sizeof file, name, "ended");
-    fd = openat(d->fd, file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return false;
-    ok = write(fd, text, (size_t)n) == n;
-    return close(fd) == 0 && ok;
+    char text[96];
+    int n = snprintf(text, sizeof text, "%s %d %" PRIu64 "\n", e->how, e->status, e->insns);
+    return write(fd, text, (size_t)n) == n;
 }
 
 bool ctl_ended_read(const struct ctl_dir *d, const char *name, struct ctl_ended *e)

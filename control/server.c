@@ -25,6 +25,13 @@ static void slot_freed(struct ctl_server *s)
     s->steer->rewatch(s->steer, &s->listen_watch, EPOLLIN);
 }
 
+static void drop_file(struct ctl_conn *c)
+{
+    if (c->file >= 0)
+        close(c->file);
+    c->file = -1;
+}
+
 void ctl_conn_close(struct ctl_conn *c)
 {
     struct ctl_server *s = c->server;
@@ -36,6 +43,7 @@ void ctl_conn_close(struct ctl_conn *c)
         s->viewer = NULL;
     close(c->fd);
     c->fd = -1;
+    drop_file(c);
     /* Until the answer that is due has come, the slot cannot be used again. */
     c->gone = c->busy;
     c->console = c->waiting = false;
@@ -122,6 +130,16 @@ static void refuse(struct ctl_conn *c, enum gw_status status, const char *object
     ctl_conn_answer(c, "", &err);
 }
 
+/* The client made the file and names it when it is whole: the machine may not. */
+static bool ask_save(struct ctl_conn *c, const char *name)
+{
+    struct machine_steer *steer = c->server->steer;
+    if (!steer->save(steer, c->file, name, answered, c))
+        return false;
+    c->file = -1; /* the machine's now */
+    return true;
+}
+
 static void serve(struct ctl_conn *c, const char *verb, const char *rest)
 {
     static const struct {
@@ -144,13 +162,15 @@ static void serve(struct ctl_conn *c, const char *verb, const char *rest)
     for (unsigned i = 0; i < sizeof asks / sizeof asks[0]; i++) {
         if (strcmp(verb, asks[i].verb) != 0)
             continue;
-        if (asks[i].what == MACHINE_ASK_SAVE && rest[0] != '/') {
-            refuse(c, GW_ERR_ARG, rest, "the file's path must be absolute");
+        if (asks[i].what == MACHINE_ASK_SAVE && c->file < 0) {
+            refuse(c, GW_ERR_ARG, rest, "the file itself must come with the request");
             return;
         }
         c->busy = true;
         s->steer->rewatch(s->steer, &c->watch, 0);
-        if (!s->steer->ask(s->steer, asks[i].what, rest, answered, c)) {
+        if (asks[i].what == MACHINE_ASK_SAVE
+                ? !ask_save(c, rest)
+                : !s->steer->ask(s->steer, asks[i].what, rest, answered, c)) {
             refuse(c, GW_ERR_LIMIT, s->name, "the machine has too much to do");
             s->steer->rewatch(s->steer, &c->watch, EPOLLIN);
         }
@@ -202,9 +222,30 @@ static void take_lines(struct ctl_conn *c)
     }
 }
 
+/* As recv(); a descriptor that comes along replaces the one before. */
+static ssize_t receive(struct ctl_conn *c, void *to, size_t size)
+{
+    struct iovec iov = {.iov_base = to, .iov_len = size};
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control.bytes,
+                       .msg_controllen = sizeof control.bytes};
+    ssize_t n = recvmsg(c->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    struct cmsghdr *h = n >= 0 ? CMSG_FIRSTHDR(&m) : NULL;
+    if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS) {
+        drop_file(c);
+        memcpy(&c->file, CMSG_DATA(h), sizeof c->file);
+    }
+    return n;
+}
+
 static void read_request(struct ctl_conn *c)
 {
-    ssize_t n = recv(c->fd, c->line + c->used, sizeof c->line - c->used, MSG_DONTWAIT);
+    ssize_t n = receive(c, c->line + c->used, sizeof c->line - c->used);
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
         return;
     if (n <= 0) {
@@ -265,7 +306,11 @@ static enum gw_status listen_on(struct ctl_server *s, struct gw_error *err)
     int e;
     ctl_file_name(file, sizeof file, s->name, "ended");
     unlinkat(s->cfg.dir->fd, file, 0);
+    s->ended_fd = openat(s->cfg.dir->fd, file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     ctl_file_name(file, sizeof file, s->name, "sock");
+    if (asprintf(&s->sock_path, "%s/%s", s->cfg.dir->path, file) < 0)
+        s->sock_path = NULL;
+    s->control.socket_path = s->sock_path;
     unlinkat(s->cfg.dir->fd, file, 0); /* of a machine that was killed: the name's lock is ours */
     snprintf(at.sun_path, sizeof at.sun_path, "/proc/self/fd/%d/%.80s", s->cfg.dir->fd, file);
     s->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -297,13 +342,18 @@ static enum gw_status opened(void *context, struct machine_steer *steer, struct 
 
 static void free_server(struct ctl_server *s)
 {
-    for (unsigned i = 0; i < CTL_CONNECTIONS; i++)
+    for (unsigned i = 0; i < CTL_CONNECTIONS; i++) {
+        drop_file(&s->conn[i]);
         if (s->conn[i].fd >= 0)
             close(s->conn[i].fd);
+    }
     if (s->listen_fd >= 0)
         close(s->listen_fd);
+    if (s->ended_fd >= 0)
+        close(s->ended_fd);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
+    free(s->sock_path);
     pthread_mutex_destroy(&s->lock);
     free(s);
 }
@@ -317,11 +367,11 @@ enum gw_status ctl_server_new(struct ctl_server **out, const struct ctl_server_c
     if (!s)
         return gw_fail(err, GW_ERR_NOMEM, cfg->name, "no memory for the control socket");
     s->cfg = *cfg;
-    s->lock_fd = s->listen_fd = -1;
+    s->lock_fd = s->listen_fd = s->ended_fd = -1;
     s->control = (struct machine_control){.open = opened, .context = s};
     pthread_mutex_init(&s->lock, NULL);
     for (unsigned i = 0; i < CTL_CONNECTIONS; i++) {
-        s->conn[i].fd = -1;
+        s->conn[i].fd = s->conn[i].file = -1;
         s->conn[i].server = s;
     }
     st = ctl_name_take(cfg->dir, cfg->name, &s->lock_fd, err);
@@ -362,9 +412,9 @@ void ctl_server_end(struct ctl_server *s, const struct ctl_ended *e)
         return;
     s->steer = NULL; /* it went with the machine */
     ctl_file_name(file, sizeof file, s->name, "sock");
-    unlinkat(s->cfg.dir->fd, file, 0);
-    if (e)
-        ctl_ended_write(s->cfg.dir, s->name, e);
+    unlinkat(s->cfg.dir->fd, file, 0); /* in a sandbox the machine's broker has done it */
+    if (e && s->ended_fd >= 0)
+        ctl_ended_write(s->ended_fd, e);
     if (e && ran)
         tell_end(s, e);
     free_server(s);

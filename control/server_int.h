@@ -15,6 +15,7 @@ struct ctl_conn {
     struct ctl_server *server;
     struct machine_watch watch;
     int fd;       /* -1: free */
+    int file;     /* a descriptor that came with a request; -1: none */
     bool busy;    /* an answer is due; requests wait */
     bool gone;    /* hung up while an answer was due */
     bool waiting; /* asked to be told of the end */
@@ -29,6 +30,8 @@ struct ctl_server {
     struct machine_steer *steer;
     char name[CTL_NAME_BYTES];
     int lock_fd, listen_fd;
+    int ended_fd;    /* where its end is written to, when nothing can be opened any more */
+    char *sock_path; /* of the control socket */
     struct machine_watch listen_watch;
     pthread_mutex_t lock; /* of all that follows */
     bool full;            /* whoever connects waits until a slot is free */

@@ -23,7 +23,7 @@ struct dev_console {
     struct dev_io_job out_job, in_job;
     /* I/O thread. polled: the descriptor can be waited for, which the first job finds out. */
     bool out_known, in_known, out_polled, in_polled;
-    bool in_closed, out_closed, escaped;
+    bool in_closed, out_closed, out_lost, escaped;
 
     uint32_t out_head;   /* written by the vCPU thread */
     uint32_t out_tail;   /* written by the I/O thread */
@@ -85,6 +85,18 @@ static void deliver_room(void *device, const struct gw_event *ev)
     c->cfg.poke(c->cfg.context);
 }
 
+/* Output that the host does not take is thrown away: a guest does not stop for it. A full disk may
+ * have room again later; a reader that is gone does not come back. */
+static uint32_t lose(struct dev_console *c, uint32_t count, int error)
+{
+    c->out_closed = error != ENOSPC && error != EDQUOT && error != EFBIG;
+    if (!c->out_lost)
+        dev_fault_say(&c->cfg.fault, "cannot write what the guest says",
+                      c->cfg.name ? c->cfg.name : "its console", error);
+    c->out_lost = true;
+    return count;
+}
+
 /* Writes one chunk. False when the ring is empty or the descriptor is gone. */
 static bool write_chunk(struct dev_console *c)
 {
@@ -100,10 +112,8 @@ static bool write_chunk(struct dev_console *c)
     done = c->out_closed ? (ssize_t)n : write(c->cfg.out_fd, c->ring + at, n);
     if (done < 0 && (errno == EINTR || errno == EAGAIN))
         return true;
-    if (done < 0) { /* the reader is gone: what follows is thrown away */
-        c->out_closed = true;
-        done = (ssize_t)n;
-    }
+    if (done < 0)
+        done = (ssize_t)lose(c, n, errno);
     __atomic_store_n(&c->out_tail, tail + (uint32_t)done, __ATOMIC_RELEASE);
     if (__atomic_exchange_n(&c->starved, 0, __ATOMIC_SEQ_CST)) {
         struct gw_event ev = {.device = c, .deliver = deliver_room, .kind = EV_ROOM};

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "fault.h"
 #include "godwit/event.h"
 #include "godwit/state.h"
 #include "godwit/status.h"
@@ -30,6 +31,8 @@ struct dev_console_config {
     bool patient;
     struct gw_events *events;
     struct dev_io *io;
+    struct dev_fault_sink fault; /* the first output that could not be written */
+    const char *name;            /* what it calls this console; or NULL */
     /* vCPU thread. */
     void (*poke)(void *context);              /* input came, or there is room for output again */
     void (*tap)(void *context, uint8_t byte); /* sees each byte of output; may be NULL */

@@ -23,14 +23,30 @@ struct dev_disk {
     bool rw;
     uint64_t bytes; /* a multiple of the sector size */
     /* Overlay. */
-    int overlay_fd;     /* -1: none yet */
+    int overlay_fd;     /* -1: none, the file itself is written to */
+    bool overlay_whole; /* the overlay is as long as all clusters: it has no sparse end */
     bool overlay_keeps; /* a file of the user's, with header and bitmap */
     uint64_t data_at;   /* offset of cluster 0 in the overlay */
     uint64_t clusters;
     uint8_t *bitmap;       /* bit set: the overlay has the cluster */
     uint8_t *bitmap_dirty; /* a byte per 4 KiB of bitmap, kept overlays only */
     uint64_t written;      /* atomic: clusters in the overlay */
+    /* The host's failures. */
+    struct dev_fault_sink fault;
+    unsigned said; /* atomic: bits of enum said */
+    bool flush_failed;
+    int (*sync)(int fd);
 };
+
+enum said { SAID_READ = 1, SAID_WRITE = 2, SAID_FLUSH = 4 };
+
+/* errno says why. */
+static bool failed(struct dev_disk *d, enum said bit, const char *what)
+{
+    if (!(__atomic_fetch_or(&d->said, bit, __ATOMIC_RELAXED) & bit))
+        dev_fault_say(&d->fault, what, d->path, errno);
+    return false;
+}
 
 static uint64_t bitmap_bytes(uint64_t clusters)
 {
@@ -44,7 +60,8 @@ static bool has_cluster(const struct dev_disk *d, uint64_t cluster)
 
 /* ---- whole transfers ------------------------------------------------------------------------ */
 
-static bool read_all(int fd, void *to, size_t size, uint64_t offset)
+/* sparse: what is beyond the file's end is 0. Else the file was cut short under us. */
+static bool read_all(int fd, bool sparse, void *to, size_t size, uint64_t offset)
 {
     uint8_t *p = to;
     while (size) {
@@ -53,7 +70,11 @@ static bool read_all(int fd, void *to, size_t size, uint64_t offset)
             continue;
         if (n < 0)
             return false;
-        if (n == 0) { /* beyond the end: the file shrank, or a sparse tail */
+        if (n == 0 && !sparse) {
+            errno = EIO;
+            return false;
+        }
+        if (n == 0) {
             memset(p, 0, size);
             return true;
         }
@@ -71,6 +92,8 @@ static bool write_all(int fd, const void *from, size_t size, uint64_t offset)
         ssize_t n = pwrite(fd, p, size, (off_t)offset);
         if (n < 0 && errno == EINTR)
             continue;
+        if (n == 0)
+            errno = ENOSPC;
         if (n <= 0)
             return false;
         p += n;
@@ -108,8 +131,11 @@ static uint64_t take(struct cursor *c, uint64_t limit, struct iovec *out, unsign
 }
 
 /* Moves `size` bytes between the cursor and the file; short transfers are finished by pieces. */
-static bool transfer(int fd, bool writing, struct cursor *c, uint64_t size, uint64_t offset)
+enum direction { READ, READ_SPARSE, WRITE };
+
+static bool transfer(int fd, enum direction how, struct cursor *c, uint64_t size, uint64_t offset)
 {
+    bool writing = how == WRITE;
     struct iovec part[BATCH];
     while (size) {
         unsigned n;
@@ -122,8 +148,9 @@ static bool transfer(int fd, bool writing, struct cursor *c, uint64_t size, uint
         for (unsigned i = 0; i < n; i++) {
             size_t len = part[i].iov_len, have = done < len ? (size_t)done : len;
             uint8_t *p = (uint8_t *)part[i].iov_base + have;
-            if (have < len && !(writing ? write_all(fd, p, len - have, offset + have)
-                                        : read_all(fd, p, len - have, offset + have)))
+            if (have < len &&
+                !(writing ? write_all(fd, p, len - have, offset + have)
+                          : read_all(fd, how == READ_SPARSE, p, len - have, offset + have)))
                 return false;
             done -= have;
             offset += len;
@@ -151,14 +178,13 @@ static bool copy_cluster(struct dev_disk *d, uint64_t cluster)
     uint8_t data[DEV_DISK_CLUSTER];
     uint64_t at = cluster * DEV_DISK_CLUSTER;
     size_t n = d->bytes - at < sizeof data ? (size_t)(d->bytes - at) : sizeof data;
-    return read_all(d->fd, data, n, at) && write_all(d->overlay_fd, data, n, d->data_at + at);
+    return read_all(d->fd, false, data, n, at) &&
+           write_all(d->overlay_fd, data, n, d->data_at + at);
 }
 
 static bool prepare_clusters(struct dev_disk *d, uint64_t offset, uint64_t size)
 {
     uint64_t first = offset / DEV_DISK_CLUSTER, last = (offset + size - 1) / DEV_DISK_CLUSTER;
-    if (d->overlay_fd < 0 && (d->overlay_fd = temporary_file()) < 0)
-        return false;
     if (offset % DEV_DISK_CLUSTER && !has_cluster(d, first) && !copy_cluster(d, first))
         return false;
     if ((offset + size) % DEV_DISK_CLUSTER && offset + size < d->bytes && !has_cluster(d, last) &&
@@ -188,7 +214,7 @@ static uint64_t total(const struct iovec *iov, unsigned count)
     return size;
 }
 
-bool dev_disk_read(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t offset)
+static bool read_disk(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t offset)
 {
     struct cursor c = {.iov = iov, .count = count};
     uint64_t left = total(iov, count);
@@ -204,8 +230,8 @@ bool dev_disk_read(struct dev_disk *d, struct iovec *iov, unsigned count, uint64
             if (run > left)
                 run = left;
         }
-        if (!transfer(over ? d->overlay_fd : d->fd, false, &c, run,
-                      over ? d->data_at + offset : offset))
+        if (!transfer(over ? d->overlay_fd : d->fd, over && !d->overlay_whole ? READ_SPARSE : READ,
+                      &c, run, over ? d->data_at + offset : offset))
             return false;
         offset += run;
         left -= run;
@@ -213,30 +239,56 @@ bool dev_disk_read(struct dev_disk *d, struct iovec *iov, unsigned count, uint64
     return true;
 }
 
-bool dev_disk_write(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t offset)
+bool dev_disk_read(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t offset)
+{
+    return read_disk(d, iov, count, offset) || failed(d, SAID_READ, "cannot read the disk");
+}
+
+static bool write_disk(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t offset)
 {
     struct cursor c = {.iov = iov, .count = count};
     uint64_t size = total(iov, count);
     if (size == 0)
         return true;
     if (d->rw)
-        return transfer(d->fd, true, &c, size, offset);
+        return transfer(d->fd, WRITE, &c, size, offset);
     if (!prepare_clusters(d, offset, size) ||
-        !transfer(d->overlay_fd, true, &c, size, d->data_at + offset))
+        !transfer(d->overlay_fd, WRITE, &c, size, d->data_at + offset))
         return false;
     mark_clusters(d, offset, size);
     return true;
 }
 
-bool dev_disk_flush(struct dev_disk *d)
+static bool write_failed(struct dev_disk *d)
+{
+    return failed(d, SAID_WRITE, "cannot write to the disk");
+}
+
+bool dev_disk_write(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t offset)
+{
+    return write_disk(d, iov, count, offset) || write_failed(d);
+}
+
+static bool sync_file(struct dev_disk *d, int fd)
+{
+    int done = d->sync ? d->sync(fd) : fdatasync(fd);
+    d->flush_failed = d->flush_failed || done != 0;
+    return done == 0;
+}
+
+static bool flush_disk(struct dev_disk *d)
 {
     uint64_t blocks = bitmap_bytes(d->clusters) / BITMAP_BLOCK;
     bool any = false;
+    if (d->flush_failed) {
+        errno = EIO;
+        return false;
+    }
     if (d->rw)
-        return fdatasync(d->fd) == 0;
+        return sync_file(d, d->fd);
     if (!d->overlay_keeps)
         return true; /* nothing of a temporary overlay outlives the process */
-    if (fdatasync(d->overlay_fd) != 0)
+    if (!sync_file(d, d->overlay_fd))
         return false;
     for (uint64_t b = 0; b < blocks; b++) {
         if (!d->bitmap_dirty[b])
@@ -247,7 +299,12 @@ bool dev_disk_flush(struct dev_disk *d)
         d->bitmap_dirty[b] = 0;
         any = true;
     }
-    return !any || fdatasync(d->overlay_fd) == 0;
+    return !any || sync_file(d, d->overlay_fd);
+}
+
+bool dev_disk_flush(struct dev_disk *d)
+{
+    return flush_disk(d) || failed(d, SAID_FLUSH, "cannot flush the disk");
 }
 
 bool dev_disk_read_cached(struct dev_disk *d, const struct iovec *iov, unsigned count,
@@ -282,7 +339,7 @@ static bool write_zeroes(struct dev_disk *d, uint64_t offset, uint64_t size)
     while (ok && size) {
         struct iovec iov = {.iov_base = zeroes, .iov_len = size < room ? (size_t)size : room};
         uint64_t n = iov.iov_len;
-        ok = dev_disk_write(d, &iov, 1, offset);
+        ok = write_disk(d, &iov, 1, offset);
         offset += n;
         size -= n;
     }
@@ -297,7 +354,7 @@ static bool punch(int fd, uint64_t offset, uint64_t size)
            0;
 }
 
-bool dev_disk_discard(struct dev_disk *d, uint64_t offset, uint64_t size)
+static bool discard(struct dev_disk *d, uint64_t offset, uint64_t size)
 {
     uint64_t first = (offset + DEV_DISK_CLUSTER - 1) / DEV_DISK_CLUSTER;
     uint64_t end = (offset + size) / DEV_DISK_CLUSTER;
@@ -312,18 +369,21 @@ bool dev_disk_discard(struct dev_disk *d, uint64_t offset, uint64_t size)
     return true;
 }
 
+bool dev_disk_discard(struct dev_disk *d, uint64_t offset, uint64_t size)
+{
+    return discard(d, offset, size) || write_failed(d);
+}
+
 /* Whole clusters of an overlay: holes, which read as zeroes. */
 static bool zero_clusters(struct dev_disk *d, uint64_t offset, uint64_t size)
 {
-    if (d->overlay_fd < 0 && (d->overlay_fd = temporary_file()) < 0)
-        return false;
     if (!punch(d->overlay_fd, d->data_at + offset, size))
         return errno == EOPNOTSUPP && write_zeroes(d, offset, size);
     mark_clusters(d, offset, size);
     return true;
 }
 
-bool dev_disk_write_zeroes(struct dev_disk *d, uint64_t offset, uint64_t size, bool may_unmap)
+static bool zero_range(struct dev_disk *d, uint64_t offset, uint64_t size, bool may_unmap)
 {
     uint64_t head, tail;
     if (size == 0)
@@ -340,6 +400,11 @@ bool dev_disk_write_zeroes(struct dev_disk *d, uint64_t offset, uint64_t size, b
     return write_zeroes(d, offset, head) &&
            (size == head + tail || zero_clusters(d, offset + head, size - head - tail)) &&
            write_zeroes(d, offset + size - tail, tail);
+}
+
+bool dev_disk_write_zeroes(struct dev_disk *d, uint64_t offset, uint64_t size, bool may_unmap)
+{
+    return zero_range(d, offset, size, may_unmap) || write_failed(d);
 }
 
 /* ---- opening -------------------------------------------------------------------------------- */
@@ -412,7 +477,7 @@ static enum gw_status load_overlay(struct dev_disk *d, const char *path, struct 
             return gw_fail(err, GW_ERR_IO, path, "cannot make the overlay: %s", strerror(errno));
         return GW_OK;
     }
-    if (!read_all(d->overlay_fd, head, sizeof head, 0))
+    if (!read_all(d->overlay_fd, true, head, sizeof head, 0))
         return gw_fail(err, GW_ERR_IO, path, "cannot read the overlay: %s", strerror(errno));
     if (memcmp(head, OVERLAY_MAGIC, 8) != 0 || get_u64(head + 16) != DEV_DISK_CLUSTER ||
         (uint64_t)st.st_size < d->data_at)
@@ -421,9 +486,19 @@ static enum gw_status load_overlay(struct dev_disk *d, const char *path, struct 
         return gw_fail(err, GW_ERR_FORMAT, path,
                        "cannot use the overlay: made for a disk of %" PRIu64 " bytes",
                        get_u64(head + 8));
-    if (!read_all(d->overlay_fd, d->bitmap, map, HEADER_BYTES))
+    if (!read_all(d->overlay_fd, false, d->bitmap, map, HEADER_BYTES))
         return gw_fail(err, GW_ERR_IO, path, "cannot read the overlay: %s", strerror(errno));
     return GW_OK;
+}
+
+/* Sparse up to its end, so that a read beyond it says that somebody has cut it short. Where the host
+ * refuses that length, what is beyond the end counts as never written. */
+static void make_whole(struct dev_disk *d)
+{
+    off_t whole = (off_t)(d->data_at + d->clusters * DEV_DISK_CLUSTER);
+    struct stat st;
+    d->overlay_whole = fstat(d->overlay_fd, &st) == 0 &&
+                       (st.st_size >= whole || ftruncate(d->overlay_fd, whole) == 0);
 }
 
 static enum gw_status open_parts(struct dev_disk *d, const struct dev_disk_config *cfg,
@@ -442,7 +517,17 @@ static enum gw_status open_parts(struct dev_disk *d, const struct dev_disk_confi
     if (!d->bitmap || (cfg->overlay && !d->bitmap_dirty))
         return gw_fail(err, GW_ERR_NOMEM, cfg->path, "cannot open the disk: out of memory");
     d->overlay_keeps = cfg->overlay != NULL;
-    return cfg->overlay ? load_overlay(d, cfg->overlay, err) : GW_OK;
+    if (cfg->overlay) {
+        st = load_overlay(d, cfg->overlay, err);
+    } else {
+        d->overlay_fd = temporary_file(); /* now: a machine that runs may open nothing */
+        if (d->overlay_fd < 0)
+            st = gw_fail(err, GW_ERR_IO, cfg->path, "cannot make a temporary overlay: %s",
+                         strerror(errno));
+    }
+    if (st == GW_OK)
+        make_whole(d);
+    return st;
 }
 
 static void free_disk(struct dev_disk *d)
@@ -467,6 +552,8 @@ enum gw_status dev_disk_open(struct dev_disk **out, const struct dev_disk_config
         return gw_fail(err, GW_ERR_NOMEM, cfg->path, "cannot open the disk: out of memory");
     d->fd = d->overlay_fd = -1;
     d->rw = cfg->rw;
+    d->fault = cfg->fault;
+    d->sync = cfg->sync;
     d->path = strdup(cfg->path);
     st = d->path ? open_parts(d, cfg, err) : gw_fail(err, GW_ERR_NOMEM, "", "out of memory");
     if (st != GW_OK) {
@@ -541,7 +628,7 @@ static size_t cluster_bytes(const struct dev_disk *d, uint64_t index)
 bool dev_disk_get_cluster(struct dev_disk *d, uint64_t index, uint8_t *to)
 {
     memset(to, 0, DEV_DISK_CLUSTER);
-    return read_all(d->overlay_fd, to, cluster_bytes(d, index),
+    return read_all(d->overlay_fd, !d->overlay_whole, to, cluster_bytes(d, index),
                     d->data_at + index * DEV_DISK_CLUSTER);
 }
 

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "fault.h"
 #include "godwit/status.h"
 
 #define DEV_DISK_SECTOR  512u
@@ -23,6 +24,8 @@ struct dev_disk_config {
     const char *path;
     bool rw;             /* writes go to the file itself */
     const char *overlay; /* writes go to this file, made when absent; NULL: a temporary one */
+    struct dev_fault_sink fault; /* the first failure to read, to write and to flush */
+    int (*sync)(int fd);         /* tests: instead of fdatasync() */
 };
 
 enum gw_status dev_disk_open(struct dev_disk **out, const struct dev_disk_config *cfg,
@@ -39,6 +42,8 @@ uint64_t dev_disk_discarded(const struct dev_disk *d);
  * failed. A write is on stable storage after dev_disk_flush(). */
 bool dev_disk_read(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t offset);
 bool dev_disk_write(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t offset);
+/* Once it failed it fails for good: the host forgets what it could not write, and would call the
+ * next one a success. */
 bool dev_disk_flush(struct dev_disk *d);
 /* As dev_disk_read(), if the host has the data in memory; false, and the iovecs as they were, if it
  * would have to wait. */

@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -177,7 +178,7 @@ static void accept_peer(struct fd_net *n)
         return;
     dev_io_rewatch(n->io, &n->watch, 0);
     close(n->listen_fd);
-    unlink(n->path); /* nobody else is to come */
+    unlink(n->path); /* nobody else is to come; in a sandbox it stays until the run's end */
     n->listen_fd = -1;
     n->watch.fd = fd;
     n->port.link(n->port.context, true, NULL);
@@ -327,6 +328,14 @@ enum gw_status dev_net_tap(struct gw_net_backend **out, struct dev_io *io,
     return start(out, io, port, fd, false, NULL, err);
 }
 
+/* A socket's file whose listener is gone, or has taken its one peer, is as good as none. */
+static bool is_stale(const char *path, int error)
+{
+    struct stat sb;
+    return error == ECONNREFUSED && lstat(path, &sb) == 0 && S_ISSOCK(sb.st_mode) &&
+           unlink(path) == 0;
+}
+
 enum gw_status dev_net_socket(struct gw_net_backend **out, struct dev_io *io,
                               const struct gw_net_port *port, const char *path,
                               struct gw_error *err)
@@ -343,6 +352,8 @@ enum gw_status dev_net_socket(struct gw_net_backend **out, struct dev_io *io,
         return gw_fail(err, GW_ERR_IO, path, "cannot open the socket: %s", strerror(errno));
     if (connect(fd, (struct sockaddr *)(void *)&a, sizeof a) < 0) {
         int e = errno;
+        if (is_stale(path, e))
+            e = ENOENT;
         listening = e == ENOENT && bind(fd, (struct sockaddr *)(void *)&a, sizeof a) == 0 &&
                     listen(fd, 1) == 0;
         if (!listening) {

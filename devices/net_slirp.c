@@ -38,6 +38,7 @@ struct timer {
 struct user_net {
     struct gw_net_backend b;
     struct gw_net_port port;
+    struct gw_net_thread hooks;
     Slirp *slirp;
     pthread_t thread;
     int wake_fd;
@@ -243,6 +244,10 @@ static void wait_and_serve(struct user_net *n)
 static void *user_net_main(void *context)
 {
     struct user_net *n = context;
+    if (n->hooks.enter && !n->hooks.enter(n->hooks.context)) {
+        n->port.link(n->port.context, false, "its thread cannot be locked in");
+        return NULL;
+    }
     while (!__atomic_load_n(&n->stop, __ATOMIC_ACQUIRE)) {
         give_waiting(n);
         take_from_guest(n);
@@ -361,6 +366,7 @@ static int start_thread(struct user_net *n)
 }
 
 static enum gw_status open_user(struct gw_net_backend **out, const struct gw_net_port *port,
+                                const struct gw_net_thread *thread,
                                 const struct gw_net_publish *publish, unsigned publish_count,
                                 struct gw_error *err)
 {
@@ -372,6 +378,8 @@ static enum gw_status open_user(struct gw_net_backend **out, const struct gw_net
     n->b =
         (struct gw_net_backend){.ops = &user_ops, .mtu = MTU, .checked = true, .large_sends = true};
     n->port = *port;
+    if (thread)
+        n->hooks = *thread;
     n->waiting_tail = &n->waiting;
     net_queue_init(&n->from_guest);
     n->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -156,12 +156,20 @@ static void wire_devices(struct board_all *a, const struct board_config *cfg)
 }
 
 /* The second port has neither menu nor watcher. */
+static struct dev_fault_sink fault_sink(const struct board *b)
+{
+    const struct board_hooks *h = &((const struct board_all *)(const void *)b)->hooks;
+    return (struct dev_fault_sink){.say = h->fault, .context = h->context};
+}
+
 static enum gw_status second_console(struct board_all *a, const struct board_config *cfg,
                                      struct gw_error *err)
 {
     struct dev_console_config console = {
         .in_fd = cfg->in2_fd,
         .out_fd = cfg->out2_fd,
+        .fault = fault_sink(&a->b),
+        .name = "serial port 1",
         .events = a->b.events,
         .io = a->b.io,
         .poke = poke_uart2,
@@ -177,6 +185,8 @@ static enum gw_status build(struct board_all *a, const struct board_config *cfg,
     struct dev_console_config console = {
         .in_fd = cfg->in_fd,
         .out_fd = cfg->out_fd,
+        .fault = fault_sink(&a->b),
+        .name = "serial port 0",
         .escape = cfg->escape,
         .patient = cfg->patient_console,
         .poke = poke_uart,
@@ -228,7 +238,8 @@ enum gw_status board_new(struct board **out, const struct board_config *cfg, str
 enum gw_status board_add_disk(struct board *b, const struct machine_disk *disk,
                               struct gw_error *err)
 {
-    struct dev_disk_config cfg = {.path = disk->path, .rw = disk->rw, .overlay = disk->overlay};
+    struct dev_disk_config cfg = {
+        .path = disk->path, .rw = disk->rw, .overlay = disk->overlay, .fault = fault_sink(b)};
     struct virtio_blk_config blk = {.io = b->io,
                                     .serial = "godwit-disk",
                                     .service =
@@ -278,6 +289,8 @@ static enum gw_status open_backend(struct board *b, const struct machine_options
 {
     const struct machine_net *n = &o->net;
     struct gw_net_port port = virtio_net_port(b->net);
+    const struct board_hooks *hooks = &((struct board_all *)(void *)b)->hooks;
+    struct gw_net_thread thread = {.enter = hooks->net_thread, .context = hooks->context};
     const struct gw_net_module *module;
     if (n->kind == MACHINE_NET_TAP)
         return dev_net_tap(backend, b->io, &port, n->target, err);
@@ -288,7 +301,7 @@ static enum gw_status open_backend(struct board *b, const struct machine_options
     module = o->open_net(err);
     if (!module)
         return err->status;
-    return module->open_user(backend, &port, n->publish, n->publish_count, err);
+    return module->open_user(backend, &port, &thread, n->publish, n->publish_count, err);
 }
 
 static void forward_note(void *context, const char *text)
@@ -355,6 +368,8 @@ enum gw_status board_add_channels(struct board *b, const struct board_channel_co
         struct board_channel *c = &b->channel[i];
         struct dev_console_config console = {.in_fd = cfg[i].in_fd,
                                              .out_fd = cfg[i].out_fd,
+                                             .fault = fault_sink(b),
+                                             .name = cfg[i].name ? cfg[i].name : "hvc0",
                                              .escape = cfg[i].escape,
                                              .events = b->events,
                                              .io = b->io,

@@ -94,6 +94,10 @@ struct board_hooks {
     void (*menu_open)(void *context);
     void (*panic)(void *context);
     void (*note)(void *context, const char *text); /* something that the user should know */
+    /* The host has failed a device, see fault.h. Any thread. */
+    void (*fault)(void *context, const char *what, const char *object, int error);
+    bool (*net_thread)(
+        void *context); /* user networking's thread, before all else; false: end it */
     void *context;
 };
 

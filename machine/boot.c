@@ -47,7 +47,7 @@ static enum gw_status base_tree(struct vm *m, uint8_t **blob, size_t *size, stru
         cfg.isa_list_bytes = rv_isa_list(m->vcpu[0].cpu, list, sizeof list);
         return dt_build(&cfg, blob, size, err);
     }
-    st = blob_open(&file, m->o->dtb, "device tree", err);
+    st = vm_file(m, &file, m->o->dtb, "device tree", err);
     if (st != GW_OK)
         return st;
     st = dt_import(file.data, file.size, file.name, blob, size, err);
@@ -104,7 +104,7 @@ static enum gw_status load_kernel_file(struct vm *m, const struct gw_dma *dma, s
                                        struct gw_error *err)
 {
     struct blob file;
-    enum gw_status st = blob_open(&file, m->o->kernel, "kernel", err);
+    enum gw_status st = vm_file(m, &file, m->o->kernel, "kernel", err);
     if (st == GW_OK)
         st = load_kernel(dma, &file, VIRT_RAM_BASE, &l->kernel, err);
     blob_close(&file);
@@ -127,7 +127,7 @@ static enum gw_status load_images(struct vm *m, const struct gw_dma *dma, struct
     memset(l, 0, sizeof *l);
     l->floor = VIRT_RAM_BASE;
     if (has_bios_file(m->o)) {
-        st = blob_open(&file, m->o->bios, "firmware", err);
+        st = vm_file(m, &file, m->o->bios, "firmware", err);
         if (st == GW_OK)
             st = load_firmware(dma, &file, VIRT_RAM_BASE, &l->firmware, err);
         blob_close(&file);
@@ -162,7 +162,7 @@ static enum gw_status load_high(struct vm *m, const struct gw_dma *dma, uint64_t
     size_t size = 0, room;
     enum gw_status st = GW_OK;
     if (m->o->initrd && !vm_offers_kernel(m->o))
-        st = blob_open(&initrd, m->o->initrd, "initrd", err);
+        st = vm_file(m, &initrd, m->o->initrd, "initrd", err);
     if (st == GW_OK)
         st = finished_tree(m, &guess, initrd.size, &tree, &size, err);
     if (st == GW_OK) {
@@ -191,9 +191,9 @@ static bool overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
 }
 
 /* --load: raw bytes, beside everything else. */
-static enum gw_status load_file(const struct gw_dma *dma, const struct machine_file *f,
-                                const struct loaded *l, const struct placement *at,
-                                struct gw_error *err)
+static enum gw_status load_file(struct vm *m, const struct gw_dma *dma,
+                                const struct machine_file *f, const struct loaded *l,
+                                const struct placement *at, struct gw_error *err)
 {
     const struct {
         const char *what;
@@ -205,7 +205,7 @@ static enum gw_status load_file(const struct gw_dma *dma, const struct machine_f
         {"device tree", at->dtb_at, at->dtb_bytes},
     };
     struct blob file;
-    enum gw_status st = blob_open(&file, f->path, "file", err);
+    enum gw_status st = vm_file(m, &file, f->path, "file", err);
     for (unsigned i = 0; st == GW_OK && i < sizeof taken / sizeof taken[0]; i++)
         if (overlap(f->at, file.size, taken[i].at, taken[i].size))
             st = gw_fail(err, GW_ERR_ARG, f->path,
@@ -245,7 +245,7 @@ enum gw_status vm_boot(struct vm *m, struct gw_error *err)
     if (st == GW_OK)
         st = load_high(m, &dma, l.floor, &at, err);
     for (unsigned i = 0; st == GW_OK && i < m->o->load_count; i++)
-        st = load_file(&dma, &m->o->loads[i], &l, &at, err);
+        st = load_file(m, &dma, &m->o->loads[i], &l, &at, err);
     if (st != GW_OK)
         return st;
     for (unsigned i = 0; i < m->cpus; i++)

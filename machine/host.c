@@ -12,6 +12,7 @@
 
 struct host {
     sigset_t old;
+    struct sigaction old_pipe, old_size;
     int signal_fd, timer_fd;
     struct dev_io_watch signal_watch, timer_watch;
     struct dev_io *io;
@@ -54,6 +55,7 @@ static void timer_ready(void *context, uint32_t events)
 enum gw_status host_new(struct host **out, struct gw_error *err)
 {
     struct host *h = calloc(1, sizeof *h);
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigset_t set;
     *out = NULL;
     if (!h)
@@ -65,6 +67,9 @@ enum gw_status host_new(struct host **out, struct gw_error *err)
     sigaddset(&set, SIGQUIT);
     sigaddset(&set, SIGWINCH);
     sigprocmask(SIG_BLOCK, &set, &h->old);
+    /* A reader that is gone, a file at its limit: calls that fail say so. */
+    sigaction(SIGPIPE, &ignore, &h->old_pipe);
+    sigaction(SIGXFSZ, &ignore, &h->old_size);
     h->timer_fd = -1;
     h->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     *out = h;
@@ -102,5 +107,7 @@ void host_free(struct host *h)
     if (h->timer_fd >= 0)
         close(h->timer_fd);
     sigprocmask(SIG_SETMASK, &h->old, NULL);
+    sigaction(SIGPIPE, &h->old_pipe, NULL);
+    sigaction(SIGXFSZ, &h->old_size, NULL);
     free(h);
 }

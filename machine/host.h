@@ -20,7 +20,7 @@ struct host_hooks {
     void *context;
 };
 
-/* Blocks SIGTERM, SIGHUP, SIGINT, SIGQUIT and SIGWINCH in this thread, before other threads are made. */
+/* Ignores SIGPIPE and SIGXFSZ. Blocks SIGTERM, SIGHUP, SIGINT, SIGQUIT and SIGWINCH in this thread, before other threads are made. */
 enum gw_status host_new(struct host **out, struct gw_error *err);
 /* Starts to report; timeout_ns 0: none. */
 enum gw_status host_start(struct host *h, struct dev_io *io, struct gw_events *events,

@@ -33,20 +33,27 @@ static uint64_t little(const uint8_t *p, unsigned size)
 
 enum gw_status blob_open(struct blob *b, const char *path, const char *what, struct gw_error *err)
 {
-    struct stat st;
-    void *p = NULL;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
+    enum gw_status st;
     *b = (struct blob){.name = path};
     if (fd < 0)
         return gw_fail(err, errno == ENOENT ? GW_ERR_NOTFOUND : GW_ERR_IO, path,
                        "cannot open the %s: %s", what, strerror(errno));
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-        close(fd);
+    st = blob_map(b, fd, path, what, err);
+    close(fd);
+    return st;
+}
+
+enum gw_status blob_map(struct blob *b, int fd, const char *path, const char *what,
+                        struct gw_error *err)
+{
+    struct stat st;
+    void *p = NULL;
+    *b = (struct blob){.name = path};
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return gw_fail(err, GW_ERR_FORMAT, path, "cannot open the %s: not a regular file", what);
-    }
     if (st.st_size > 0)
         p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    close(fd);
     if (p == MAP_FAILED)
         return gw_fail(err, GW_ERR_IO, path, "cannot read the %s: %s", what, strerror(errno));
     b->data = p;

@@ -21,6 +21,9 @@ struct blob {
 };
 
 enum gw_status blob_open(struct blob *b, const char *path, const char *what, struct gw_error *err);
+/* Of a descriptor, which stays the caller's. */
+enum gw_status blob_map(struct blob *b, int fd, const char *path, const char *what,
+                        struct gw_error *err);
 void blob_close(struct blob *b);
 
 struct image {

@@ -45,7 +45,7 @@ enum machine_ask {
     MACHINE_ASK_RESUME,
     MACHINE_ASK_RESET,
     MACHINE_ASK_STOP,
-    MACHINE_ASK_SAVE, /* text asked with: the file */
+    MACHINE_ASK_SAVE, /* by save() alone */
 };
 
 struct machine_watch {
@@ -61,6 +61,11 @@ struct machine_steer {
     bool (*ask)(struct machine_steer *s, enum machine_ask what, const char *text,
                 void (*done)(void *context, const char *text, const struct gw_error *err),
                 void *context);
+    /* Saves the machine to an empty file, which is closed afterwards; name: what messages call it.
+     * False: as ask(), and fd stays the caller's. */
+    bool (*save)(struct machine_steer *s, int fd, const char *name,
+                 void (*done)(void *context, const char *text, const struct gw_error *err),
+                 void *context);
     /* events: of epoll; 0: report nothing for now. The watch stays put until run() returns. */
     bool (*watch)(struct machine_steer *s, struct machine_watch *w, uint32_t events);
     void (*rewatch)(struct machine_steer *s, struct machine_watch *w, uint32_t events);
@@ -70,6 +75,7 @@ struct machine_steer {
 struct machine_control {
     enum gw_status (*open)(void *context, struct machine_steer *steer, struct gw_error *err);
     void *context;
+    const char *socket_path; /* removed when the run ends; NULL: none */
 };
 
 struct machine_disk {
@@ -165,6 +171,7 @@ struct machine_options {
     const struct snap_api *(*open_snapshots)(struct gw_error *err);
     struct snap_reader *restore;           /* goes on from there instead of booting; the caller's */
     const struct machine_control *control; /* NULL: none */
+    bool no_sandbox;                       /* see sandbox.h */
     bool panic_pause;        /* a guest's panic pauses the machine instead of ending the run */
     const char *panic_save;  /* saves the machine there when it ended by a panic; NULL: does not */
     const char *save_at_end; /* saves the machine there when its run ends; NULL: does not */
@@ -203,6 +210,8 @@ struct machine_result {
 
 struct machine_api {
     unsigned version; /* MACHINE_API */
+    /* NULL: machines are locked in, unless no_sandbox says otherwise. Else why they are not. */
+    const char *(*sandbox_missing)(void);
     /* *result is filled in on failure too. */
     enum gw_status (*run)(const struct machine_options *o, struct machine_result *result,
                           struct gw_error *err);

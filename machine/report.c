@@ -131,16 +131,14 @@ void vm_show_discarded(const struct vm *m)
 
 /* Memory of this process that is in use, each page once though code memory is mapped twice. 0: the
  * host does not say. */
-static uint64_t used_bytes(void)
+static uint64_t used_bytes(int fd)
 {
-    FILE *f = fopen("/proc/self/smaps_rollup", "r");
-    char line[128];
+    char text[1024] = "";
     unsigned long long kib = 0;
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "Pss: %llu kB", &kib) == 1)
-            break;
-    if (f)
-        fclose(f);
+    ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof text - 1, 0);
+    const char *line = n > 0 ? strstr(text, "\nPss: ") : NULL;
+    if (line)
+        sscanf(line, " Pss: %llu kB", &kib);
     return (uint64_t)kib * 1024;
 }
 
@@ -149,7 +147,7 @@ uint64_t vm_overhead_bytes(struct vm *m)
 {
     const struct gw_ram *ram = board_ram(m->board);
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), pages = ram->size / page, in_ram = 0;
-    uint64_t used = used_bytes();
+    uint64_t used = used_bytes(m->memory_fd);
     unsigned char *map = malloc(pages);
     bool ok = map && mincore(ram->host, ram->size, map) == 0;
     for (uint64_t i = 0; ok && i < pages; i++)

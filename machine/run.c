@@ -91,6 +91,16 @@ static void on_note(void *context, const char *text)
         fprintf(stderr, "godwit: note: %s\n", text);
 }
 
+/* Any thread. A reader that goes away is no failure of the host's. */
+static void on_fault(void *context, const char *what, const char *object, int error)
+{
+    const struct vm *m = context;
+    if (error != EPIPE)
+        fprintf(stderr, "godwit: error: %s: %s: %s\n", what, object, strerror(error));
+    else if (!m->o->quiet)
+        fprintf(stderr, "godwit: note: %s: %s: nobody reads it any more\n", what, object);
+}
+
 /* I/O thread. */
 static void on_menu_open(void *context)
 {
@@ -152,6 +162,8 @@ static enum gw_status make_board(struct vm *m, struct board_config *b, struct gw
                                     .menu_open = on_menu_open,
                                     .panic = on_panic,
                                     .note = on_note,
+                                    .fault = on_fault,
+                                    .net_thread = vm_enter_net,
                                     .context = m};
     if (st == GW_OK)
         st = board_new(&m->board, b, err);
@@ -212,9 +224,10 @@ static enum gw_status dump_tree(struct vm *m, struct gw_error *err)
 }
 
 /* A failure is ours, and not that of the guest's files. */
-static enum gw_status save_as(struct vm *m, const char *path, struct gw_error *err)
+static enum gw_status save_as(struct vm *m, enum broker_save which, struct gw_error *err)
 {
-    enum gw_status st = vm_save(m, path, err);
+    char name[BROKER_PATH_BYTES];
+    enum gw_status st = vm_save_as(m, which, name, err);
     return st == GW_OK ? GW_OK : (err->status = GW_ERR_STATE);
 }
 
@@ -222,6 +235,9 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
 {
     struct host_hooks hooks = {.signal = on_signal, .timeout = on_timeout, .context = m};
     enum gw_status st = vm_make_engines(m, err);
+    m->memory_fd = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
+    if (m->o->restore)
+        vm_open_files(m);
     if (st == GW_OK)
         st = m->o->restore ? vm_restore(m, err) : vm_boot(m, err);
     if (st == GW_OK)
@@ -244,8 +260,11 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
         vm_end(m, MACHINE_ENDED_STOP_INSN, 0); /* restored there: nothing is to move */
     else if (m->o->restore)
         vm_restored_runs(m);
+    st = vm_lock_in(m, err);
+    if (st != GW_OK)
+        return st;
     vm_faults_on();
-    if (m->cpus > 1 && !m->o->clock_insns)
+    if (vm_has_threads(m))
         st = vm_run_threads(m, err);
     else
         vm_loop(m);
@@ -266,9 +285,9 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
     if (m->o->stats)
         vm_show_stats(m);
     if (m->result->ended == MACHINE_ENDED_PANIC && m->o->panic_save)
-        st = save_as(m, m->o->panic_save, err);
+        st = save_as(m, BROKER_PANIC, err);
     if (st == GW_OK && m->o->save_at_end)
-        st = save_as(m, m->o->save_at_end, err);
+        st = save_as(m, BROKER_AT_END, err);
     if (st == GW_OK && !m->o->quiet)
         vm_show_discarded(m);
     return st;
@@ -289,7 +308,12 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
     m->isa = guest_by_name(&gw_guests, VIRT_ARCH);
     m->cpus = o->cpus;
     m->firmware_builtin = !o->bios || !strcmp(o->bios, "builtin");
+    m->memory_fd = -1;
     st = check_options(o, err);
+    if (st == GW_OK && !o->no_sandbox && !o->dump_dtb)
+        st = sandbox_new(&m->sandbox, err);
+    if (st == GW_OK)
+        st = broker_new(&m->broker, o, m->sandbox != NULL, err);
     if (st == GW_OK)
         st = host_new(&m->host, err);
     if (st == GW_OK)
@@ -310,6 +334,11 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
         port_close(m->port[i]);
     for (unsigned i = 0; i < MACHINE_MAX_CHANNELS; i++)
         port_close(m->channel_port[i]);
+    vm_close_files(m);
+    broker_free(m->broker);
+    sandbox_free(m->sandbox);
+    if (m->memory_fd >= 0)
+        close(m->memory_fd);
     free(m);
     result->wall_ns = clock_ns(CLOCK_MONOTONIC) - start;
     if (st != GW_OK)
@@ -319,6 +348,7 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
 
 const struct machine_api *godwit_machine(void)
 {
-    static const struct machine_api api = {.version = MACHINE_API, .run = machine_run};
+    static const struct machine_api api = {
+        .version = MACHINE_API, .run = machine_run, .sandbox_missing = sandbox_missing};
     return &api;
 }

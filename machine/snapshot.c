@@ -333,13 +333,20 @@ static void settle(struct vm *m)
 
 static const struct snap_api *open_api(struct vm *m, struct gw_error *err)
 {
-    if (m->o->open_snapshots)
-        return m->o->open_snapshots(err);
-    gw_fail(err, GW_ERR_UNSUPPORTED, "", "this program has no snapshots");
-    return NULL;
+    if (!m->snapshots && !m->o->open_snapshots)
+        gw_fail(err, GW_ERR_UNSUPPORTED, "", "this program has no snapshots");
+    else if (!m->snapshots)
+        m->snapshots = m->o->open_snapshots(err);
+    return m->snapshots;
 }
 
-enum gw_status vm_save(struct vm *m, const char *path, struct gw_error *err)
+/* The module has code, and code cannot be loaded any more once we are locked in. */
+enum gw_status vm_open_snapshots(struct vm *m, struct gw_error *err)
+{
+    return !m->o->open_snapshots || open_api(m, err) ? GW_OK : err->status;
+}
+
+enum gw_status vm_save(struct vm *m, int fd, const char *name, struct gw_error *err)
 {
     const struct snap_api *api = open_api(m, err);
     bool was_paused = dev_events_paused(m->board->events);
@@ -347,7 +354,7 @@ enum gw_status vm_save(struct vm *m, const char *path, struct gw_error *err)
     enum gw_status st;
     if (!api)
         return err->status;
-    st = api->create(&w, path, err);
+    st = api->create_on(&w, fd, name, err);
     if (st != GW_OK)
         return st;
     dev_events_pause(m->board->events);
@@ -362,6 +369,19 @@ enum gw_status vm_save(struct vm *m, const char *path, struct gw_error *err)
         api->abandon(w);
     if (!was_paused)
         vm_restored_runs(m); /* the world went on meanwhile */
+    return st;
+}
+
+enum gw_status vm_save_as(struct vm *m, enum broker_save which, char *name, struct gw_error *err)
+{
+    int fd;
+    enum gw_status st = broker_open(m->broker, which, vm_retired(m), &fd, name, err);
+    if (st != GW_OK)
+        return st;
+    st = vm_save(m, fd, name, err);
+    if (st == GW_OK)
+        return broker_keep(m->broker, err);
+    broker_drop(m->broker);
     return st;
 }
 

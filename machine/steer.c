@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "vm.h"
@@ -12,6 +13,7 @@ struct asked {
     enum machine_ask what;
     void (*done)(void *context, const char *text, const struct gw_error *err);
     void *context;
+    int fd; /* SAVE: where to */
 };
 
 static void answer(const struct asked *a, const char *text, const struct gw_error *err)
@@ -49,35 +51,49 @@ static bool may_save(struct vm *m, uint64_t retired)
     return !m->o->deterministic || m->paused || vm_repeat_rests(m, retired) || vm_idle(m);
 }
 
-static void want_save(struct vm *m, const struct asked *a, const char *path)
+static void close_file(int fd)
 {
-    if (m->save_path) {
-        refuse(a, GW_ERR_STATE, "another save is under way");
+    if (fd >= 0)
+        close(fd);
+}
+
+static void want_save(struct vm *m, const struct asked *a, const char *name)
+{
+    char *copy = m->save_name ? NULL : strdup(name);
+    if (!copy) {
+        refuse(a, m->save_name ? GW_ERR_STATE : GW_ERR_NOMEM,
+               m->save_name ? "another save is under way" : "out of memory");
+        close_file(a->fd);
         return;
     }
-    m->save_path = strdup(path);
+    m->save_name = copy;
+    m->save_fd = a->fd;
     m->save_done = a->done;
     m->save_context = a->context;
-    if (!m->save_path)
-        refuse(a, GW_ERR_NOMEM, "out of memory");
 }
 
 static void save_now(struct vm *m)
 {
     struct asked a = {.done = m->save_done, .context = m->save_context};
     struct gw_error err = {0};
-    enum gw_status st = vm_save(m, m->save_path, &err);
+    char path[BROKER_PATH_BYTES];
+    enum gw_status st;
+    if (m->save_fd >= 0)
+        st = vm_save(m, m->save_fd, m->save_name, &err);
+    else
+        st = vm_save_as(m, BROKER_MENU, path, &err);
     /* Who restores it starts with empty maps; so does who goes on. */
     if (m->o->deterministic)
         vm_reset_derived(m);
-    answer(&a, m->save_path, st == GW_OK ? NULL : &err);
-    free(m->save_path);
-    m->save_path = NULL;
+    answer(&a, m->save_fd >= 0 ? "" : path, st == GW_OK ? NULL : &err);
+    close_file(m->save_fd);
+    free(m->save_name);
+    m->save_name = NULL;
 }
 
 bool vm_steer(struct vm *m, uint64_t retired)
 {
-    if (m->save_path && !m->over && may_save(m, retired))
+    if (m->save_name && !m->over && may_save(m, retired))
         save_now(m);
     if (!m->paused || m->over || m->reset_wanted)
         return false;
@@ -88,10 +104,12 @@ bool vm_steer(struct vm *m, uint64_t retired)
 void vm_steer_end(struct vm *m)
 {
     struct asked a = {.done = m->save_done, .context = m->save_context};
-    if (m->save_path)
-        refuse(&a, GW_ERR_STATE, "the machine ended before it could be saved");
-    free(m->save_path);
-    m->save_path = NULL;
+    if (!m->save_name)
+        return;
+    refuse(&a, GW_ERR_STATE, "the machine ended before it could be saved");
+    close_file(m->save_fd);
+    free(m->save_name);
+    m->save_name = NULL;
 }
 
 /* ---- the console's menu --------------------------------------------------------------------- */
@@ -106,16 +124,14 @@ static void menu_saved(void *context, const char *text, const struct gw_error *e
 
 void vm_menu(struct vm *m, uint8_t key)
 {
-    struct asked a = {.done = menu_saved};
-    char path[64];
+    struct asked a = {.done = menu_saved, .fd = -1};
     if (key == 'p') {
         vm_pause(m, !m->paused);
         fprintf(stderr,
                 m->paused ? "godwit: paused; Ctrl-] then p goes on\r\n" : "godwit: going on\r\n");
         return;
     }
-    snprintf(path, sizeof path, "godwit-%" PRIu64 ".snap", vm_retired(m));
-    want_save(m, &a, path);
+    want_save(m, &a, "");
 }
 
 /* ---- asking --------------------------------------------------------------------------------- */
@@ -164,26 +180,38 @@ static void deliver_asked(void *device, const struct gw_event *ev)
     answer(&a, "", NULL);
 }
 
-static bool ask(struct machine_steer *s, enum machine_ask what, const char *text,
-                void (*done)(void *context, const char *text, const struct gw_error *err),
-                void *context)
+static bool post(struct vm *m, const struct asked *a, const char *text)
 {
-    struct vm *m = s->machine;
-    struct asked a = {.what = what, .done = done, .context = context};
     size_t n = strlen(text) + 1;
-    uint8_t *payload = malloc(sizeof a + n);
+    uint8_t *payload = malloc(sizeof *a + n);
     struct gw_event ev = {.device = m,
                           .deliver = deliver_asked,
-                          .size_bytes = (uint32_t)(sizeof a + n),
+                          .size_bytes = (uint32_t)(sizeof *a + n),
                           .payload = payload};
     bool posted;
     if (!payload)
         return false;
-    memcpy(payload, &a, sizeof a);
-    memcpy(payload + sizeof a, text, n);
+    memcpy(payload, a, sizeof *a);
+    memcpy(payload + sizeof *a, text, n);
     posted = gw_events_post(m->board->events, &ev);
     free(payload);
     return posted;
+}
+
+static bool ask(struct machine_steer *s, enum machine_ask what, const char *text,
+                void (*done)(void *context, const char *text, const struct gw_error *err),
+                void *context)
+{
+    struct asked a = {.what = what, .done = done, .context = context, .fd = -1};
+    return what != MACHINE_ASK_SAVE && post(s->machine, &a, text);
+}
+
+static bool ask_save(struct machine_steer *s, int fd, const char *name,
+                     void (*done)(void *context, const char *text, const struct gw_error *err),
+                     void *context)
+{
+    struct asked a = {.what = MACHINE_ASK_SAVE, .done = done, .context = context, .fd = fd};
+    return post(s->machine, &a, name);
 }
 
 static struct dev_io_watch *inner(struct machine_watch *w)
@@ -208,6 +236,7 @@ static void rewatch(struct machine_steer *s, struct machine_watch *w, uint32_t e
 enum gw_status vm_steer_open(struct vm *m, struct gw_error *err)
 {
     const struct machine_control *c = m->o->control;
-    m->steer = (struct machine_steer){.machine = m, .ask = ask, .watch = watch, .rewatch = rewatch};
+    m->steer = (struct machine_steer){
+        .machine = m, .ask = ask, .save = ask_save, .watch = watch, .rewatch = rewatch};
     return c ? c->open(c->context, &m->steer, err) : GW_OK;
 }

@@ -41,7 +41,7 @@ static void publish(struct vcpu *v)
 /* Under the lock. */
 static bool wants_world(const struct vm *m)
 {
-    return m->paused || m->reset_wanted || m->save_path;
+    return m->paused || m->reset_wanted || m->save_name;
 }
 
 static void hold(struct vm *m)
@@ -149,6 +149,13 @@ static void pass(struct vcpu *v)
 static void *live(void *context)
 {
     struct vcpu *v = context;
+    struct gw_error err;
+    /* The first one's thread ends the run too, and has entered as that. */
+    if (v->index && sandbox_enter(v->m->sandbox, SANDBOX_VCPU, &err) != GW_OK) {
+        pthread_mutex_lock(&v->m->lock);
+        vm_end(v->m, MACHINE_ENDED_ERROR, 0);
+        pthread_mutex_unlock(&v->m->lock);
+    }
     vm_faults_of(v->engine);
     while (!is_over(v->m))
         pass(v);
@@ -177,6 +184,11 @@ enum gw_status vm_run_threads(struct vm *m, struct gw_error *err)
             pthread_mutex_unlock(&m->lock);
             break;
         }
+    }
+    if (st == GW_OK && (st = sandbox_enter(m->sandbox, SANDBOX_MAIN, err)) != GW_OK) {
+        pthread_mutex_lock(&m->lock);
+        vm_end(m, MACHINE_ENDED_ERROR, 0);
+        pthread_mutex_unlock(&m->lock);
     }
     live(&m->vcpu[0]);
     for (unsigned i = 1; i < started; i++)

@@ -8,12 +8,14 @@
 #include <pthread.h>
 
 #include "board.h"
+#include "broker.h"
 #include "engine.h"
 #include "host.h"
 #include "loader.h"
 #include "machine.h"
 #include "port.h"
 #include "rv_cpu.h"
+#include "sandbox.h"
 #include "sbi.h"
 #include "text_watch.h"
 
@@ -31,6 +33,15 @@ struct vcpu {
 
 struct vm {
     const struct machine_options *o;
+    struct sandbox *sandbox; /* NULL: none */
+    struct broker *broker;
+    const struct snap_api *snapshots; /* NULL: not opened yet */
+    struct vm_boot_file {
+        const char *path; /* of the options */
+        int fd;
+    } boot_file[4 + MACHINE_MAX_FILES]; /* kernel, initrd, device tree, firmware, and --load */
+    unsigned boot_file_count;
+    int memory_fd; /* what the host says about our memory; -1: nothing */
     struct machine_result *result;
     struct board *board;
     struct host *host;
@@ -57,7 +68,8 @@ struct vm {
     /* steer.c */
     struct machine_steer steer;
     bool paused, panic_held;
-    char *save_path; /* a save that was asked for; NULL: none */
+    char *save_name; /* a save that was asked for; NULL: none */
+    int save_fd;     /* where to; -1: a file of the menu's */
     void (*save_done)(void *context, const char *text, const struct gw_error *err);
     void *save_context;
 
@@ -70,6 +82,12 @@ struct vm {
 
     uint64_t tohost; /* see struct image */
 };
+
+/* A thread for each vCPU: several, by the host's clock. */
+static inline bool vm_has_threads(const struct vm *m)
+{
+    return m->cpus > 1 && !m->o->clock_insns;
+}
 
 /* Ends the run; the first reason stays. */
 void vm_end(struct vm *m, enum machine_ended ended, unsigned code);
@@ -105,6 +123,12 @@ void vm_reset(struct vm *m);
 
 /* boot.c: loads everything and sets the CPUs' start state. Also after a reset. */
 enum gw_status vm_boot(struct vm *m, struct gw_error *err);
+/* files.c: a file to boot from, opened once. open_files(): those that a reset will want, where
+ * nothing booted from them yet; what is not there is missed then. */
+enum gw_status vm_file(struct vm *m, struct blob *b, const char *path, const char *what,
+                       struct gw_error *err);
+void vm_open_files(struct vm *m);
+void vm_close_files(struct vm *m);
 /* offer.c: what firmware finds by fw_cfg. Once. */
 enum gw_status vm_offer(struct vm *m, struct gw_error *err);
 /* The kernel and initrd are firmware's to load, since firmware in flash is what starts. */
@@ -133,6 +157,10 @@ bool vm_repeat_rests(const struct vm *m, uint64_t retired);
 bool vm_repeat_may_stop(const struct vm *m, uint64_t retired);
 void vm_seed_bytes(const struct vm *m, uint8_t *to, size_t size);
 
+/* lock_in.c: each of our threads into its sandbox; enter_net is of user networking's. */
+enum gw_status vm_lock_in(struct vm *m, struct gw_error *err);
+bool vm_enter_net(void *context);
+
 /* steer.c */
 enum gw_status vm_steer_open(struct vm *m, struct gw_error *err);
 /* At a safe point: what was asked for and waits for one. True: the machine is paused, and something
@@ -143,7 +171,10 @@ void vm_pause(struct vm *m, bool pause);
 void vm_menu(struct vm *m, uint8_t key); /* 'p', 's' */
 
 /* snapshot.c: at a safe point, with no engine running. Requests in flight are finished first. */
-enum gw_status vm_save(struct vm *m, const char *path, struct gw_error *err);
+enum gw_status vm_open_snapshots(struct vm *m, struct gw_error *err);
+enum gw_status vm_save(struct vm *m, int fd, const char *name, struct gw_error *err);
+/* To a file of its own, by the broker. name: BROKER_PATH_BYTES, where it was saved to. */
+enum gw_status vm_save_as(struct vm *m, enum broker_save which, char *name, struct gw_error *err);
 /* Instead of vm_boot(), into a machine as it was put together. VM time stands still until
  * vm_restored_runs(). */
 enum gw_status vm_restore(struct vm *m, struct gw_error *err);

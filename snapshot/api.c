@@ -85,7 +85,12 @@ const struct snap_api *godwit_snapshot(void)
 {
     static const struct snap_api api = {
         .version = SNAP_API,
+        .file_open = snap_file_open,
+        .file_fd = snap_file_fd,
+        .file_keep = snap_file_keep,
+        .file_drop = snap_file_drop,
         .create = snap_create,
+        .create_on = snap_create_on,
         .write_manifest = snap_write_manifest,
         .write_state = snap_write_state,
         .write_pages = snap_write_pages,

@@ -58,8 +58,16 @@ enum gw_status snap_manifest_parse(const char *text, size_t size, const char *fi
 const struct snap_manifest *snap_manifest_of(const struct snap_manifest_store *s);
 void snap_manifest_free(struct snap_manifest_store *s);
 
+/* file.c, see snapshot.h */
+enum gw_status snap_file_open(struct snap_file_new **out, const char *path, struct gw_error *err);
+int snap_file_fd(const struct snap_file_new *f);
+enum gw_status snap_file_keep(struct snap_file_new *f, struct gw_error *err);
+void snap_file_drop(struct snap_file_new *f);
+
 /* write.c */
 enum gw_status snap_create(struct snap_writer **out, const char *path, struct gw_error *err);
+enum gw_status snap_create_on(struct snap_writer **out, int fd, const char *name,
+                              struct gw_error *err);
 enum gw_status snap_write_manifest(struct snap_writer *w, const struct snap_manifest *m,
                                    struct gw_error *err);
 enum gw_status snap_write_state(struct snap_writer *w, const char *name,

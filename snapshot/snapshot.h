@@ -18,7 +18,7 @@
 #include "godwit/state.h"
 #include "godwit/status.h"
 
-#define SNAP_API    1
+#define SNAP_API    2
 #define SNAP_SYMBOL "godwit_snapshot_module"
 #define SNAP_MODULE "godwit-snapshot.so"
 
@@ -109,12 +109,23 @@ struct snap_page_hash {
 
 struct snap_writer;
 struct snap_reader;
+struct snap_file_new;
 
 struct snap_api {
     unsigned version; /* SNAP_API */
 
+    /* A file beside path that gets its name when it is kept: for whoever writes without the right
+     * to name files. keep() and drop() free it, keep() on failure too; drop(NULL) is fine. */
+    enum gw_status (*file_open)(struct snap_file_new **out, const char *path, struct gw_error *err);
+    int (*file_fd)(const struct snap_file_new *f);
+    enum gw_status (*file_keep)(struct snap_file_new *f, struct gw_error *err);
+    void (*file_drop)(struct snap_file_new *f);
+
     /* Writes beside path; nothing is seen there until commit(). */
     enum gw_status (*create)(struct snap_writer **out, const char *path, struct gw_error *err);
+    /* Writes to an empty file, which stays the caller's; name: what messages call it. */
+    enum gw_status (*create_on)(struct snap_writer **out, int fd, const char *name,
+                                struct gw_error *err);
     enum gw_status (*write_manifest)(struct snap_writer *w, const struct snap_manifest *m,
                                      struct gw_error *err);
     enum gw_status (*write_state)(struct snap_writer *w, const char *name,

@@ -1,10 +1,7 @@
-/* Writing: a temporary file beside the one wanted, renamed when all of it is on stable storage. */
+/* Writing, to a descriptor; file.c has what gives it its name when all of it is on stable storage. */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 #include <zstd.h>
@@ -14,9 +11,10 @@
 enum { LEVEL = 1 };
 
 struct snap_writer {
-    char *path, *temporary;
+    char *path; /* for messages */
     int fd;
-    uint64_t at; /* end of what was written */
+    struct snap_file_new *named; /* ours to name at the end; NULL: the caller's */
+    uint64_t at;                 /* end of what was written */
     uint32_t sections;
     /* of the section that is being written */
     XXH64_state_t *hash;
@@ -63,14 +61,11 @@ static enum gw_status append(struct snap_writer *w, const void *bytes, size_t si
 
 static void free_writer(struct snap_writer *w)
 {
-    if (w->fd >= 0)
-        close(w->fd);
     XXH64_freeState(w->hash);
     ZSTD_freeCCtx(w->zstd);
     free(w->chunk);
     free(w->packed);
     free(w->path);
-    free(w->temporary);
     free(w);
 }
 
@@ -78,41 +73,45 @@ void snap_abandon(struct snap_writer *w)
 {
     if (!w)
         return;
-    if (w->fd >= 0)
-        unlink(w->temporary);
+    snap_file_drop(w->named);
     free_writer(w);
 }
 
-enum gw_status snap_create(struct snap_writer **out, const char *path, struct gw_error *err)
+enum gw_status snap_create_on(struct snap_writer **out, int fd, const char *name,
+                              struct gw_error *err)
 {
     struct snap_writer *w = calloc(1, sizeof *w);
-    enum gw_status st;
-    size_t n = strlen(path) + 16;
     *out = NULL;
     if (!w)
-        return gw_fail(err, GW_ERR_NOMEM, path, "cannot write the snapshot: out of memory");
-    w->fd = -1;
-    w->path = strdup(path);
-    w->temporary = malloc(n);
+        return gw_fail(err, GW_ERR_NOMEM, name, "cannot write the snapshot: out of memory");
+    w->fd = fd;
+    w->path = strdup(name);
     w->chunk = malloc(SNAP_CHUNK_BYTES);
     w->packed = malloc(ZSTD_compressBound(SNAP_CHUNK_BYTES));
     w->zstd = ZSTD_createCCtx();
     w->hash = XXH64_createState();
-    if (!w->path || !w->temporary || !w->chunk || !w->packed || !w->zstd || !w->hash) {
-        st = gw_fail(err, GW_ERR_NOMEM, path, "cannot write the snapshot: out of memory");
+    if (!w->path || !w->chunk || !w->packed || !w->zstd || !w->hash) {
         free_writer(w);
-        return st;
-    }
-    snprintf(w->temporary, n, "%s.new.XXXXXX", path);
-    w->fd = mkostemp(w->temporary, O_CLOEXEC);
-    if (w->fd < 0) {
-        st = failed(w, err);
-        free_writer(w);
-        return st;
+        return gw_fail(err, GW_ERR_NOMEM, name, "cannot write the snapshot: out of memory");
     }
     w->at = SNAP_HEADER_BYTES;
     *out = w;
     return GW_OK;
+}
+
+enum gw_status snap_create(struct snap_writer **out, const char *path, struct gw_error *err)
+{
+    struct snap_file_new *f;
+    enum gw_status st = snap_file_open(&f, path, err);
+    *out = NULL;
+    if (st != GW_OK)
+        return st;
+    st = snap_create_on(out, snap_file_fd(f), path, err);
+    if (st == GW_OK)
+        (*out)->named = f;
+    else
+        snap_file_drop(f);
+    return st;
 }
 
 /* ---- sections ------------------------------------------------------------------------------- */
@@ -225,19 +224,6 @@ enum gw_status snap_write_pages(struct snap_writer *w, const char *name,
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
-/* The name is on stable storage when its directory is. */
-static void sync_directory(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char *dir = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
-    int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (fd >= 0) {
-        fsync(fd); /* some file systems refuse it for directories: nothing more can be done */
-        close(fd);
-    }
-    free(dir);
-}
-
 enum gw_status snap_commit(struct snap_writer *w, struct gw_error *err)
 {
     uint8_t h[SNAP_HEADER_BYTES] = {0};
@@ -247,13 +233,13 @@ enum gw_status snap_commit(struct snap_writer *w, struct gw_error *err)
     snap_put(h + 12, w->sections, 4);
     snap_put(h + 16, w->at, 8);
     snap_put(h + 32, snap_hash(h, 32), 8);
-    if (!write_at(w->fd, h, sizeof h, 0) || fsync(w->fd) != 0 ||
-        rename(w->temporary, w->path) != 0) {
+    if (!write_at(w->fd, h, sizeof h, 0) || fsync(w->fd) != 0) {
         st = failed(w, err);
         snap_abandon(w);
         return st;
     }
-    sync_directory(w->path);
+    if (w->named)
+        st = snap_file_keep(w->named, err);
     free_writer(w);
-    return GW_OK;
+    return st;
 }

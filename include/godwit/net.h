@@ -55,12 +55,19 @@ struct gw_net_publish {
 
 #define GW_NET_MODULE        "godwit-net.so"
 #define GW_NET_MODULE_SYMBOL "godwit_net_module"
-#define GW_NET_API           1
+#define GW_NET_API           2
+
+/* What a thread of the module's calls before all else: false, and it may not go on. */
+struct gw_net_thread {
+    bool (*enter)(void *context); /* NULL: nothing */
+    void *context;
+};
 
 /* What the module gives: networking that needs no rights, by way of the host's sockets. */
 struct gw_net_module {
     unsigned version; /* GW_NET_API */
     enum gw_status (*open_user)(struct gw_net_backend **out, const struct gw_net_port *port,
+                                const struct gw_net_thread *thread,
                                 const struct gw_net_publish *publish, unsigned publish_count,
                                 struct gw_error *err);
 };

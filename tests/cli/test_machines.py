@@ -276,7 +276,7 @@ class Machines(CliTest):
         self.assertRegex(self.ask(s, "godwit 2 pause\n")[0], "^error .*does not speak")
         self.assertRegex(self.ask(s, "GET / HTTP/1.1\n")[0], "^error .*not a request")
         self.assertRegex(self.ask(s, b"\x00\xff\n")[0], "^error .*not a request")
-        self.assertRegex(self.ask(s, "godwit 1 save relative\n")[0], "^error .*must be absolute")
+        self.assertRegex(self.ask(s, "godwit 1 save relative\n")[0], "^error .*must come with")
         s.sendall(b"godwit 1 pau")
         time.sleep(0.05)
         s.sendall(b"se\ngodwit 1 resume\n")

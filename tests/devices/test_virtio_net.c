@@ -400,9 +400,12 @@ static void sockets_carry_frames_behind_their_length(void **state)
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     uint8_t frame[100], got[104];
     uint32_t len;
+    int stale = socket(AF_UNIX, SOCK_STREAM, 0);
     setup_bare(&f);
     snprintf(a.sun_path, sizeof a.sun_path, "/tmp/godwit-net-%d", (int)getpid());
     port = virtio_net_port(f.v);
+    assert_int_equal(bind(stale, (struct sockaddr *)(void *)&a, sizeof a), 0);
+    close(stale); /* its file stays, and is replaced */
     assert_int_equal(dev_net_socket(&b, f.io, &port, a.sun_path, &err), GW_OK); /* listens */
     virtio_net_plug(f.v, b);
     start(&f, 0);

@@ -1,0 +1,141 @@
+"""Machines that are locked in: every thread has its filter, and what needs names still works."""
+import array
+import glob
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import subprocess
+import time
+import unittest
+
+from harness import PROGRAM, CliTest
+from rvasm import addi, elf, jump, power, say
+
+UP_AND_COUNT = [say("up\n"), addi(5, 5, 1), jump(-4)]
+DOCTOR = subprocess.run([PROGRAM, "doctor"], capture_output=True, check=False).stdout.decode()
+SANDBOX = re.search(r"^sandbox of machines +(yes|no) +(.+)$", DOCTOR, re.M)
+
+
+def status(pid, task, key):
+    with open(f"/proc/{pid}/task/{task}/status", encoding="utf-8") as f:
+        return re.search(f"^{key}:\\s*(\\d+)$", f.read(), re.M)[1]
+
+
+class Sandbox(CliTest):
+    def machine(self, *args, words=None, stdin=subprocess.PIPE, before=()):
+        guest = self.path("guest.elf", elf(words or UP_AND_COUNT))
+        p = subprocess.Popen([*before, PROGRAM, "run", "-k", guest, "-b", "none", "-m", "16M", *args],
+                             stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             cwd=self.tmp.name)
+
+        def end():
+            p.kill()
+            p.communicate()
+        self.addCleanup(end)
+        self.assertEqual(p.stdout.read(3), b"up\n", p.stderr)
+        return p
+
+    def named(self, *args, **kw):
+        self.dir = self.path("run")
+        return self.machine("--name", "one", "--run-dir", self.dir, *args, **kw)
+
+    def verb(self, verb, *args):
+        return self.call(verb, "--run-dir", self.dir, *args)
+
+    def filters(self, p):
+        return {status(p.pid, t, "Seccomp") for t in os.listdir(f"/proc/{p.pid}/task")}
+
+    def eventually(self, what):
+        deadline = time.monotonic() + 60
+        while not what():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+
+    def test_every_thread_has_a_filter(self):
+        if SANDBOX[1] == "no":
+            self.skipTest(SANDBOX[2])
+        nets = [()] + ([("--net", "user")] if glob.glob(os.path.dirname(PROGRAM) + "/godwit-net.so")
+                       else [])
+        for net in nets:
+            p = self.machine(*net)
+            self.assertEqual(self.filters(p), {"2"}, net)
+            self.assertEqual(status(p.pid, p.pid, "NoNewPrivs"), "1")
+            self.assertEqual(len(os.listdir(f"/proc/{p.pid}/task")), 3 if net else 2)
+
+    def test_no_sandbox_leaves_every_call(self):
+        p = self.machine("--no-sandbox")
+        self.assertEqual(self.filters(p), {"0"})
+
+    def test_a_reset_reads_files_whose_names_are_gone(self):
+        p = self.named()
+        os.unlink(self.path("guest.elf"))
+        self.assertEqual(self.verb("reset", "one").returncode, 0)
+        self.assertEqual(p.stdout.read(3), b"up\n")
+
+    def test_a_save_by_name_leaves_the_file_alone(self):
+        p = self.named()
+        r = self.verb("save", "one", self.path("a.snap"))
+        self.assertEqual((r.returncode, r.stderr), (0, b""))
+        self.assertEqual(self.call("snap", "verify", self.path("a.snap")).returncode, 0)
+        r = self.verb("save", "one", self.path("no/such/directory"))
+        self.assertEqual(r.returncode, 126)
+        self.assertRegex(r.stderr.decode(), "cannot write the snapshot: .*No such file")
+        self.assertEqual(sorted(os.listdir(self.tmp.name)), ["a.snap", "guest.elf", "run"])
+        p.terminate()
+        self.assertEqual(p.wait(), 143)
+        self.assertEqual(sorted(os.listdir(self.dir)), ["one.ended", "one.lock"])
+
+    def test_files_that_cannot_be_saved_to_are_refused(self):
+        self.named()
+        for flags in (os.O_RDONLY, os.O_RDONLY | os.O_DIRECTORY):
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(60)
+                s.connect(self.dir + "/one.sock")
+                of = self.tmp.name if flags & os.O_DIRECTORY else self.path("guest.elf")
+                fd = os.open(of, flags)
+                s.sendmsg([b"godwit 1 save x\n"],
+                          [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd] * 3))])
+                os.close(fd)
+                self.assertRegex(s.recv(4096), b"^error .*cannot write the snapshot")
+        self.assertEqual(self.verb("pause", "one").returncode, 0)
+
+    def test_saves_at_the_end_and_the_report(self):
+        p = self.machine("--save-at-end", "end.snap", "--report", "report",
+                         words=[say("up\n"), power(0x5555)])
+        self.assertEqual(p.wait(), 0)
+        self.assertEqual(self.call("snap", "verify", self.path("end.snap")).returncode, 0)
+        self.assertIn(b'"ended": "poweroff"', self.read("report"))
+        self.assertEqual(sorted(os.listdir(self.tmp.name)), ["end.snap", "guest.elf", "report"])
+
+    def test_the_menu_saves(self):
+        main, side = pty.openpty()
+        p = self.machine(stdin=side, before=["setsid", "-c"])  # the terminal is its own
+        os.write(main, b"\x1ds")
+        said = b""
+        while b"saved to" not in said:
+            self.assertTrue(select.select([p.stderr], [], [], 60)[0], said)
+            said += os.read(p.stderr.fileno(), 4096)
+            self.assertNotIn(b"error", said)
+        name = re.search(rb"saved to (godwit-\d+\.snap)", said)[1].decode()
+        self.assertEqual(self.call("snap", "verify", self.path(name)).returncode, 0)
+        os.write(main, b"\x1dq")
+        self.assertEqual(p.wait(), 0)
+        os.close(main)
+        os.close(side)
+
+    def test_sockets_are_removed_however_it_ends(self):
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            p = self.machine("--serial", "stdio", "--serial", "unix:" + self.path("sock"))
+            self.assertTrue(os.path.exists(self.path("sock")))
+            p.send_signal(how)
+            p.wait()
+            if how == signal.SIGKILL and SANDBOX[1] == "no":
+                continue
+            self.eventually(lambda: not os.path.exists(self.path("sock")))
+
+
+if __name__ == "__main__":
+    unittest.main()

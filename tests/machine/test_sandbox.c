@@ -1,0 +1,278 @@
+/* What each role of the sandbox may do and may not: in a child, since a filter stays for good. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "sandbox.h"
+
+enum { FORBIDDEN = 125, NOT_ENTERED = 100 };
+enum { V = 1 << SANDBOX_VCPU, I = 1 << SANDBOX_IO, N = 1 << SANDBOX_NET, M = 1 << SANDBOX_MAIN };
+
+static void start_a_program(void)
+{
+    char *const argv[] = {(char *)"true", NULL};
+    execve("/bin/true", argv, argv + 1);
+}
+
+static void start_a_process(void)
+{
+    syscall(SYS_fork);
+}
+
+static void clone_a_thread(void)
+{
+    syscall(SYS_clone, 0, NULL, NULL, NULL, 0);
+}
+
+static void connect_to_a_program(void)
+{
+    socket(AF_UNIX, SOCK_STREAM, 0);
+}
+
+static void use_the_network(void)
+{
+    socket(AF_INET, SOCK_DGRAM, 0);
+}
+
+static void signal_another(void)
+{
+    kill(1, 0);
+}
+
+static void trace_another(void)
+{
+    ptrace(PTRACE_ATTACH, 1, NULL, NULL);
+}
+
+static void map_code(void)
+{
+    if (mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
+        _exit(1);
+}
+
+static void make_code(void)
+{
+    void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED || mprotect(p, 4096, PROT_READ | PROT_EXEC) < 0)
+        _exit(1);
+}
+
+static void type_into_the_terminal(void)
+{
+    char key = 'x';
+    ioctl(STDIN_FILENO, TIOCSTI, &key);
+}
+
+static void rename_a_file(void)
+{
+    rename("/nowhere/a", "/nowhere/b");
+}
+
+static void make_a_directory(void)
+{
+    mkdir("/nowhere/a", 0700);
+}
+
+static void make_memory_to_share(void)
+{
+    if (memfd_create("test", 0) < 0)
+        _exit(1);
+}
+
+static void wait_for_events(void)
+{
+    struct {
+        char room[16];
+    } ev;
+    syscall(SYS_epoll_wait, -1, &ev, 1, 0);
+}
+
+static void accept_a_peer(void)
+{
+    accept4(-1, NULL, NULL, 0);
+}
+
+static void wait_for_a_child(void)
+{
+    waitpid(-1, NULL, WNOHANG);
+}
+
+static void use_memory(void)
+{
+    void *p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED || madvise(p, 1 << 20, MADV_DONTNEED) < 0 || munmap(p, 1 << 20) < 0)
+        _exit(1);
+}
+
+static const struct {
+    const char *name; /* as the message has it; NULL: not in it */
+    void (*call)(void);
+    int may; /* roles */
+} calls[] = {
+    {"execve", start_a_program, 0},
+    {"fork", start_a_process, 0},
+    {"clone", clone_a_thread, 0},
+    {"socket", connect_to_a_program, 0},
+    {"socket", use_the_network, N},
+    {"kill", signal_another, 0},
+    {"ptrace", trace_another, 0},
+    {"mmap", map_code, 0},
+    {"mprotect", make_code, 0},
+    {"ioctl", type_into_the_terminal, 0},
+    {"rename", rename_a_file, 0},
+    {"mkdir", make_a_directory, 0},
+    {"memfd_create", make_memory_to_share, V | M},
+    {NULL, wait_for_events, I},
+    {NULL, accept_a_peer, I | N},
+    {NULL, wait_for_a_child, M},
+    {NULL, use_memory, V | I | N | M},
+};
+
+/* Runs one call in a role; the child's status, and what it said. */
+static int in_role(enum sandbox_role role, void (*call)(void), char *said, size_t size)
+{
+    int fds[2], status;
+    ssize_t n;
+    pid_t child;
+    said[0] = 0;
+    assert_int_equal(pipe(fds), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct sandbox *s;
+        sigset_t all;
+        dup2(fds[1], STDERR_FILENO);
+        sigfillset(&all); /* as threads of ours have them */
+        sigprocmask(SIG_SETMASK, &all, NULL);
+        if (sandbox_new(&s, NULL) != GW_OK || sandbox_enter(s, role, NULL) != GW_OK)
+            _exit(NOT_ENTERED);
+        call();
+        _exit(0);
+    }
+    close(fds[1]);
+    for (size_t at = 0; (n = read(fds[0], said + at, size - 1 - at)) > 0; at += (size_t)n)
+        said[at + (size_t)n] = 0;
+    close(fds[0]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void skip_without(void)
+{
+    if (sandbox_missing())
+        skip();
+}
+
+static void a_forbidden_call_ends_the_process_by_name(void **state)
+{
+    char said[512];
+    skip_without();
+    for (unsigned i = 0; i < sizeof calls / sizeof calls[0]; i++)
+        for (unsigned role = 0; role < SANDBOX_ROLES; role++) {
+            bool may = calls[i].may >> role & 1;
+            int status = in_role(role, calls[i].call, said, sizeof said);
+            if (status != (may ? 0 : FORBIDDEN))
+                fail_msg("call %u (%s), role %u: status %d, '%s'", i, calls[i].name, role, status,
+                         said);
+            if (may)
+                continue;
+            assert_non_null(strstr(said, "godwit: error: sandbox: forbidden system call: "));
+            if (calls[i].name)
+                assert_non_null(strstr(said, calls[i].name));
+        }
+}
+
+static void open_a_file(void)
+{
+    if (open("/etc/passwd", O_RDONLY) >= 0 || errno != EACCES)
+        _exit(1);
+    if (open("/tmp/godwit-sandbox-test", O_WRONLY | O_CREAT, 0600) >= 0 || errno != EACCES)
+        _exit(2);
+    if (unlink("/etc/passwd") == 0 || errno != EACCES)
+        _exit(3);
+}
+
+static void files_are_refused_and_the_process_goes_on(void **state)
+{
+    char said[512];
+    skip_without();
+    for (unsigned role = 0; role < SANDBOX_ROLES; role++)
+        assert_int_equal(in_role(role, open_a_file, said, sizeof said), 0);
+}
+
+static void read_names(void)
+{
+    char a[4096], b[sizeof a];
+    for (int again = 0; again < 2; again++) {
+        int fd = open("/etc/resolv.conf", O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd < 0 ? -1 : read(fd, again ? b : a, sizeof a);
+        if (n <= 0 || (again && memcmp(a, b, (size_t)n) != 0))
+            _exit(1);
+    }
+}
+
+static void the_network_alone_reads_the_name_servers(void **state)
+{
+    char said[512];
+    skip_without();
+    if (access("/etc/resolv.conf", R_OK) != 0)
+        skip();
+    for (unsigned role = 0; role < SANDBOX_ROLES; role++)
+        assert_int_equal(in_role(role, read_names, said, sizeof said), role != SANDBOX_NET);
+}
+
+static void die(void)
+{
+    raise(SIGTERM);
+}
+
+static void the_process_may_signal_itself(void **state)
+{
+    char said[512];
+    skip_without();
+    for (unsigned role = 0; role < SANDBOX_ROLES; role++)
+        assert_int_equal(in_role(role, die, said, sizeof said),
+                         0); /* blocked there, not forbidden */
+}
+
+static void where_there_is_none_it_says_why(void **state)
+{
+    struct sandbox *s;
+    const char *why = sandbox_missing();
+    if (!why)
+        skip();
+    assert_true(strlen(why) > 10);
+    if (sandbox_new(&s, NULL) == GW_OK)
+        assert_null(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_forbidden_call_ends_the_process_by_name),
+        cmocka_unit_test(files_are_refused_and_the_process_goes_on),
+        cmocka_unit_test(the_network_alone_reads_the_name_servers),
+        cmocka_unit_test(the_process_may_signal_itself),
+        cmocka_unit_test(where_there_is_none_it_says_why),
+    };
+    return cmocka_run_group_tests_name("sandbox", tests, NULL, NULL);
+}
