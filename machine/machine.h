@@ -16,7 +16,7 @@
 #include "godwit/net.h"
 #include "godwit/status.h"
 
-#define MACHINE_API    6
+#define MACHINE_API    7
 #define MACHINE_SYMBOL "godwit_machine_module"
 #define MACHINE_MODULE "godwit-machine.so"
 
@@ -125,6 +125,9 @@ struct machine_options {
     const char *kernel; /* Linux Image or ELF; NULL: none */
     const char *initrd;
     const char *append;
+    /* The guest's first user command, see command.h: words with a space between, a backslash before
+     * each space or backslash within one. NULL: none. */
+    const char *command;
     const char *bios;     /* NULL or "builtin", "none" (ELF kernels start in M mode), or a file */
     const char *dtb;      /* a device tree to use instead of ours */
     const char *dump_dtb; /* write ours there, and do not run */
@@ -179,7 +182,7 @@ struct machine_options {
 enum machine_ended {
     MACHINE_ENDED_ERROR, /* machine_run() failed */
     MACHINE_ENDED_POWEROFF,
-    MACHINE_ENDED_EXIT, /* the test device gave a code */
+    MACHINE_ENDED_EXIT, /* the test device gave a code; or the command its status */
     MACHINE_ENDED_SIGNAL,
     MACHINE_ENDED_PANIC,
     MACHINE_ENDED_TIMEOUT,
@@ -192,8 +195,12 @@ enum machine_ended {
 
 struct machine_result {
     enum machine_ended ended;
-    unsigned code;  /* EXIT: the guest's code */
-    int signal;     /* SIGNAL */
+    unsigned code; /* EXIT: the guest's code */
+    int signal;    /* SIGNAL */
+    /* With a command: EXIT and SIGNAL are its own. EXIT: if errno, Linux's number, is not 0, it
+     * could not be started. */
+    bool command_ended;
+    int command_errno;
     uint64_t insns; /* retired */
     uint64_t wall_ns;
     uint64_t overhead_bytes; /* memory beyond the guest's RAM, as far as we know it */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "command.h"
 #include "guests.h"
 #include "host_code.h"
 #include "power.h"
@@ -53,9 +54,9 @@ void vm_power(void *context, int request, unsigned code)
         vm_end(m, MACHINE_ENDED_PANIC, 0);
     else if (request == DEV_POWER_OFF)
         vm_end(m, MACHINE_ENDED_POWEROFF, 0);
-    else if (request == DEV_POWER_FAIL)
+    else if (request == DEV_POWER_FAIL && !command_told(m, code))
         vm_end(m, MACHINE_ENDED_EXIT, code);
-    else
+    else if (request == DEV_POWER_RESET)
         m->reset_wanted = true;
     __atomic_store_n(&m->cpu->run.attention, 1, __ATOMIC_RELEASE);
 }
@@ -407,7 +408,7 @@ static enum gw_status check_options(const struct machine_options *o, struct gw_e
         snprintf(err->hint, sizeof err->hint, "godwit run -k vmlinux -a console=ttyS0");
         return st;
     }
-    return GW_OK;
+    return command_check(o, err);
 }
 
 static enum gw_status dump_tree(struct vm *m, struct gw_error *err)
