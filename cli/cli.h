@@ -54,6 +54,13 @@ void *cli_open_module(const char *name, const char *symbol, struct gw_error *err
  * `unsigned version`, which must be this one. NULL: *err says why; so it does for no symbol. */
 const void *cli_interface(void *symbol, const char *name, unsigned version, struct gw_error *err);
 
+/* overhead.c: --overhead-max in parts; all 0 where it is not given. ram_bytes 0: user mode. */
+struct cli_overhead {
+    uint64_t code_cache_bytes, map_bytes;
+};
+enum gw_status cli_share_overhead(struct cli_overhead *share, uint64_t most, uint64_t ram_bytes,
+                                  struct gw_error *err);
+
 struct snap_api;
 struct snap_reader;
 struct snap_manifest;

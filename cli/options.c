@@ -437,6 +437,9 @@ const struct cli_option cli_option_rows[] = {
     {VERB_START, CLI_FLAG, 0, "stats", NULL, "print counters at the end", NULL, AT(stats)},
     {VERB_START, CLI_TEXT, 0, "report", "FILE", "write a JSON report however the run ends", "file",
      AT(report)},
+    {VERB_START, CLI_SIZE, 0, "overhead-max", "SIZE",
+     "most memory beside the guest's own: code and page maps are dropped in time", NULL,
+     AT(overhead_max)},
     {VERB_START, CLI_FLAG, 'q', "quiet", NULL, "errors only", NULL, AT(quiet)},
     {VERB_START, CLI_COUNT, 'v', "verbose", NULL, "say more", NULL, AT(verbose)},
     /* queries */

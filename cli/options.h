@@ -98,7 +98,7 @@ struct cli_options {
     /* every start verb */
     const char *name, *arch, *cpu_model, *cpu_options, *stop_text, *dump, *dump_file, *report;
     bool interp, clock_insns, stats, quiet, help;
-    uint64_t mips, timeout_ns, stop_insn, verbose;
+    uint64_t mips, timeout_ns, stop_insn, verbose, overhead_max;
     /* run */
     const char *kernel, *initrd, *append, *bios, *machine, *dtb, *dump_dtb;
     uint64_t memory_bytes, cpus;

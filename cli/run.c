@@ -294,6 +294,7 @@ int cli_run_machine(const struct cli_options *o, struct snap_reader *from,
     struct ctl_dir dir = {.fd = -1};
     struct ctl_server *server = NULL;
     struct ctl_ended ended;
+    struct cli_overhead share;
     const struct machine_api *api = cli_interface(
         cli_open_module(MACHINE_MODULE, MACHINE_SYMBOL, &err), MACHINE_MODULE, MACHINE_API, &err);
     enum gw_status st = api ? GW_OK : err.status;
@@ -302,6 +303,12 @@ int cli_run_machine(const struct cli_options *o, struct snap_reader *from,
     options.restore = from;
     if (manifest)
         fill_from(&options, manifest);
+    if (st == GW_OK)
+        st = cli_share_overhead(&share, o->overhead_max, options.memory_bytes, &err);
+    if (st == GW_OK && !options.code_cache_bytes)
+        options.code_cache_bytes = share.code_cache_bytes;
+    if (st == GW_OK)
+        options.map_bytes = share.map_bytes;
     if (st == GW_OK && watcher->name)
         st = take_name(o, watcher, &dir, &server, &err);
     if (server)

@@ -172,6 +172,7 @@ struct machine_options {
     unsigned verbose;
     /* Tests: 0 is the default, but for fp_traps. */
     uint64_t code_cache_bytes;
+    uint64_t map_bytes; /* as engine_config has it */
     unsigned max_guest_insns;
     bool no_fold;
     bool use_tlb;         /* the tagged TLB rather than the flat map */

@@ -104,31 +104,32 @@ void vm_show_discarded(const struct vm *m)
     }
 }
 
-/* Memory of this process that is in use, each page once though code memory is mapped twice. 0: the
- * host does not say. */
-static uint64_t used_bytes(void)
+/* What a line of the file says of this process; 0: the host does not say. */
+static uint64_t proc_bytes(const char *path, const char *format)
 {
-    FILE *f = fopen("/proc/self/smaps_rollup", "r");
+    FILE *f = fopen(path, "r");
     char line[128];
     unsigned long long kib = 0;
     while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "Pss: %llu kB", &kib) == 1)
+        if (sscanf(line, format, &kib) == 1)
             break;
     if (f)
         fclose(f);
     return (uint64_t)kib * 1024;
 }
 
-/* Memory in use less the guest's own. 0 when the host does not say. */
+/* Memory in use less the guest's own, each page once though code memory is mapped twice; with the
+ * host's page tables, of which sparse maps may want as much again. 0 when the host does not say. */
 uint64_t vm_overhead_bytes(struct vm *m)
 {
     const struct gw_ram *ram = board_ram(m->board);
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), pages = ram->size / page, in_ram = 0;
-    uint64_t used = used_bytes();
+    uint64_t used = proc_bytes("/proc/self/smaps_rollup", "Pss: %llu kB");
     unsigned char *map = malloc(pages);
     bool ok = map && mincore(ram->host, ram->size, map) == 0;
     for (uint64_t i = 0; ok && i < pages; i++)
         in_ram += map[i] & 1;
     free(map);
+    used += proc_bytes("/proc/self/status", "VmPTE: %llu kB");
     return ok && used > in_ram * page ? used - in_ram * page : 0;
 }

@@ -329,6 +329,7 @@ static enum gw_status make_engine(struct vm *m, struct gw_error *err)
         .bus = &m->board->bus.bus,
         .cpu = m->cpu,
         .code_cache_bytes = m->o->code_cache_bytes,
+        .map_bytes = m->o->map_bytes,
         .max_guest_insns = m->o->max_guest_insns,
         .no_fold = m->o->no_fold,
         .quantum = m->o->deterministic ? VM_REPEAT_STEP : 0,

@@ -4,9 +4,9 @@
     assemble.py TABLE SOURCE OUTPUT [--binary]
 
 TABLE is frontend/riscv64/rv64.decode: what the decoder reads says how to encode, too. SOURCE is in
-the syntax of GNU's assembler, of which this is understood: labels, the instructions of RV64I by
-the table's own operands, the pseudo-instructions li (32 bits), lla, mv, j, jal, ret, beqz, bnez,
-bltz and neg, and .equ, .asciz and .byte. OUTPUT gets the bytes as a list of numbers for a C array,
+the syntax of GNU's assembler, of which this is understood: labels, the instructions of 32 bits on
+integer registers, the pseudo-instructions li (32 bits), lla, mv, j, jal, ret, beqz, bnez, bltz, neg
+and csrw, and .equ, .asciz and .byte. OUTPUT gets the bytes as a list of numbers for a C array,
 or as they are. The code is position-independent.
 """
 import ast
@@ -19,6 +19,7 @@ import gen_decode
 
 ABI = ("zero ra sp gp tp t0 t1 t2 s0 s1 a0 a1 a2 a3 a4 a5 a6 a7 s2 s3 s4 s5 s6 s7 s8 s9 s10 s11 "
        "t3 t4 t5 t6").split()
+KINDS = ("x", "s", "u", "h", "a", "hi", "csr")  # of the operands that are understood
 REGISTERS = {name: i for i, name in enumerate(ABI)}
 
 
@@ -30,9 +31,9 @@ def instructions(table):
     """Name -> (pattern, regular expression of its operands, their fields)."""
     found = {}
     for p in table.patterns:
-        if p.length != 32 or p.any != ["I"] or p.all or p.hidden or p.name != p.op:
-            continue
         fields = [piece for piece in p.text if isinstance(piece, gen_decode.Field)]
+        if p.length != 32 or p.hidden or p.name != p.op or any(f.kind not in KINDS for f in fields):
+            continue
         text = "".join(r"([^,()]*)" if isinstance(piece, gen_decode.Field) else re.escape(piece)
                        for piece in p.text)
         found[p.name] = (p, re.compile(text), fields)
@@ -42,6 +43,7 @@ def instructions(table):
 class Assembler:
     def __init__(self, table):
         self.instructions = instructions(table)
+        self.csrs = {name: number for number, name in table.csrs.items()}
         self.symbols, self.constants = {}, {}
         self.out, self.final = bytearray(), False
 
@@ -78,6 +80,8 @@ class Assembler:
             value = REGISTERS[text]
         elif field.kind == "a":
             value = self.address(text) - len(self.out)
+        elif field.kind == "csr" and text in self.csrs:
+            value = self.csrs[text]
         elif field.kind == "hi":
             value = self.number(text) << 12
             value -= (value & 1 << 31) << 1
@@ -132,6 +136,7 @@ class Assembler:
             ("ret", 0): lambda: self.emit("jalr", "zero,0(ra)"),
             ("beqz", 2): lambda: self.emit("beq", ops[0], "zero", ops[1]),
             ("bnez", 2): lambda: self.emit("bne", ops[0], "zero", ops[1]),
+            ("csrw", 2): lambda: self.emit("csrrw", "zero", *ops),
             ("bltz", 2): lambda: self.emit("blt", ops[0], "zero", ops[1]),
         }
         pseudo.get((name, len(ops)), lambda: self.emit(name, *ops))()

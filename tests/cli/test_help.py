@@ -8,8 +8,8 @@ import rvasm
 from harness import CliTest
 
 RUN = "kernel initrd append bios memory cpus disk machine dtb dump-dtb serial flash fw-cfg load timeout stop-text " \
-      "save-at-end deterministic seed stop-insn engine cpu name clock dump stats report quiet verbose on-panic arch help".split()
-EXEC = "sysroot root env unset argv0 strace engine cpu dump report timeout stats help".split()
+      "save-at-end deterministic seed stop-insn engine cpu name clock dump stats report quiet verbose on-panic arch overhead-max help".split()
+EXEC = "sysroot root env unset argv0 strace engine cpu dump report timeout stats overhead-max help".split()
 
 
 class Help(CliTest):

@@ -25,7 +25,7 @@ start: li a0, 2047; li a1, -2048
     [f"li a2, {v}" for v in ("2048", "-2049", "0x7fffffff", "-0x80000000", "0x12345800", "~0", "K*4+1")]
     + ["lla t0, end", "lla t0, start", "mv s0, s1", "neg a0, a1", "beqz a0, end", "bltz t6, start",
        "bnez a0, end", "jal start", "jal zero, end", "j end", "ret", "lw a0, 4+K(sp)", "sd ra, -2048(sp)",
-       "slli a0, a0, 63", "lui a0, 0xfffff", "auipc a0, 0", "ecall", "xori a0, a0, 'x'",
+       "slli a0, a0, 63", "csrw satp, t0", "csrrs a0, mhartid, zero", "sfence.vma zero,zero", "mulw a0, a1, a2", "lui a0, 0xfffff", "auipc a0, 0", "ecall", "xori a0, a0, 'x'",
        "end: add a0, a0, a1", "sltu a0, a1, a2 # and a comment", '.asciz "a # is no comment \\"\\\\ \\n"', ".byte 1, K, 0xff"]) + "\n"
 
 BAD = ("addi a0, a0, 2048", "addi a0, a0", "li a0, 0x80000000", "li a9, 1", "nosuch a0", "j nowhere",
@@ -39,7 +39,7 @@ def gnu(text):
         source, obj, elf, out = (os.path.join(tmp, n) for n in ("s", "o", "elf", "out"))
         with open(source, "w", encoding="ascii") as f:
             f.write(text)
-        for i, args in enumerate((["-march=rv64i", "-mno-relax", source, "-o", obj],
+        for i, args in enumerate((["-march=rv64im_zicsr", "-mno-relax", source, "-o", obj],
                                   ["--no-relax", "-Ttext=0", obj, "-o", elf],
                                   ["-O", "binary", "-j", ".text", elf, out])):
             subprocess.run([GNU[i], *args], check=True)
