@@ -36,6 +36,9 @@ int cli_completion(const struct cli_options *o);
 bool cli_option_listed(const struct cli_option *r, const struct cli_verb_info *verb);
 void cli_help(FILE *out);
 void cli_help_verb(FILE *out, const struct cli_verb_info *verb);
+/* "-k, --kernel FILE", or with four spaces for the letter; returns the length. */
+int cli_spell_option(char *buf, size_t size, const struct cli_option *r);
+/* man.c */
 void cli_man_page(FILE *out);
 
 /* What --report writes. */

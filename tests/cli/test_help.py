@@ -37,6 +37,26 @@ class Help(CliTest):
              'echo "${COMPREPLY[@]}"'], capture_output=True, check=True).stdout
         self.assertEqual(out, b"--kernel\n")
 
+    def test_man_page_is_good_roff(self):
+        """Every line is text or one of a few macros; lint says nothing where there is one."""
+        r = self.call("man-page")
+        self.assertEqual((r.returncode, r.stderr), (0, b""))
+        for line in r.stdout.decode().splitlines():
+            self.assertRegex(line, r"^(\.(TH|SH|SS|TP|B|I|nh)( .*)?|[^.'].*)$")
+            self.assertNotRegex(line, r"(^|[^\\])-", "a bare minus is a hyphen")
+        for section in ("NAME", "SYNOPSIS", "COMMANDS", "EXIT STATUS", "ENVIRONMENT", "EXAMPLES"):
+            self.assertRegex(r.stdout.decode(), f'(?m)^\\.SH "?{section}')
+        verbs = self.call("help").stdout.decode().split("\n\n")[1].splitlines()
+        for verb in verbs:
+            self.assertRegex(r.stdout.decode(), f'(?m)^\\.SS "godwit {verb.split()[0]}\\b')
+        for lint in (["mandoc", "-T", "lint", "-W", "warning"],
+                     ["groff", "-man", "-Tutf8", "-ww", "-z"]):
+            if shutil.which(lint[0]):
+                with self.subTest(lint=lint[0]):
+                    checked = subprocess.run([*lint, self.path("godwit.1", r.stdout)],
+                                             capture_output=True, check=False)
+                    self.assertEqual((checked.stdout, checked.stderr), (b"", b""))
+
     def test_zsh_and_fish_completion_name_each_option(self):
         for shell in ("zsh", "fish"):
             done = self.call("completion", shell).stdout.decode()
