@@ -36,6 +36,9 @@ int cli_completion(const struct cli_options *o);
 bool cli_option_listed(const struct cli_option *r, const struct cli_verb_info *verb);
 void cli_help(FILE *out);
 void cli_help_verb(FILE *out, const struct cli_verb_info *verb);
+/* "-k, --kernel FILE", or with four spaces for the letter; returns the length. */
+int cli_spell_option(char *buf, size_t size, const struct cli_option *r);
+/* man.c */
 void cli_man_page(FILE *out);
 
 /* What --report writes. */
@@ -43,6 +46,7 @@ struct cli_report {
     const char *ended;
     int status, signal;
     uint64_t insns, wall_ns, overhead_bytes;
+    uint64_t peak_rss_bytes; /* 0: to be asked for */
 };
 /* Prints an error itself. False: it could not be written. */
 bool cli_write_report(const char *path, const struct cli_report *r, const struct gw_error *err);
@@ -57,6 +61,13 @@ void *cli_open_module(const char *name, const char *symbol, struct gw_error *err
 /* The interface of a module whose symbol is a function that returns one: a struct that begins with
  * `unsigned version`, which must be this one. NULL: *err says why; so it does for no symbol. */
 const void *cli_interface(void *symbol, const char *name, unsigned version, struct gw_error *err);
+
+/* overhead.c: --overhead-max in parts; all 0 where it is not given. ram_bytes 0: user mode. */
+struct cli_overhead {
+    uint64_t code_cache_bytes, map_bytes;
+};
+enum gw_status cli_share_overhead(struct cli_overhead *share, uint64_t most, uint64_t ram_bytes,
+                                  struct gw_error *err);
 
 struct snap_api;
 struct snap_reader;

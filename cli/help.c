@@ -1,4 +1,4 @@
-/* What is generated from the table: help and man page. */
+/* What is generated from the table: help. */
 #include <string.h>
 
 #include "cli.h"
@@ -8,8 +8,7 @@ bool cli_option_listed(const struct cli_option *r, const struct cli_verb_info *v
     return r->help && (r->verbs & (uint32_t)verb->verb);
 }
 
-/* "  -k, --kernel FILE", returned length. */
-static int spell(char *buf, size_t size, const struct cli_option *r)
+int cli_spell_option(char *buf, size_t size, const struct cli_option *r)
 {
     char letter[8] = "    ";
     const char *gap = r->value ? " " : "";
@@ -38,51 +37,9 @@ void cli_help_verb(FILE *out, const struct cli_verb_info *verb)
     for (const struct cli_option *r = cli_option_rows; r->name; r++) {
         if (!cli_option_listed(r, verb))
             continue;
-        if (spell(text, sizeof text, r) > 28)
+        if (cli_spell_option(text, sizeof text, r) > 28)
             fprintf(out, "  %s\n  %-28s %s\n", text, "", r->help);
         else
             fprintf(out, "  %-28s %s\n", text, r->help);
     }
-}
-
-/* Text with what roff would take for its own made harmless. */
-static void roff(FILE *out, const char *text)
-{
-    for (; *text; text++) {
-        if (*text == '-' || *text == '\\')
-            fputc('\\', out);
-        fputc(*text, out);
-    }
-}
-
-void cli_man_page(FILE *out)
-{
-    char text[128];
-    fputs(
-        ".TH GODWIT 1\n.SH NAME\ngodwit \\- run programs and machines of another instruction set\n"
-        ".SH SYNOPSIS\n.B godwit\n.I VERB\n[\\fIOPTIONS\\fR] [\\fIOBJECT\\fR...]\n",
-        out);
-    for (const struct cli_verb_info *v = cli_verb_rows; v->name; v++) {
-        if (!v->help)
-            continue;
-        fprintf(out, ".SH \"godwit %s %s\"\n", v->name, v->operands);
-        roff(out, v->help);
-        fputs(".\n", out);
-        for (const struct cli_option *r = cli_option_rows; r->name; r++) {
-            if (!cli_option_listed(r, v))
-                continue;
-            spell(text, sizeof text, r);
-            fputs(".TP\n.B ", out);
-            roff(out, text + strspn(text, " "));
-            fputc('\n', out);
-            roff(out, r->help);
-            fputc('\n', out);
-        }
-    }
-    fputs(
-        ".SH \"EXIT STATUS\"\nThe guest's own; 0: power\\-off, or \\-\\-stop\\-text was met; 122: "
-        "the run "
-        "ended before it was met; 123: guest panic; 124: timeout; 125: godwit's own failure; 126: "
-        "cannot run; 127: not found.\n",
-        out);
 }

@@ -443,6 +443,9 @@ const struct cli_option cli_option_rows[] = {
     {VERB_START, CLI_FLAG, 0, "stats", NULL, "print counters at the end", NULL, AT(stats)},
     {VERB_START, CLI_TEXT, 0, "report", "FILE", "write a JSON report however the run ends", "file",
      AT(report)},
+    {VERB_START, CLI_SIZE, 0, "overhead-max", "SIZE",
+     "most memory beside the guest's own: code and page maps are dropped in time", NULL,
+     AT(overhead_max)},
     {VERB_START, CLI_FLAG, 'q', "quiet", NULL, "errors only", NULL, AT(quiet)},
     {VERB_START, CLI_COUNT, 'v', "verbose", NULL, "say more", NULL, AT(verbose)},
     /* queries */
@@ -466,7 +469,8 @@ const struct cli_option cli_option_rows[] = {
 };
 
 const struct cli_verb_info cli_verb_rows[] = {
-    {VERB_RUN, "run", "", "run a machine", 0, false},
+    {VERB_RUN, "run", "[-- CMD [ARGS...]]", "run a machine; CMD: as its first user command", 0,
+     false},
     {VERB_EXEC, "exec", "PROG [ARGS...]", "run one Linux program", 1, true},
     {VERB_PS, "ps", "", "list running machines", 0, false},
     {VERB_CONSOLE, "console", "NAME", "attach to a detached machine's console", 1, false},
@@ -587,11 +591,17 @@ static enum gw_status parse_option(struct cli_options *o, const struct cli_verb_
     return store(o, row, value, err);
 }
 
+static bool takes_command(const struct cli_verb_info *verb)
+{
+    return !strncmp(verb->operands, "[--", 3);
+}
+
 enum gw_status cli_parse(struct cli_options *o, const struct cli_verb_info *verb, char *const *argv,
                          struct gw_error *err)
 {
     enum gw_status st = GW_OK;
     int next = 0;
+    bool dashes = false;
     memset(o, 0, sizeof *o);
     o->fp_traps = 1;
     o->memory_bytes = UINT64_C(512) << 20;
@@ -599,6 +609,7 @@ enum gw_status cli_parse(struct cli_options *o, const struct cli_verb_info *verb
     while (st == GW_OK && argv[next] && argv[next][0] == '-' && argv[next][1]) {
         if (!strcmp(argv[next], "--")) {
             next++;
+            dashes = true;
             break;
         }
         st = parse_option(o, verb, argv, &next, err);
@@ -608,11 +619,14 @@ enum gw_status cli_parse(struct cli_options *o, const struct cli_verb_info *verb
         o->arg_count++;
     if (st != GW_OK || o->help || verb->rest)
         goto operands;
+    if (dashes && takes_command(verb))
+        return cli_take_command(o, err);
     for (char *const *a = o->args; *a; a++) /* options may not follow operands, and say so */
         if ((*a)[0] == '-' && (*a)[1])
             st = gw_fail(err, GW_ERR_ARG, *a, "options stand before operands");
-    if (st == GW_OK && !verb->operands[0] && o->arg_count) {
-        st = gw_fail(err, GW_ERR_ARG, o->args[0], "%s takes no operands", verb->name);
+    if (st == GW_OK && (!verb->operands[0] || takes_command(verb)) && o->arg_count) {
+        st = gw_fail(err, GW_ERR_ARG, o->args[0], "%s takes no operands%s", verb->name,
+                     takes_command(verb) ? "; a command stands behind --" : "");
         snprintf(err->hint, sizeof err->hint, "godwit %s --help", verb->name);
     }
 operands:

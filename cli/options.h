@@ -99,7 +99,7 @@ struct cli_options {
     /* every start verb */
     const char *name, *arch, *cpu_model, *cpu_options, *stop_text, *dump, *dump_file, *report;
     bool interp, clock_insns, stats, quiet, help;
-    uint64_t mips, timeout_ns, stop_insn, verbose;
+    uint64_t mips, timeout_ns, stop_insn, verbose, overhead_max;
     /* run */
     const char *kernel, *initrd, *append, *bios, *machine, *dtb, *dump_dtb;
     uint64_t memory_bytes, cpus;
@@ -137,7 +137,8 @@ struct cli_options {
     bool no_fold, use_tlb;
     unsigned fp_traps; /* 0 never, 1 as usual, 2 all the time */
 
-    char *const *args; /* operands, NULL at the end */
+    const char *command; /* run: as machine_options has it; NULL: none */
+    char *const *args;   /* operands, NULL at the end */
     int arg_count;
     char *owned[CLI_MAX_DISKS * 2 + CLI_FLASH_BANKS + CLI_MAX_FILES * 2 + CLI_MAX_PUBLISH +
                 CLI_MAX_CHANNELS + 8];
@@ -169,7 +170,7 @@ struct cli_option {
 struct cli_verb_info {
     enum cli_verb verb;
     const char *name;
-    const char *operands; /* of the usage line */
+    const char *operands; /* of the usage line; where it begins with [--, they stand behind one */
     const char *help;     /* NULL: not listed */
     unsigned min_args;
     bool rest; /* options end at the first operand */
@@ -188,6 +189,8 @@ void cli_options_free(struct cli_options *o);
 /* A copy that the options own; NULL, and *err, when there are too many. */
 char *cli_own(struct cli_options *o, const char *text, size_t size, struct gw_error *err);
 
+/* options_command.c: the words behind --, as struct machine_options takes them. */
+enum gw_status cli_take_command(struct cli_options *o, struct gw_error *err);
 /* options_net.c: values of --net and --publish. */
 enum gw_status cli_set_net(struct cli_options *o, const char *value, struct gw_error *err);
 bool cli_parse_mac(const char *text, uint8_t mac[6]);

@@ -48,6 +48,25 @@ static void json_string(FILE *f, const char *text)
     fputc('"', f);
 }
 
+/* The most memory that was resident at once. What getrusage() says is also the caller's before it
+ * started us, which may be a large program; it is for hosts without /proc. */
+static uint64_t peak_rss_bytes(void)
+{
+    FILE *f = fopen("/proc/self/status", "r");
+    char line[128];
+    unsigned long long kib = 0;
+    struct rusage use;
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "VmHWM: %llu kB", &kib) == 1)
+            break;
+    if (f)
+        fclose(f);
+    if (kib)
+        return (uint64_t)kib * 1024;
+    getrusage(RUSAGE_SELF, &use);
+    return (uint64_t)use.ru_maxrss * 1024;
+}
+
 bool cli_write_report(const char *path, const struct cli_report *r, const struct gw_error *err)
 {
     return cli_write_report_to(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666), path, r, err);
@@ -56,19 +75,17 @@ bool cli_write_report(const char *path, const struct cli_report *r, const struct
 bool cli_write_report_to(int fd, const char *path, const struct cli_report *r,
                          const struct gw_error *err)
 {
-    struct rusage use;
     FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
     bool ok = f != NULL;
     if (f && ftruncate(fd, 0) < 0)
         errno = 0; /* a pipe or a terminal, which is as well */
     if (f) {
-        getrusage(RUSAGE_SELF, &use);
         fprintf(f,
                 "{\"ended\": \"%s\", \"status\": %d, \"signal\": %d, \"insns\": %" PRIu64
                 ", \"wall_ns\": %" PRIu64 ", \"peak_rss_bytes\": %" PRIu64
                 ", \"overhead_bytes\": %" PRIu64,
                 r->ended, r->status, r->signal, r->insns, r->wall_ns,
-                (uint64_t)use.ru_maxrss * 1024, r->overhead_bytes);
+                r->peak_rss_bytes ? r->peak_rss_bytes : peak_rss_bytes(), r->overhead_bytes);
         if (err && err->status != GW_OK) {
             fputs(", \"error\": ", f);
             json_string(f, err->message);

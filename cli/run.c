@@ -24,8 +24,19 @@ static int guest_status(unsigned code)
     return code && !(code & 0xff) ? 1 : (int)(code & 0xff);
 }
 
-static int exit_status(const struct machine_result *r, bool wants_text)
+/* The machine came to its end, and of the command's nobody said anything. */
+static bool command_lost(const struct machine_result *r, const char *command)
 {
+    if (!command || r->command_ended)
+        return false;
+    return r->ended == MACHINE_ENDED_POWEROFF || r->ended == MACHINE_ENDED_EXIT ||
+           r->ended == MACHINE_ENDED_STOPPED || r->ended == MACHINE_ENDED_QUIT;
+}
+
+static int exit_status(const struct machine_result *r, bool wants_text, const char *command)
+{
+    if (command_lost(r, command))
+        return CLI_FAILURE;
     switch (r->ended) {
     case MACHINE_ENDED_STOP_TEXT:
     case MACHINE_ENDED_DUMP: return 0;
@@ -33,7 +44,10 @@ static int exit_status(const struct machine_result *r, bool wants_text)
     case MACHINE_ENDED_TIMEOUT: return CLI_TIMEOUT;
     case MACHINE_ENDED_SIGNAL: return 128 + r->signal;
     case MACHINE_ENDED_ERROR: return CLI_FAILURE;
-    case MACHINE_ENDED_EXIT: return wants_text ? CLI_STOP_TEXT_MISSED : guest_status(r->code);
+    case MACHINE_ENDED_EXIT:
+        if (wants_text)
+            return CLI_STOP_TEXT_MISSED;
+        return r->command_ended ? (int)r->code : guest_status(r->code);
     default: return wants_text ? CLI_STOP_TEXT_MISSED : 0;
     }
 }
@@ -93,6 +107,7 @@ static void fill(struct machine_options *m, const struct cli_options *o)
         .kernel = o->kernel,
         .initrd = o->initrd,
         .append = o->append,
+        .command = o->command,
         .bios = o->bios,
         .dtb = o->dtb,
         .dump_dtb = o->dump_dtb,
@@ -142,6 +157,26 @@ static void fill(struct machine_options *m, const struct cli_options *o)
     fill_firmware(m, o);
 }
 
+/* False, and *err, when the run is a failure because the command has no status of its own. */
+static bool command_ran(const struct machine_result *r, const char *command, struct gw_error *err)
+{
+    char word[sizeof err->object];
+    size_t n = 0;
+    if (command_lost(r, command)) {
+        gw_fail(err, GW_ERR_STATE, "", "the machine ended before the command did");
+        return false;
+    }
+    if (!r->command_ended || !r->command_errno)
+        return true;
+    for (const char *p = command; *p && *p != ' ' && n + 1 < sizeof word; p++)
+        word[n++] = *p == '\\' && p[1] ? *++p : *p;
+    word[n] = 0;
+    /* Linux's numbers are those of x86-64 and of riscv64 alike for what execve() says. */
+    gw_fail(err, r->command_errno == ENOENT ? GW_ERR_NOTFOUND : GW_ERR_UNSUPPORTED, word,
+            "cannot run in the guest: %s", strerror(r->command_errno));
+    return false;
+}
+
 static void explain(const struct machine_result *r, const struct cli_options *o)
 {
     if (r->ended == MACHINE_ENDED_TIMEOUT)
@@ -175,6 +210,7 @@ static void fill_from(struct machine_options *m, const struct snap_manifest *s)
     m->kernel = s->kernel;
     m->initrd = s->initrd;
     m->append = s->append;
+    m->command = s->command;
     m->bios = s->bios;
     m->dtb = s->dtb;
     m->memory_bytes = s->memory_bytes;
@@ -233,7 +269,8 @@ static int report_end(const struct cli_options *o, int fd, const struct machine_
                                 .signal = r->signal,
                                 .insns = r->insns,
                                 .wall_ns = r->wall_ns,
-                                .overhead_bytes = r->overhead_bytes};
+                                .overhead_bytes = r->overhead_bytes,
+                                .peak_rss_bytes = r->peak_rss_bytes};
     if (o->report && fd >= 0 && !cli_write_report_to(fd, o->report, &report, err) && status == 0)
         return CLI_FAILURE;
     return status;
@@ -262,6 +299,7 @@ int cli_run_machine(const struct cli_options *o, struct snap_reader *from,
     struct ctl_dir dir = {.fd = -1};
     struct ctl_server *server = NULL;
     struct ctl_ended ended;
+    struct cli_overhead share;
     const struct machine_api *api = cli_interface(
         cli_open_module(MACHINE_MODULE, MACHINE_SYMBOL, &err), MACHINE_MODULE, MACHINE_API, &err);
     enum gw_status st = api ? GW_OK : err.status;
@@ -273,6 +311,12 @@ int cli_run_machine(const struct cli_options *o, struct snap_reader *from,
     options.restore = from;
     if (manifest)
         fill_from(&options, manifest);
+    if (st == GW_OK)
+        st = cli_share_overhead(&share, o->overhead_max, options.memory_bytes, &err);
+    if (st == GW_OK && !options.code_cache_bytes)
+        options.code_cache_bytes = share.code_cache_bytes;
+    if (st == GW_OK)
+        options.map_bytes = share.map_bytes;
     if (st == GW_OK && watcher->name)
         st = take_name(o, watcher, &dir, &server, &err);
     if (server)
@@ -284,7 +328,11 @@ int cli_run_machine(const struct cli_options *o, struct snap_reader *from,
         status = cli_status_of(st);
     } else {
         explain(&result, o);
-        status = exit_status(&result, o->stop_text != NULL);
+        status = exit_status(&result, o->stop_text != NULL, options.command);
+        if (!command_ran(&result, options.command, &err)) {
+            cli_print_error(&err);
+            status = cli_status_of(err.status);
+        }
     }
     status = report_end(o, report_fd, &result, status, &err);
     ended = (struct ctl_ended){.status = status, .insns = result.insns};

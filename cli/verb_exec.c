@@ -33,5 +33,11 @@ int cli_exec(const struct cli_options *o)
         .no_fold = o->no_fold,
         .fp_traps = o->fp_traps,
     };
+    struct cli_overhead share;
+    struct gw_error err = {0};
+    if (cli_share_overhead(&share, o->overhead_max, 0, &err) != GW_OK)
+        return cli_start_failed(o, &err);
+    if (!e.code_cache_bytes)
+        e.code_cache_bytes = share.code_cache_bytes;
     return exec_main(&e);
 }

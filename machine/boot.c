@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "command.h"
 #include "priv.h"
 #include "vm.h"
 
@@ -68,17 +69,23 @@ static enum gw_status finished_tree(struct vm *m, const struct placement *at, ui
                                     uint8_t **blob, size_t *size, struct gw_error *err)
 {
     uint8_t seed[SEED_BYTES];
-    struct dt_chosen chosen = {.bootargs = m->o->append,
+    char *bootargs = command_bootargs(m->o);
+    struct dt_chosen chosen = {.bootargs = bootargs,
                                .initrd_at = at->initrd_at,
                                .initrd_bytes = initrd_bytes,
                                .seed = seed,
                                .seed_bytes = SEED_BYTES};
-    enum gw_status st = base_tree(m, blob, size, err);
+    enum gw_status st =
+        bootargs ? GW_OK : gw_fail(err, GW_ERR_NOMEM, "", "no memory for the device tree");
+    *blob = NULL;
+    if (st == GW_OK)
+        st = base_tree(m, blob, size, err);
     fill_seed(m, seed);
     if (st == GW_OK)
         st = dt_set_chosen(blob, size, &chosen, err);
     if (st != GW_OK)
         free(*blob);
+    free(bootargs);
     return st;
 }
 
@@ -157,12 +164,12 @@ static enum gw_status load_high(struct vm *m, const struct gw_dma *dma, uint64_t
                                 struct placement *at, struct gw_error *err)
 {
     struct placement guess = {0};
-    struct blob initrd = {0};
+    struct initrd initrd = {0};
     uint8_t *tree = NULL;
     size_t size = 0, room;
     enum gw_status st = GW_OK;
-    if (m->o->initrd && !vm_offers_kernel(m->o))
-        st = vm_file(m, &initrd, m->o->initrd, "initrd", err);
+    if (!vm_offers_kernel(m->o))
+        st = initrd_open(m, &initrd, err);
     if (st == GW_OK)
         st = finished_tree(m, &guess, initrd.size, &tree, &size, err);
     if (st == GW_OK) {
@@ -181,7 +188,7 @@ static enum gw_status load_high(struct vm *m, const struct gw_dma *dma, uint64_t
         at->initrd_bytes = initrd.size;
         at->dtb_bytes = room;
     }
-    blob_close(&initrd);
+    initrd_close(&initrd);
     return st;
 }
 

@@ -132,6 +132,9 @@ struct machine_options {
     const char *kernel; /* Linux Image or ELF; NULL: none */
     const char *initrd;
     const char *append;
+    /* The guest's first user command, see command.h: words with a space between, a backslash before
+     * each space or backslash within one. NULL: none. */
+    const char *command;
     const char *bios;     /* NULL or "builtin", "none" (ELF kernels start in M mode), or a file */
     const char *dtb;      /* a device tree to use instead of ours */
     const char *dump_dtb; /* write ours there, and do not run */
@@ -178,6 +181,7 @@ struct machine_options {
     unsigned verbose;
     /* Tests: 0 is the default, but for fp_traps. */
     uint64_t code_cache_bytes;
+    uint64_t map_bytes; /* as engine_config has it */
     unsigned max_guest_insns;
     bool no_fold;
     bool use_tlb;         /* the tagged TLB rather than the flat map */
@@ -188,7 +192,7 @@ struct machine_options {
 enum machine_ended {
     MACHINE_ENDED_ERROR, /* machine_run() failed */
     MACHINE_ENDED_POWEROFF,
-    MACHINE_ENDED_EXIT, /* the test device gave a code */
+    MACHINE_ENDED_EXIT, /* the test device gave a code; or the command its status */
     MACHINE_ENDED_SIGNAL,
     MACHINE_ENDED_PANIC,
     MACHINE_ENDED_TIMEOUT,
@@ -201,10 +205,15 @@ enum machine_ended {
 
 struct machine_result {
     enum machine_ended ended;
-    unsigned code;  /* EXIT: the guest's code */
-    int signal;     /* SIGNAL */
+    unsigned code; /* EXIT: the guest's code */
+    int signal;    /* SIGNAL */
+    /* With a command: EXIT and SIGNAL are its own. EXIT: if errno, Linux's number, is not 0, it
+     * could not be started. */
+    bool command_ended;
+    int command_errno;
     uint64_t insns; /* retired, by all CPUs */
     uint64_t wall_ns;
+    uint64_t peak_rss_bytes; /* the most memory that was resident at once; 0: not known */
     uint64_t overhead_bytes; /* memory beyond the guest's RAM, as far as we know it */
 };
 

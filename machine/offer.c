@@ -1,7 +1,8 @@
 /* What firmware is offered by fw_cfg: files of the user's, and what it is to boot. */
+#include <stdlib.h>
 #include <string.h>
 
-#include "vm.h"
+#include "command.h"
 
 static void put_little(uint8_t *p, uint64_t v, unsigned size)
 {
@@ -18,33 +19,35 @@ static enum gw_status add_number(struct dev_fw_cfg *f, unsigned key, uint64_t v,
 }
 
 /* An item with its size in another. */
-static enum gw_status add_file(struct dev_fw_cfg *f, unsigned size_key, unsigned data_key,
-                               const char *path, const char *what, struct gw_error *err)
+static enum gw_status add_bytes(struct dev_fw_cfg *f, unsigned size_key, unsigned data_key,
+                                const void *bytes, size_t size, struct gw_error *err)
 {
-    struct blob file;
-    enum gw_status st = blob_open(&file, path, what, err);
-    if (st != GW_OK)
-        return st;
-    st = dev_fw_cfg_add(f, data_key, file.data, file.size, err);
-    if (st == GW_OK)
-        st = add_number(f, size_key, file.size, 4, err);
-    blob_close(&file);
-    return st;
+    enum gw_status st = dev_fw_cfg_add(f, data_key, bytes, size, err);
+    return st == GW_OK ? add_number(f, size_key, size, 4, err) : st;
 }
 
-static enum gw_status add_kernel(struct dev_fw_cfg *f, const struct machine_options *o,
-                                 struct gw_error *err)
+static enum gw_status add_kernel(struct dev_fw_cfg *f, struct vm *m, struct gw_error *err)
 {
-    const char *line = o->append ? o->append : "";
-    size_t n = strlen(line) + 1;
-    enum gw_status st =
-        add_file(f, DEV_FW_CFG_KERNEL_SIZE, DEV_FW_CFG_KERNEL_DATA, o->kernel, "kernel", err);
-    if (st == GW_OK && o->initrd)
-        st = add_file(f, DEV_FW_CFG_INITRD_SIZE, DEV_FW_CFG_INITRD_DATA, o->initrd, "initrd", err);
+    char *line = command_bootargs(m->o);
+    struct initrd initrd = {0};
+    struct blob kernel;
+    enum gw_status st = line ? blob_open(&kernel, m->o->kernel, "kernel", err)
+                             : gw_fail(err, GW_ERR_NOMEM, "", "no memory for the command line");
+    if (st == GW_OK) {
+        st = add_bytes(f, DEV_FW_CFG_KERNEL_SIZE, DEV_FW_CFG_KERNEL_DATA, kernel.data, kernel.size,
+                       err);
+        blob_close(&kernel);
+    }
     if (st == GW_OK)
-        st = add_number(f, DEV_FW_CFG_CMDLINE_SIZE, n, 4, err);
+        st = initrd_open(m, &initrd, err);
+    if (st == GW_OK && initrd.size)
+        st = add_bytes(f, DEV_FW_CFG_INITRD_SIZE, DEV_FW_CFG_INITRD_DATA, initrd.data, initrd.size,
+                       err);
     if (st == GW_OK)
-        st = dev_fw_cfg_add(f, DEV_FW_CFG_CMDLINE_DATA, line, n, err);
+        st = add_bytes(f, DEV_FW_CFG_CMDLINE_SIZE, DEV_FW_CFG_CMDLINE_DATA, line, strlen(line) + 1,
+                       err);
+    initrd_close(&initrd);
+    free(line);
     return st;
 }
 
@@ -58,7 +61,7 @@ enum gw_status vm_offer(struct vm *m, struct gw_error *err)
     struct dev_fw_cfg *f = (struct dev_fw_cfg *)(void *)m->board->fw_cfg;
     enum gw_status st = add_number(f, DEV_FW_CFG_CPUS, m->cpus, 2, err);
     if (st == GW_OK && m->o->kernel && vm_offers_kernel(m->o))
-        st = add_kernel(f, m->o, err);
+        st = add_kernel(f, m, err);
     for (unsigned i = 0; st == GW_OK && i < m->o->fw_cfg_count; i++) {
         const struct machine_file *file = &m->o->fw_cfg[i];
         struct blob b;

@@ -129,29 +129,35 @@ void vm_show_discarded(const struct vm *m)
     }
 }
 
-/* Memory of this process that is in use, each page once though code memory is mapped twice. 0: the
- * host does not say. */
-static uint64_t used_bytes(int fd)
+/* What a line of a file that was opened before says of this process; 0: the host does not say. */
+static uint64_t proc_bytes(int fd, const char *start)
 {
-    char text[1024] = "";
+    char text[4096] = "";
     unsigned long long kib = 0;
     ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof text - 1, 0);
-    const char *line = n > 0 ? strstr(text, "\nPss: ") : NULL;
+    const char *line = n > 0 ? strstr(text, start) : NULL;
     if (line)
-        sscanf(line, " Pss: %llu kB", &kib);
+        sscanf(line + strlen(start), " %llu kB", &kib);
     return (uint64_t)kib * 1024;
 }
 
-/* Memory in use less the guest's own. 0 when the host does not say. */
+/* Memory in use less the guest's own, each page once though code memory is mapped twice; with the
+ * host's page tables, of which sparse maps may want as much again. 0 when the host does not say. */
 uint64_t vm_overhead_bytes(struct vm *m)
 {
     const struct gw_ram *ram = board_ram(m->board);
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), pages = ram->size / page, in_ram = 0;
-    uint64_t used = used_bytes(m->memory_fd);
+    uint64_t used = proc_bytes(m->memory_fd, "\nPss:");
     unsigned char *map = malloc(pages);
     bool ok = map && mincore(ram->host, ram->size, map) == 0;
     for (uint64_t i = 0; ok && i < pages; i++)
         in_ram += map[i] & 1;
     free(map);
+    used += proc_bytes(m->status_fd, "\nVmPTE:");
     return ok && used > in_ram * page ? used - in_ram * page : 0;
+}
+
+uint64_t vm_peak_rss_bytes(const struct vm *m)
+{
+    return proc_bytes(m->status_fd, "\nVmHWM:");
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "command.h"
 #include "guests.h"
 #include "host_code.h"
 #include "power.h"
@@ -46,9 +47,9 @@ void vm_power(void *context, int request, unsigned code)
         vm_end(m, MACHINE_ENDED_PANIC, 0);
     else if (request == DEV_POWER_OFF)
         vm_end(m, MACHINE_ENDED_POWEROFF, 0);
-    else if (request == DEV_POWER_FAIL)
+    else if (request == DEV_POWER_FAIL && !command_told(m, code))
         vm_end(m, MACHINE_ENDED_EXIT, code);
-    else
+    else if (request == DEV_POWER_RESET)
         m->reset_wanted = true;
     vm_kick(m);
 }
@@ -199,7 +200,7 @@ static enum gw_status check_options(const struct machine_options *o, struct gw_e
         snprintf(err->hint, sizeof err->hint, "godwit run -k vmlinux -a console=ttyS0");
         return st;
     }
-    return GW_OK;
+    return command_check(o, err);
 }
 
 static enum gw_status dump_tree(struct vm *m, struct gw_error *err)
@@ -236,6 +237,7 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
     struct host_hooks hooks = {.signal = on_signal, .timeout = on_timeout, .context = m};
     enum gw_status st = vm_make_engines(m, err);
     m->memory_fd = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
+    m->status_fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
     if (m->o->restore)
         vm_open_files(m);
     if (st == GW_OK)
@@ -275,6 +277,7 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
     dev_console_flush(m->board->console);
     terminal_restore();
     m->result->overhead_bytes = vm_overhead_bytes(m);
+    m->result->peak_rss_bytes = vm_peak_rss_bytes(m);
     if (st != GW_OK)
         return st;
     if (m->result->ended == MACHINE_ENDED_ERROR)
@@ -308,7 +311,7 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
     m->isa = guest_by_name(&gw_guests, VIRT_ARCH);
     m->cpus = o->cpus;
     m->firmware_builtin = !o->bios || !strcmp(o->bios, "builtin");
-    m->memory_fd = -1;
+    m->memory_fd = m->status_fd = -1;
     st = check_options(o, err);
     if (st == GW_OK && !o->no_sandbox && !o->dump_dtb)
         st = sandbox_new(&m->sandbox, err);
@@ -339,6 +342,8 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
     sandbox_free(m->sandbox);
     if (m->memory_fd >= 0)
         close(m->memory_fd);
+    if (m->status_fd >= 0)
+        close(m->status_fd);
     free(m);
     result->wall_ns = clock_ns(CLOCK_MONOTONIC) - start;
     if (st != GW_OK)

@@ -201,6 +201,7 @@ static enum gw_status describe(struct vm *m, struct snap_manifest *s, struct pat
         .kernel = absolute(p, o->kernel),
         .initrd = absolute(p, o->initrd),
         .append = o->append,
+        .command = o->command,
         .bios = named ? o->bios : absolute(p, o->bios),
         .dtb = absolute(p, o->dtb),
         .net = o->net.text,

@@ -138,6 +138,7 @@ static enum gw_status make_engine(struct vm *m, struct vcpu *v, struct gw_error 
         .world = m->world,
         .index = v->index,
         .code_cache_bytes = m->o->code_cache_bytes,
+        .map_bytes = m->o->map_bytes / m->cpus, /* each has maps of its own */
         .max_guest_insns = m->o->max_guest_insns,
         .no_fold = m->o->no_fold,
         .quantum = m->o->deterministic ? VM_REPEAT_STEP : 0,

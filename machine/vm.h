@@ -42,6 +42,7 @@ struct vm {
     } boot_file[4 + MACHINE_MAX_FILES]; /* kernel, initrd, device tree, firmware, and --load */
     unsigned boot_file_count;
     int memory_fd; /* what the host says about our memory; -1: nothing */
+    int status_fd; /* /proc/self/status; -1: none */
     struct machine_result *result;
     struct board *board;
     struct host *host;
@@ -186,5 +187,6 @@ void vm_show_stats(struct vm *m);
 void vm_print_stats(struct vm *m, FILE *out, const char *prefix);
 void vm_show_discarded(const struct vm *m);
 uint64_t vm_overhead_bytes(struct vm *m);
+uint64_t vm_peak_rss_bytes(const struct vm *m); /* 0: the host does not say */
 
 #endif

@@ -26,7 +26,7 @@ struct text_row {
     }
 static const struct text_row texts[] = {
     TEXT(machine), TEXT(cpu_model), TEXT(cpu_options), TEXT(name), TEXT(kernel), TEXT(initrd),
-    TEXT(append),  TEXT(bios),      TEXT(dtb),         TEXT(net),  TEXT(mac)};
+    TEXT(append),  TEXT(bios),      TEXT(dtb),         TEXT(net),  TEXT(mac),    TEXT(command)};
 #define DISK_TEXT(member)                                                                          \
     {                                                                                              \
 #member, offsetof(struct snap_disk, member)                                                \

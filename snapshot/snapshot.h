@@ -49,8 +49,9 @@ struct snap_file {
 struct snap_manifest {
     const char *machine, *cpu_model, *cpu_options;
     const char *name, *kernel, *initrd, *append, *bios, *dtb;
-    const char *net; /* "user", "tap:NAME" or "socket:PATH"; NULL: no network card */
-    const char *mac; /* its address */
+    const char *command; /* see machine.h */
+    const char *net;     /* "user", "tap:NAME" or "socket:PATH"; NULL: no network card */
+    const char *mac;     /* its address */
     uint64_t memory_bytes;
     uint32_t cpus;
     bool clock_insns, deterministic;

@@ -52,6 +52,7 @@ struct engine_config {
     unsigned index;                     /* of the vCPU in the world */
     uint64_t guest_base;                /* user mode: host address of guest address 0 */
     size_t code_cache_bytes;            /* 0: default, or what can be had; at least 64 KiB */
+    size_t map_bytes;                   /* page maps' most; 0: by the guest's memory */
     unsigned max_guest_insns;           /* per block; 0: default */
     unsigned trace;                     /* not-taken branches in a block; see gw_lift_request */
     uint32_t quantum;                   /* most instructions between two looks at what may divert

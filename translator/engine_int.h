@@ -119,6 +119,7 @@ static inline bool span_has(const struct page_span *s, uint64_t page)
 }
 struct half {
     uint64_t *read, *write; /* entry 0 of the half */
+    uint64_t at[2];         /* their slices of the memory object */
     uint32_t *chunk;        /* pieces of 4 KiB that exist, by number: open addressing */
     uint32_t chunk_cap, chunks;
     uint32_t full; /* of them, hold entries */
@@ -146,6 +147,7 @@ struct page_maps {
     struct map map[MAP_POOL];
     uint32_t count, current, most;
     uint32_t chunks, chunk_limit; /* of all halves */
+    uint32_t rmap_max;            /* most nodes of the reverse lists */
     uint64_t tick;
     uint32_t *rmap_head; /* by page number of RAM region 0.. */
     uint64_t rmap_pages;

@@ -15,6 +15,7 @@
  *   5. host + (guest - page's guest address) + 2^48 * k is no canonical host address for k != 0, so an
  *      address whose high bits are not those of the page's faults on the access itself.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -71,18 +72,20 @@ static void half_clear(struct half *h)
     span_clear(&h->big);
 }
 
+static void *map_slice(struct page_maps *m, void *at, uint64_t size, uint64_t offset)
+{
+    return mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | (at ? MAP_FIXED : 0),
+                m->fd, (off_t)offset);
+}
+
 /* Gives the pieces back to the host. */
 static void half_drop(struct page_maps *m, struct half *h)
 {
-    for (uint32_t i = 0; i < h->chunk_cap && h->chunks; i++)
-        if (h->chunk[i] != CHUNK_EMPTY) {
-            uint64_t at = (uint64_t)(h->chunk[i] & ~CHUNK_FULL) * CHUNK_ENTRIES;
-            madvise(h->read + at, CHUNK_ENTRIES * 8, MADV_REMOVE);
-            madvise(h->write + at, CHUNK_ENTRIES * 8, MADV_REMOVE);
-            h->chunk[i] = CHUNK_EMPTY;
-            h->chunks--;
-            m->chunks--;
-        }
+    for (int k = 0; k < 2 && h->chunks; k++)
+        fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)h->at[k], HALF_BYTES);
+    memset(h->chunk, 0xff, h->chunk_cap * sizeof *h->chunk);
+    m->chunks -= h->chunks;
+    h->chunks = 0;
     h->full = 0;
     h->large = false;
     span_clear(&h->big);
@@ -99,6 +102,15 @@ static void drop_all(struct engine *e)
     }
     for (int c = 1; c < MAX_CLASSES; c++)
         half_drop(m, &m->high[c]);
+    /* The host's page tables, which may be as large as the pieces, go with the mappings only. */
+    for (uint32_t k = 0; k < m->count; k++) {
+        struct map *p = &m->map[k];
+        const struct half *high = p->cls ? &m->high[p->cls] : &p->own_high;
+        map_slice(m, p->read, HALF_BYTES, p->low.at[0]);
+        map_slice(m, p->write, HALF_BYTES, p->low.at[1]);
+        map_slice(m, p->read + HALF_BYTES, HALF_BYTES, high->at[0]);
+        map_slice(m, p->write + HALF_BYTES, HALF_BYTES, high->at[1]);
+    }
 }
 
 static bool chunks_grow(struct half *h)
@@ -137,12 +149,6 @@ static bool touch(struct engine *e, struct half *h, uint64_t index)
     return true;
 }
 
-static void *map_slice(struct page_maps *m, void *at, uint64_t size, uint64_t offset)
-{
-    return mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | (at ? MAP_FIXED : 0),
-                m->fd, (off_t)offset);
-}
-
 static uint64_t new_slice(struct page_maps *m)
 {
     uint64_t at = m->fd_used;
@@ -152,10 +158,9 @@ static uint64_t new_slice(struct page_maps *m)
     return at;
 }
 
-/* One window: low half its own, upper half at high_offset of the object. */
-static uint8_t *new_window(struct page_maps *m, uint64_t high_offset)
+/* One window of the object: its halves at the offsets low and high_offset. */
+static uint8_t *new_window(struct page_maps *m, uint64_t low, uint64_t high_offset)
 {
-    uint64_t low = new_slice(m);
     uint8_t *p =
         mmap(NULL, 2 * HALF_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (low == ~UINT64_C(0) || p == MAP_FAILED)
@@ -168,8 +173,9 @@ static uint8_t *new_window(struct page_maps *m, uint64_t high_offset)
     return p;
 }
 
-static bool half_init(struct half *h, uint8_t *read, uint8_t *write)
+static bool half_init(struct half *h, uint8_t *read, uint8_t *write, const uint64_t at[2])
 {
+    memcpy(h->at, at, sizeof h->at);
     h->read = (uint64_t *)(void *)read;
     h->write = (uint64_t *)(void *)write;
     return chunks_new(h, 64);
@@ -189,25 +195,27 @@ static void map_discard(struct map *p)
 
 static bool map_create(struct page_maps *m, struct map *p, uint8_t cls)
 {
-    uint64_t hi[2];
+    uint64_t lo[2], hi[2];
     if (!m->high_valid[cls]) {
         m->high_fd[cls][0] = new_slice(m);
         m->high_fd[cls][1] = new_slice(m);
     }
     for (int k = 0; k < 2; k++) {
+        lo[k] = new_slice(m);
         hi[k] = cls ? m->high_fd[cls][k] : new_slice(m);
         if (hi[k] == ~UINT64_C(0))
             return false;
     }
     p->cls = cls;
-    p->read = new_window(m, hi[0]);
-    p->write = new_window(m, hi[1]);
-    if (!p->read || !p->write || !half_init(&p->low, p->read, p->write))
+    p->read = new_window(m, lo[0], hi[0]);
+    p->write = new_window(m, lo[1], hi[1]);
+    if (!p->read || !p->write || !half_init(&p->low, p->read, p->write, lo))
         return false;
     if (!cls)
-        return half_init(&p->own_high, p->read + HALF_BYTES, p->write + HALF_BYTES);
+        return half_init(&p->own_high, p->read + HALF_BYTES, p->write + HALF_BYTES, hi);
     if (!m->high_valid[cls])
-        m->high_valid[cls] = half_init(&m->high[cls], p->read + HALF_BYTES, p->write + HALF_BYTES);
+        m->high_valid[cls] =
+            half_init(&m->high[cls], p->read + HALF_BYTES, p->write + HALF_BYTES, hi);
     return m->high_valid[cls];
 }
 
@@ -243,6 +251,11 @@ unsigned maps_possible(unsigned most)
     return count;
 }
 
+static uint32_t limit(uint64_t wanted, uint32_t most)
+{
+    return wanted < most ? (uint32_t)wanted : most;
+}
+
 enum gw_status maps_open(struct engine *e, struct gw_error *err)
 {
     struct page_maps *m = &e->maps;
@@ -262,6 +275,11 @@ enum gw_status maps_open(struct engine *e, struct gw_error *err)
     /* 16 KiB of host memory each at worst, page tables included: room for all of RAM twice, and for
      * what a few dozen processes touch */
     m->chunk_limit = 3072 + (uint32_t)(2 * m->rmap_pages / CHUNK_ENTRIES);
+    m->rmap_max = RMAP_MAX;
+    if (e->cfg.map_bytes) { /* three quarters for the pieces, one for the reverse lists */
+        m->chunk_limit = limit(e->cfg.map_bytes / 4 * 3 / (16 << 10), m->chunk_limit);
+        m->rmap_max = limit(e->cfg.map_bytes / 4 / sizeof(struct rmap_node), RMAP_MAX);
+    }
     m->rmap_head = calloc(m->rmap_pages, sizeof *m->rmap_head);
     for (int k = 0; k < 2; k++)
         m->tlb[k] = aligned_alloc(64, sizeof *m->tlb[k] << GW_TLB_BITS);
@@ -376,7 +394,7 @@ static bool rmap_add(struct engine *e, uint64_t paddr, uint64_t index)
     for (uint32_t k = m->rmap_head[page]; k && depth < 4; k = all[k - 1].next, depth++)
         if (all[k - 1].index == index && all[k - 1].map == m->current)
             return true;
-    if (m->rmap.count >= RMAP_MAX) {
+    if (m->rmap.count >= m->rmap_max) {
         maps_flush(e, 0, true);
         memset(m->rmap_head, 0, m->rmap_pages * sizeof *m->rmap_head);
         m->rmap.count = 0;

@@ -8,8 +8,8 @@ import rvasm
 from harness import CliTest
 
 RUN = "kernel initrd append bios memory cpus disk machine dtb dump-dtb serial flash fw-cfg load timeout stop-text " \
-      "save-at-end deterministic seed stop-insn engine cpu name clock dump stats report quiet verbose on-panic arch help".split()
-EXEC = "sysroot root env unset argv0 strace engine cpu dump report timeout stats help".split()
+      "save-at-end deterministic seed stop-insn engine cpu name clock dump stats report quiet verbose on-panic arch overhead-max help".split()
+EXEC = "sysroot root env unset argv0 strace engine cpu dump report timeout stats overhead-max help".split()
 
 
 class Help(CliTest):
@@ -36,6 +36,26 @@ class Help(CliTest):
             ["bash", "-c", done + '\nCOMP_WORDS=(godwit run --ker); COMP_CWORD=2; _godwit; '
              'echo "${COMPREPLY[@]}"'], capture_output=True, check=True).stdout
         self.assertEqual(out, b"--kernel\n")
+
+    def test_man_page_is_good_roff(self):
+        """Every line is text or one of a few macros; lint says nothing where there is one."""
+        r = self.call("man-page")
+        self.assertEqual((r.returncode, r.stderr), (0, b""))
+        for line in r.stdout.decode().splitlines():
+            self.assertRegex(line, r"^(\.(TH|SH|SS|TP|B|I|nh)( .*)?|[^.'].*)$")
+            self.assertNotRegex(line, r"(^|[^\\])-", "a bare minus is a hyphen")
+        for section in ("NAME", "SYNOPSIS", "COMMANDS", "EXIT STATUS", "ENVIRONMENT", "EXAMPLES"):
+            self.assertRegex(r.stdout.decode(), f'(?m)^\\.SH "?{section}')
+        verbs = self.call("help").stdout.decode().split("\n\n")[1].splitlines()
+        for verb in verbs:
+            self.assertRegex(r.stdout.decode(), f'(?m)^\\.SS "godwit {verb.split()[0]}\\b')
+        for lint in (["mandoc", "-T", "lint", "-W", "warning"],
+                     ["groff", "-man", "-Tutf8", "-ww", "-z"]):
+            if shutil.which(lint[0]):
+                with self.subTest(lint=lint[0]):
+                    checked = subprocess.run([*lint, self.path("godwit.1", r.stdout)],
+                                             capture_output=True, check=False)
+                    self.assertEqual((checked.stdout, checked.stderr), (b"", b""))
 
     def test_zsh_and_fish_completion_name_each_option(self):
         for shell in ("zsh", "fish"):
