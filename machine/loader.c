@@ -310,7 +310,7 @@ enum gw_status place_high(uint64_t floor, uint64_t limit, uint64_t initrd_bytes,
 {
     uint64_t at = limit;
     *out = (struct placement){0};
-    if (dtb_bytes > at - floor)
+    if (floor > limit || dtb_bytes > limit - floor)
         return too_big("device tree", floor, dtb_bytes, err);
     at = (at - dtb_bytes) & ~(DTB_ALIGN - 1);
     out->dtb_at = at;

@@ -269,6 +269,7 @@ static void placement_never_overlaps(void **state)
 {
     struct placement at;
     struct gw_error err = {0};
+    const uint64_t grain = 0x200000;
     uint64_t floor = BASE + 0x100000, limit = BASE + SIZE;
     assert_int_equal(place_high(floor, limit, 0x12345, 4000, &at, &err), GW_OK);
     assert_true(at.dtb_at + 4000 <= limit);
@@ -280,6 +281,8 @@ static void placement_never_overlaps(void **state)
     assert_int_equal(place_high(floor, limit, UINT64_MAX, 4000, &at, &err), GW_ERR_LIMIT);
     assert_int_equal(place_high(limit - 4096, limit, 0, 4000, &at, &err), GW_ERR_LIMIT);
     assert_int_equal(place_high(limit - 100, limit, 0, 4000, &at, &err), GW_ERR_LIMIT);
+    /* a kernel above what firmware looks at */
+    assert_int_equal(place_high(limit + grain, limit, 0, 0 - 2 * grain, &at, &err), GW_ERR_LIMIT);
 }
 
 static unsigned find(const char *text, const char *stream)
