@@ -10,6 +10,12 @@ target_compile_options(gw_options INTERFACE ${GW_WARNINGS} -fno-strict-aliasing
 target_compile_definitions(gw_options INTERFACE _GNU_SOURCE)
 target_include_directories(gw_options INTERFACE ${PROJECT_SOURCE_DIR}/include)
 
+# libFuzzer's eyes are in everything, so that a target links the rooms as they are.
+if(GODWIT_FUZZERS)
+  set(GODWIT_SANITIZE address,undefined)
+  target_compile_options(gw_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 if(GODWIT_SANITIZE)
   string(REPLACE "," ";" _gw_san "${GODWIT_SANITIZE}")
   foreach(s IN LISTS _gw_san)
@@ -69,4 +75,38 @@ function(gw_test name)
   if(T_TIMEOUT)
     set_tests_properties(${name} PROPERTIES TIMEOUT ${T_TIMEOUT})
   endif()
+endfunction()
+
+add_custom_target(fuzzers)
+
+# gw_fuzzer(NAME SOURCES t.c ... USES room ... [LIBS lib ...] [INCLUDES dir ...]): a fuzz target. With
+# clang and GODWIT_FUZZERS libFuzzer makes its inputs, and the test runs for GODWIT_FUZZ_SECONDS;
+# otherwise a program of our own makes random ones, for two seconds.
+function(gw_fuzzer name)
+  cmake_parse_arguments(F "" "" "SOURCES;USES;LIBS;INCLUDES" ${ARGN})
+  set(program godwit-fuzz-${name})
+  add_executable(${program} ${F_SOURCES})
+  add_dependencies(fuzzers ${program})
+  set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+  target_include_directories(${program} PRIVATE ${PROJECT_SOURCE_DIR}/tests ${F_INCLUDES})
+  foreach(u IN LISTS F_USES)
+    get_target_property(_src gw_${u} SOURCE_DIR)
+    get_target_property(_bin gw_${u} BINARY_DIR)
+    target_include_directories(${program} PRIVATE ${_src} ${_bin})
+    target_link_libraries(${program} PRIVATE gw_${u})
+  endforeach()
+  target_link_libraries(${program} PRIVATE gw_options ${F_LIBS})
+  if(GODWIT_IPO)
+    target_link_options(${program} PRIVATE -fno-lto)
+  endif()
+  string(REPLACE - _ test fuzz_${name})
+  if(GODWIT_FUZZERS)
+    target_link_options(${program} PRIVATE -fsanitize=fuzzer)
+    add_test(NAME ${test} COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tests/run_fuzzer.py
+                                  $<TARGET_FILE:${program}>)
+  else()
+    target_sources(${program} PRIVATE ${PROJECT_SOURCE_DIR}/tests/fuzz_main.c)
+    add_test(NAME ${test} COMMAND ${program} 2)
+  endif()
+  set_tests_properties(${test} PROPERTIES LABELS "fuzz;fuzzer" TIMEOUT 600)
 endfunction()

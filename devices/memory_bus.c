@@ -216,6 +216,7 @@ bool gw_dma_read(const struct gw_dma *dma, uint64_t paddr, void *to, uint64_t si
     if (!r)
         return false;
     memcpy(to, gw_ram_host(r, paddr), size);
+    __asm__ volatile("" ::: "memory"); /* the copy is not to be read from the guest again */
     return true;
 }
 

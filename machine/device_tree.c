@@ -432,6 +432,9 @@ enum gw_status dt_set_chosen(uint8_t **blob, size_t *size, const struct dt_chose
         e = set_chosen(bigger, chosen);
     if (!e)
         e = fdt_pack(bigger);
+    /* A tree whose parts overlap is longer once they do not. */
+    if (!e && fdt_totalsize(bigger) > room - DT_SLACK)
+        e = -FDT_ERR_NOSPACE;
     if (!e) { /* as OpenSBI leaves some: firmware may add to the tree where it stands */
         memset(bigger + fdt_totalsize(bigger), 0, DT_SLACK);
         fdt_set_totalsize(bigger, fdt_totalsize(bigger) + DT_SLACK);

@@ -229,8 +229,17 @@ static uint64_t find_symbol(const struct blob *f, const char *name)
                 !memcmp(f->data + strings_at + n, name, length))
                 return little(f->data + at + s + 8, 8);
         }
+        break; /* a file has one such table (gABI, chapter 4) */
     }
     return 0;
+}
+
+static uint64_t memory_bytes(const struct gw_dma *dma)
+{
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < dma->bus->ram_count; i++)
+        bytes += dma->bus->ram[i].size;
+    return bytes;
 }
 
 /* base: added to all physical addresses. */
@@ -238,7 +247,7 @@ static enum gw_status load_elf(const struct gw_dma *dma, const struct blob *f, u
                                struct image *out, struct gw_error *err)
 {
     enum gw_status st = check_elf(f, err);
-    uint64_t phoff, count;
+    uint64_t phoff, count, total = 0;
     if (st != GW_OK)
         return st;
     *out = (struct image){.entry = little(f->data + 24, 8), .first = UINT64_MAX, .is_elf = true};
@@ -246,8 +255,12 @@ static enum gw_status load_elf(const struct gw_dma *dma, const struct blob *f, u
     count = little(f->data + 56, 2);
     for (uint64_t i = 0; st == GW_OK && i < count; i++) {
         const uint8_t *ph = f->data + phoff + i * PHDR_BYTES;
-        if (little(ph, 4) == PT_LOAD)
-            st = load_segment(dma, f, ph, base, out, err);
+        if (little(ph, 4) != PT_LOAD)
+            continue;
+        /* All of memory over and over: a file of 4 MiB could ask for weeks of it. */
+        if (__builtin_add_overflow(total, little(ph + 40, 8), &total) || total > memory_bytes(dma))
+            return too_big(f->name, little(ph + 24, 8) + base, little(ph + 40, 8), err);
+        st = load_segment(dma, f, ph, base, out, err);
     }
     if (st == GW_OK && out->first == UINT64_MAX)
         return bad_elf(f, "it has nothing to load", err);
@@ -317,7 +330,7 @@ enum gw_status place_high(uint64_t floor, uint64_t limit, uint64_t initrd_bytes,
 {
     uint64_t at = limit;
     *out = (struct placement){0};
-    if (dtb_bytes > at - floor)
+    if (floor > limit || dtb_bytes > limit - floor)
         return too_big("device tree", floor, dtb_bytes, err);
     at = (at - dtb_bytes) & ~(DTB_ALIGN - 1);
     out->dtb_at = at;

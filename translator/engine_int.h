@@ -119,7 +119,6 @@ static inline bool span_has(const struct page_span *s, uint64_t page)
 }
 struct half {
     uint64_t *read, *write; /* entry 0 of the half */
-    uint64_t at[2];         /* their slices of the memory object */
     uint32_t *chunk;        /* pieces of 4 KiB that exist, by number: open addressing */
     uint32_t chunk_cap, chunks;
     uint32_t full; /* of them, hold entries */
@@ -132,6 +131,7 @@ struct map {
     bool valid;
     struct half low, own_high;
     uint8_t *read, *write; /* 512 GiB each */
+    uint64_t at[2][2];     /* of read and write: where their halves are in the memory object */
 };
 struct rmap_node {
     uint64_t index;
@@ -335,6 +335,9 @@ void maps_close(struct engine *e);
 /* How many flat maps this process could have now, up to most; none is kept. */
 unsigned maps_possible(unsigned most);
 void maps_select(struct engine *e); /* run.map_*: by e->view */
+/* An access came to C, so generated code has looked at its entry: that brings the piece of the map
+ * into existence, whatever becomes of the access. Before the page is filled. */
+void maps_looked_up(struct engine *e, uint64_t vaddr);
 void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8_t *host_page,
                bool may_write);
 void maps_flush_page(struct engine *e, uint64_t vaddr, uint64_t asid, bool asid_all);

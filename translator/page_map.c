@@ -72,23 +72,27 @@ static void half_clear(struct half *h)
     span_clear(&h->big);
 }
 
+static void half_forget(struct half *h)
+{
+    if (h->chunks)
+        memset(h->chunk, 0xff, h->chunk_cap * sizeof *h->chunk);
+    h->chunks = h->full = 0;
+    h->large = false;
+    span_clear(&h->big);
+}
+
 static void *map_slice(struct page_maps *m, void *at, uint64_t size, uint64_t offset)
 {
     return mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | (at ? MAP_FIXED : 0),
                 m->fd, (off_t)offset);
 }
 
-/* Gives the pieces back to the host. */
-static void half_drop(struct page_maps *m, struct half *h)
+/* Puts a window where it was: the host frees its page tables, which emptying alone does not do. */
+static void window_renew(struct page_maps *m, uint8_t *p, const uint64_t at[2])
 {
-    for (int k = 0; k < 2 && h->chunks; k++)
-        fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)h->at[k], HALF_BYTES);
-    memset(h->chunk, 0xff, h->chunk_cap * sizeof *h->chunk);
-    m->chunks -= h->chunks;
-    h->chunks = 0;
-    h->full = 0;
-    h->large = false;
-    span_clear(&h->big);
+    for (int k = 0; k < 2; k++)
+        if (map_slice(m, p + (uint64_t)k * HALF_BYTES, HALF_BYTES, at[k]) == MAP_FAILED)
+            abort(); /* the same mapping was there: the kernel itself is out of memory */
 }
 
 /* A guest that touches sparsely must not eat the host: past the limit everything goes. */
@@ -96,21 +100,19 @@ static void drop_all(struct engine *e)
 {
     struct page_maps *m = &e->maps;
     e->stats.map_drops++;
+    fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)m->fd_used);
     for (uint32_t k = 0; k < m->count; k++) {
-        half_drop(m, &m->map[k].low);
-        half_drop(m, &m->map[k].own_high);
+        window_renew(m, m->map[k].read, m->map[k].at[0]);
+        window_renew(m, m->map[k].write, m->map[k].at[1]);
+        half_forget(&m->map[k].low);
+        half_forget(&m->map[k].own_high);
     }
     for (int c = 1; c < MAX_CLASSES; c++)
-        half_drop(m, &m->high[c]);
-    /* The host's page tables, which may be as large as the pieces, go with the mappings only. */
-    for (uint32_t k = 0; k < m->count; k++) {
-        struct map *p = &m->map[k];
-        const struct half *high = p->cls ? &m->high[p->cls] : &p->own_high;
-        map_slice(m, p->read, HALF_BYTES, p->low.at[0]);
-        map_slice(m, p->write, HALF_BYTES, p->low.at[1]);
-        map_slice(m, p->read + HALF_BYTES, HALF_BYTES, high->at[0]);
-        map_slice(m, p->write + HALF_BYTES, HALF_BYTES, high->at[1]);
-    }
+        half_forget(&m->high[c]);
+    m->chunks = 0;
+    /* Zeroing entries by way of the lists would bring their pieces back. */
+    memset(m->rmap_head, 0, m->rmap_pages * sizeof *m->rmap_head);
+    m->rmap.count = 0;
 }
 
 static bool chunks_grow(struct half *h)
@@ -126,27 +128,33 @@ static bool chunks_grow(struct half *h)
     return true;
 }
 
+/* The slot of a piece that exists, or is about to. NULL: out of memory. */
+static uint32_t *chunk_exists(struct engine *e, struct half *h, uint64_t index)
+{
+    struct page_maps *m = &e->maps;
+    uint32_t chunk = (uint32_t)(index / CHUNK_ENTRIES), *slot = chunk_slot(h, chunk);
+    if (*slot != CHUNK_EMPTY)
+        return slot;
+    if (m->chunks >= m->chunk_limit)
+        drop_all(e);
+    if (2 * h->chunks >= h->chunk_cap && !chunks_grow(h))
+        return NULL;
+    slot = chunk_slot(h, chunk);
+    h->chunks++;
+    m->chunks++;
+    *slot = chunk;
+    return slot;
+}
+
 /* Before an entry is filled. False: out of memory, it must not be. */
 static bool touch(struct engine *e, struct half *h, uint64_t index)
 {
-    struct page_maps *m = &e->maps;
-    uint32_t chunk = (uint32_t)(index / CHUNK_ENTRIES);
-    uint32_t *slot = chunk_slot(h, chunk);
-    if (*slot == CHUNK_EMPTY) {
-        if (m->chunks >= m->chunk_limit)
-            drop_all(e);
-        if (2 * h->chunks >= h->chunk_cap && !chunks_grow(h))
-            return false;
-        slot = chunk_slot(h, chunk);
-        h->chunks++;
-        m->chunks++;
-        *slot = chunk;
-    }
-    if (!(*slot & CHUNK_FULL)) {
+    uint32_t *slot = chunk_exists(e, h, index);
+    if (slot && !(*slot & CHUNK_FULL)) {
         *slot |= CHUNK_FULL;
         h->full++;
     }
-    return true;
+    return slot != NULL;
 }
 
 static uint64_t new_slice(struct page_maps *m)
@@ -158,24 +166,25 @@ static uint64_t new_slice(struct page_maps *m)
     return at;
 }
 
-/* One window of the object: its halves at the offsets low and high_offset. */
-static uint8_t *new_window(struct page_maps *m, uint64_t low, uint64_t high_offset)
+/* One window: low half its own, upper half at at[1] of the object; where the low one is becomes
+ * at[0]. */
+static uint8_t *new_window(struct page_maps *m, uint64_t at[2])
 {
+    uint64_t low = at[0] = new_slice(m);
     uint8_t *p =
         mmap(NULL, 2 * HALF_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (low == ~UINT64_C(0) || p == MAP_FAILED)
         return NULL;
     if (map_slice(m, p, HALF_BYTES, low) == MAP_FAILED ||
-        map_slice(m, p + HALF_BYTES, HALF_BYTES, high_offset) == MAP_FAILED) {
+        map_slice(m, p + HALF_BYTES, HALF_BYTES, at[1]) == MAP_FAILED) {
         munmap(p, 2 * HALF_BYTES);
         return NULL;
     }
     return p;
 }
 
-static bool half_init(struct half *h, uint8_t *read, uint8_t *write, const uint64_t at[2])
+static bool half_init(struct half *h, uint8_t *read, uint8_t *write)
 {
-    memcpy(h->at, at, sizeof h->at);
     h->read = (uint64_t *)(void *)read;
     h->write = (uint64_t *)(void *)write;
     return chunks_new(h, 64);
@@ -195,27 +204,24 @@ static void map_discard(struct map *p)
 
 static bool map_create(struct page_maps *m, struct map *p, uint8_t cls)
 {
-    uint64_t lo[2], hi[2];
     if (!m->high_valid[cls]) {
         m->high_fd[cls][0] = new_slice(m);
         m->high_fd[cls][1] = new_slice(m);
     }
     for (int k = 0; k < 2; k++) {
-        lo[k] = new_slice(m);
-        hi[k] = cls ? m->high_fd[cls][k] : new_slice(m);
-        if (hi[k] == ~UINT64_C(0))
+        p->at[k][1] = cls ? m->high_fd[cls][k] : new_slice(m);
+        if (p->at[k][1] == ~UINT64_C(0))
             return false;
     }
     p->cls = cls;
-    p->read = new_window(m, lo[0], hi[0]);
-    p->write = new_window(m, lo[1], hi[1]);
-    if (!p->read || !p->write || !half_init(&p->low, p->read, p->write, lo))
+    p->read = new_window(m, p->at[0]);
+    p->write = new_window(m, p->at[1]);
+    if (!p->read || !p->write || !half_init(&p->low, p->read, p->write))
         return false;
     if (!cls)
-        return half_init(&p->own_high, p->read + HALF_BYTES, p->write + HALF_BYTES, hi);
+        return half_init(&p->own_high, p->read + HALF_BYTES, p->write + HALF_BYTES);
     if (!m->high_valid[cls])
-        m->high_valid[cls] =
-            half_init(&m->high[cls], p->read + HALF_BYTES, p->write + HALF_BYTES, hi);
+        m->high_valid[cls] = half_init(&m->high[cls], p->read + HALF_BYTES, p->write + HALF_BYTES);
     return m->high_valid[cls];
 }
 
@@ -407,6 +413,22 @@ static bool rmap_add(struct engine *e, uint64_t paddr, uint64_t index)
     return true;
 }
 
+/* Of the current map. */
+static struct half *half_of(struct page_maps *m, uint64_t index)
+{
+    struct map *p = &m->map[m->current];
+    if (index < HALF_ENTRIES)
+        return &p->low;
+    return p->cls ? &m->high[p->cls] : &p->own_high;
+}
+
+void maps_looked_up(struct engine *e, uint64_t vaddr)
+{
+    uint64_t index = vaddr >> GW_PAGE_SHIFT & (2 * HALF_ENTRIES - 1);
+    if (e->maps.flat)
+        chunk_exists(e, half_of(&e->maps, index), index & (HALF_ENTRIES - 1));
+}
+
 void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8_t *host_page,
                bool may_write)
 {
@@ -428,16 +450,16 @@ void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8
         return;
     }
     uint64_t index = vaddr >> GW_PAGE_SHIFT & (2 * HALF_ENTRIES - 1);
-    struct map *p = &m->map[m->current];
-    struct half *h = &p->low;
-    if (index >= HALF_ENTRIES) {
-        if (p->cls && !x->global)
-            return; /* would be seen by other address spaces */
-        h = p->cls ? &m->high[p->cls] : &p->own_high;
-    }
+    struct half *h = half_of(m, index);
+    if (index >= HALF_ENTRIES && m->map[m->current].cls && !x->global)
+        return; /* would be seen by other address spaces */
+    uint64_t i = index & (HALF_ENTRIES - 1);
+    /* Room for the piece first, since making it may empty the lists; room in the lists may empty the
+     * piece, so that it is marked anew. */
+    if (!touch(e, h, i))
+        return;
     if (writable && !rmap_add(e, x->paddr, index))
         writable = false;
-    uint64_t i = index & (HALF_ENTRIES - 1);
     if (!touch(e, h, i))
         return;
     if (x->shift > GW_PAGE_SHIFT)

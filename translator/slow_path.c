@@ -35,9 +35,10 @@ static uint32_t misaligned(struct engine *e, uint64_t va, enum gw_access access)
 }
 
 /* Every access by this file may change page maps, so the block looks its pages up anew. */
-static void forget_sites(struct engine *e)
+static void begin(struct engine *e, uint64_t va)
 {
     memset(e->run->site, 0, sizeof e->run->site);
+    maps_looked_up(e, va);
 }
 
 /* One piece of an access, within a page. host: its byte in RAM, or NULL for MMIO. */
@@ -156,7 +157,7 @@ uint32_t slow_load(void *cpu, uint32_t desc)
     unsigned size = 1u << (desc & IR_SIZE_MASK), first;
     struct piece p[2];
     e->stats.slow_loads++;
-    forget_sites(e);
+    begin(e, va);
     if (desc & IR_ALIGNED && va & (size - 1))
         return misaligned(e, va, GW_ACCESS_LOAD);
     if ((va & GW_PAGE_MASK) + size > GW_PAGE_SIZE) {
@@ -204,7 +205,7 @@ uint32_t slow_store(void *cpu, uint32_t desc)
     unsigned size = 1u << (desc & IR_SIZE_MASK), first;
     struct piece p[2];
     e->stats.slow_stores++;
-    forget_sites(e);
+    begin(e, va);
     if ((va & GW_PAGE_MASK) + size > GW_PAGE_SIZE) {
         if (!resolve_two(e, va, size, GW_ACCESS_STORE, p, &first))
             return faulted(e);
@@ -299,7 +300,7 @@ uint32_t slow_amo(void *cpu, uint32_t desc)
     unsigned size = 1u << (desc & IR_SIZE_MASK), kind = desc >> 16;
     struct piece p;
     e->stats.slow_stores++;
-    forget_sites(e);
+    begin(e, va);
     if (va & (size - 1))
         return misaligned(e, va, GW_ACCESS_STORE);
     if (!resolve(e, va, size, GW_ACCESS_STORE, &p))

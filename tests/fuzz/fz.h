@@ -130,6 +130,9 @@ void fz_env_load(struct fz_env *env, const struct fz_program *p);
 /* Did a program write to the page tables or trap handlers? What is seen of that before a fence is
  * left open; they are as they were at the next load. */
 bool fz_env_damaged(const struct fz_env *env);
+/* Did a program write to code, its own or what lies beside it, or to a page that it had run? What is
+ * seen of that before FENCE.I is left open too. The code pages are as they were afterwards. */
+bool fz_env_rewritten(struct fz_env *env);
 
 /* All that came of a run. */
 struct fz_outcome {

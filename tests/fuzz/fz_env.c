@@ -78,6 +78,8 @@ struct fz_env {
     uint8_t *pristine; /* the tables and the trap handlers as they should be */
     uint64_t code_at;  /* the program that is loaded */
     uint32_t code_size;
+    uint8_t *code;         /* what the code pages should hold */
+    uint64_t stale_before; /* the run */
     uint64_t satp_mode;
     uint64_t satp[FZ_V_COUNT];
 };
@@ -276,22 +278,41 @@ static void repair(struct fz_env *env)
     env->cpu->run.hooks->flush(env->cpu, 0, 1, 0, 1);
 }
 
+bool fz_env_rewritten(struct fz_env *env)
+{
+    uint32_t size = FZ_CODE_PAGES * 4096u;
+    bool changed = memcmp(env->memory, env->code, size) != 0;
+    if (changed) {
+        memcpy(env->memory, env->code, size);
+        engine_code_changed(env->engine, FZ_CODE, size);
+    }
+    return changed || engine_stats(env->engine)->stale_blocks != env->stale_before;
+}
+
 /* The engine that runs, for the signal handler. */
 static struct engine *volatile running;
+
+static const int fault_signals[] = {SIGSEGV, SIGBUS, SIGFPE};
+enum { FAULT_SIGNALS = sizeof fault_signals / sizeof fault_signals[0] };
+static struct sigaction handled_before[FAULT_SIGNALS];
 
 static void on_fault(int sig, siginfo_t *si, void *uc)
 {
     if (running && engine_host_fault(running, sig, si, uc))
         return;
-    signal(sig, SIG_DFL); /* happens again, and ends us */
+    for (unsigned i = 0; i < FAULT_SIGNALS; i++) /* it happens again, and ends us */
+        if (fault_signals[i] == sig)
+            sigaction(sig, &handled_before[i], NULL);
 }
 
 static void catch_faults(void)
 {
-    struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
-    sigaction(SIGSEGV, &sa, NULL);
-    sigaction(SIGBUS, &sa, NULL);
-    sigaction(SIGFPE, &sa, NULL);
+    struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER}, was;
+    for (unsigned i = 0; i < FAULT_SIGNALS; i++) {
+        sigaction(fault_signals[i], &sa, &was);
+        if (was.sa_sigaction != on_fault)
+            handled_before[i] = was;
+    }
 }
 
 static struct fz_env *open_env(const struct fz_config *cfg, const struct engine_dump *dump)
@@ -301,6 +322,8 @@ static struct fz_env *open_env(const struct fz_config *cfg, const struct engine_
     must(env != NULL);
     env->cfg = cfg;
     env->code_at = FZ_CODE;
+    env->code = calloc(FZ_CODE_PAGES, 4096);
+    must(env->code != NULL);
     env->cpu = aligned_alloc(64, (sizeof *env->cpu + 63) & ~(size_t)63);
     must(env->cpu != NULL);
     memset(env->cpu, 0, sizeof *env->cpu);
@@ -355,6 +378,7 @@ void fz_env_free(struct fz_env *env)
     for (int v = 0; v < FZ_V_COUNT; v++)
         free(env->base[v]);
     free(env->pristine);
+    free(env->code);
     free(env->cpu);
     free(env);
 }
@@ -366,8 +390,10 @@ void fz_env_load(struct fz_env *env, const struct fz_program *p)
     uint64_t at = p->pc - fz_view_base(p->view);
     uint32_t size = p->at[p->count];
     memset(env->memory + (env->code_at - FZ_CODE), 0, env->code_size);
+    memset(env->code + (env->code_at - FZ_CODE), 0, env->code_size);
     repair(env);
     fz_program_bytes(p, env->memory + (at - FZ_CODE));
+    fz_program_bytes(p, env->code + (at - FZ_CODE));
     engine_code_changed(env->engine, env->code_at, env->code_size);
     engine_code_changed(env->engine, at, size);
     env->code_at = at;
@@ -446,6 +472,7 @@ void fz_env_run(struct fz_env *env, const struct fz_program *p, const struct fz_
                 struct fz_outcome *out)
 {
     uint64_t before = engine_retired(env->engine);
+    env->stale_before = engine_stats(env->engine)->stale_blocks;
     set_state(env, p, s);
     set_data(env, p, s->data_seed);
     env->mmio_hash = s->data_seed;

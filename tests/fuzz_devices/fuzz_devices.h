@@ -6,24 +6,13 @@
 #include <stdint.h>
 
 #include "clock.h"
+#include "fuzzing.h"
 #include "memory_bus.h"
 #include "registry.h"
 #include "virtio_mmio.h"
 
 enum { FZ_RAM_BYTES = 1 << 20, FZ_QUEUES = 8 };
 #define FZ_RAM_BASE UINT64_C(0x80000000)
-
-struct fz_bytes {
-    const uint8_t *at, *end;
-};
-
-static inline uint64_t fz_take(struct fz_bytes *b, unsigned size)
-{
-    uint64_t v = 0;
-    for (unsigned i = 0; i < size && b->at < b->end; i++)
-        v |= (uint64_t)*b->at++ << (8 * i);
-    return v;
-}
 
 struct fz_world {
     struct gw_events *events;
@@ -37,7 +26,5 @@ struct fz_world {
 void fz_attach(struct fz_world *w);                       /* once */
 void fz_between(struct fz_world *w);                      /* before each input: a fresh host side */
 void fz_host(struct fz_world *w, struct fz_bytes *input); /* the host's side does something */
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #endif

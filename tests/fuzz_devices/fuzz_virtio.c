@@ -1,4 +1,5 @@
 /* The driver of virtio fuzzers: registers, rings of both kinds, memory, all as the input says. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -144,6 +145,31 @@ static void write_memory(struct fz_world *w, struct fz_bytes *in)
         put(w, FZ_RAM_BASE + at + i, fz_take(in, 1), 1);
 }
 
+/* One value of a state is another: taken where the device's check takes it, as at a load. */
+static void load(void *object, const struct state_desc *s, struct fz_bytes *in)
+{
+    const struct state_field *f = &s->fields[fz_take(in, 1) % s->field_count];
+    uint32_t i = (uint32_t)fz_take(in, 1) % f->count;
+    uint64_t was = state_get(object, f, i);
+    state_set(object, f, i, fz_number(in));
+    if (s->check && s->check(object, NULL) != GW_OK)
+        state_set(object, f, i, was);
+    if (s->post_load)
+        s->post_load(object);
+}
+
+/* Whatever was done, the state can be saved and loaded. */
+static void must_be_valid(const struct fz_world *w)
+{
+    const struct state_desc *own = w->d->cls->state, *kind = w->v->kind->state;
+    struct gw_error err = {0};
+    if (own->check(w->d, &err) != GW_OK ||
+        (kind && kind->check && kind->check(w->v->backend, &err) != GW_OK)) {
+        fprintf(stderr, "%s: %s\n", err.object, err.message);
+        abort();
+    }
+}
+
 static void step(struct fz_world *w, struct driver *dr, struct fz_bytes *in)
 {
     unsigned op = (unsigned)fz_take(in, 1), q = op >> 4 & (FZ_QUEUES - 1);
@@ -163,7 +189,13 @@ static void step(struct fz_world *w, struct driver *dr, struct fz_bytes *in)
         w->d->cls->write(w->d, offset & ~UINT64_C(3), 4, fz_take(in, 4));
         w->d->cls->read(w->d, offset, 1, &v);
         break;
-    case 4:
+    case 4: /* quiesced before, as a machine's devices are */
+        w->d->cls->quiesce(w->d);
+        if (!w->v->kind->state || op & 0x80)
+            load(w->d, w->d->cls->state, in);
+        else
+            load(w->v->backend, w->v->kind->state, in);
+        break;
     case 5: write_memory(w, in); break;
     case 6:
         w->insns += fz_take(in, 4);
@@ -209,8 +241,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(w->bus.ram[0].host, 0, FZ_RAM_BYTES);
     fz_between(w);
     negotiate(w, &dr, fz_take(&in, 6));
-    for (unsigned i = 0; i < OPS_MAX && in.at < in.end; i++)
+    for (unsigned i = 0; i < OPS_MAX && in.at < in.end; i++) {
         step(w, &dr, &in);
+        must_be_valid(w);
+    }
     w->insns += UINT64_C(1) << 40;
     gw_events_run(w->events, w->insns);
     reg(w, R_STATUS, 0);

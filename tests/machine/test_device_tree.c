@@ -272,13 +272,42 @@ static void broken_trees_are_refused(void **state)
     free(blob);
 }
 
+/* Strings that begin within the structure: taken apart they need more room than the file had. */
+static void a_tree_whose_parts_overlap_gets_no_more_room_than_there_is(void **state)
+{
+    struct gw_error err = {0};
+    struct dt_chosen chosen = {0};
+    size_t size, got;
+    uint8_t *blob = build(&size), *copy = NULL;
+    uint32_t strings = fdt_off_dt_strings(blob), shift = 2000;
+    assert_true(strings > shift + fdt_off_dt_struct(blob));
+    fdt_set_off_dt_strings(blob, strings - shift);
+    fdt_set_size_dt_strings(blob, fdt_size_dt_strings(blob) + shift);
+    for (int node = 0; node >= 0; node = fdt_next_node(blob, node, NULL)) {
+        int at = fdt_first_property_offset(blob, node);
+        for (; at >= 0; at = fdt_next_property_offset(blob, at)) {
+            struct fdt_property *p = (void *)(blob + fdt_off_dt_struct(blob) + at);
+            p->nameoff = cpu_to_fdt32(fdt32_to_cpu(p->nameoff) + shift);
+        }
+    }
+    assert_int_equal(dt_import(blob, size, "t.dtb", &copy, &got, &err), GW_OK);
+    assert_int_equal(dt_set_chosen(&copy, &got, &chosen, &err), GW_ERR_FORMAT);
+    free(copy);
+    free(blob);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nodes_are_where_qemu_has_them), cmocka_unit_test(flash_has_two_banks),
-        cmocka_unit_test(pci_windows_and_interrupts),    cmocka_unit_test(cpu_and_interrupt_routes),
-        cmocka_unit_test(harts_have_nodes_and_lines),    cmocka_unit_test(memory_power_and_console),
-        cmocka_unit_test(chosen_is_set_and_replaced),    cmocka_unit_test(broken_trees_are_refused),
+        cmocka_unit_test(nodes_are_where_qemu_has_them),
+        cmocka_unit_test(flash_has_two_banks),
+        cmocka_unit_test(pci_windows_and_interrupts),
+        cmocka_unit_test(cpu_and_interrupt_routes),
+        cmocka_unit_test(harts_have_nodes_and_lines),
+        cmocka_unit_test(memory_power_and_console),
+        cmocka_unit_test(chosen_is_set_and_replaced),
+        cmocka_unit_test(broken_trees_are_refused),
+        cmocka_unit_test(a_tree_whose_parts_overlap_gets_no_more_room_than_there_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -188,6 +188,23 @@ static void hostile_elf_is_refused(void **state)
         assert_int_equal(load(e, n, &im), GW_ERR_FORMAT);
 }
 
+/* A file may not ask for more than memory once: 65535 segments of all of it would take days. */
+static void segments_are_no_more_than_memory(void **state)
+{
+    uint8_t e[ELF_BYTES];
+    struct image im;
+    make_elf(e);
+    put(e + 56, 3, 2);
+    for (unsigned i = 0; i < 3; i++) {
+        memcpy(e + PHDR + 56 * i, e + PHDR, 56);
+        put(e + PHDR + 56 * i + 32, 0, 8);
+        put(e + PHDR + 56 * i + 40, SIZE / 2, 8);
+    }
+    assert_int_equal(load(e, sizeof e, &im), GW_ERR_LIMIT);
+    put(e + PHDR + 56 * 2 + 40, 0, 8);
+    assert_int_equal(load(e, sizeof e, &im), GW_OK);
+}
+
 /* OpenSBI's ELF files are shared objects at address 0 that find out where they are. */
 static void firmware_linked_at_zero_is_put_at_the_base(void **state)
 {
@@ -269,6 +286,7 @@ static void placement_never_overlaps(void **state)
 {
     struct placement at;
     struct gw_error err = {0};
+    const uint64_t grain = 0x200000;
     uint64_t floor = BASE + 0x100000, limit = BASE + SIZE;
     assert_int_equal(place_high(floor, limit, 0x12345, 4000, &at, &err), GW_OK);
     assert_true(at.dtb_at + 4000 <= limit);
@@ -280,6 +298,8 @@ static void placement_never_overlaps(void **state)
     assert_int_equal(place_high(floor, limit, UINT64_MAX, 4000, &at, &err), GW_ERR_LIMIT);
     assert_int_equal(place_high(limit - 4096, limit, 0, 4000, &at, &err), GW_ERR_LIMIT);
     assert_int_equal(place_high(limit - 100, limit, 0, 4000, &at, &err), GW_ERR_LIMIT);
+    /* a kernel above what firmware looks at */
+    assert_int_equal(place_high(limit + grain, limit, 0, 0 - 2 * grain, &at, &err), GW_ERR_LIMIT);
 }
 
 static unsigned find(const char *text, const char *stream)
@@ -316,6 +336,7 @@ int main(void)
         cmocka_unit_test(truncated_pe_kernel_is_noticed),
         cmocka_unit_test(elf_goes_to_physical_addresses),
         cmocka_unit_test(hostile_elf_is_refused),
+        cmocka_unit_test(segments_are_no_more_than_memory),
         cmocka_unit_test(firmware_linked_at_zero_is_put_at_the_base),
         cmocka_unit_test(tohost_is_found),
         cmocka_unit_test(other_files_are_named),

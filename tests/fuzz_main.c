@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "fuzz_devices.h"
+#include "fuzzing.h"
 
 enum { INPUT_MAX = 2048 };
 
