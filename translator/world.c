@@ -139,9 +139,12 @@ void world_stop_from(struct engine *e)
 
 void world_resume_from(struct engine *e)
 {
+    /* Inside before it lets go: what it found while the world was stopped is good until it goes out,
+     * and the next one who stops the world might empty the code cache. */
     e->stopped = false;
+    if (e->world->shared)
+        __atomic_store_n(&e->inside, 1, __ATOMIC_SEQ_CST);
     engine_world_resume(e->world);
-    world_enter(e);
 }
 
 void world_request(struct engine *e, uint32_t what)
