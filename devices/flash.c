@@ -70,6 +70,14 @@ static bool make_bytes(struct dev_flash *f)
     return true;
 }
 
+/* errno says why; once. */
+static void fault(struct dev_flash *f, const char *what)
+{
+    if (!f->said)
+        dev_fault_say(&f->fault, what, f->path, errno);
+    f->said = true;
+}
+
 /* What the chip reports as done is in the file. */
 static bool keep(struct dev_flash *f, uint64_t offset, uint64_t size)
 {
@@ -79,8 +87,10 @@ static bool keep(struct dev_flash *f, uint64_t offset, uint64_t size)
         ssize_t n = pwrite(f->fd, f->rom.mem.host + offset, size, (off_t)offset);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n <= 0)
+        if (n <= 0) {
+            fault(f, "cannot write to the flash");
             return false;
+        }
         offset += (uint64_t)n;
         size -= (uint64_t)n;
     }
@@ -263,8 +273,8 @@ static void flash_reset(struct gw_device *d)
 
 static void flash_quiesce(struct gw_device *d)
 {
-    if (flash(d)->fd >= 0)
-        fdatasync(flash(d)->fd);
+    if (flash(d)->fd >= 0 && fdatasync(flash(d)->fd) != 0)
+        fault(flash(d), "cannot flush the flash");
 }
 
 static void flash_destroy(struct gw_device *d)

@@ -11,6 +11,7 @@
 #ifndef DEV_FLASH_H
 #define DEV_FLASH_H
 
+#include "fault.h"
 #include "godwit/device.h"
 #include "godwit/status.h"
 
@@ -28,6 +29,8 @@ struct dev_flash {
     const char *path;
     int fd;                                                   /* -1: not written to */
     uint64_t touched[DEV_FLASH_BYTES / DEV_FLASH_BLOCK / 64]; /* blocks written since the start */
+    struct dev_fault_sink fault; /* set before dev_flash_open(), or not at all */
+    bool said;                   /* that the file could not be written */
     /* state, beside the bytes */
     uint32_t mode, command; /* what a read gives; which cycle is awaited */
     uint32_t status;        /* of each chip */

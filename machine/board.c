@@ -263,6 +263,7 @@ enum gw_status board_open_flash(struct board *b, unsigned bank, const char *path
 {
     if (bank >= VIRT_FLASH_BANKS)
         return gw_fail(err, GW_ERR_ARG, path, "no such flash bank: it must be 0 or 1");
+    board_flash(b, bank)->fault = fault_sink(b);
     return dev_flash_open(board_flash(b, bank), path, rw, err);
 }
 

@@ -257,12 +257,14 @@ static int add_rules(scmp_filter_ctx f, enum sandbox_role role)
             e = seccomp_rule_add(f, SCMP_ACT_ALLOW, plain_rules[i].call, 0);
     for (unsigned i = 0; !e && i < sizeof value_rules / sizeof value_rules[0]; i++) {
         const struct value_rule *v = &value_rules[i];
-        struct scmp_arg_cmp arg = SCMP_CMP64(v->arg, SCMP_CMP_MASKED_EQ, v->mask, v->value);
+        struct scmp_arg_cmp arg = {
+            .arg = v->arg, .op = SCMP_CMP_MASKED_EQ, .datum_a = v->mask, .datum_b = v->value};
         if (v->roles & bit)
             e = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, v->call, 1, &arg);
     }
     /* abort() and raise(): signals to ourselves. */
-    struct scmp_arg_cmp self = SCMP_CMP64(0, SCMP_CMP_EQ, (uint64_t)getpid());
+    const struct scmp_arg_cmp self = {
+        .arg = 0, .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t)getpid(), .datum_b = 0};
     if (!e)
         e = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &self);
     for (unsigned i = 0; !e && i < sizeof refused_calls / sizeof refused_calls[0]; i++)

@@ -103,12 +103,18 @@ class Sandbox(CliTest):
         self.assertEqual(self.verb("pause", "one").returncode, 0)
 
     def test_saves_at_the_end_and_the_report(self):
+        self.path("report", "x" * 10000)  # of another run: nothing of it stays
         p = self.machine("--save-at-end", "end.snap", "--report", "report",
                          words=[say("up\n"), power(0x5555)])
         self.assertEqual(p.wait(), 0)
         self.assertEqual(self.call("snap", "verify", self.path("end.snap")).returncode, 0)
-        self.assertIn(b'"ended": "poweroff"', self.read("report"))
+        self.assertRegex(self.read("report"), rb'^\{"ended": "poweroff", .*\}\n$')
         self.assertEqual(sorted(os.listdir(self.tmp.name)), ["end.snap", "guest.elf", "report"])
+
+    def test_a_report_that_cannot_be_written_is_known_at_the_start(self):
+        guest = self.path("guest.elf", elf(UP_AND_COUNT))  # would never end
+        self.fails(125, "cannot write the report: .*No such file", "run", "-k", guest, "-b", "none",
+                   "-m", "16M", "--report", self.path("no/such/report"))
 
     def test_the_menu_saves(self):
         main, side = pty.openpty()
