@@ -201,10 +201,12 @@ void dev_bus_touched(struct gw_bus *bus, const struct gw_ram *ram, uint64_t padd
     uint64_t first, last;
     if (size == 0 || !bus->code_changed)
         return;
+    /* The bytes are there before the flags are looked at: whoever marks the page reads it after. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     first = (paddr - ram->base) >> GW_PAGE_SHIFT;
     last = (paddr - ram->base + size - 1) >> GW_PAGE_SHIFT;
     for (uint64_t page = first; page <= last; page++)
-        if (ram->page_flags[page] & GW_RAM_CODE)
+        if (__atomic_load_n(&ram->page_flags[page], __ATOMIC_SEQ_CST) & GW_RAM_WATCHED)
             bus->code_changed(bus->engine, ram->base + (page << GW_PAGE_SHIFT), GW_PAGE_SIZE);
 }
 

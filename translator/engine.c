@@ -58,7 +58,9 @@ static void hook_fence_i(void *cpu)
 
 static void bus_code_changed(void *engine, uint64_t paddr, uint64_t size)
 {
-    engine_code_changed(engine, paddr, size);
+    struct engine *e = engine;
+    engine_code_changed(e, paddr, size);
+    reserve_written_by_device(e->world, paddr, size);
 }
 
 /* Translations of its code must not run, and maps that show it must not be used: by other vCPUs, from
@@ -138,6 +140,11 @@ enum gw_status engine_new(struct engine **out, const struct engine_config *cfg,
     e->rt = (struct gw_runtime){
         .load = slow_load, .store = slow_store, .amo = slow_amo, .eval = slow_eval};
     e->hooks = (struct gw_hooks){.flush = views_flush, .fence_i = hook_fence_i};
+    if (cfg->bus) {
+        e->hooks.reserve = reserve_hook;
+        e->hooks.store_reserved = reserve_store_hook;
+    }
+    e->reserving = NO_PADDR;
     e->ir = malloc(sizeof *e->ir);
     e->job = malloc(sizeof *e->job);
     e->run->engine = e;
@@ -272,6 +279,13 @@ static bool handle_leave(struct engine *e, enum engine_stop *stop)
     switch (why) {
     case GW_LEAVE_SYSCALL: *stop = ENGINE_SYSCALL; return true;
     case GW_LEAVE_HCALL: *stop = ENGINE_HCALL; return true;
+    case GW_LEAVE_AGAIN:
+        if (e->reserving != NO_PADDR) {
+            world_stop_from(e);
+            reserve_page(e);
+            world_resume_from(e);
+        }
+        return false;
     case GW_LEAVE_FAULT:
         run->fault_pc = run->pc;
         if (!e->cfg.bus) {

@@ -9,7 +9,8 @@
 #include "engine.h"
 #include "interp.h"
 
-#define NO_TB UINT32_MAX
+#define NO_TB    UINT32_MAX
+#define NO_PADDR (~UINT64_C(0))
 
 enum {
     QUANTUM = 16384,
@@ -192,8 +193,7 @@ enum want { WANT_NOTHING, WANT_STOPPED };
 
 /* An LR that is no part of a constrained pair (reserve.c). */
 struct reservation {
-    uint64_t paddr; /* ~0: none, or broken */
-    bool holds;     /* false: broken, until the SC that is to fail has come */
+    uint64_t paddr; /* NO_PADDR: none, or broken */
 };
 
 /*
@@ -218,7 +218,8 @@ struct engine_world {
     uint32_t pending; /* atomic: somebody has or wants the world stopped */
     bool taken;       /* under gate: somebody has it */
     pthread_mutex_t res_lock;
-    struct reservation reserved[ENGINE_MAX_VCPUS];
+    struct reservation reserved[ENGINE_MAX_VCPUS]; /* under res_lock, as is the next */
+    uint32_t idle_stores; /* to a page that is kept out of reach for nobody's sake */
 };
 
 /* Where a block that was found begins; good until the world stops. */
@@ -236,11 +237,12 @@ struct engine {
     struct gw_hooks hooks;
     struct engine_world *world;
     bool own_world;
-    uint32_t inside;   /* atomic: runs guest code, or C that guest code called */
-    uint32_t requests; /* atomic, REQUEST_*: what other vCPUs ask for */
-    bool stopped;      /* this vCPU has the world stopped */
-    uint32_t want;     /* enum want, of the last lookup */
-    struct entry at;   /* of the block that was found last */
+    uint32_t inside;    /* atomic: runs guest code, or C that guest code called */
+    uint32_t requests;  /* atomic, REQUEST_*: what other vCPUs ask for */
+    uint64_t reserving; /* an LR waits for its page to be marked: physical address; or NO_PADDR */
+    bool stopped;       /* this vCPU has the world stopped */
+    uint32_t want;      /* enum want, of the last lookup */
+    struct entry at;    /* of the block that was found last */
     struct code_cache *cc, own_cc;
     struct page_maps maps;
     struct itlb_entry itlb[ITLB_SIZE];
@@ -343,7 +345,21 @@ void fp_trap_look(struct engine *e, uint64_t retired);
 /* host_fault_*.c: does an unmasked exception come to engine_host_fault, and end as it should? */
 bool host_fp_traps_work(struct engine *e);
 
+/* reserve.c */
+/* Before a store to RAM that may break reservations. True: it holds res_lock until the store is made
+ * and reserve_end_store() called. */
+bool reserve_begin_store(struct engine *e, uint64_t paddr, unsigned size);
+void reserve_end_store(struct engine *e);
+void reserve_written_by_device(struct engine_world *w, uint64_t paddr, uint64_t size);
+/* Marks e->reserving's page. The world is stopped. */
+void reserve_page(struct engine *e);
+bool reserve_hook(void *cpu, uint64_t paddr);
+bool reserve_store_hook(void *cpu, uint64_t paddr, unsigned size, uint64_t expected,
+                        uint64_t value);
+
 /* slow_path.c */
+/* One try of a size-byte compare-and-swap; *old becomes what was there. */
+bool ram_swap(void *p, unsigned size, uint64_t *old, uint64_t value);
 uint32_t slow_load(void *cpu, uint32_t desc);
 uint32_t slow_store(void *cpu, uint32_t desc);
 uint32_t slow_amo(void *cpu, uint32_t desc);

@@ -42,7 +42,7 @@ enum gw_status engine_world_new(struct engine_world **out, unsigned vcpus, struc
     pthread_cond_init(&w->opened, NULL);
     pthread_cond_init(&w->emptied, NULL);
     for (unsigned i = 0; i < ENGINE_MAX_VCPUS; i++)
-        w->reserved[i].paddr = ~UINT64_C(0);
+        w->reserved[i].paddr = NO_PADDR;
     *out = w;
     return GW_OK;
 }

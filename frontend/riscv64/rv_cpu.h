@@ -87,9 +87,8 @@ struct rv_csrs {
     uint64_t mhpmevent[RV_HPM_COUNT];
     uint64_t mhpm_offset[RV_HPM_COUNT]; /* the value; of those that count, less the retired count */
     uint64_t mhartid;
-    /* LR/SC on one hart: LR keeps the address and what it loaded, SC is a compare-and-swap that is
-     * made to fail unless they match. Traps and xRET drop the reservation, so nothing that runs in
-     * between on this hart can make the value come back (ABA). */
+    /* LR keeps the address and what it loaded; SC fails unless they match. Traps and xRET drop the
+     * reservation. Whether other harts stored in between is run.reservation_broken: lift_a.c. */
     uint64_t reservation; /* virtual address of the LR, or RV_NO_RESERVATION */
     uint64_t reserved_value;
     uint64_t time_offset; /* ticks that time is ahead of the VM clock, modulo 2^64 */
