@@ -159,23 +159,31 @@ static uint64_t insns_to_ns(const struct gw_events *q, uint64_t insns)
 
 static uint64_t get(const uint64_t *at)
 {
-    return __atomic_load_n(at, __ATOMIC_RELAXED);
+    return __atomic_load_n(at, __ATOMIC_SEQ_CST);
 }
 
 static void set(uint64_t *at, uint64_t value)
 {
-    __atomic_store_n(at, value, __ATOMIC_RELAXED);
+    __atomic_store_n(at, value, __ATOMIC_SEQ_CST);
+}
+
+/* Read again when a pause began or ended meanwhile: the host's time after it and the start before it
+ * would put the clock ahead by as long as it took. */
+static uint64_t host_clock(const struct gw_events *q)
+{
+    uint64_t paused, start, now;
+    do {
+        paused = get(&q->paused_ns);
+        start = get(&q->start_ns);
+        now = paused ? paused : host_now();
+    } while (paused != get(&q->paused_ns) || start != get(&q->start_ns));
+    return now - start;
 }
 
 uint64_t gw_events_now(struct gw_events *q, uint64_t insns)
 {
     uint64_t now, last = get(&q->last_ns);
-    if (q->mode == GW_CLOCK_HOST) {
-        uint64_t paused = get(&q->paused_ns);
-        now = (paused ? paused : host_now()) - get(&q->start_ns);
-    } else {
-        now = insns_to_ns(q, insns) + q->skipped_ns;
-    }
+    now = q->mode == GW_CLOCK_HOST ? host_clock(q) : insns_to_ns(q, insns) + q->skipped_ns;
     do {
         if ((int64_t)(now - last) <= 0)
             return last;

@@ -3,7 +3,8 @@
  * (godwit-machine.so) that is opened on first use, so programs in user mode do not pay for it; its
  * only exported symbol is godwit_machine_module(), which returns what godwit_machine() does.
  *
- * machine_run() runs on the caller's thread, which becomes the vCPU's, and starts one I/O thread.
+ * machine_run() runs on the caller's thread, which becomes the first vCPU's, and starts an I/O thread
+ * and, where they don't take turns, a thread for each further vCPU.
  * It prints nothing but the guest's output, notes and dumps on stderr, and never exits.
  */
 #ifndef MACHINE_MACHINE_H

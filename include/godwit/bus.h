@@ -1,7 +1,7 @@
 /*
  * The physical address space as the CPU side sees it: RAM that may be reached directly, and
  * everything else, reached by calls. devices/ implements it, machine/ fills it, the translator's
- * slow path and the frontend's page walker use it. vCPU thread only.
+ * slow path and the frontend's page walker use it. vCPU threads.
  */
 #ifndef GODWIT_BUS_H
 #define GODWIT_BUS_H

@@ -1,7 +1,8 @@
 /*
  * A device: a const class and an instance. It sees offsets in its own window, an interrupt line,
  * a DMA view of memory, the VM's clock and event queue; it knows neither CPU nor bus layout.
- * All calls on the vCPU thread at safe points unless said otherwise. Every guest-supplied length,
+ * All calls on a vCPU thread, under the device lock where there are several (see event.h), unless
+ * said otherwise. Every guest-supplied length,
  * index and address is hostile until checked.
  */
 #ifndef GODWIT_DEVICE_H

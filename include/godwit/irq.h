@@ -3,7 +3,7 @@
 #define GODWIT_IRQ_H
 
 struct gw_irq {
-    void (*set)(void *receiver, unsigned line, int level); /* vCPU thread, at a safe point */
+    void (*set)(void *receiver, unsigned line, int level); /* vCPU thread, see event.h */
     void *receiver;
     unsigned line;
 };

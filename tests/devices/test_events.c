@@ -174,6 +174,95 @@ static void post_wakes_a_sleeper(void **state)
     gw_events_free(q);
 }
 
+/* Two threads that hand a ball to and fro, each asleep until it is its turn. */
+struct player {
+    struct gw_events *q;
+    uint32_t attention, *other;
+    unsigned turns;
+};
+
+enum { TURNS = 20000 };
+
+static void *play(void *context)
+{
+    struct player *p = context;
+    while (p->turns < TURNS) {
+        if (__atomic_exchange_n(&p->attention, 0, __ATOMIC_SEQ_CST)) {
+            p->turns++;
+            gw_events_kick(p->q, p->other);
+        } else {
+            gw_events_sleep(p->q, &p->attention, UINT64_MAX);
+        }
+    }
+    return NULL;
+}
+
+static void kicks_are_not_lost(void **state)
+{
+    struct gw_events *q = gw_events_new(GW_CLOCK_HOST, 0);
+    struct player a = {.q = q, .attention = 1}, b = {.q = q};
+    pthread_t t;
+    a.other = &b.attention;
+    b.other = &a.attention;
+    pthread_create(&t, NULL, play, &b);
+    play(&a); /* hangs when one is lost */
+    pthread_join(t, NULL);
+    assert_int_equal(a.turns, TURNS);
+    assert_int_equal(b.turns, TURNS);
+    gw_events_free(q);
+}
+
+static void a_sleeper_wakes_for_a_post_and_a_deadline(void **state)
+{
+    struct gw_events *q = gw_events_new(GW_CLOCK_HOST, 0);
+    uint32_t attention = 0, none = 0;
+    uint64_t start;
+    pthread_t t;
+    gw_events_attach(q, &attention);
+    pthread_create(&t, NULL, post_later, q);
+    while (!__atomic_load_n(&attention, __ATOMIC_SEQ_CST))
+        gw_events_sleep(q, &attention, UINT64_MAX);
+    pthread_join(t, NULL);
+    gw_events_sleep(q, &attention, UINT64_MAX); /* set: does not sleep */
+    assert_int_equal(attention, 1);             /* and is left so */
+    start = gw_events_now(q, 0);
+    while (gw_events_now(q, 0) < start + 2000000)
+        gw_events_sleep(q, &none, start + 2000000);
+    gw_events_sleep(q, &none, start); /* past */
+    gw_events_run(q, 0);
+    gw_events_free(q);
+}
+
+static void *read_clock(void *context)
+{
+    uint64_t last = 0;
+    for (unsigned i = 0; i < 100000; i++) {
+        uint64_t now = gw_events_now(context, 0);
+        if (now < last)
+            return context;
+        last = now;
+    }
+    return NULL;
+}
+
+static void the_clock_runs_forward_for_every_thread(void **state)
+{
+    struct gw_events *q = gw_events_new(GW_CLOCK_HOST, 0);
+    pthread_t t[3];
+    for (unsigned i = 0; i < 3; i++)
+        pthread_create(&t[i], NULL, read_clock, q);
+    for (unsigned i = 0; i < 1000; i++) {
+        dev_events_pause(q);
+        dev_events_resume(q);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        void *backwards;
+        pthread_join(t[i], &backwards);
+        assert_null(backwards);
+    }
+    gw_events_free(q);
+}
+
 static void host_clock_stands_still_while_paused(void **state)
 {
     struct gw_events *q = gw_events_new(GW_CLOCK_HOST, 0);
@@ -199,6 +288,9 @@ int main(void)
         cmocka_unit_test(idle_insns_clock_jumps_to_the_deadline),
         cmocka_unit_test(waiting_does_not_jump_over_an_event),
         cmocka_unit_test(post_wakes_a_sleeper),
+        cmocka_unit_test(kicks_are_not_lost),
+        cmocka_unit_test(a_sleeper_wakes_for_a_post_and_a_deadline),
+        cmocka_unit_test(the_clock_runs_forward_for_every_thread),
         cmocka_unit_test(host_clock_stands_still_while_paused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
