@@ -47,6 +47,13 @@ def opensbi(_):
             fail("words on stderr", out, err)
 
 
+def opensbi_smp(_):
+    """Its harts start, wait, and are started by the kernel."""
+    out, _err = run("-b", os.path.join(need("OPENSBI", FETCH), "fw_dynamic.bin"), "-c", "4", *linux())
+    expect(out, "OpenSBI v1.", "Platform HART Count         : 4", "smp: Brought up 1 node, 4 CPUs",
+           "reboot: Power down")
+
+
 def partitioned(path, tree):
     """A disk with one partition, ext4, that holds the files below TREE."""
     mkfs = shutil.which("mkfs.ext4") or shutil.which("mkfs.ext4", path="/sbin:/usr/sbin")
@@ -146,7 +153,7 @@ def systemd(_):
 
 
 def main():
-    tests = {f.__name__: f for f in (opensbi, uboot, edk2, edk2_shell, installer, systemd)}
+    tests = {f.__name__: f for f in (opensbi, opensbi_smp, uboot, edk2, edk2_shell, installer, systemd)}
     with tempfile.TemporaryDirectory() as tmp:
         tests[sys.argv[1]](tmp)
 

@@ -1,0 +1,223 @@
+/*
+ * Code pages: protection, stores, blocks that become stale and live again, FENCE.I.
+ *
+ * Code: cc_find, cc_page_changed and page_protect (translator/code_cache.c), slow_store
+ * (translator/slow_path.c), maps_fill and maps_protect (translator/page_map.c).
+ *
+ * One page whose bytes are 0 or 1; two vCPUs that store to it or run it, and a device that writes to
+ * it. A block is made of one content, and is known by it: to translate it and to revive it is the same
+ * here. Checked: a block that a vCPU runs was made of a content that the page had at the vCPU's last
+ * FENCE.I or later.
+ *
+ * BROKEN_NO_STOP           the page is protected without stopping the world
+ * BROKEN_OWN_MAP           only the own write entry is taken back
+ * BROKEN_BYTES_FIRST       the bytes are read before the page is protected
+ * BROKEN_STALE_LATE        the store is made before the blocks become stale
+ * BROKEN_JUMP_UNLOCKED     a jump cache is filled when the lock that the block was found under is gone
+ * BROKEN_OTHER_JUMPS       only the own jump cache is cleared of a stale block
+ * BROKEN_DEVICE_OUTSIDE    a device looks at the flag and writes, and is outside
+ * BROKEN_FENCE_BY_CACHE    flag cleared first, and a FENCE.I that goes on without taking the lock
+ */
+#define VCPUS 2
+#define DEVICE 2
+#define PARTICIPANTS 3
+#include "world.inc"
+
+#ifndef ROUNDS
+#define ROUNDS 2
+#endif
+#define NONE 2
+
+byte mem;                     /* content of the page */
+bit code;                     /* page_flags has GW_RAM_CODE */
+bit write_entry[PARTICIPANTS];
+byte live = NONE;             /* the block that is not stale */
+byte link = NONE;             /* where another page's block leads, in shared code */
+byte jump[VCPUS] = NONE;      /* jump caches */
+
+byte had[VCPUS] = 1;          /* contents since the vCPU's last FENCE.I, a bit each */
+
+#define RUNS(me, b) assert(had[me] >> (b) & 1)
+
+inline put_bytes(value)
+{
+	d_step {
+		mem = value;
+		had[0] = had[0] | 1 << value;
+		had[1] = had[1] | 1 << value
+	}
+}
+
+/* cc_page_changed */
+inline page_changed(me)
+{
+	lock(world_lock);
+	code = 0;
+	live = NONE;
+	link = NONE;
+#ifdef BROKEN_OTHER_JUMPS
+	jump[me % VCPUS] = NONE;
+#else
+	jump[0] = NONE;
+	jump[1] = NONE;
+#endif
+	unlock(world_lock)
+}
+
+inline slow_store(me, value)
+{
+#ifdef BROKEN_STALE_LATE
+	put_bytes(value);
+	if
+	:: code -> page_changed(me)
+	:: else
+	fi
+#else
+	if
+	:: code -> page_changed(me)
+	:: else
+	fi;
+	put_bytes(value)
+#endif
+}
+
+inline store(me, value)
+{
+	if
+	:: write_entry[me] ->         /* the addend is in a register now */
+	   put_bytes(value)
+	:: else ->
+	   slow_store(me, value);
+	   if                         /* maps_fill */
+	   :: !code -> write_entry[me] = 1
+	   :: else
+	   fi
+	fi
+}
+
+/* page_protect: with the world stopped. */
+inline protect(me)
+{
+	code = 1;
+	write_entry[me] = 0;
+#ifndef BROKEN_OWN_MAP
+	write_entry[0] = 0;
+	write_entry[1] = 0
+#endif
+}
+
+/* Under world_lock, of a page that is protected: looked up, or revived, or translated. */
+inline find_or_make(me)
+{
+#ifndef BROKEN_BYTES_FIRST
+	bytes = mem;
+#endif
+	found = (live != NONE -> live : bytes);
+	live = found
+}
+
+/* cc_find and what the run loop does if it wants the world stopped. */
+inline find(me)
+{
+#ifdef BROKEN_BYTES_FIRST
+	bytes = mem;
+#endif
+	lock(world_lock);
+	if
+	:: code ->
+	   find_or_make(me);
+	   remember(me);
+	   unlock(world_lock)
+	:: else ->
+	   unlock(world_lock);
+#ifndef BROKEN_NO_STOP
+	   world_leave(me);
+	   world_stop(me);
+#endif
+	   lock(world_lock);
+	   protect(me);
+	   find_or_make(me);
+	   remember(me);
+	   unlock(world_lock);
+#ifndef BROKEN_NO_STOP
+	   world_resume_inside(me)
+#endif
+	fi
+}
+
+/* A link or a jump cache leads to the block from now on. */
+inline remember(me)
+{
+	if
+	:: link = found
+#ifndef BROKEN_JUMP_UNLOCKED
+	:: jump[me] = found
+#endif
+	:: skip
+	fi
+}
+
+inline run_code(me)
+{
+	if
+	:: atomic { jump[me] != NONE -> found = jump[me] };
+	   RUNS(me, found)
+	:: atomic { link != NONE -> found = link };
+	   RUNS(me, found)
+	:: jump[me] == NONE && link == NONE ->
+	   find(me);
+	   RUNS(me, found);
+#ifdef BROKEN_JUMP_UNLOCKED
+	   if
+	   :: live == found -> jump[me] = found
+	   :: else
+	   fi
+#endif
+	fi
+}
+
+/* It ends its block, and the next one, of any page, is looked up under the lock. */
+inline fence_i(me)
+{
+	had[me] = 1 << mem;
+#ifndef BROKEN_FENCE_BY_CACHE
+	lock(world_lock);
+	unlock(world_lock)
+#endif
+}
+
+active [VCPUS] proctype vcpu()
+{
+	byte round, found, bytes;
+	bit value;
+
+	do
+	:: round == ROUNDS -> break
+	:: round < ROUNDS ->
+	   round++;
+	   world_enter(_pid);
+	   if
+	   :: value = 0;
+	      store(_pid, value)
+	   :: value = 1;
+	      store(_pid, value)
+	   :: fence_i(_pid);
+	      run_code(_pid)
+	   :: run_code(_pid)
+	   fi;
+	   world_leave(_pid)
+	od
+}
+
+active proctype device()
+{
+	byte value = 1;
+
+#ifndef BROKEN_DEVICE_OUTSIDE
+	world_enter(DEVICE);
+#endif
+	slow_store(DEVICE, value);
+#ifndef BROKEN_DEVICE_OUTSIDE
+	world_leave(DEVICE)
+#endif
+}
