@@ -1,6 +1,6 @@
 /*
  * Entry in S mode, for programs that firmware starts: one hart, in a0; the others by SBI calls, at
- * hart_entry, with the top of their stack in a1.
+ * hart_entry, with hart_stacks[hart] as their stack.
  */
 #include "offsets.h"
 
@@ -24,8 +24,11 @@ _start:
 hart_entry:
     csrr a2, satp
     csrr a3, sstatus
-    mv sp, a1
     mv tp, a0
+    la t0, hart_stacks
+    slli t1, a0, 3
+    add t0, t0, t1
+    ld sp, (t0)
     la t0, stray
     csrw stvec, t0
     call hart_main

@@ -75,11 +75,13 @@ static void reserved(unsigned hart)
             guest_note("way", way);
             if (remote[k].stores)
                 CHECK_EQ(of[0].x[10], 1);
-            CHECK_EQ(load(cell), !of[0].x[10] ? 77 : remote[k].stores && !remote[k].same ? NEW : OLD);
+            CHECK_EQ(load(cell), !of[0].x[10]                          ? 77
+                                 : remote[k].stores && !remote[k].same ? NEW
+                                                                       : OLD);
         } else {
             wait_until(load(&flags[0]));
-            in_s_mode(1, remote[k].code, (way & 2 ? NEAR : FAR) + at,
-                      remote[k].same ? OLD : NEW, NEW);
+            in_s_mode(1, remote[k].code, (way & 2 ? NEAR : FAR) + at, remote[k].same ? OLD : NEW,
+                      NEW);
             if (remote[k].code == snip_sc) /* with no LR of its own */
                 CHECK_EQ(of[1].x[10], 1);
             store(&flags[16], 1);
@@ -219,8 +221,8 @@ static void push(struct node *n)
 
 static bool swap_tagged(uint64_t old, uint64_t to)
 {
-    return __atomic_compare_exchange_n(&tagged_top, &old, ((old >> 32) + 1) << 32 | to,
-                                       false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    return __atomic_compare_exchange_n(&tagged_top, &old, ((old >> 32) + 1) << 32 | to, false,
+                                       __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
 static struct node *pop_tagged(void)

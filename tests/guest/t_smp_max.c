@@ -60,8 +60,7 @@ static void count(unsigned hart)
         /* amoadd.b: neighbours in one doubleword */
         __asm__ volatile(".insn r 0x2f, 0, 0, zero, %0, %1" ::"r"(&v.bytes[hart]), "r"(1)
                          : "memory");
-        __asm__ volatile(".insn r 0x2f, 0, 0, zero, %0, %1" ::"r"(&v.bytes[7]), "r"(1)
-                         : "memory");
+        __asm__ volatile(".insn r 0x2f, 0, 0, zero, %0, %1" ::"r"(&v.bytes[7]), "r"(1) : "memory");
     }
 }
 

@@ -247,7 +247,8 @@ void guest_main(void)
     prepare();
     for (others = 1; others < HARTS; others += 2) {
         stop = latest = 0;
-        turns = others == 1 ? 60 : 16; /* see t_smp_code.c: with fewer CPUs than harts, each waits */
+        turns =
+            others == 1 ? 60 : 16; /* see t_smp_code.c: with fewer CPUs than harts, each waits */
         put_pte(DATA, data[0], PTE_RW);
         put_pte(CODE, code[0], PTE_RX);
         data[0][0] = 0;
