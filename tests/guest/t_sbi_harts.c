@@ -132,8 +132,7 @@ static void states(void)
             CHECK(status_of(h) != SUSPENDED);
             await(load(&of[h].done) == n);
             CHECK_EQ(of[h].entries, n);
-            if (kind == 1 || !on_opensbi()) /* 1.9 hands over 0 after a suspend */
-                CHECK_EQ(of[h].opaque, opaque_of(h));
+            CHECK_EQ(of[h].opaque, opaque_of(h));
             CHECK_EQ(of[h].satp, 0);
             CHECK_EQ(of[h].sstatus & MSTATUS_SIE, 0);
         }
