@@ -9,7 +9,7 @@ enum { HSM_START, HSM_STOP, HSM_STATUS, HSM_SUSPEND };
 enum { STARTED, STOPPED, START_PENDING, STOP_PENDING, SUSPENDED, SUSPEND_PENDING };
 enum { INVALID_PARAM = -3, INVALID_ADDRESS = -5, ALREADY_AVAILABLE = -6 };
 enum { RFENCE_I, RFENCE_VMA, RFENCE_VMA_ASID };
-enum { ROUNDS = 20, FENCES = 30, TICKS_PER_MS = 10000, LIMIT_MS = 10000 };
+enum { ROUNDS = 10, FENCES = 12, TICKS_PER_MS = 10000, LIMIT_MS = 10000 };
 
 #define DATA          UINT64_C(0x140000000)
 #define RETENTIVE     0
@@ -291,7 +291,7 @@ static void fences(void)
             r = sbi(EXT_RFENCE, RFENCE_VMA, 0, ALL_ONES, 0, ALL_ONES, 0);
         CHECK_EQ(r.error, 0);
         store(&fenced, k);
-        if (k % 8 == 0) /* they have looked since */
+        if (k % 4 == 0) /* they have looked since */
             for_others(h)
             {
                 uint64_t before = load(&of[h].seen);
