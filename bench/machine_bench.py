@@ -2,6 +2,7 @@
 bench.py."""
 import os
 import re
+import select
 import statistics
 import subprocess
 import time
@@ -9,7 +10,7 @@ import time
 import guest
 from aptbox import Failure
 
-IDLE_S, SETTLE_S = 10, 3
+IDLE_S, SETTLE_S, BOOT_S = 10, 3, 120
 
 
 def with_program(b, name, script, *flags):
@@ -84,12 +85,13 @@ def idle_percent(b, runner, cpus):
     kernel, initrd = guest.ensure()
     p = subprocess.Popen(b.machine_command(runner, kernel, initrd, "console=ttyS0", cpus),
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    seen = b""
+    seen, deadline = b"", time.monotonic() + BOOT_S
     try:
         while b"powers the machine off" not in seen:
-            got = os.read(p.stdout.fileno(), 65536)
+            ready = select.select([p.stdout], [], [], max(0, deadline - time.monotonic()))[0]
+            got = os.read(p.stdout.fileno(), 65536) if ready else b""
             if not got:
-                raise Failure(f"{runner}, {cpus} vCPUs: no shell: {seen[-200:]}")
+                raise Failure(f"{runner}, {cpus} vCPUs: no shell within {BOOT_S} s: {seen[-200:]}")
             seen += got
         time.sleep(SETTLE_S)
         start, cpu = time.monotonic(), cpu_seconds(p.pid)

@@ -18,10 +18,11 @@ def main():
     if not os.access(qemu, os.X_OK):
         print("GODWIT_QEMU_SYSTEM is not set: skipped")
         return 77
-    command = [qemu, "-M", "virt", "-bios", "none", "-kernel", sys.argv[1], "-cpu", CPU,
+    command = [qemu, "-M", "virt", "-kernel", sys.argv[1], "-cpu", CPU,
                "-m", "64M", "-nographic", "-monitor", "none", "-net", "none"]
     # Time by instructions, so that a busy host delays nothing; of several harts, each a thread.
     command += [] if "-smp" in sys.argv else ["-icount", "shift=0"]
+    command += [] if "-bios" in sys.argv else ["-bios", "none"]
     command += sys.argv[2:]
     try:
         return subprocess.run(command, stdin=subprocess.DEVNULL, timeout=TIMEOUT_S).returncode

@@ -4,7 +4,7 @@
  */
 #include "smp.h"
 
-enum { LATE = 10 * TICKS_PER_MS, AHEAD = TICKS_PER_MS, TRIES = 8, STORM = 1500, PINGS = 300 };
+enum { LATE = 10 * TICKS_PER_MS, AHEAD = TICKS_PER_MS, TRIES = 50, STORM = 1500, PINGS = 300 };
 
 SNIPPET(loop_self, "j .");
 SNIPPET(loop_two, "1: addi a0, a0, 1\nj 2f\nnop\n2: addi a1, a1, 1\nj 1b");
@@ -34,7 +34,7 @@ static void timers(unsigned hart)
     struct ctx *c = &of[hart].c;
     c->clear = MSTATUS_MPIE;
     for (unsigned k = 0; k < LOOPS; k++)
-        for (int i = 0; i < TRIES; i++) {
+        for (int i = 0; i < TRIES && (i < 3 || of[hart].best_timer[k] >= LATE); i++) {
             uint64_t mode = (uint64_t)((int)k + i) % 3, late, due;
             mode = mode == 2 || k == LOOPS - 1 ? PRIV_M : mode;
             quiet(hart);
