@@ -9,12 +9,16 @@ WHAT is one of
   hello      a static hello: wall time and memory
   net        TCP through user networking, both ways
   disk       sequential reads of 128 KiB from a virtio disk
+  smp        one amount of work by one and two threads on two vCPUs, against native scaling
+  syscall    getppid in the machine, ns each
+  idle       host CPU of an idle machine, 1 and 4 vCPUs
+  deterministic  CPU time of a boot with --deterministic against the same by the host's clock
   translate  straight-line code that runs once: ns per guest instruction
   all        all of these
 
 Kernels are timed by the host's clock, at the lines that they print before and after their work.
 Runners take turns; figures are medians. QEMU runs with -cpu rv64 and, as a machine, with
--M virt -smp 1 -m 1G. The peer is the faster of the two QEMUs. Raw results: build/bench/results.json.
+-M virt -m 1G and as many CPUs as ours. The peer is the faster of the two QEMUs. Raw results: build/bench/results.json.
 """
 import argparse
 import json
@@ -31,6 +35,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 import guest  # noqa: E402
 import io_bench  # noqa: E402
+import machine_bench  # noqa: E402
 import peers  # noqa: E402
 import rootfs  # noqa: E402
 from aptbox import Failure, main_guard, say  # noqa: E402
@@ -57,12 +62,13 @@ def user_command(runner, program):
     return [os.path.join(peers.BIN, runner.replace("qemu", "qemu-riscv64")), "-cpu", "rv64", path]
 
 
-def machine_command(runner, kernel, initrd, append):
+def machine_command(runner, kernel, initrd, append, cpus=1):
     if runner.startswith("godwit"):
         engine = ["--engine", "interp"] if runner == "godwit-interp" else []
-        return [godwit(), "run", *engine, "-k", kernel, "-i", initrd, "-a", append, "-m", "1G"]
+        return [godwit(), "run", *engine, "-k", kernel, "-i", initrd, "-a", append, "-m", "1G",
+                *(["-c", str(cpus)] if cpus > 1 else [])]
     return [os.path.join(peers.BIN, runner.replace("qemu", "qemu-system-riscv64")), "-M", "virt",
-            "-cpu", "rv64", "-smp", "1", "-m", "1G", "-nographic", "-no-reboot",
+            "-cpu", "rv64", "-smp", str(cpus), "-m", "1G", "-nographic", "-no-reboot",
             "-kernel", kernel, "-initrd", initrd, "-append", append]
 
 
@@ -409,8 +415,14 @@ def bench_disk(opt):
     return io_bench.bench_disk(sys.modules[__name__], opt)
 
 
+def machine_costs(name):
+    return lambda opt: getattr(machine_bench, "bench_" + name)(sys.modules[__name__], opt)
+
+
 WHAT = {"user": bench_user, "machine": bench_machine, "boot": bench_boot, "systemd": bench_systemd,
-        "net": bench_net, "disk": bench_disk, "hello": bench_hello, "translate": bench_translate}
+        "net": bench_net, "disk": bench_disk, "hello": bench_hello,
+        **{n: machine_costs(n) for n in ("smp", "syscall", "idle", "deterministic")},
+        "translate": bench_translate}
 RUNNERS = ("native", "godwit", *PEERS)
 
 
@@ -419,7 +431,8 @@ def main():
                                  formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("what", nargs="?", default="all", choices=[*WHAT, "all"])
     ap.add_argument("--reps", type=int, help="runs of each (default: 5 user, 3 machine, 5 boot, "
-                    "3 systemd, net and disk, 50 hello, 7 translate)")
+                    "3 systemd, net, disk, smp and idle, 5 syscall, 9 deterministic, 50 hello, "
+                    "7 translate)")
     ap.add_argument("--kernels", help="which kernels, comma-separated")
     ap.add_argument("--runners", help=f"which runners, of {','.join(RUNNERS)}")
     opt = ap.parse_args()

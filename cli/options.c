@@ -120,7 +120,10 @@ static enum gw_status set_machine(struct cli_options *o, const char *value, stru
 
 static enum gw_status set_cpus(struct cli_options *o, const char *value, struct gw_error *err)
 {
-    return one_of(value, "1", "cannot make that many CPUs", err);
+    if (cli_parse_number(value, &o->cpus) == GW_OK && o->cpus >= 1 && o->cpus <= CLI_MAX_CPUS)
+        return GW_OK;
+    return gw_fail(err, GW_ERR_ARG, value, "cannot make that many CPUs: it must be 1 to %d",
+                   CLI_MAX_CPUS);
 }
 
 static enum gw_status set_on_panic(struct cli_options *o, const char *value, struct gw_error *err)
@@ -357,7 +360,8 @@ const struct cli_option cli_option_rows[] = {
      "file", AT(bios)},
     {VERB_RUN, CLI_SIZE, 'm', "memory", "SIZE", "guest memory (default 512M)", NULL,
      AT(memory_bytes)},
-    {VERB_RUN, CLI_OWN, 'c', "cpus", "N", "number of CPUs (1)", "1", .set = set_cpus},
+    {VERB_RUN, CLI_OWN, 'c', "cpus", "N", "number of CPUs, at most 8 (1)", "1 2 4 8",
+     .set = set_cpus},
     {VERB_MACHINE, CLI_OWN, 'd', "disk", "FILE[,rw][,overlay=FILE][,bps=SIZE][,iops=N]",
      "disk; its writes go to a temporary overlay unless rw or overlay= says otherwise; bps= and "
      "iops= limit bytes and requests a second",

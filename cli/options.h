@@ -13,6 +13,7 @@
 #include "godwit/status.h"
 
 enum {
+    CLI_MAX_CPUS = 8,
     CLI_MAX_DISKS = 8,
     CLI_MAX_LIST = 64,
     CLI_MAX_FILES = 16,

@@ -95,6 +95,7 @@ static void fill(struct machine_options *m, const struct cli_options *o)
         .dtb = o->dtb,
         .dump_dtb = o->dump_dtb,
         .memory_bytes = o->memory_bytes,
+        .cpus = (unsigned)o->cpus,
         .disk_count = o->disk_count,
         .port_count = o->port_count,
         .fw_cfg_count = o->fw_cfg_count,
@@ -174,6 +175,7 @@ static void fill_from(struct machine_options *m, const struct snap_manifest *s)
     m->bios = s->bios;
     m->dtb = s->dtb;
     m->memory_bytes = s->memory_bytes;
+    m->cpus = s->cpus;
     m->cpu_model = s->cpu_model;
     m->cpu_options = s->cpu_options;
     m->clock_insns = s->clock_insns;

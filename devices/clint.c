@@ -18,20 +18,22 @@ static uint64_t ticks(const struct dev_clint *c)
 }
 
 /* MTIP is high exactly while mtime >= mtimecmp. */
-static void update_timer(struct dev_clint *c)
+static void update_timer(struct dev_clint *c, unsigned hart)
 {
-    bool due = ticks(c) >= c->mtimecmp;
-    uint64_t at = c->mtimecmp - c->mtime_offset; /* in ticks of VM time */
-    gw_irq_set(&c->timer, due);
+    struct gw_timer *alarm = &c->hart[hart].alarm;
+    bool due = ticks(c) >= c->mtimecmp[hart];
+    uint64_t at = c->mtimecmp[hart] - c->mtime_offset; /* in ticks of VM time */
+    gw_irq_set(&c->timer[hart], due);
     if (due || at > UINT64_MAX / NS_PER_TICK - 1)
-        gw_timer_cancel(c->d.events, &c->alarm);
+        gw_timer_cancel(c->d.events, alarm);
     else
-        gw_timer_arm(c->d.events, &c->alarm, at * NS_PER_TICK);
+        gw_timer_arm(c->d.events, alarm, at * NS_PER_TICK);
 }
 
 static void fire(void *device, uint64_t now_ns)
 {
-    update_timer(device);
+    struct dev_clint_hart *h = device;
+    update_timer(h->clint, h->index);
 }
 
 static void move_time(struct dev_clint *c, uint64_t offset)
@@ -39,25 +41,48 @@ static void move_time(struct dev_clint *c, uint64_t offset)
     c->mtime_offset = offset;
     if (c->time_moved)
         c->time_moved(c->context, offset);
-    update_timer(c);
+    for (unsigned h = 0; h < c->harts; h++)
+        update_timer(c, h);
+}
+
+/* The register's hart; false: no hart has a register there. */
+static bool find(const struct dev_clint *c, uint64_t offset, uint64_t first, unsigned step,
+                 unsigned *hart)
+{
+    *hart = (unsigned)((offset - first) / step);
+    return offset >= first && offset - first < (uint64_t)c->harts * step;
+}
+
+/* The aligned eight bytes at an offset. */
+static uint64_t whole(const struct dev_clint *c, uint64_t at)
+{
+    unsigned h;
+    if (find(c, at, AT_MSIP, 4, &h))
+        return c->msip[h] | (h + 1 < c->harts ? (uint64_t)c->msip[h + 1] << 32 : 0);
+    if (find(c, at, AT_MTIMECMP, 8, &h))
+        return c->mtimecmp[h];
+    return at == AT_MTIME ? ticks(c) : 0;
 }
 
 static enum gw_bus_result clint_read(struct gw_device *d, uint64_t offset, unsigned size,
                                      uint64_t *value)
 {
-    struct dev_clint *c = clint(d);
-    uint64_t whole = 0, at = offset & ~7ull;
+    uint64_t v;
     *value = 0;
     if (size < 4)
         return GW_BUS_ERROR;
-    if (at == AT_MSIP)
-        whole = c->msip;
-    else if (at == AT_MTIMECMP)
-        whole = c->mtimecmp;
-    else if (at == AT_MTIME)
-        whole = ticks(c);
-    *value = size == 8 ? whole : (uint32_t)(whole >> (8 * (offset & 4)));
+    v = whole(clint(d), offset & ~7ull);
+    *value = size == 8 ? v : (uint32_t)(v >> (8 * (offset & 4)));
     return GW_BUS_OK;
+}
+
+/* Eight bytes are the registers of two harts. */
+static void write_msip(struct dev_clint *c, unsigned hart, unsigned size, uint64_t value)
+{
+    for (unsigned h = hart; h < hart + size / 4 && h < c->harts; h++, value >>= 32) {
+        c->msip[h] = value & 1;
+        gw_irq_set(&c->soft[h], (int)c->msip[h]);
+    }
 }
 
 static enum gw_bus_result clint_write(struct gw_device *d, uint64_t offset, unsigned size,
@@ -65,17 +90,18 @@ static enum gw_bus_result clint_write(struct gw_device *d, uint64_t offset, unsi
 {
     struct dev_clint *c = clint(d);
     uint64_t at = offset & ~7ull;
-    unsigned shift = 8 * (unsigned)(offset & 4);
+    unsigned shift = 8 * (unsigned)(offset & 4), h;
     uint64_t mask = size == 8 ? UINT64_MAX : 0xffffffffull << shift;
     if (size < 4)
         return GW_BUS_ERROR;
+    if (find(c, offset, AT_MSIP, 4, &h)) {
+        write_msip(c, h, size, value);
+        return GW_BUS_OK;
+    }
     value = size == 8 ? value : value << shift & mask;
-    if (offset == AT_MSIP) {
-        c->msip = value & 1;
-        gw_irq_set(&c->soft, (int)c->msip);
-    } else if (at == AT_MTIMECMP) {
-        c->mtimecmp = (c->mtimecmp & ~mask) | value;
-        update_timer(c);
+    if (find(c, at, AT_MTIMECMP, 8, &h)) {
+        c->mtimecmp[h] = (c->mtimecmp[h] & ~mask) | value;
+        update_timer(c, h);
     } else if (at == AT_MTIME) {
         uint64_t now = ticks(c);
         move_time(c, c->mtime_offset + ((now & ~mask) | value) - now);
@@ -86,24 +112,37 @@ static enum gw_bus_result clint_write(struct gw_device *d, uint64_t offset, unsi
 static void clint_reset(struct gw_device *d)
 {
     struct dev_clint *c = clint(d);
-    if (!c->alarm.fire)
-        c->alarm = (struct gw_timer){.deadline_ns = UINT64_MAX, .fire = fire, .device = c};
-    c->msip = 0;
-    c->mtimecmp = UINT64_MAX;
-    gw_irq_set(&c->soft, 0);
+    if (!c->harts)
+        c->harts = 1;
+    for (unsigned h = 0; h < DEV_MAX_HARTS; h++) {
+        struct dev_clint_hart *hart = &c->hart[h];
+        if (!hart->clint)
+            *hart = (struct dev_clint_hart){
+                .clint = c,
+                .index = h,
+                .alarm = {.deadline_ns = UINT64_MAX, .fire = fire, .device = hart}};
+        c->msip[h] = 0;
+        c->mtimecmp[h] = UINT64_MAX;
+        gw_irq_set(&c->soft[h], 0);
+    }
     move_time(c, 0);
 }
 
 static void clint_destroy(struct gw_device *d)
 {
-    if (clint(d)->alarm.fire)
-        gw_timer_cancel(d->events, &clint(d)->alarm);
+    for (unsigned h = 0; h < DEV_MAX_HARTS; h++)
+        if (clint(d)->hart[h].clint)
+            gw_timer_cancel(d->events, &clint(d)->hart[h].alarm);
 }
 
+/* What belongs to no hart is as after a reset. */
 static enum gw_status clint_check(const void *object, struct gw_error *err)
 {
     const struct dev_clint *c = object;
-    if (c->msip > 1)
+    bool ok = true;
+    for (unsigned h = 0; h < DEV_MAX_HARTS; h++)
+        ok = ok && c->msip[h] <= (h < c->harts) && (h < c->harts || c->mtimecmp[h] == UINT64_MAX);
+    if (!ok)
         return gw_fail(err, GW_ERR_FORMAT, "clint", "state that the device cannot hold");
     return GW_OK;
 }
@@ -111,19 +150,20 @@ static enum gw_status clint_check(const void *object, struct gw_error *err)
 static void clint_post_load(void *object)
 {
     struct dev_clint *c = object;
-    gw_irq_set(&c->soft, (int)c->msip);
+    for (unsigned h = 0; h < c->harts; h++)
+        gw_irq_set(&c->soft[h], (int)c->msip[h]);
     move_time(c, c->mtime_offset);
 }
 
 static const struct state_field clint_fields[] = {
-    STATE_SCALAR(struct dev_clint, mtimecmp, STATE_U64),
+    STATE_ARRAY(struct dev_clint, mtimecmp, STATE_U64),
     STATE_SCALAR(struct dev_clint, mtime_offset, STATE_U64),
-    STATE_SCALAR(struct dev_clint, msip, STATE_U32),
+    STATE_ARRAY(struct dev_clint, msip, STATE_U32),
 };
 
 static const struct state_desc clint_state = {
     .name = "clint",
-    .version = 1,
+    .version = 2,
     .fields = clint_fields,
     .field_count = STATE_COUNT_(clint_fields),
     .check = clint_check,

@@ -2,12 +2,23 @@
  * The event queue, the timers and the VM clock of godwit/event.h.
  *
  * Posting is under a mutex and sets the vCPU's attention flag after the event is linked, so a vCPU
- * that sees the flag finds the event. Timers belong to the vCPU thread alone and need no lock.
+ * that sees the flag finds the event. Timers belong to the vCPU threads, under the device lock, and
+ * need none of ours. The clock is read by all of them at once, so what it is made of is atomic.
+ *
+ * Several vCPUs sleep each on its own attention flag, by futex. No wake-up is lost: whoever has
+ * something for a vCPU writes it, sets the flag, and then looks whether anyone sleeps; a vCPU clears
+ * its flag, looks for what there may be, says that it sleeps, and then lets the kernel compare the
+ * flag with 0. If it was set before that, the kernel does not let it sleep; if afterwards, the
+ * other side's later look sees the sleeper (both orders are sequentially consistent) and wakes it.
+ * Timers are armed by vCPU threads alone, each of which looks at the next deadline before it sleeps.
  */
+#include <linux/futex.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "clock.h"
 
@@ -31,10 +42,11 @@ struct gw_events {
     struct gw_timer *timers; /* sorted by deadline; equal ones in the order of arming */
     enum gw_clock_mode mode;
     uint64_t mips;
-    uint64_t start_ns;   /* host: CLOCK_MONOTONIC at VM time 0, moved on by pauses */
+    uint64_t start_ns;   /* host: CLOCK_MONOTONIC at VM time 0, moved on by pauses; atomic */
     uint64_t skipped_ns; /* insns: jumped over while idle */
-    uint64_t paused_ns;  /* host: CLOCK_MONOTONIC at the pause, 0 when running */
-    uint64_t last_ns;    /* the clock never runs backwards */
+    uint64_t paused_ns;  /* host: CLOCK_MONOTONIC at the pause, 0 when running; atomic */
+    uint64_t last_ns;    /* the clock never runs backwards; atomic */
+    uint32_t sleepers;   /* vCPUs in gw_events_sleep(); atomic */
     uint64_t insns;      /* at the last gw_events_run() */
     uint64_t (*retired)(void *context);
     void *retired_context;
@@ -99,6 +111,19 @@ void dev_events_counter(struct gw_events *q, uint64_t (*retired)(void *context),
     q->retired_context = context;
 }
 
+static void futex(const uint32_t *word, int op, uint32_t value, const struct timespec *until)
+{
+    syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, until, NULL, FUTEX_BITSET_MATCH_ANY);
+}
+
+/* A flag that was set already has whoever set it to wake the sleeper. */
+void gw_events_kick(struct gw_events *q, uint32_t *attention)
+{
+    if (!__atomic_exchange_n(attention, 1, __ATOMIC_SEQ_CST) &&
+        __atomic_load_n(&q->sleepers, __ATOMIC_SEQ_CST))
+        futex(attention, FUTEX_WAKE, 1, NULL);
+}
+
 bool gw_events_post(struct gw_events *q, const struct gw_event *ev)
 {
     uint64_t cost = ev->size_bytes ? (uint64_t)ev->size_bytes + EVENT_COST : 0;
@@ -120,7 +145,7 @@ bool gw_events_post(struct gw_events *q, const struct gw_event *ev)
     __atomic_store_n(q->tail, e, __ATOMIC_RELEASE);
     q->tail = &e->next;
     if (q->attention)
-        __atomic_store_n(q->attention, 1, __ATOMIC_RELEASE);
+        gw_events_kick(q, q->attention);
     pthread_cond_signal(&q->posted);
     pthread_mutex_unlock(&q->lock);
     return true;
@@ -132,16 +157,30 @@ static uint64_t insns_to_ns(const struct gw_events *q, uint64_t insns)
     return insns / q->mips * 1000 + insns % q->mips * 1000 / q->mips;
 }
 
+static uint64_t get(const uint64_t *at)
+{
+    return __atomic_load_n(at, __ATOMIC_RELAXED);
+}
+
+static void set(uint64_t *at, uint64_t value)
+{
+    __atomic_store_n(at, value, __ATOMIC_RELAXED);
+}
+
 uint64_t gw_events_now(struct gw_events *q, uint64_t insns)
 {
-    uint64_t now;
-    if (q->mode == GW_CLOCK_HOST)
-        now = (q->paused_ns ? q->paused_ns : host_now()) - q->start_ns;
-    else
+    uint64_t now, last = get(&q->last_ns);
+    if (q->mode == GW_CLOCK_HOST) {
+        uint64_t paused = get(&q->paused_ns);
+        now = (paused ? paused : host_now()) - get(&q->start_ns);
+    } else {
         now = insns_to_ns(q, insns) + q->skipped_ns;
-    if (now < q->last_ns)
-        return q->last_ns;
-    q->last_ns = now;
+    }
+    do {
+        if ((int64_t)(now - last) <= 0)
+            return last;
+    } while (!__atomic_compare_exchange_n(&q->last_ns, &last, now, true, __ATOMIC_RELAXED,
+                                          __ATOMIC_RELAXED));
     return now;
 }
 
@@ -172,14 +211,16 @@ uint64_t dev_events_insns_until(struct gw_events *q, uint64_t deadline_ns, uint6
 void dev_events_pause(struct gw_events *q)
 {
     if (!q->paused_ns)
-        q->paused_ns = host_now();
+        set(&q->paused_ns, host_now());
 }
 
+/* A clock that is read between the two stores stands a while longer, since it never runs
+ * backwards. */
 void dev_events_resume(struct gw_events *q)
 {
     if (q->paused_ns)
-        q->start_ns += host_now() - q->paused_ns;
-    q->paused_ns = 0;
+        set(&q->start_ns, q->start_ns + (host_now() - q->paused_ns));
+    set(&q->paused_ns, 0);
 }
 
 bool dev_events_idle(const struct gw_events *q)
@@ -202,11 +243,11 @@ void dev_events_load_clock(struct gw_events *q, uint64_t insns, const struct dev
 {
     q->insns = insns;
     q->skipped_ns = in->skipped_ns;
-    q->last_ns = in->now_ns;
+    set(&q->last_ns, in->now_ns);
     if (q->mode == GW_CLOCK_HOST) {
         /* Before the host's own start, if need be: the difference is all that counts. */
-        q->paused_ns = host_now();
-        q->start_ns = q->paused_ns - in->now_ns;
+        set(&q->paused_ns, host_now());
+        set(&q->start_ns, q->paused_ns - in->now_ns);
     }
 }
 
@@ -309,4 +350,20 @@ void gw_events_wait(struct gw_events *q, uint64_t deadline_ns)
             ;
     }
     pthread_mutex_unlock(&q->lock);
+}
+
+void gw_events_sleep(struct gw_events *q, const uint32_t *attention, uint64_t deadline_ns)
+{
+    struct timespec ts, *until = NULL;
+    if (deadline_ns <= INT64_MAX) {
+        uint64_t now = gw_events_now(q, 0), at;
+        if (deadline_ns <= now)
+            return;
+        at = host_now() + (deadline_ns - now);
+        ts = (struct timespec){.tv_sec = (time_t)(at / NS_PER_S), .tv_nsec = (long)(at % NS_PER_S)};
+        until = &ts;
+    }
+    __atomic_fetch_add(&q->sleepers, 1, __ATOMIC_SEQ_CST);
+    futex(attention, FUTEX_WAIT_BITSET, 0, until);
+    __atomic_fetch_sub(&q->sleepers, 1, __ATOMIC_SEQ_CST);
 }

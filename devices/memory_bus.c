@@ -32,23 +32,45 @@ static const struct dev_window *find_window(struct dev_bus *b, uint64_t paddr, u
     return NULL;
 }
 
+static void enter(const struct dev_bus *b)
+{
+    if (b->lock)
+        pthread_mutex_lock(b->lock);
+}
+
+static void leave(const struct dev_bus *b)
+{
+    if (b->lock)
+        pthread_mutex_unlock(b->lock);
+}
+
 static enum gw_bus_result bus_read(struct gw_bus *bus, uint64_t paddr, unsigned size,
                                    uint64_t *value)
 {
-    const struct dev_window *w = find_window(bus->opaque, paddr, size);
+    struct dev_bus *b = bus->opaque;
+    const struct dev_window *w;
+    enum gw_bus_result r = GW_BUS_ERROR;
     *value = 0;
-    if (!w)
-        return GW_BUS_ERROR;
-    return w->device->cls->read(w->device, paddr - w->base, size, value);
+    enter(b);
+    w = find_window(b, paddr, size);
+    if (w)
+        r = w->device->cls->read(w->device, paddr - w->base, size, value);
+    leave(b);
+    return r;
 }
 
 static enum gw_bus_result bus_write(struct gw_bus *bus, uint64_t paddr, unsigned size,
                                     uint64_t value)
 {
-    const struct dev_window *w = find_window(bus->opaque, paddr, size);
-    if (!w)
-        return GW_BUS_ERROR;
-    return w->device->cls->write(w->device, paddr - w->base, size, value);
+    struct dev_bus *b = bus->opaque;
+    const struct dev_window *w;
+    enum gw_bus_result r = GW_BUS_ERROR;
+    enter(b);
+    w = find_window(b, paddr, size);
+    if (w)
+        r = w->device->cls->write(w->device, paddr - w->base, size, value);
+    leave(b);
+    return r;
 }
 
 void dev_bus_init(struct dev_bus *b)
@@ -179,10 +201,12 @@ void dev_bus_touched(struct gw_bus *bus, const struct gw_ram *ram, uint64_t padd
     uint64_t first, last;
     if (size == 0 || !bus->code_changed)
         return;
+    /* The bytes are there before the flags are looked at: whoever marks the page reads it after. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     first = (paddr - ram->base) >> GW_PAGE_SHIFT;
     last = (paddr - ram->base + size - 1) >> GW_PAGE_SHIFT;
     for (uint64_t page = first; page <= last; page++)
-        if (ram->page_flags[page] & GW_RAM_CODE)
+        if (__atomic_load_n(&ram->page_flags[page], __ATOMIC_SEQ_CST) & GW_RAM_WATCHED)
             bus->code_changed(bus->engine, ram->base + (page << GW_PAGE_SHIFT), GW_PAGE_SIZE);
 }
 

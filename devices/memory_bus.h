@@ -1,10 +1,12 @@
 /*
  * The physical address space of a machine: RAM regions and device windows, behind the struct gw_bus
  * that CPU and devices see. The machine adds everything before the vCPU starts; afterwards it is
- * read only. vCPU thread.
+ * read only. vCPU threads; where there are several, an access to a device takes the device lock.
  */
 #ifndef DEV_MEMORY_BUS_H
 #define DEV_MEMORY_BUS_H
+
+#include <pthread.h>
 
 #include "godwit/bus.h"
 #include "godwit/device.h"
@@ -24,7 +26,8 @@ struct dev_bus {
     struct gw_rom *rom[DEV_BUS_MAX_ROM];
     struct dev_window windows[DEV_BUS_MAX_DEVICES]; /* sorted by base */
     unsigned window_count;
-    unsigned last; /* the window hit last: guests touch one device many times in a row */
+    unsigned last;         /* the window hit last: guests touch one device many times in a row */
+    pthread_mutex_t *lock; /* the device lock; NULL: there is one vCPU thread */
 };
 
 void dev_bus_init(struct dev_bus *b);

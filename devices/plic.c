@@ -37,7 +37,7 @@ static unsigned best(const struct dev_plic *p, unsigned context)
 
 static void update(struct dev_plic *p)
 {
-    for (unsigned c = 0; c < DEV_PLIC_CONTEXTS; c++)
+    for (unsigned c = 0; c < p->contexts; c++)
         gw_irq_set(&p->out[c], best(p, c) != 0);
 }
 
@@ -103,14 +103,14 @@ static enum gw_bus_result plic_read(struct gw_device *d, uint64_t offset, unsign
             *value = p->pending[w];
     } else if (offset < AT_CONTEXT) {
         uint64_t c = (offset - AT_ENABLE) / PER_ENABLE, w = (offset - AT_ENABLE) % PER_ENABLE / 4;
-        if (c < DEV_PLIC_CONTEXTS && w < DEV_PLIC_WORDS)
+        if (c < p->contexts && w < DEV_PLIC_WORDS)
             *value = p->enable[c * DEV_PLIC_WORDS + w];
     } else {
         uint64_t c = (offset - AT_CONTEXT) / PER_CONTEXT;
         uint64_t reg = (offset - AT_CONTEXT) % PER_CONTEXT;
-        if (c < DEV_PLIC_CONTEXTS && reg == 0)
+        if (c < p->contexts && reg == 0)
             *value = p->threshold[c];
-        else if (c < DEV_PLIC_CONTEXTS && reg == 4)
+        else if (c < p->contexts && reg == 4)
             *value = claim(p, (unsigned)c);
     }
     return GW_BUS_OK;
@@ -130,14 +130,14 @@ static enum gw_bus_result plic_write(struct gw_device *d, uint64_t offset, unsig
         return GW_BUS_OK; /* pending bits are read-only */
     } else if (offset < AT_CONTEXT) {
         uint64_t c = (offset - AT_ENABLE) / PER_ENABLE, w = (offset - AT_ENABLE) % PER_ENABLE / 4;
-        if (c < DEV_PLIC_CONTEXTS && w < DEV_PLIC_WORDS)
+        if (c < p->contexts && w < DEV_PLIC_WORDS)
             p->enable[c * DEV_PLIC_WORDS + w] = w == 0 ? v & ~1u : v; /* there is no source 0 */
     } else {
         uint64_t c = (offset - AT_CONTEXT) / PER_CONTEXT;
         uint64_t reg = (offset - AT_CONTEXT) % PER_CONTEXT;
-        if (c < DEV_PLIC_CONTEXTS && reg == 0)
+        if (c < p->contexts && reg == 0)
             p->threshold[c] = v & PRIORITY_MAX;
-        else if (c < DEV_PLIC_CONTEXTS && reg == 4)
+        else if (c < p->contexts && reg == 4)
             complete(p, (unsigned)c, v);
     }
     update(p);
@@ -147,6 +147,8 @@ static enum gw_bus_result plic_write(struct gw_device *d, uint64_t offset, unsig
 static void plic_reset(struct gw_device *d)
 {
     struct dev_plic *p = plic(d);
+    if (!p->contexts)
+        p->contexts = 2;
     memset(p->priority, 0, sizeof p->priority);
     memset(p->claimed, 0, sizeof p->claimed);
     memset(p->enable, 0, sizeof p->enable);
@@ -165,6 +167,11 @@ static enum gw_status plic_check(const void *object, struct gw_error *err)
     for (unsigned c = 0; c < DEV_PLIC_CONTEXTS; c++) {
         ok = ok && p->threshold[c] <= PRIORITY_MAX;
         zero |= p->enable[c * DEV_PLIC_WORDS];
+    }
+    for (unsigned c = p->contexts; c < DEV_PLIC_CONTEXTS; c++) { /* as after a reset */
+        ok = ok && p->threshold[c] == 0;
+        for (unsigned w = 0; w < DEV_PLIC_WORDS; w++)
+            ok = ok && p->enable[c * DEV_PLIC_WORDS + w] == 0;
     }
     if (!ok || (zero & 1))
         return gw_fail(err, GW_ERR_FORMAT, "plic", "state that the device cannot hold");
@@ -187,7 +194,7 @@ static const struct state_field plic_fields[] = {
 
 static const struct state_desc plic_state = {
     .name = "plic",
-    .version = 1,
+    .version = 2,
     .fields = plic_fields,
     .field_count = STATE_COUNT_(plic_fields),
     .check = plic_check,

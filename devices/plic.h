@@ -1,18 +1,24 @@
 /*
  * The platform-level interrupt controller (RISC-V PLIC specification 1.0.0) at the layout of
  * SiFive's: 96 sources (0 does not exist), two contexts a hart: 2h is M mode, 2h + 1 is S mode.
- * vCPU thread.
+ * A vCPU thread, under the device lock.
  */
 #ifndef DEV_PLIC_H
 #define DEV_PLIC_H
 
 #include "godwit/device.h"
+#include "harts.h"
 
-enum { DEV_PLIC_SOURCES = 96, DEV_PLIC_WORDS = DEV_PLIC_SOURCES / 32, DEV_PLIC_CONTEXTS = 2 };
+enum {
+    DEV_PLIC_SOURCES = 96,
+    DEV_PLIC_WORDS = DEV_PLIC_SOURCES / 32,
+    DEV_PLIC_CONTEXTS = 2 * DEV_MAX_HARTS,
+};
 
 struct dev_plic {
     struct gw_device d;
-    struct gw_irq out[DEV_PLIC_CONTEXTS]; /* MEIP, SEIP of hart 0; set after dev_plic_init */
+    unsigned contexts;                    /* 2 unless set; what is above reads 0 */
+    struct gw_irq out[DEV_PLIC_CONTEXTS]; /* MEIP, SEIP of each hart */
     uint32_t priority[DEV_PLIC_SOURCES];
     uint32_t level[DEV_PLIC_WORDS];   /* the wires */
     uint32_t pending[DEV_PLIC_WORDS]; /* accepted by the core, not claimed */

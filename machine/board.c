@@ -374,16 +374,21 @@ enum gw_status board_add_channels(struct board *b, const struct board_channel_co
     return st == GW_OK ? virtio_console_attach(b->channels, ports, count, err) : st;
 }
 
-void board_connect(struct board *b, const struct board_cpu_lines *lines)
+void board_connect(struct board *b, const struct board_hart_lines *lines, unsigned harts,
+                   void (*time_moved)(void *context, uint64_t offset_ticks), void *context)
 {
     struct dev_plic *plic = (struct dev_plic *)(void *)b->plic;
     struct dev_clint *clint = (struct dev_clint *)(void *)b->clint;
-    plic->out[0] = lines->mei;
-    plic->out[1] = lines->sei;
-    clint->soft = lines->msi;
-    clint->timer = lines->mti;
-    clint->time_moved = lines->time_moved;
-    clint->context = lines->cpu;
+    plic->contexts = 2 * harts;
+    clint->harts = harts;
+    clint->time_moved = time_moved;
+    clint->context = context;
+    for (unsigned h = 0; h < harts; h++) {
+        plic->out[2 * h] = lines[h].mei;
+        plic->out[2 * h + 1] = lines[h].sei;
+        clint->soft[h] = lines[h].msi;
+        clint->timer[h] = lines[h].mti;
+    }
 }
 
 enum { FIXED_DEVICES = 13, DEVICE_COUNT = FIXED_DEVICES + VIRT_SLOTS + 1 };

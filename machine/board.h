@@ -1,5 +1,5 @@
 /*
- * The virt-1 board: QEMU's riscv64 `virt` addresses and interrupts, one hart. Frozen: a new layout
+ * The virt-1 board: QEMU's riscv64 `virt` addresses and interrupts, one to eight harts. Frozen: a new layout
  * is a new board. The board owns bus, devices, disks, console and I/O thread.
  */
 #ifndef MACHINE_BOARD_H
@@ -100,11 +100,9 @@ struct board_hooks {
 /* The guest that the board is made for. */
 #define VIRT_ARCH "riscv64"
 
-/* Interrupt lines of the CPU: MEIP, SEIP, MSIP, MTIP; and how its time follows mtime, see clint.h. */
-struct board_cpu_lines {
+/* Interrupt lines of a hart: MEIP, SEIP, MSIP, MTIP. */
+struct board_hart_lines {
     struct gw_irq mei, sei, msi, mti;
-    void (*time_moved)(void *cpu, uint64_t offset_ticks);
-    void *cpu;
 };
 
 /* What a board is made of beside its RAM; see dev_console_config for in_fd, out_fd and escape. */
@@ -138,7 +136,9 @@ enum gw_status board_add_net(struct board *b, const struct machine_options *o,
 /* The virtio console. The descriptors stay the caller's. */
 enum gw_status board_add_channels(struct board *b, const struct board_channel_config *cfg,
                                   unsigned count, struct gw_error *err);
-void board_connect(struct board *b, const struct board_cpu_lines *lines);
+/* harts: 1 to DEV_MAX_HARTS; how their time follows mtime is said in clint.h. */
+void board_connect(struct board *b, const struct board_hart_lines *lines, unsigned harts,
+                   void (*time_moved)(void *context, uint64_t offset_ticks), void *context);
 /* All devices as after power-on; RAM stays. */
 void board_reset(struct board *b);
 /* Devices in the order in which their states are put in force: what takes lines comes last. NULL

@@ -1,4 +1,4 @@
-/* Loading, and the state in which the CPU starts. */
+/* Loading, and the state in which the CPUs start. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,18 +32,19 @@ static enum gw_status base_tree(struct vm *m, uint8_t **blob, size_t *size, stru
     struct dt_config cfg = {
         .isa = isa,
         .isa_list = list,
-        .mmu = mmu_type(&m->cpu->cfg),
+        .harts = m->cpus,
+        .mmu = mmu_type(&m->vcpu[0].cpu->cfg),
         .ram_base = VIRT_RAM_BASE,
         .ram_bytes = board_ram(m->board)->size,
-        .timebase_hz = m->cpu->cfg.timebase_hz,
+        .timebase_hz = m->vcpu[0].cpu->cfg.timebase_hz,
         .second_port = m->board->uart2 != NULL,
         .cbo_bytes = RV_CBO_BYTES,
     };
     struct blob file;
     enum gw_status st;
     if (!m->o->dtb) {
-        rv_isa_string(m->cpu, isa, sizeof isa);
-        cfg.isa_list_bytes = rv_isa_list(m->cpu, list, sizeof list);
+        rv_isa_string(m->vcpu[0].cpu, isa, sizeof isa);
+        cfg.isa_list_bytes = rv_isa_list(m->vcpu[0].cpu, list, sizeof list);
         return dt_build(&cfg, blob, size, err);
     }
     st = blob_open(&file, m->o->dtb, "device tree", err);
@@ -217,18 +218,22 @@ static enum gw_status load_file(const struct gw_dma *dma, const struct machine_f
     return st;
 }
 
-/* Firmware in M mode: a0 hart, a1 device tree, a2 what comes next. */
+/* Firmware in M mode, on all harts: a0 hart, a1 device tree, a2 what comes next. */
 static void start_machine_mode(struct vm *m, const struct gw_dma *dma, const struct loaded *l,
                                uint64_t dtb_at)
 {
     uint64_t info[DYNAMIC_WORDS] = {DYNAMIC_MAGIC, 2, l->next, RV_PRIV_S, 0, 0};
     uint64_t at = dtb_at + DT_MAX_BYTES; /* above the tree, see TREE_ROOM */
-    struct rv_cpu *cpu = m->cpu;
-    if (l->has_firmware && gw_dma_write(dma, at, info, sizeof info))
-        cpu->x[12] = at;
-    cpu->x[10] = cpu->c.mhartid;
-    cpu->x[11] = dtb_at;
-    cpu->run.pc = l->has_firmware ? l->firmware.entry : l->next;
+    bool informed = l->has_firmware && gw_dma_write(dma, at, info, sizeof info);
+    for (unsigned i = 0; i < m->cpus; i++) {
+        struct rv_cpu *cpu = m->vcpu[i].cpu;
+        if (informed)
+            cpu->x[12] = at;
+        cpu->x[10] = cpu->c.mhartid;
+        cpu->x[11] = dtb_at;
+        cpu->run.pc = l->has_firmware ? l->firmware.entry : l->next;
+        m->sbi.hart[i].state = SBI_HART_STARTED;
+    }
 }
 
 enum gw_status vm_boot(struct vm *m, struct gw_error *err)
@@ -243,9 +248,10 @@ enum gw_status vm_boot(struct vm *m, struct gw_error *err)
         st = load_file(&dma, &m->o->loads[i], &l, &at, err);
     if (st != GW_OK)
         return st;
-    m->isa->reset(m->cpu);
+    for (unsigned i = 0; i < m->cpus; i++)
+        m->isa->reset(m->vcpu[i].cpu);
     if (m->firmware_builtin)
-        rv_boot_supervisor(m->cpu, l.next, at.dtb_at);
+        rv_boot_supervisor(m->vcpu[0].cpu, l.next, at.dtb_at);
     else
         start_machine_mode(m, &dma, &l, at.dtb_at);
     m->tohost = l.kernel.tohost;

@@ -12,7 +12,13 @@
 #include "device_tree.h"
 #include "pci_host.h"
 
-enum { PHANDLE_CPU_INTC = 1, PHANDLE_PLIC, PHANDLE_TEST };
+enum {
+    PHANDLE_CPU_INTC = 1, /* of hart 0 */
+    PHANDLE_PLIC,
+    PHANDLE_TEST,
+    PHANDLE_CPU = 16,      /* and on, a hart each */
+    PHANDLE_MORE_INTC = 32 /* of the other harts, by number */
+};
 enum { IRQ_SOFT_M = 3, IRQ_TIMER_M = 7, IRQ_EXTERNAL_S = 9, IRQ_EXTERNAL_M = 11 };
 
 /* PCI: an entry of the interrupt map has a slot's address, a pin, the controller and its line. */
@@ -100,14 +106,16 @@ static void interrupt(struct tree *t, uint32_t line)
     word(t, "interrupt-parent", PHANDLE_PLIC);
 }
 
-static void cpu_node(struct tree *t, const struct dt_config *cfg)
+static uint32_t intc_phandle(unsigned hart)
 {
-    begin(t, "cpus");
-    cells(t, 1, 0);
-    word(t, "timebase-frequency", (uint32_t)cfg->timebase_hz);
-    begin(t, "cpu@0");
+    return hart ? PHANDLE_MORE_INTC + hart : PHANDLE_CPU_INTC;
+}
+
+static void cpu_node(struct tree *t, const struct dt_config *cfg, unsigned hart)
+{
+    begin_at(t, "cpu", hart);
     text(t, "device_type", "cpu");
-    word(t, "reg", 0);
+    word(t, "reg", hart);
     text(t, "status", "okay");
     text(t, "compatible", "riscv");
     text(t, "riscv,isa-base", "rv64i");
@@ -120,26 +128,63 @@ static void cpu_node(struct tree *t, const struct dt_config *cfg)
         word(t, "riscv,cboz-block-size", cfg->cbo_bytes);
         word(t, "riscv,cbop-block-size", cfg->cbo_bytes);
     }
+    if (cfg->harts > 1)
+        word(t, "phandle", PHANDLE_CPU + hart);
     begin(t, "interrupt-controller");
     word(t, "#interrupt-cells", 1);
     flag(t, "interrupt-controller");
     text(t, "compatible", "riscv,cpu-intc");
-    word(t, "phandle", PHANDLE_CPU_INTC);
-    end(t);
+    word(t, "phandle", intc_phandle(hart));
     end(t);
     end(t);
 }
 
-static void controllers(struct tree *t)
+/* One cluster has them all. */
+static void cpu_map(struct tree *t, unsigned harts)
 {
-    static const uint32_t clint_lines[] = {PHANDLE_CPU_INTC, IRQ_SOFT_M, PHANDLE_CPU_INTC,
-                                           IRQ_TIMER_M};
-    static const uint32_t plic_lines[] = {PHANDLE_CPU_INTC, IRQ_EXTERNAL_M, PHANDLE_CPU_INTC,
-                                          IRQ_EXTERNAL_S};
+    char name[16];
+    begin(t, "cpu-map");
+    begin(t, "cluster0");
+    for (unsigned h = 0; h < harts; h++) {
+        snprintf(name, sizeof name, "core%u", h);
+        begin(t, name);
+        word(t, "cpu", PHANDLE_CPU + h);
+        end(t);
+    }
+    end(t);
+    end(t);
+}
+
+static void cpu_nodes(struct tree *t, const struct dt_config *cfg)
+{
+    begin(t, "cpus");
+    cells(t, 1, 0);
+    word(t, "timebase-frequency", (uint32_t)cfg->timebase_hz);
+    for (unsigned h = 0; h < cfg->harts; h++)
+        cpu_node(t, cfg, h);
+    if (cfg->harts > 1)
+        cpu_map(t, cfg->harts);
+    end(t);
+}
+
+/* Two lines to each hart. */
+static void hart_lines(struct tree *t, unsigned harts, uint32_t first, uint32_t second)
+{
+    uint32_t lines[4 * DEV_MAX_HARTS];
+    for (unsigned h = 0; h < harts; h++) {
+        lines[4 * h] = lines[4 * h + 2] = intc_phandle(h);
+        lines[4 * h + 1] = first;
+        lines[4 * h + 3] = second;
+    }
+    words(t, "interrupts-extended", lines, 4 * harts);
+}
+
+static void controllers(struct tree *t, unsigned harts)
+{
     begin_at(t, "clint", VIRT_CLINT_BASE);
     texts(t, "compatible", "sifive,clint0", "riscv,clint0");
     reg(t, VIRT_CLINT_BASE, dev_clint_class.window_bytes);
-    words(t, "interrupts-extended", clint_lines, 4);
+    hart_lines(t, harts, IRQ_SOFT_M, IRQ_TIMER_M);
     end(t);
 
     begin_at(t, "plic", VIRT_PLIC_BASE);
@@ -148,7 +193,7 @@ static void controllers(struct tree *t)
     word(t, "#interrupt-cells", 1);
     word(t, "#address-cells", 0);
     flag(t, "interrupt-controller");
-    words(t, "interrupts-extended", plic_lines, 4);
+    hart_lines(t, harts, IRQ_EXTERNAL_M, IRQ_EXTERNAL_S);
     word(t, "riscv,ndev", DEV_PLIC_SOURCES - 1);
     word(t, "phandle", PHANDLE_PLIC);
     end(t);
@@ -302,13 +347,13 @@ static void build_tree(struct tree *t, const struct dt_config *cfg)
     text(t, "device_type", "memory");
     reg(t, cfg->ram_base, cfg->ram_bytes);
     end(t);
-    cpu_node(t, cfg);
+    cpu_nodes(t, cfg);
     begin(t, "soc");
     cells(t, 2, 2);
     text(t, "compatible", "simple-bus");
     flag(t, "ranges");
     peripherals(t, cfg);
-    controllers(t);
+    controllers(t, cfg->harts);
     pci_node(t, cfg);
     end(t);
     firmware_nodes(t);

@@ -13,6 +13,7 @@ struct dt_config {
     const char *isa_list; /* NUL-separated, isa_list_bytes in all */
     size_t isa_list_bytes;
     const char *mmu; /* "riscv,sv48"; NULL: none */
+    unsigned harts;  /* 1 to DEV_MAX_HARTS */
     uint64_t ram_base, ram_bytes;
     uint64_t timebase_hz;
     bool second_port;   /* a second serial port */

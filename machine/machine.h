@@ -16,11 +16,12 @@
 #include "godwit/net.h"
 #include "godwit/status.h"
 
-#define MACHINE_API    6
+#define MACHINE_API    7
 #define MACHINE_SYMBOL "godwit_machine_module"
 #define MACHINE_MODULE "godwit-machine.so"
 
 enum {
+    MACHINE_MAX_CPUS = 8,
     MACHINE_MAX_DISKS = 8,
     MACHINE_MAX_FILES = 16,
     MACHINE_MAX_PUBLISH = 16,
@@ -129,6 +130,7 @@ struct machine_options {
     const char *dtb;      /* a device tree to use instead of ours */
     const char *dump_dtb; /* write ours there, and do not run */
     uint64_t memory_bytes;
+    unsigned cpus; /* 1 to MACHINE_MAX_CPUS */
     struct machine_disk disks[MACHINE_MAX_DISKS];
     unsigned disk_count;
     struct machine_net net;
@@ -194,7 +196,7 @@ struct machine_result {
     enum machine_ended ended;
     unsigned code;  /* EXIT: the guest's code */
     int signal;     /* SIGNAL */
-    uint64_t insns; /* retired */
+    uint64_t insns; /* retired, by all CPUs */
     uint64_t wall_ns;
     uint64_t overhead_bytes; /* memory beyond the guest's RAM, as far as we know it */
 };

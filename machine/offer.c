@@ -56,7 +56,7 @@ bool vm_offers_kernel(const struct machine_options *o)
 enum gw_status vm_offer(struct vm *m, struct gw_error *err)
 {
     struct dev_fw_cfg *f = (struct dev_fw_cfg *)(void *)m->board->fw_cfg;
-    enum gw_status st = add_number(f, DEV_FW_CFG_CPUS, 1, 2, err);
+    enum gw_status st = add_number(f, DEV_FW_CFG_CPUS, m->cpus, 2, err);
     if (st == GW_OK && m->o->kernel && vm_offers_kernel(m->o))
         st = add_kernel(f, m->o, err);
     for (unsigned i = 0; st == GW_OK && i < m->o->fw_cfg_count; i++) {

@@ -2,7 +2,7 @@
  * Runs that can be repeated. What the guest sees follows from the machine, its files and the seed,
  * whatever the engine, the host and its load, and whether the machine was saved on the way:
  *
- * - VM time is retired instructions. Between two instructions whose counts are the same everywhere
+ * - VM time is retired instructions, of all vCPUs, which take turns (turns.c). Between two instructions whose counts are the same everywhere
  *   (a trap, a CSR write that ends its block, an exact stop) the clock that devices read stands.
  * - The event queue and interrupts are looked at only at such counts. Nothing of the host's enters
  *   the queue but keys and signals, which no run of this kind repeats: disks do their
@@ -21,11 +21,10 @@ enum {
 };
 
 /* Up to the next look: exact, and a function of the machine's state alone. */
-uint64_t vm_repeat_limit(struct vm *m, uint64_t retired)
+uint64_t vm_repeat_limit(struct vm *m, uint64_t retired, uint64_t own)
 {
     uint64_t limit = VM_REPEAT_STEP, left = PERIOD - retired % PERIOD, until;
     uint64_t deadline = gw_events_next_deadline(m->board->events);
-    uint64_t own = m->isa->deadline(m->cpu);
     until = dev_events_insns_until(m->board->events, own < deadline ? own : deadline, retired);
     if (until < limit)
         limit = until;
@@ -41,8 +40,11 @@ void vm_repeat_settle(struct vm *m, uint64_t retired)
         gw_events_run(m->board->events, retired);
     if (retired % PERIOD == 0 && retired != m->flushed_at) {
         m->flushed_at = retired; /* not again while the CPU waits here */
-        m->cpu->run.hooks->flush(m->cpu, 0, 1, 0, 1);
-        m->cpu->run.view_dirty = 1;
+        for (unsigned i = 0; i < m->cpus; i++) {
+            struct rv_cpu *cpu = m->vcpu[i].cpu;
+            cpu->run.hooks->flush(cpu, 0, 1, 0, 1);
+            cpu->run.view_dirty = 1;
+        }
     }
 }
 

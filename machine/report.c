@@ -20,38 +20,48 @@ static const char *privilege(const struct rv_cpu *cpu)
 
 static bool read_guest(void *context, uint64_t vaddr, void *to, unsigned size, bool code)
 {
-    struct vm *m = context;
-    struct gw_dma dma = {.bus = &m->board->bus.bus};
+    struct vcpu *v = context;
+    struct gw_dma dma = {.bus = &v->m->board->bus.bus};
     struct gw_xlate at;
     struct gw_fault fault;
-    return m->isa->translate(m->cpu, vaddr, size, code ? GW_ACCESS_FETCH : GW_ACCESS_LOAD, &at,
-                             &fault) &&
+    return v->m->isa->translate(v->cpu, vaddr, size, code ? GW_ACCESS_FETCH : GW_ACCESS_LOAD, &at,
+                                &fault) &&
            gw_dma_read(&dma, at.paddr, to, size);
 }
 
 /* Addresses alone: the symbols of a kernel are in files that nobody gave us. */
-static void show_calls(struct vm *m)
+static void show_calls(struct vcpu *v)
 {
     struct rv_backtrace trace;
-    rv_backtrace(m->cpu, read_guest, m, &trace);
+    rv_backtrace(v->cpu, read_guest, v, &trace);
     for (unsigned i = 0; i < trace.count; i++)
-        fprintf(stderr, "godwit: cpu 0: #%u %s0x%" PRIx64 "\n", i + 1,
+        fprintf(stderr, "godwit: cpu %u: #%u %s0x%" PRIx64 "\n", v->index, i + 1,
                 i < trace.guessed ? "" : "perhaps ", trace.from[i]);
+}
+
+static void show_cpu(struct vcpu *v)
+{
+    const struct rv_cpu *cpu = v->cpu;
+    if (v->m->sbi.hart[v->index].state == SBI_HART_STOPPED) {
+        fprintf(stderr, "godwit: cpu %u: stopped\n", v->index);
+        return;
+    }
+    fprintf(stderr,
+            "godwit: cpu %u: pc 0x%" PRIx64 " ra 0x%" PRIx64 " sp 0x%" PRIx64
+            ", %s mode, satp 0x%" PRIx64 "%s\n",
+            v->index, cpu->run.pc, cpu->x[1], cpu->x[2], privilege(cpu), cpu->c.satp,
+            cpu->c.halted ? ", waiting for an interrupt" : "");
+    fprintf(stderr,
+            "godwit: cpu %u: scause 0x%" PRIx64 " sepc 0x%" PRIx64 " stval 0x%" PRIx64
+            ", a0 0x%" PRIx64 " a7 0x%" PRIx64 "\n",
+            v->index, cpu->c.scause, cpu->c.sepc, cpu->c.stval, cpu->x[10], cpu->x[17]);
+    show_calls(v);
 }
 
 void vm_show_state(struct vm *m)
 {
-    const struct rv_cpu *cpu = m->cpu;
-    fprintf(stderr,
-            "godwit: cpu 0: pc 0x%" PRIx64 " ra 0x%" PRIx64 " sp 0x%" PRIx64
-            ", %s mode, satp 0x%" PRIx64 "%s\n",
-            cpu->run.pc, cpu->x[1], cpu->x[2], privilege(cpu), cpu->c.satp,
-            cpu->c.halted ? ", waiting for an interrupt" : "");
-    fprintf(stderr,
-            "godwit: cpu 0: scause 0x%" PRIx64 " sepc 0x%" PRIx64 " stval 0x%" PRIx64
-            ", a0 0x%" PRIx64 " a7 0x%" PRIx64 "\n",
-            cpu->c.scause, cpu->c.sepc, cpu->c.stval, cpu->x[10], cpu->x[17]);
-    show_calls(m);
+    for (unsigned i = 0; i < m->cpus; i++)
+        show_cpu(&m->vcpu[i]);
 }
 
 static void print_counters(FILE *out, const char *prefix, const struct counter_desc *d,
@@ -62,12 +72,27 @@ static void print_counters(FILE *out, const char *prefix, const struct counter_d
                 counter_get(object, &d->fields[i]));
 }
 
+/* Of all engines together. */
+static void sum_stats(struct vm *m, struct engine_stats *sum)
+{
+    *sum = (struct engine_stats){0};
+    for (unsigned i = 0; i < m->cpus; i++) {
+        const struct engine_stats *one = engine_stats(m->vcpu[i].engine);
+        for (uint32_t k = 0; k < engine_counters.field_count; k++) {
+            const struct counter_field *f = &engine_counters.fields[k];
+            *(uint64_t *)(void *)((char *)sum + f->offset) += counter_get(one, f);
+        }
+    }
+}
+
 void vm_print_stats(struct vm *m, FILE *out, const char *prefix)
 {
-    if (m->engine) {
+    if (m->vcpu[0].engine) {
+        struct engine_stats stats;
+        sum_stats(m, &stats);
         fprintf(out, "%sengine: page_maps %s\n", prefix,
-                engine_mem_mode(m->engine) == GW_MEM_FLAT ? "flat" : "tlb");
-        print_counters(out, prefix, &engine_counters, engine_stats(m->engine));
+                engine_mem_mode(m->vcpu[0].engine) == GW_MEM_FLAT ? "flat" : "tlb");
+        print_counters(out, prefix, &engine_counters, &stats);
     }
     for (unsigned i = 0; i < m->board->disk_count; i++)
         print_counters(out, prefix, &virtio_blk_counters,

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "clock.h"
+#include "loose.h"
 #include "priv.h"
 #include "rtc.h"
 #include "snapshot.h"
@@ -18,89 +19,6 @@
 #define CPU_MODEL    "rv64"
 
 enum { NAME_BYTES = SNAP_NAME_BYTES + 1 };
-
-/* ---- what belongs to no device -------------------------------------------------------------- */
-
-struct loose {
-    uint64_t retired_insns, clock_ns, skipped_ns;
-    uint64_t sbi_timer_ns; /* UINT64_MAX: not armed */
-    uint64_t tohost;
-    uint64_t output_bytes, panic_output, panic_timer_ns, panic_matched, panic_end_matched;
-    uint32_t panic_looks;
-    uint8_t panicked;
-};
-
-static enum gw_status check_loose(const void *object, struct gw_error *err)
-{
-    const struct loose *l = object;
-    if (l->panicked > 1 || l->panic_matched >= TEXT_WATCH_MAX ||
-        l->panic_end_matched >= TEXT_WATCH_MAX || l->retired_insns > INT64_MAX ||
-        l->clock_ns > INT64_MAX || l->skipped_ns > INT64_MAX)
-        return gw_fail(err, GW_ERR_FORMAT, "machine", "state that the machine cannot hold");
-    return GW_OK;
-}
-
-static const struct state_field loose_fields[] = {
-    STATE_SCALAR(struct loose, retired_insns, STATE_U64),
-    STATE_SCALAR(struct loose, clock_ns, STATE_U64),
-    STATE_SCALAR(struct loose, skipped_ns, STATE_U64),
-    STATE_SCALAR(struct loose, sbi_timer_ns, STATE_U64),
-    STATE_SCALAR(struct loose, tohost, STATE_U64),
-    STATE_SCALAR(struct loose, output_bytes, STATE_U64),
-    STATE_SCALAR(struct loose, panic_output, STATE_U64),
-    STATE_SCALAR(struct loose, panic_timer_ns, STATE_U64),
-    STATE_SCALAR(struct loose, panic_matched, STATE_U64),
-    STATE_SCALAR(struct loose, panic_end_matched, STATE_U64),
-    STATE_SCALAR(struct loose, panic_looks, STATE_U32),
-    STATE_SCALAR(struct loose, panicked, STATE_U8),
-};
-
-static const struct state_desc loose_state = {
-    .name = "machine",
-    .version = 1,
-    .fields = loose_fields,
-    .field_count = STATE_COUNT_(loose_fields),
-    .check = check_loose,
-};
-
-static void gather(struct vm *m, struct loose *l)
-{
-    struct dev_clock clock;
-    uint64_t retired = engine_retired(m->engine);
-    dev_events_save_clock(m->board->events, retired, &clock);
-    *l = (struct loose){
-        .retired_insns = retired,
-        .clock_ns = clock.now_ns,
-        .skipped_ns = clock.skipped_ns,
-        .sbi_timer_ns = m->sbi.timer.deadline_ns,
-        .tohost = m->tohost,
-        .output_bytes = m->output_bytes,
-        .panic_output = m->panic_output,
-        .panic_timer_ns = m->panic_timer.deadline_ns,
-        .panic_matched = m->panic.matched,
-        .panic_end_matched = m->panic_end.matched,
-        .panic_looks = m->panic_looks,
-        .panicked = m->panicked,
-    };
-}
-
-static void scatter(struct vm *m, const struct loose *l)
-{
-    struct dev_clock clock = {.now_ns = l->clock_ns, .skipped_ns = l->skipped_ns};
-    /* Between quanta there is no budget left: see engine_retired(). */
-    m->cpu->run.insns_base = l->retired_insns;
-    m->cpu->run.budget = 0;
-    dev_events_load_clock(m->board->events, l->retired_insns, &clock);
-    gw_timer_arm(m->board->events, &m->sbi.timer, l->sbi_timer_ns);
-    gw_timer_arm(m->board->events, &m->panic_timer, l->panic_timer_ns);
-    m->tohost = l->tohost;
-    m->output_bytes = l->output_bytes;
-    m->panic_output = l->panic_output;
-    m->panic.matched = l->panic_matched < m->panic.length ? l->panic_matched : 0;
-    m->panic_end.matched = l->panic_end_matched < m->panic_end.length ? l->panic_end_matched : 0;
-    m->panic_looks = l->panic_looks;
-    m->panicked = l->panicked;
-}
 
 /* ---- everything that has a table ------------------------------------------------------------ */
 
@@ -131,7 +49,7 @@ static bool device_part(struct gw_device *d, unsigned which, struct part *p)
 }
 
 /* In the order in which they are put in force: what takes lines from others comes after them, the
- * CPU last. False past the last. */
+ * CPUs last. False past the last. */
 static bool part_at(struct vm *m, unsigned index, struct part *p)
 {
     struct gw_device *d;
@@ -146,8 +64,11 @@ static bool part_at(struct vm *m, unsigned index, struct part *p)
         if (c)
             return set_part(p, &dev_console_state, c);
     }
-    snprintf(p->name, sizeof p->name, "cpu0");
-    return index == (m->board->console2 ? 2 : 1) && set_part(p, m->isa->state, m->cpu);
+    index -= m->board->console2 ? 2 : 1;
+    if (index >= m->cpus)
+        return false;
+    snprintf(p->name, sizeof p->name, "cpu%u", index);
+    return set_part(p, m->isa->state, m->vcpu[index].cpu);
 }
 
 /* ---- pages ---------------------------------------------------------------------------------- */
@@ -284,7 +205,7 @@ static enum gw_status describe(struct vm *m, struct snap_manifest *s, struct pat
         .dtb = absolute(p, o->dtb),
         .net = o->net.text,
         .memory_bytes = board_ram(m->board)->size,
-        .cpus = 1,
+        .cpus = m->cpus,
         .clock_insns = o->clock_insns,
         .mips = o->mips,
         .deterministic = o->deterministic,
@@ -361,14 +282,16 @@ static enum gw_status write_flash(struct vm *m, const struct snap_api *api, stru
 static enum gw_status write_states(struct vm *m, const struct snap_api *api, struct snap_writer *w,
                                    struct gw_error *err)
 {
-    struct loose loose;
+    struct vm_loose loose;
     struct part p;
     enum gw_status st;
-    gather(m, &loose);
+    for (unsigned i = 0; i < m->cpus; i++) /* what harts asked of one another is in their state */
+        rv_remote_look(m->vcpu[i].cpu);
+    vm_loose_gather(m, &loose);
     dev_console_settle(m->board->console);
     if (m->board->console2)
         dev_console_settle(m->board->console2);
-    st = api->write_state(w, "machine", &loose_state, &loose, err);
+    st = api->write_state(w, "machine", &vm_loose_state, &loose, err);
     for (unsigned i = 0; st == GW_OK && part_at(m, i, &p); i++)
         st = api->write_state(w, p.name, p.desc, p.object, err);
     return st;
@@ -401,7 +324,7 @@ static void settle(struct vm *m)
 {
     enum { ROUNDS = 1000 };
     for (unsigned i = 0; i < ROUNDS; i++) {
-        gw_events_run(m->board->events, engine_retired(m->engine));
+        gw_events_run(m->board->events, vm_retired(m));
         board_quiesce(m->board);
         if (dev_events_idle(m->board->events))
             break;
@@ -505,11 +428,9 @@ static enum gw_status check_manifest(struct vm *m, const struct snap_manifest *s
     if (strcmp(s->machine, MACHINE_NAME) != 0)
         return gw_fail(err, GW_ERR_UNSUPPORTED, s->machine,
                        "cannot restore: no such machine; this program has " MACHINE_NAME);
-    if (s->cpus != 1)
-        return gw_fail(err, GW_ERR_UNSUPPORTED, "",
-                       "cannot restore: it has %u CPUs, this program "
-                       "makes 1",
-                       s->cpus);
+    if (s->cpus != m->cpus)
+        return gw_fail(err, GW_ERR_ARG, "-c",
+                       "cannot restore: the machine was saved with %u CPU(s)", s->cpus);
     if (s->disk_count != m->board->disk_count)
         return gw_fail(err, GW_ERR_ARG, "", "cannot restore: the machine was saved with %u disk(s)",
                        s->disk_count);
@@ -556,14 +477,14 @@ static enum gw_status load_flash(struct vm *m, const struct snap_api *api, struc
 static enum gw_status load_states(struct vm *m, const struct snap_api *api, struct gw_error *err)
 {
     struct snap_reader *r = m->o->restore;
-    struct loose loose;
+    struct vm_loose loose;
     struct part p;
-    enum gw_status st = api->load_state(r, "machine", &loose_state, &loose, err);
+    enum gw_status st = api->load_state(r, "machine", &vm_loose_state, &loose, err);
     for (unsigned i = 0; st == GW_OK && part_at(m, i, &p); i++)
         st = api->load_state(r, p.name, p.desc, p.object, err);
     if (st != GW_OK)
         return st;
-    scatter(m, &loose);
+    vm_loose_scatter(m, &loose);
     for (unsigned i = 0; part_at(m, i, &p); i++)
         if (p.desc->post_load)
             p.desc->post_load(p.object);
@@ -589,7 +510,7 @@ enum gw_status vm_restore(struct vm *m, struct gw_error *err)
     if (st == GW_OK)
         st = load_states(m, api, err);
     if (st == GW_OK)
-        engine_reset_derived(m->engine);
+        vm_reset_derived(m);
     return st;
 }
 

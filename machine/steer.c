@@ -46,8 +46,7 @@ void vm_pause(struct vm *m, bool pause)
  * would never come there. */
 static bool may_save(struct vm *m, uint64_t retired)
 {
-    return !m->o->deterministic || m->paused || vm_repeat_rests(m, retired) ||
-           m->isa->waiting(m->cpu);
+    return !m->o->deterministic || m->paused || vm_repeat_rests(m, retired) || vm_idle(m);
 }
 
 static void want_save(struct vm *m, const struct asked *a, const char *path)
@@ -70,7 +69,7 @@ static void save_now(struct vm *m)
     enum gw_status st = vm_save(m, m->save_path, &err);
     /* Who restores it starts with empty maps; so does who goes on. */
     if (m->o->deterministic)
-        engine_reset_derived(m->engine);
+        vm_reset_derived(m);
     answer(&a, m->save_path, st == GW_OK ? NULL : &err);
     free(m->save_path);
     m->save_path = NULL;
@@ -115,7 +114,7 @@ void vm_menu(struct vm *m, uint8_t key)
                 m->paused ? "godwit: paused; Ctrl-] then p goes on\r\n" : "godwit: going on\r\n");
         return;
     }
-    snprintf(path, sizeof path, "godwit-%" PRIu64 ".snap", engine_retired(m->engine));
+    snprintf(path, sizeof path, "godwit-%" PRIu64 ".snap", vm_retired(m));
     want_save(m, &a, path);
 }
 
@@ -126,7 +125,7 @@ static void tell_status(struct vm *m, const struct asked *a)
     char text[256];
     snprintf(text, sizeof text,
              "state=%s\ninsns=%" PRIu64 "\nvm_ns=%" PRIu64 "\nmemory_bytes=%" PRIu64 "\n",
-             m->paused ? "paused" : "running", engine_retired(m->engine), dev_now(m->board->events),
+             m->paused ? "paused" : "running", vm_retired(m), dev_now(m->board->events),
              board_ram(m->board)->size);
     answer(a, text, NULL);
 }

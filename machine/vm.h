@@ -1,6 +1,11 @@
-/* A running machine: what run.c, boot.c and watch share. vCPU thread. */
+/*
+ * A running machine: what the files of this room share. All of it is used on vCPU threads, under the
+ * device lock where there are several; what else holds for several is said in threads.c.
+ */
 #ifndef MACHINE_VM_H
 #define MACHINE_VM_H
+
+#include <pthread.h>
 
 #include "board.h"
 #include "engine.h"
@@ -12,6 +17,18 @@
 #include "sbi.h"
 #include "text_watch.h"
 
+struct vcpu {
+    struct vm *m;
+    unsigned index; /* mhartid */
+    struct rv_cpu *cpu;
+    struct engine *engine;
+    const struct interp_caller *caller; /* the interpreter's; NULL: direct calls */
+    /* threads.c */
+    pthread_t thread;
+    uint32_t running; /* atomic: in engine_run() */
+    uint64_t retired; /* atomic: at its last look */
+};
+
 struct vm {
     const struct machine_options *o;
     struct machine_result *result;
@@ -20,16 +37,22 @@ struct vm {
     const struct guest_isa *isa;
     struct port *port[MACHINE_PORTS]; /* the second may be NULL */
     struct port *channel_port[MACHINE_MAX_CHANNELS];
-    struct rv_cpu *cpu;
-    struct engine *engine;
+    struct vcpu vcpu[MACHINE_MAX_CPUS];
+    unsigned cpus;
+    unsigned turn; /* turns.c: the vCPU that runs */
+    struct engine_world *world;
     struct engine_dump dump;
-    const struct interp_caller *caller; /* the interpreter's; NULL: direct calls */
     struct sbi sbi;
     bool firmware_builtin;
 
-    bool over; /* result->ended says why */
+    bool over; /* atomic; result->ended says why */
     bool reset_wanted;
-    uint64_t flushed_at; /* repeat.c: count of the last flush */
+    uint64_t resets; /* so far */
+    /* threads.c */
+    pthread_mutex_t lock; /* the device lock */
+    bool threads;         /* several run now */
+    bool held;            /* but nothing of the guest does */
+    uint64_t flushed_at;  /* repeat.c: count of the last flush */
 
     /* steer.c */
     struct machine_steer steer;
@@ -52,7 +75,35 @@ struct vm {
 void vm_end(struct vm *m, enum machine_ended ended, unsigned code);
 void vm_power(void *context, int request, unsigned code);
 
-/* boot.c: loads everything and sets the CPU's start state. Also after a reset. */
+/* vcpus.c */
+enum gw_status vm_make_cpus(struct vm *m, struct gw_error *err);
+enum gw_status vm_make_engines(struct vm *m, struct gw_error *err);
+void vm_free_cpus(struct vm *m);
+/* Instructions retired by all vCPUs, which is what counts as the machine's time; while threads run
+ * them as far as they said. */
+uint64_t vm_retired(const struct vm *m);
+/* Has all vCPUs come back from guest code soon, and wakes those that sleep. */
+void vm_kick(struct vm *m);
+/* Before the vCPU runs: may it? It is not stopped, and does not wait. */
+bool vm_may_run(struct vcpu *v);
+/* No vCPU may run, as far as that can be told without doing anything. */
+bool vm_idle(struct vm *m);
+/* VM time at which the vCPU itself wants to run again. */
+uint64_t vm_deadline(const struct vcpu *v);
+/* Everything derived is dropped: the state of all vCPUs was replaced. */
+void vm_reset_derived(struct vm *m);
+/* Host faults of the thread's translated code, of the process while between these two. */
+void vm_faults_on(void);
+void vm_faults_off(void);
+void vm_faults_of(struct engine *e); /* of this thread */
+
+/* The life of a machine whose vCPUs run on this thread (turns.c), or each on its own (threads.c). */
+void vm_loop(struct vm *m);
+enum gw_status vm_run_threads(struct vm *m, struct gw_error *err);
+void vm_look_at_tohost(struct vm *m);
+void vm_reset(struct vm *m);
+
+/* boot.c: loads everything and sets the CPUs' start state. Also after a reset. */
 enum gw_status vm_boot(struct vm *m, struct gw_error *err);
 /* offer.c: what firmware finds by fw_cfg. Once. */
 enum gw_status vm_offer(struct vm *m, struct gw_error *err);
@@ -75,7 +126,8 @@ void vm_watch_byte(void *context, uint8_t byte);
 
 /* repeat.c: runs that can be repeated (--deterministic). */
 enum { VM_REPEAT_STEP = 1 << 17 }; /* most instructions between two looks */
-uint64_t vm_repeat_limit(struct vm *m, uint64_t retired);
+/* own_deadline: of the vCPU that is to run. */
+uint64_t vm_repeat_limit(struct vm *m, uint64_t retired, uint64_t own_deadline);
 void vm_repeat_settle(struct vm *m, uint64_t retired);
 bool vm_repeat_rests(const struct vm *m, uint64_t retired);
 bool vm_repeat_may_stop(const struct vm *m, uint64_t retired);

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Makes a disk with a Debian 13 root file system: .cache/guests/riscv64/root.img.
+"""Makes a disk with a Debian 13 root file system: .cache/guests/riscv64/root.img, or, for
+`stress`, one that has stress-ng too: stress.img.
 
 Debian's packages (see aptbox.py) are unpacked here, with no right that a user does not have, into a
 tree with a package database that says so. Their own scripts are riscv64's: a first boot in our
 machine runs them (`dpkg --configure`), with the kernel and initrd of ./dev guest. What comes out
-boots with systemd to a login prompt; root has no password. Prints GODWIT_ROOTFS=PATH.
+boots with systemd to a login prompt; root has no password. Prints GODWIT_ROOTFS=PATH, or
+GODWIT_STRESS_ROOTFS=PATH.
 """
 import argparse
 import hashlib
@@ -19,7 +21,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import guest  # noqa: E402
 from aptbox import ROOT, AptBox, Failure, main_guard, say  # noqa: E402
 
-IMAGE = os.path.join(guest.GUEST, "root.img")
+# Name -> (variable, packages that it has beside EXTRA). stress-ng alone is small; with the libraries
+# that it is linked with, Mesa and LLVM among them, it doubles a disk that other tests only boot.
+KINDS = {"root": ("GODWIT_ROOTFS", ()), "stress": ("GODWIT_STRESS_ROOTFS", ("stress-ng",))}
 EXTRA = ("systemd-sysv", "udev", "dbus", "kmod", "procps", "iproute2", "netbase", "libpam-systemd",
          "iputils-ping")
 # Beside those of the initrd; udev loads them.
@@ -56,13 +60,13 @@ def stanzas(text):
                    if re.match(r"^[A-Za-z-]+: ", line))
 
 
-def wanted(box):
-    """What Debian calls essential or required, and EXTRA."""
+def wanted(box, more):
+    """What Debian calls essential or required, EXTRA, and more."""
     found = [s["Package"] for s in stanzas(box.available())
              if s.get("Essential") == "yes" or s.get("Priority") == "required"]
     if "dpkg" not in found:
         raise Failure("the package lists name no essential packages", "./dev guest")
-    return [*found, *EXTRA]
+    return [*found, *EXTRA, *more]
 
 
 class Tree:
@@ -159,7 +163,7 @@ class Tree:
 
 def first_boot(image, kernel, initrd):
     program = os.environ.get("GODWIT_PROGRAM") or os.path.join(ROOT, "build/godwit")
-    log = IMAGE + ".log"
+    log = image.removesuffix(".new") + ".log"
     say("rootfs: configuring the packages in the machine (some minutes)")
     with open(log, "wb") as f:
         r = subprocess.run([program, "run", "-k", kernel, "-i", initrd, "-d", image + ",rw", "-m",
@@ -172,15 +176,15 @@ def first_boot(image, kernel, initrd):
         raise Failure(f"the packages were not configured: {log}", f"tail {log}")
 
 
-def make():
+def make(name, image):
     kernel, initrd = guest.ensure()
     release = guest.read_manifest()["release"]
     box = AptBox(guest.SUITE, guest.ARCH)
     box.update()
-    root = os.path.join(guest.GUEST, "rootfs")
+    root = os.path.join(guest.GUEST, name + "fs")
     shutil.rmtree(root, ignore_errors=True)
     tree = Tree(root)
-    debs = box.download_closure(*wanted(box))
+    debs = box.download_closure(*wanted(box, KINDS[name][1]))
     say(f"rootfs: unpacking {len(debs)} packages")
     # The links from / into /usr are base-files', which others' files must find.
     for deb in sorted(debs, key=lambda d: not os.path.basename(d).startswith("base-files_")):
@@ -189,33 +193,37 @@ def make():
     mke2fs = shutil.which("mke2fs") or shutil.which("mke2fs", path="/sbin:/usr/sbin")
     if not mke2fs:
         raise Failure("no mke2fs", "./dev deps test")
-    with open(IMAGE + ".new", "wb") as f:
+    with open(image + ".new", "wb") as f:
         f.truncate(SIZE_MIB << 20)
-    subprocess.run([mke2fs, "-q", "-F", "-t", "ext4", "-d", root, IMAGE + ".new"], check=True)
+    subprocess.run([mke2fs, "-q", "-F", "-t", "ext4", "-d", root, image + ".new"], check=True)
     shutil.rmtree(root)
-    first_boot(IMAGE + ".new", kernel, initrd)
-    os.replace(IMAGE + ".new", IMAGE)
+    first_boot(image + ".new", kernel, initrd)
+    os.replace(image + ".new", image)
 
 
-def ensure():
-    stamp = IMAGE + ".stamp"
+def ensure(name="root"):
+    image = os.path.join(guest.GUEST, name + ".img")
+    stamp = image + ".stamp"
     with open(os.path.abspath(__file__), "rb") as f:
         key = hashlib.sha256(f.read()).hexdigest()
-    if os.path.exists(IMAGE) and os.path.exists(stamp):
+    if os.path.exists(image) and os.path.exists(stamp):
         with open(stamp, encoding="ascii") as f:
             if f.read() == key:
-                return IMAGE
-    make()
+                return image
+    make(name, image)
     with open(stamp, "w", encoding="ascii") as f:
         f.write(key)
-    say(f"rootfs: {os.path.getsize(IMAGE) >> 20} MiB, "
-        f"{os.stat(IMAGE).st_blocks * 512 >> 20} of them used")
-    return IMAGE
+    say(f"rootfs: {os.path.getsize(image) >> 20} MiB, "
+        f"{os.stat(image).st_blocks * 512 >> 20} of them used")
+    return image
 
 
 def main():
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    print(f"GODWIT_ROOTFS={ensure()}")
+    ap = argparse.ArgumentParser(description=__doc__,
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("kind", nargs="?", default="root", choices=KINDS)
+    name = ap.parse_args().kind
+    print(f"{KINDS[name][0]}={ensure(name)}")
     return 0
 
 

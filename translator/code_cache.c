@@ -5,11 +5,16 @@
  * filled from the start and emptied as a whole. A link leads from a branch of one block to another
  * block's entry; each block lists the links that lead to it, so that it can be cut off.
  *
+ * The vCPUs of a machine share one cache of generated code, under the world's lock; what the
+ * interpreter runs holds addresses of one vCPU's state, so each has a cache of its own.
+ *
  * Invariants
  *   1. A block that is not LIVE is reachable neither by a link nor by a jump cache.
- *   2. A page holds a LIVE block only while it is marked GW_RAM_CODE, so stores to it come here.
+ *   2. A page holds a LIVE block only while it is marked GW_RAM_CODE, so stores to it come here. It
+ *      is marked before its bytes are read, and with the world stopped: see page_map.c.
  *   3. A stale block is compared with memory, by hash, before it becomes LIVE again.
  *   4. Blocks' code offsets ascend with their numbers.
+ *   5. The cache is emptied with the world stopped only: no vCPU is in it, or has a block's number.
  */
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -42,7 +47,7 @@ static void *zero_pages(size_t size)
 
 static enum gw_status emit_runtime(struct engine *e, struct gw_error *err)
 {
-    struct code_cache *c = &e->cc;
+    struct code_cache *c = e->cc;
     enum gw_status st =
         e->cfg.backend->emit_runtime(&e->bcfg, &e->rt, c->mem.rw, c->mem.size, c->mem.rx, &c->ep);
     if (st != GW_OK)
@@ -54,7 +59,7 @@ static enum gw_status emit_runtime(struct engine *e, struct gw_error *err)
 
 static enum gw_status open_memory(struct engine *e, size_t size, struct gw_error *err)
 {
-    struct code_cache *c = &e->cc;
+    struct code_cache *c = e->cc;
     if (e->cfg.backend)
         return code_mem_open(&c->mem, size, err);
     c->interp_mem = zero_pages(size);
@@ -76,7 +81,7 @@ static void close_memory(struct code_cache *c)
  * once more, so that the guest is left something too. */
 static enum gw_status open_any(struct engine *e, struct gw_error *err)
 {
-    struct code_cache *c = &e->cc;
+    struct code_cache *c = e->cc;
     size_t size = c->wanted;
     enum gw_status st = open_memory(e, size, err);
     if (st == GW_OK || e->cfg.code_cache_bytes)
@@ -94,13 +99,13 @@ static enum gw_status open_any(struct engine *e, struct gw_error *err)
 
 size_t engine_code_cache_bytes(const struct engine *e, size_t *wanted)
 {
-    *wanted = e->cc.wanted;
-    return e->cfg.backend ? e->cc.mem.size : e->cc.interp_size;
+    *wanted = e->cc->wanted;
+    return e->cfg.backend ? e->cc->mem.size : e->cc->interp_size;
 }
 
-enum gw_status cc_open(struct engine *e, struct gw_error *err)
+static enum gw_status open_tables(struct engine *e, struct gw_error *err)
 {
-    struct code_cache *c = &e->cc;
+    struct code_cache *c = e->cc;
     size_t size = e->cfg.code_cache_bytes;
     if (size < 65536)
         size = size ? 65536 : e->cfg.bus ? 128u << 20 : 64u << 20;
@@ -111,19 +116,24 @@ enum gw_status cc_open(struct engine *e, struct gw_error *err)
     c->pages = malloc(c->page_cap * sizeof *c->pages);
     if (!c->hash || !c->pages)
         return gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
-    enum gw_status st = open_any(e, err);
-    if (st == GW_OK && e->cfg.backend)
-        st = emit_runtime(e, err);
-    if (st != GW_OK)
-        return st;
     for (uint32_t i = 0; i < c->page_cap; i++)
         c->pages[i].page = ~UINT64_C(0);
-    return GW_OK;
+    return open_any(e, err);
 }
 
-void cc_close(struct engine *e)
+enum gw_status cc_open(struct engine *e, struct gw_error *err)
 {
-    struct code_cache *c = &e->cc;
+    e->cc = e->interp ? &e->own_cc : &e->world->cc;
+    if (e->cc->hash) /* another vCPU has opened it */
+        return GW_OK;
+    enum gw_status st = open_tables(e, err);
+    if (st == GW_OK && e->cfg.backend)
+        st = emit_runtime(e, err);
+    return st;
+}
+
+void cc_close(struct code_cache *c)
+{
     close_memory(c);
     if (c->hash)
         munmap(c->hash, sizeof *c->hash << c->hash_bits);
@@ -167,7 +177,7 @@ static bool page_table_grow(struct code_cache *c)
 
 static struct code_page *page_of(struct engine *e, uint64_t page, bool create)
 {
-    struct code_cache *c = &e->cc;
+    struct code_cache *c = e->cc;
     struct code_page *p = page_slot(c, page);
     if (p->page == page)
         return p;
@@ -180,25 +190,43 @@ static struct code_page *page_of(struct engine *e, uint64_t page, bool create)
     return p;
 }
 
-/* Sets GW_RAM_CODE and takes the page out of inline reach of stores. */
+static bool is_protected(struct engine *e, uint64_t paddr)
+{
+    const uint8_t *f = page_flags(e, paddr);
+    return !f || __atomic_load_n(f, __ATOMIC_ACQUIRE) & GW_RAM_CODE;
+}
+
+/* Sets GW_RAM_CODE and takes the page out of inline reach of all vCPUs' stores. */
 static void page_protect(struct engine *e, uint64_t paddr)
 {
-    uint8_t *f = page_flags(e, paddr);
-    if (f && !(*f & GW_RAM_CODE)) {
-        *f |= GW_RAM_CODE;
-        maps_protect(e, paddr & ~(uint64_t)GW_PAGE_MASK);
-    }
+    if (is_protected(e, paddr))
+        return;
+    __atomic_fetch_or(page_flags(e, paddr), GW_RAM_CODE, __ATOMIC_SEQ_CST);
+    for (unsigned i = 0; i < e->world->vcpus; i++)
+        if (e->world->engine[i])
+            maps_protect(e->world->engine[i], paddr & ~(uint64_t)GW_PAGE_MASK);
+}
+
+/* May blocks of the page be made or revived now? They may where it is protected, or can be: then it
+ * is. */
+static bool page_ready(struct engine *e, uint64_t paddr)
+{
+    if (!e->cfg.bus || paddr == ~UINT64_C(0))
+        return true;
+    if (e->world->shared && !e->stopped && !is_protected(e, paddr))
+        return false;
+    page_protect(e, paddr);
+    return true;
 }
 
 static bool page_add(struct engine *e, uint64_t paddr, uint32_t tb)
 {
-    struct page_node *n = vec_push(&e->cc.nodes, sizeof *n, 1);
+    struct page_node *n = vec_push(&e->cc->nodes, sizeof *n, 1);
     struct code_page *p = page_of(e, paddr >> GW_PAGE_SHIFT, true);
     if (!n)
         return false;
     *n = (struct page_node){.tb = tb, .next = p->first};
-    p->first = e->cc.nodes.count - 1;
-    page_protect(e, paddr);
+    p->first = e->cc->nodes.count - 1;
     return true;
 }
 
@@ -226,7 +254,7 @@ static void hash_place(struct code_cache *c, uint64_t key, uint32_t tb)
 
 static void hash_add(struct engine *e, uint64_t key, uint32_t tb)
 {
-    struct code_cache *c = &e->cc;
+    struct code_cache *c = e->cc;
     if (c->hash_count >= 3u << (c->hash_bits - 2)) {
         struct tb_slot *old = c->hash;
         struct tb_slot *fresh = zero_pages(sizeof *fresh << (c->hash_bits + 1));
@@ -263,7 +291,7 @@ static uint64_t hash_bytes(const uint8_t *p, uint32_t n)
 
 static uint64_t tb_rx(struct engine *e, const struct tb *tb)
 {
-    return e->cc.mem.rx + tb->code;
+    return e->cc->mem.rx + tb->code;
 }
 
 static void add_incoming(struct engine *e, struct tb *tb, uint32_t link)
@@ -288,21 +316,30 @@ static void unlink_one(struct engine *e, uint32_t link)
     l->to = NO_TB;
 }
 
+/* A guard holds what this vCPU knows, so it must know the latest. */
+static bool current(const struct engine *e, bool global)
+{
+    const struct engine_world *w = e->world;
+    return global ? e->run->gen_global == w->gen_global
+                  : e->run->gen_space == w->space[e->cur_space].gen;
+}
+
 void cc_link_to(struct engine *e, uint32_t link, uint32_t to)
 {
     struct link *l = cc_link(e, link);
     struct tb *from = cc_tb(e, l->owner), *tb = cc_tb(e, to);
+    bool global = e->at.global;
     if (tb->state != TB_LIVE || from->once || tb->once)
         return;
-    if (tb->paddr2 != ~UINT64_C(0) && !l->d.gen_offset && e->cfg.bus)
+    if (e->cfg.bus && (!current(e, global) || (tb->paddr2 != ~UINT64_C(0) && !l->d.gen_offset)))
         return;
     if (l->to != NO_TB) { /* taken because its guard no longer holds */
         if (!l->d.gen_offset)
             return;
         unlink_one(e, link);
     }
-    e->cfg.backend->patch(e->cc.mem.rw + from->code, tb_rx(e, from), &l->d, tb_rx(e, tb),
-                          tb->global, tb->global ? e->run->gen_global : e->run->gen_space);
+    e->cfg.backend->patch(e->cc->mem.rw + from->code, tb_rx(e, from), &l->d, tb_rx(e, tb), global,
+                          global ? e->run->gen_global : e->run->gen_space);
     l->to = to;
     add_incoming(e, tb, link);
     e->stats.links++;
@@ -314,18 +351,32 @@ void cc_link_interp(struct engine *e, struct interp_link *il, uint32_t to)
     if (tb->state != TB_LIVE || tb->once)
         return;
     if (e->cfg.bus) {
-        il->gen_cell = tb->global ? &e->run->gen_global : &e->run->gen_space;
+        if (!current(e, e->at.global))
+            return;
+        il->gen_cell = e->at.global ? &e->run->gen_global : &e->run->gen_space;
         il->gen = *il->gen_cell;
     }
     if (il->next == tb->interp) /* only the guard was out of date */
         return;
-    struct link *l = vec_push(&e->cc.links, sizeof *l, 1);
+    struct link *l = vec_push(&e->cc->links, sizeof *l, 1);
     if (!l)
         return;
     *l = (struct link){.il = il, .owner = NO_TB, .to = to};
-    add_incoming(e, tb, e->cc.links.count - 1);
+    add_incoming(e, tb, e->cc->links.count - 1);
     il->next = tb->interp;
     e->stats.links++;
+}
+
+static void drop_jumps(struct engine *e, const struct tb *tb)
+{
+    void *code = tb->interp ? (void *)tb->interp : (void *)(uintptr_t)tb_rx(e, tb);
+    if (tb->interp) {
+        views_drop_jump(e, tb->pc, code);
+        return;
+    }
+    for (unsigned i = 0; i < e->world->vcpus; i++)
+        if (e->world->engine[i])
+            views_drop_jump(e->world->engine[i], tb->pc, code);
 }
 
 static void cut_off(struct engine *e, struct tb *tb)
@@ -338,23 +389,23 @@ static void cut_off(struct engine *e, struct tb *tb)
                 l->il->next = NULL;
         } else {
             struct tb *from = cc_tb(e, l->owner);
-            e->cfg.backend->patch(e->cc.mem.rw + from->code, tb_rx(e, from), &l->d, 0, false, 0);
+            e->cfg.backend->patch(e->cc->mem.rw + from->code, tb_rx(e, from), &l->d, 0, false, 0);
         }
         l->to = NO_TB;
         k = next;
     }
     tb->in_first = NO_TB;
-    views_drop_jump(e, tb->pc, tb->interp ? (void *)tb->interp : (void *)(uintptr_t)tb_rx(e, tb));
+    drop_jumps(e, tb);
 }
 
 void cc_jump_cache_insert(struct engine *e, uint32_t i)
 {
     struct tb *tb = cc_tb(e, i);
     struct gw_jump_entry *je = &e->run->jump_cache[interp_jump_index(tb->pc)];
-    if (tb->state != TB_LIVE || tb->once || (e->view.kernel && !tb->global))
+    if (tb->state != TB_LIVE || tb->once || (e->view.kernel && !e->at.global))
         return;
-    je->pc = tb->pc;
     je->code = tb->interp ? (void *)tb->interp : (void *)(uintptr_t)tb_rx(e, tb);
+    je->pc = tb->pc;
 }
 
 /* --- stale and live ------------------------------------------------------------------------------ */
@@ -368,34 +419,53 @@ static void make_stale(struct engine *e, struct tb *tb)
     e->stats.stale_blocks++;
 }
 
-void cc_page_changed(struct engine *e, uint64_t page)
+static void stale_page(struct engine *e, uint64_t page)
 {
     struct code_page *p = page_of(e, page, false);
-    uint8_t *f = e->cfg.bus ? page_flags(e, page << GW_PAGE_SHIFT) : NULL;
-    if (f)
-        *f &= (uint8_t)~GW_RAM_CODE;
     if (!p)
         return;
     for (uint32_t k = p->first; k != NO_TB;) {
-        struct page_node *n = (struct page_node *)e->cc.nodes.data + k;
+        struct page_node *n = (struct page_node *)e->cc->nodes.data + k;
         make_stale(e, cc_tb(e, n->tb));
         k = n->next;
     }
 }
 
-void engine_code_changed(struct engine *e, uint64_t vaddr, uint64_t size)
+void cc_page_changed(struct engine *e, uint64_t page)
 {
-    if (!size)
-        return;
-    uint64_t first = vaddr >> GW_PAGE_SHIFT, last = (vaddr + size - 1) >> GW_PAGE_SHIFT;
-    if (last - first > e->cc.page_cap) { /* a huge range: walk what there is instead */
-        for (uint32_t i = 0; i < e->cc.page_cap; i++)
-            if (e->cc.pages[i].page - first <= last - first)
-                cc_page_changed(e, e->cc.pages[i].page);
+    struct engine_world *w = e->world;
+    uint8_t *f = e->cfg.bus ? page_flags(e, page << GW_PAGE_SHIFT) : NULL;
+    world_lock(w);
+    if (f)
+        __atomic_fetch_and(f, (uint8_t)~GW_RAM_CODE, __ATOMIC_SEQ_CST);
+    for (unsigned i = 0; i < w->vcpus; i++)
+        if (w->engine[i] && (i == 0 || w->engine[i]->interp))
+            stale_page(w->engine[i], page);
+    world_unlock(w);
+}
+
+static void code_changed(struct engine *e, uint64_t first, uint64_t last)
+{
+    if (last - first > e->cc->page_cap) { /* a huge range: walk what there is instead */
+        for (uint32_t i = 0; i < e->cc->page_cap; i++)
+            if (e->cc->pages[i].page - first <= last - first)
+                cc_page_changed(e, e->cc->pages[i].page);
         return;
     }
     for (uint64_t page = first; page <= last; page++)
         cc_page_changed(e, page);
+}
+
+void engine_code_changed(struct engine *e, uint64_t vaddr, uint64_t size)
+{
+    struct engine_world *w = e->world;
+    if (!size)
+        return;
+    world_lock(w);
+    for (unsigned i = 0; i < w->vcpus; i++) /* where caches are many, pages may be in any */
+        if (w->engine[i] && (i == 0 || w->engine[i]->interp))
+            code_changed(w->engine[i], vaddr >> GW_PAGE_SHIFT, (vaddr + size - 1) >> GW_PAGE_SHIFT);
+    world_unlock(w);
 }
 
 /* Bytes of the block as they are now; straddling ones are put together in e->straddle. */
@@ -410,9 +480,6 @@ static bool revive(struct engine *e, struct tb *tb, const uint8_t *host_page)
     if (hash_bytes(guest_bytes(e, tb, host_page), tb->code_bytes) != tb->hash)
         return false;
     tb->state = TB_LIVE;
-    page_protect(e, tb->paddr);
-    if (tb->paddr2 != ~UINT64_C(0) && e->cfg.bus)
-        page_protect(e, tb->paddr2);
     e->stats.revived_blocks++;
     return true;
 }
@@ -445,84 +512,162 @@ static bool fetchable(struct engine *e, uint64_t pc, const struct itlb_entry *it
     return true;
 }
 
-/* Puts a straddling instruction together in e->straddle. False: its second page can't be fetched. */
-static bool second_page(struct engine *e, uint64_t pc, struct itlb_entry *it, unsigned more,
-                        uint64_t *paddr2, struct gw_fault *fault)
+/* What is to be found: where its bytes are, and all that tells it from other blocks. */
+struct wanted {
+    uint64_t pc, paddr, paddr2, key;
+    struct itlb_entry it;
+    unsigned more; /* bytes of the next page */
+    const uint8_t *next;
+};
+
+/* Where a straddling instruction goes on. False: its second page can't be fetched. */
+static bool second_page(struct engine *e, struct wanted *q, struct gw_fault *fault)
 {
-    unsigned left = GW_PAGE_SIZE - (unsigned)(pc & GW_PAGE_MASK);
-    uint64_t border = pc + left;
-    memcpy(e->straddle, it->host + (pc & GW_PAGE_MASK), left);
+    uint64_t border = (q->pc | GW_PAGE_MASK) + 1;
     const struct itlb_entry *next = views_fetch(e, border, fault);
     if (!next)
         return false;
-    memcpy(e->straddle + left, next->host, more);
-    *paddr2 = next->ppage << GW_PAGE_SHIFT;
-    if (it->global != next->global) { /* goes by the space; so do flushes of the global half */
-        views_executed(e, pc);
+    q->next = next->host;
+    q->paddr2 = next->ppage << GW_PAGE_SHIFT;
+    if (q->it.global != next->global) { /* goes by the space; so do flushes of the global half */
+        world_lock(e->world);
+        views_executed(e, q->pc);
         views_executed(e, border);
-        it->global = false;
+        world_unlock(e->world);
+        q->it.global = false;
     }
     return true;
 }
 
-uint32_t cc_find(struct engine *e, uint64_t pc, uint32_t limit, struct gw_fault *fault)
+/* Puts a straddling instruction together in e->straddle. False: it is one of another length now. */
+static bool assemble(struct engine *e, const struct wanted *q)
+{
+    unsigned left = GW_PAGE_SIZE - (unsigned)(q->pc & GW_PAGE_MASK);
+    if (!q->more)
+        return true;
+    memcpy(e->straddle, q->it.host + (q->pc & GW_PAGE_MASK), left);
+    memcpy(e->straddle + left, q->next, q->more);
+    return straddles(e, q->pc, q->it.host) == q->more;
+}
+
+static bool locate(struct engine *e, uint64_t pc, struct wanted *q, uint32_t *limit,
+                   struct gw_fault *fault)
 {
     const struct itlb_entry *it = views_fetch(e, pc, fault);
-    uint64_t paddr2 = ~UINT64_C(0);
-    struct itlb_entry copy;
-    e->stats.lookups++;
     if (!it)
-        return NO_TB;
+        return false;
     if (it->split) { /* an instruction at a time, none of which is remembered */
         if (!fetchable(e, pc, it, fault))
-            return NO_TB;
-        limit = 1;
+            return false;
+        *limit = 1;
     }
-    unsigned more = straddles(e, pc, it->host);
-    if (more) {
-        copy = *it;
-        it = &copy;
-        if (!second_page(e, pc, &copy, more, &paddr2, fault))
-            return NO_TB;
+    q->it = *it;
+    q->pc = pc;
+    q->paddr2 = ~UINT64_C(0);
+    q->more = straddles(e, pc, it->host);
+    if (q->more && !second_page(e, q, fault))
+        return false;
+    q->paddr = q->it.ppage << GW_PAGE_SHIFT | (pc & GW_PAGE_MASK);
+    q->key = tb_key(pc, q->paddr, e->flags);
+    return true;
+}
+
+static uint32_t look_up(struct engine *e, const struct wanted *q)
+{
+    const struct code_cache *c = e->cc;
+    uint32_t mask = (1u << c->hash_bits) - 1, i;
+    for (uint32_t at = (uint32_t)q->key & mask; (i = c->hash[at].tb); at = (at + 1) & mask) {
+        struct tb *tb = cc_tb(e, i - 1);
+        if (c->hash[at].tag == (uint32_t)(q->key >> 32) && tb->pc == q->pc &&
+            tb->paddr == q->paddr && tb->flags == e->flags && tb->paddr2 == q->paddr2 &&
+            (tb->state == TB_LIVE || revive(e, tb, q->it.host)))
+            return i - 1;
     }
-    uint64_t paddr = it->ppage << GW_PAGE_SHIFT | (pc & GW_PAGE_MASK);
-    uint64_t key = tb_key(pc, paddr, e->flags);
-    if (!limit) {
-        uint32_t mask = (1u << e->cc.hash_bits) - 1, i;
-        for (uint32_t at = (uint32_t)key & mask; (i = e->cc.hash[at].tb); at = (at + 1) & mask) {
-            struct tb *tb = cc_tb(e, i - 1);
-            if (e->cc.hash[at].tag != (uint32_t)(key >> 32))
-                continue;
-            if (tb->pc == pc && tb->paddr == paddr && tb->flags == e->flags &&
-                tb->paddr2 == paddr2 && (tb->state == TB_LIVE || revive(e, tb, it->host))) {
-                tb->global = it->global;
-                return i - 1;
-            }
-        }
-    }
-    uint32_t i = cc_translate(e, pc, it, more, limit, fault);
+    return NO_TB;
+}
+
+static uint32_t make(struct engine *e, const struct wanted *q, uint32_t limit,
+                     struct gw_fault *fault)
+{
+    uint32_t i = cc_translate(e, q->pc, &q->it, q->more, limit, fault);
     if (i == NO_TB)
         return NO_TB;
     struct tb *tb = cc_tb(e, i);
-    tb->paddr = paddr;
-    tb->paddr2 = paddr2;
-    tb->global = it->global;
+    tb->paddr = q->paddr;
+    tb->paddr2 = q->paddr2;
     tb->once = limit != 0;
-    tb->hash = hash_bytes(guest_bytes(e, tb, it->host), tb->code_bytes);
+    tb->hash = hash_bytes(guest_bytes(e, tb, q->it.host), tb->code_bytes);
     if (!tb->once) {
-        hash_add(e, key, i);
-        page_add(e, paddr, i);
-        if (paddr2 != ~UINT64_C(0))
-            page_add(e, paddr2, i);
-        else if (!e->cfg.bus && (pc ^ (pc + tb->code_bytes - 1)) >> GW_PAGE_SHIFT)
-            page_add(e, pc + tb->code_bytes - 1, i);
+        /* again, if the cache was emptied: that lets go of all pages */
+        if (e->cfg.bus) {
+            page_protect(e, q->paddr);
+            if (q->paddr2 != ~UINT64_C(0))
+                page_protect(e, q->paddr2);
+        }
+        hash_add(e, q->key, i);
+        page_add(e, q->paddr, i);
+        if (q->paddr2 != ~UINT64_C(0))
+            page_add(e, q->paddr2, i);
+        else if (!e->cfg.bus && (q->pc ^ (q->pc + tb->code_bytes - 1)) >> GW_PAGE_SHIFT)
+            page_add(e, q->pc + tb->code_bytes - 1, i);
     }
+    return i;
+}
+
+/* Under lock. */
+static uint32_t find_or_make(struct engine *e, struct wanted *q, uint32_t limit,
+                             struct gw_fault *fault)
+{
+    uint32_t i = limit ? NO_TB : look_up(e, q);
+    if (i == NO_TB)
+        i = make(e, q, limit, fault);
+    if (i == NO_TB)
+        return NO_TB;
+    const struct tb *tb = cc_tb(e, i);
+    e->at = (struct entry){.code = (void *)(uintptr_t)tb_rx(e, tb),
+                           .interp = tb->interp,
+                           .once = tb->once,
+                           .global = q->it.global};
+    return i;
+}
+
+uint32_t cc_find(struct engine *e, uint64_t pc, uint32_t limit, struct gw_fault *fault)
+{
+    struct engine_world *w = e->world;
+    struct wanted q;
+    uint64_t fences;
+    uint32_t i = NO_TB;
+    e->stats.lookups++;
+    e->want = WANT_NOTHING;
+    for (;;) {
+        /* The walk is made without the lock, and again if a fence came into it. */
+        world_lock(w);
+        views_adopt(e);
+        fences = w->fences;
+        world_unlock(w);
+        if (!locate(e, pc, &q, &limit, fault))
+            return NO_TB;
+        world_lock(w);
+        if (fences == w->fences) {
+            if (!limit && (!page_ready(e, q.paddr) || !page_ready(e, q.paddr2))) {
+                e->want = WANT_STOPPED;
+                break;
+            }
+            if (assemble(e, &q)) {
+                i = find_or_make(e, &q, limit, fault);
+                break;
+            }
+        }
+        world_unlock(w);
+        views_forget_fetches(e);
+    }
+    world_unlock(w);
     return i;
 }
 
 void cc_drop_last(struct engine *e, uint32_t i)
 {
-    struct code_cache *c = &e->cc;
+    struct code_cache *c = e->cc;
     if (i + 1 != c->tbs.count || !cc_tb(e, i)->once)
         return;
     const struct tb *tb = cc_tb(e, i);
@@ -539,9 +684,9 @@ void cc_drop_last(struct engine *e, uint32_t i)
 
 uint32_t cc_by_host(struct engine *e, uint64_t host)
 {
-    uint64_t off = host - e->cc.mem.rx;
-    uint32_t lo = 0, hi = e->cc.tbs.count;
-    if (off >= e->cc.mem.used)
+    uint64_t off = host - e->cc->mem.rx;
+    uint32_t lo = 0, hi = e->cc->tbs.count;
+    if (off >= e->cc->mem.used)
         return NO_TB;
     while (lo < hi) { /* the last block that starts at or before off */
         uint32_t mid = lo + (hi - lo) / 2;
@@ -558,7 +703,7 @@ uint32_t cc_by_host(struct engine *e, uint64_t host)
 const struct gw_row *cc_row(struct engine *e, const struct tb *tb, uint64_t host,
                             enum gw_row_kind kind)
 {
-    const struct gw_row *row = (const struct gw_row *)e->cc.rows.data + tb->row_first;
+    const struct gw_row *row = (const struct gw_row *)e->cc->rows.data + tb->row_first;
     uint32_t off = (uint32_t)(host - tb_rx(e, tb));
     for (uint32_t k = 0; k < tb->row_count; k++)
         if (row[k].host_offset == off && row[k].kind == kind)
@@ -568,18 +713,20 @@ const struct gw_row *cc_row(struct engine *e, const struct tb *tb, uint64_t host
 
 uint64_t cc_guest_pc(struct engine *e, const struct tb *tb, unsigned guest)
 {
-    const int32_t *off = (const int32_t *)e->cc.guests.data + tb->guest_first;
+    const int32_t *off = (const int32_t *)e->cc->guests.data + tb->guest_first;
     return tb->pc + (uint64_t)(int64_t)off[guest];
 }
 
 void cc_flush(struct engine *e)
 {
-    struct code_cache *c = &e->cc;
+    struct code_cache *c = e->cc;
+    struct engine_world *w = e->world;
+    bool only = !e->interp || !w->shared; /* else the page may have blocks in other caches */
     for (uint32_t i = 0; i < c->page_cap; i++) {
-        if (c->pages[i].page != ~UINT64_C(0) && e->cfg.bus) {
+        if (c->pages[i].page != ~UINT64_C(0) && e->cfg.bus && only) {
             uint8_t *f = page_flags(e, c->pages[i].page << GW_PAGE_SHIFT);
             if (f)
-                *f &= (uint8_t)~GW_RAM_CODE;
+                __atomic_fetch_and(f, (uint8_t)~GW_RAM_CODE, __ATOMIC_SEQ_CST);
         }
         c->pages[i].page = ~UINT64_C(0);
     }
@@ -589,6 +736,9 @@ void cc_flush(struct engine *e)
     c->hash_count = 0;
     c->mem.used = c->runtime_size;
     c->interp_used = 0;
-    views_clear_jumps(e);
+    c->flushes++;
+    for (unsigned i = 0; i < w->vcpus; i++)
+        if (w->engine[i] && w->engine[i]->cc == c)
+            views_clear_jumps(w->engine[i]);
     e->stats.code_flushes++;
 }

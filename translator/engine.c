@@ -58,18 +58,26 @@ static void hook_fence_i(void *cpu)
 
 static void bus_code_changed(void *engine, uint64_t paddr, uint64_t size)
 {
-    engine_code_changed(engine, paddr, size);
+    struct engine *e = engine;
+    engine_code_changed(e, paddr, size);
+    reserve_written_by_device(e->world, paddr, size);
 }
 
-/* Translations of its code must not run, and maps that show it must not be used. */
+/* Translations of its code must not run, and maps that show it must not be used: by other vCPUs, from
+ * their next border on. Which vCPU's thread this is nobody says, so all are asked. */
 static void bus_rom_hidden(void *engine, const struct gw_rom *rom)
 {
     struct engine *e = engine;
+    struct engine_world *w = e->world;
     uint64_t pages = rom->mem.size >> GW_PAGE_SHIFT;
     for (uint64_t i = 0; i < pages; i++)
         if (rom->mem.page_flags[i] & GW_RAM_CODE)
             cc_page_changed(e, (rom->mem.base >> GW_PAGE_SHIFT) + i);
-    views_flush(e->cfg.cpu, 0, 1, 0, 1);
+    for (unsigned i = 0; w->shared && i < w->vcpus; i++)
+        if (w->engine[i])
+            world_request(w->engine[i], REQUEST_FLUSH);
+    if (!w->shared)
+        views_flush(e->cfg.cpu, 0, 1, 0, 1);
 }
 
 static enum gw_status open_parts(struct engine *e, struct gw_error *err)
@@ -80,7 +88,7 @@ static enum gw_status open_parts(struct engine *e, struct gw_error *err)
         st = maps_open(e, err);
         if (st != GW_OK)
             return st;
-        cfg->bus->engine = e;
+        cfg->bus->engine = e; /* any of the world's will do */
         cfg->bus->code_changed = bus_code_changed;
         cfg->bus->rom_hidden = bus_rom_hidden;
     }
@@ -104,6 +112,21 @@ static enum gw_status open_parts(struct engine *e, struct gw_error *err)
     return cc_open(e, err);
 }
 
+static enum gw_status join_world(struct engine *e, struct gw_error *err)
+{
+    e->world = e->cfg.world;
+    if (!e->world) {
+        enum gw_status st = engine_world_new(&e->world, 1, err);
+        if (st != GW_OK)
+            return st;
+        e->own_world = true;
+    }
+    e->world->engine[e->cfg.index] = e;
+    e->run->gen_global = e->world->gen_global;
+    e->run->gen_space = 0; /* no space's */
+    return GW_OK;
+}
+
 enum gw_status engine_new(struct engine **out, const struct engine_config *cfg,
                           struct gw_error *err)
 {
@@ -117,6 +140,11 @@ enum gw_status engine_new(struct engine **out, const struct engine_config *cfg,
     e->rt = (struct gw_runtime){
         .load = slow_load, .store = slow_store, .amo = slow_amo, .eval = slow_eval};
     e->hooks = (struct gw_hooks){.flush = views_flush, .fence_i = hook_fence_i};
+    if (cfg->bus) {
+        e->hooks.reserve = reserve_hook;
+        e->hooks.store_reserved = reserve_store_hook;
+    }
+    e->reserving = NO_PADDR;
     e->ir = malloc(sizeof *e->ir);
     e->job = malloc(sizeof *e->job);
     e->run->engine = e;
@@ -125,12 +153,13 @@ enum gw_status engine_new(struct engine **out, const struct engine_config *cfg,
     e->run->view_dirty = 1;
     e->run->fp_trap = 0;
     e->run->fp_gathers = 0;
-    e->run->gen_global = e->run->gen_space = ++e->gen_counter;
     for (uint32_t i = 0; i < ITLB_SIZE; i++)
         e->itlb[i].vpage = ~UINT64_C(0);
     span_clear(&e->itlb_large);
-    enum gw_status st =
-        e->ir && e->job ? open_parts(e, err) : gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
+    enum gw_status st = join_world(e, err);
+    if (st == GW_OK)
+        st = e->ir && e->job ? open_parts(e, err)
+                             : gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
     if (st != GW_OK) {
         engine_free(e);
         return st;
@@ -143,7 +172,11 @@ void engine_free(struct engine *e)
 {
     if (!e)
         return;
-    cc_close(e);
+    cc_close(&e->own_cc);
+    if (e->world)
+        e->world->engine[e->cfg.index] = NULL;
+    if (e->own_world)
+        engine_world_free(e->world);
     if (e->cfg.bus) {
         maps_close(e);
         e->cfg.bus->code_changed = NULL;
@@ -177,7 +210,9 @@ enum gw_mem_mode engine_mem_mode(const struct engine *e)
 
 void engine_reset_derived(struct engine *e)
 {
+    world_lock(e->world);
     cc_flush(e);
+    world_unlock(e->world);
     if (e->cfg.bus)
         views_flush(e->cfg.cpu, 0, 1, 0, 1);
     e->run->view_dirty = 1;
@@ -185,19 +220,19 @@ void engine_reset_derived(struct engine *e)
 
 /* --- running ------------------------------------------------------------------------------------- */
 
-/* Enters a block; host faults of the interpreter's own accesses in user mode come back here. */
-static enum gw_exit_kind enter(struct engine *e, uint32_t i)
+/* Enters the block that was found last; host faults of the interpreter's own accesses in user mode
+ * come back here. */
+static enum gw_exit_kind enter(struct engine *e)
 {
-    struct tb *tb = cc_tb(e, i);
     e->stats.exits++;
     if (!e->interp) {
         uint64_t (*fn)(void *, void *);
-        void *at = (void *)(uintptr_t)(e->cc.mem.rx + e->cc.ep.enter[e->fp]);
+        void *at = (void *)(uintptr_t)(e->cc->mem.rx + e->cc->ep.enter[e->fp]);
         memcpy(&fn, &at, sizeof fn);
-        return (enum gw_exit_kind)fn(e->cfg.cpu, (void *)(uintptr_t)(e->cc.mem.rx + tb->code));
+        return (enum gw_exit_kind)fn(e->cfg.cpu, e->at.code);
     }
     if (e->cfg.bus)
-        return interp_run(e->interp, tb->interp);
+        return interp_run(e->interp, e->at.interp);
     if (sigsetjmp(e->interp_jmp, 0)) {
         e->in_interp = 0;
         interp_abandon(e->interp);
@@ -205,7 +240,7 @@ static enum gw_exit_kind enter(struct engine *e, uint32_t i)
         return GW_EXIT_HELPER;
     }
     e->in_interp = 1;
-    enum gw_exit_kind x = interp_run(e->interp, tb->interp);
+    enum gw_exit_kind x = interp_run(e->interp, e->at.interp);
     e->in_interp = 0;
     return x;
 }
@@ -217,6 +252,7 @@ static void account_early_exit(struct engine *e)
     struct gw_vcpu *run = e->run;
     if (e->interp) /* did it itself */
         return;
+    world_lock(e->world);
     uint32_t i = cc_by_host(e, run->slow_ra);
     if (i == NO_TB)
         abort();
@@ -230,6 +266,7 @@ static void account_early_exit(struct engine *e)
     run->budget += tb->guest_count - row->guest;
     if (run->leave == GW_LEAVE_FAULT)
         run->pc = cc_guest_pc(e, tb, row->guest);
+    world_unlock(e->world);
 }
 
 /* What a helper or slow path asked for. True: back to the caller, with *stop. */
@@ -242,6 +279,13 @@ static bool handle_leave(struct engine *e, enum engine_stop *stop)
     switch (why) {
     case GW_LEAVE_SYSCALL: *stop = ENGINE_SYSCALL; return true;
     case GW_LEAVE_HCALL: *stop = ENGINE_HCALL; return true;
+    case GW_LEAVE_AGAIN:
+        if (e->reserving != NO_PADDR) {
+            world_stop_from(e);
+            reserve_page(e);
+            world_resume_from(e);
+        }
+        return false;
     case GW_LEAVE_FAULT:
         run->fault_pc = run->pc;
         if (!e->cfg.bus) {
@@ -255,11 +299,23 @@ static bool handle_leave(struct engine *e, enum engine_stop *stop)
     }
 }
 
+/* Looks again with the world stopped, where all can be done that the lookup needs: pages protected,
+ * the code cache emptied. The block runs at least once, whatever others do to it then. */
+static uint32_t find_stopped(struct engine *e, uint32_t limit, struct gw_fault *fault)
+{
+    world_stop_from(e);
+    uint32_t i = cc_find(e, e->run->pc, limit, fault);
+    world_resume_from(e);
+    return i;
+}
+
 /* A block for run.pc, or NO_TB after a fetch fault. */
 static uint32_t find(struct engine *e, uint32_t limit, bool *stopped)
 {
     struct gw_fault fault;
     uint32_t i = cc_find(e, e->run->pc, limit, &fault);
+    if (i == NO_TB && e->want)
+        i = find_stopped(e, limit, &fault);
     if (i != NO_TB)
         return i;
     e->run->fault = fault;
@@ -280,6 +336,33 @@ enum after {
     AFTER_NO_ROOM, /* the next block has more instructions than the budget */
 };
 
+static void drop_once(struct engine *e, uint32_t i)
+{
+    world_lock(e->world);
+    cc_drop_last(e, i);
+    world_unlock(e->world);
+}
+
+/* The branch that was not linked leads to i, unless the cache was emptied in between. */
+static void link_exit(struct engine *e, uint64_t link, uint64_t flushes, uint32_t i)
+{
+    world_lock(e->world);
+    if (flushes != e->cc->flushes)
+        ;
+    else if (e->interp)
+        cc_link_interp(e, (struct interp_link *)(uintptr_t)link, i);
+    else
+        cc_link_to(e, (uint32_t)link, i);
+    world_unlock(e->world);
+}
+
+static void cache_jump(struct engine *e, uint32_t i)
+{
+    world_lock(e->world);
+    cc_jump_cache_insert(e, i);
+    world_unlock(e->world);
+}
+
 /* Runs blocks until the budget is used up or something wants the outer loop. */
 static enum after run_blocks(struct engine *e, enum engine_stop *stop)
 {
@@ -287,39 +370,35 @@ static enum after run_blocks(struct engine *e, enum engine_stop *stop)
     bool fault = false;
     uint32_t i = find(e, 0, &fault);
     while (i != NO_TB) {
-        enum gw_exit_kind x = enter(e, i);
-        if (cc_tb(e, i)->once) { /* no link leads from it or to it */
+        bool once = e->at.once;
+        enum gw_exit_kind x = enter(e);
+        if (once) { /* no link leads from it or to it */
             bool back = x == GW_EXIT_HELPER && handle_leave(e, stop);
-            cc_drop_last(e, i);
+            drop_once(e, i);
             if (x != GW_EXIT_LINK && x != GW_EXIT_INDIRECT)
                 return back ? AFTER_STOP : x == GW_EXIT_BUDGET ? AFTER_NO_ROOM : AFTER_LOOK;
-            i = find(e, 0, &fault);
-            continue;
-        }
-        switch (x) {
-        case GW_EXIT_LINK: {
-            e->stats.exits_link++;
-            uint64_t flushes = e->stats.code_flushes, link = run->exit_link;
-            i = find(e, 0, &fault);
-            if (i == NO_TB || flushes != e->stats.code_flushes)
-                break;
-            if (e->interp)
-                cc_link_interp(e, (struct interp_link *)(uintptr_t)link, i);
-            else
-                cc_link_to(e, (uint32_t)link, i);
-            break;
-        }
-        case GW_EXIT_INDIRECT:
-            e->stats.indirect_misses++;
-            i = find(e, 0, &fault);
-            if (i != NO_TB)
-                cc_jump_cache_insert(e, i);
-            break;
-        case GW_EXIT_HELPER:
+        } else if (x == GW_EXIT_HELPER) {
             e->stats.exits_helper++;
             return handle_leave(e, stop) ? AFTER_STOP : AFTER_LOOK;
-        case GW_EXIT_LEAVE: e->stats.exits_leave++; return AFTER_LOOK;
-        default: e->stats.exits_budget++; return AFTER_NO_ROOM;
+        } else if (x == GW_EXIT_LEAVE) {
+            e->stats.exits_leave++;
+            return AFTER_LOOK;
+        } else if (x != GW_EXIT_LINK && x != GW_EXIT_INDIRECT) {
+            e->stats.exits_budget++;
+            return AFTER_NO_ROOM;
+        }
+        if (world_wanted(e))
+            return AFTER_LOOK;
+        uint64_t flushes = e->cc->flushes, link = run->exit_link;
+        i = find(e, 0, &fault);
+        if (once || i == NO_TB)
+            continue;
+        if (x == GW_EXIT_LINK) {
+            e->stats.exits_link++;
+            link_exit(e, link, flushes, i);
+        } else {
+            e->stats.indirect_misses++;
+            cache_jump(e, i);
         }
     }
     if (!fault)
@@ -339,8 +418,8 @@ static bool run_exactly(struct engine *e, enum engine_stop *stop)
         return fault;
     }
     e->stats.interp_insns += (uint64_t)e->run->budget;
-    bool back = enter(e, i) == GW_EXIT_HELPER && handle_leave(e, stop);
-    cc_drop_last(e, i);
+    bool back = enter(e) == GW_EXIT_HELPER && handle_leave(e, stop);
+    drop_once(e, i);
     return back;
 }
 
@@ -353,6 +432,9 @@ static bool between(struct engine *e, enum engine_stop *stop)
         *stop = ENGINE_ATTENTION;
         return true;
     }
+    if (__atomic_load_n(&e->requests, __ATOMIC_RELAXED) &&
+        __atomic_exchange_n(&e->requests, 0, __ATOMIC_SEQ_CST))
+        views_flush(e->cfg.cpu, 0, 1, 0, 1);
     if (e->cfg.bus) {
         if (isa->interrupt(e->cfg.cpu))
             e->run->leave = GW_LEAVE_NONE;
@@ -373,6 +455,7 @@ enum engine_stop engine_run(struct engine *e, uint64_t max_insns, bool exact)
     uint64_t start = gw_retired(run), done, quantum = e->cfg.quantum ? e->cfg.quantum : QUANTUM;
     uint32_t idle = 0; /* rounds since an instruction retired */
     while ((done = gw_retired(run) - start) < max_insns) {
+        world_enter(e); /* before the look: what comes later is seen at the next one */
         if (between(e, &stop))
             break;
         if (e->fp)
@@ -381,6 +464,8 @@ enum engine_stop engine_run(struct engine *e, uint64_t max_insns, bool exact)
         run->insns_base = start + done + grant;
         run->budget = (int64_t)grant;
         enum after after = run_blocks(e, &stop);
+        if (world_wanted(e))
+            world_leave(e);
         if (after == AFTER_STOP)
             break;
         /* A handler that faults on itself retires nothing, for ever. Each further trap counts as an
@@ -396,5 +481,6 @@ enum engine_stop engine_run(struct engine *e, uint64_t max_insns, bool exact)
     /* what was not used is not retired */
     run->insns_base -= (uint64_t)run->budget;
     run->budget = 0;
+    world_leave(e);
     return stop;
 }

@@ -3,7 +3,8 @@
  * (code cache, page maps, jump caches) and drops it when the guest changes what it came from.
  *
  * One engine per vCPU; all calls on the vCPU thread, except that run.attention may be set by any
- * thread, and engine_host_fault runs in a signal handler of the vCPU thread.
+ * thread, and engine_host_fault runs in a signal handler of the vCPU thread. The vCPUs of a machine
+ * share a world: one code cache, and a border at which any of them can be held.
  */
 #ifndef TRANSLATOR_ENGINE_H
 #define TRANSLATOR_ENGINE_H
@@ -18,7 +19,10 @@
 #include "godwit/status.h"
 
 struct engine;
+struct engine_world;
 struct interp_caller;
+
+enum { ENGINE_MAX_VCPUS = 8 };
 
 enum { ENGINE_DUMP_DECODE = 1, ENGINE_DUMP_IR = 2, ENGINE_DUMP_OPT = 4, ENGINE_DUMP_HOST = 8 };
 
@@ -44,6 +48,8 @@ struct engine_config {
     bool no_flat;                       /* as if the reservation had been refused */
     struct gw_bus *bus;                 /* NULL in user mode */
     void *cpu;                          /* initialised guest cpu struct; the caller owns it */
+    struct engine_world *world;         /* NULL: one of its own */
+    unsigned index;                     /* of the vCPU in the world */
     uint64_t guest_base;                /* user mode: host address of guest address 0 */
     size_t code_cache_bytes;            /* 0: default, or what can be had; at least 64 KiB */
     unsigned max_guest_insns;           /* per block; 0: default */
@@ -80,12 +86,23 @@ struct engine_stats {
 };
 extern const struct counter_desc engine_counters;
 
+/* Before the engines of its vCPUs; freed after them. */
+enum gw_status engine_world_new(struct engine_world **out, unsigned vcpus, struct gw_error *err);
+void engine_world_free(struct engine_world *w);
+/* Any thread that is not inside engine_run() and holds no lock that a vCPU may wait for: returns when
+ * no vCPU runs guest code. None does until engine_world_resume(). */
+void engine_world_stop(struct engine_world *w);
+void engine_world_resume(struct engine_world *w);
+/* Any thread. Outside, a vCPU looks at guest_isa.interrupt before it runs guest code again. */
+bool engine_outside(const struct engine *e);
+
 enum gw_status engine_new(struct engine **out, const struct engine_config *cfg,
                           struct gw_error *err);
 void engine_free(struct engine *e);
 
 /* Runs at most max_insns (exact: just that many unless something stops it; else it may stop a
- * block earlier). Traps and interrupts of the guest are handled inside. */
+ * block earlier). Traps and interrupts of the guest are handled inside. Waits while the world is
+ * stopped. */
 enum engine_stop engine_run(struct engine *e, uint64_t max_insns, bool exact);
 uint64_t engine_retired(const struct engine *e);
 const struct engine_stats *engine_stats(struct engine *e);

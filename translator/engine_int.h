@@ -2,13 +2,15 @@
 #ifndef TRANSLATOR_ENGINE_INT_H
 #define TRANSLATOR_ENGINE_INT_H
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 
 #include "engine.h"
 #include "interp.h"
 
-#define NO_TB UINT32_MAX
+#define NO_TB    UINT32_MAX
+#define NO_PADDR (~UINT64_C(0))
 
 enum {
     QUANTUM = 16384,
@@ -18,6 +20,7 @@ enum {
     JC_POOL = 16,
     SPACE_POOL = 64,
     MAP_POOL = 32,
+    MAPS_OF_ALL = 64, /* flat maps that the vCPUs of a machine may have: 64 TiB of address space */
     MAX_CLASSES = 5,
     CODE_CACHE_FLOOR = 1 << 20
 };
@@ -90,6 +93,7 @@ struct code_cache {
     struct vec tbs, links, rows, guests, nodes;
     struct code_page *pages;
     uint32_t page_cap, page_count;
+    uint64_t flushes; /* times that it was emptied; moves only where no vCPU has a block's number */
 };
 
 /* --- page_map.c: flat maps and tagged TLBs ------------------------------------------------------- */
@@ -140,7 +144,7 @@ struct page_maps {
     bool high_valid[MAX_CLASSES];
     uint64_t high_fd[MAX_CLASSES][2];
     struct map map[MAP_POOL];
-    uint32_t count, current;
+    uint32_t count, current, most;
     uint32_t chunks, chunk_limit; /* of all halves */
     uint64_t tick;
     uint32_t *rmap_head; /* by page number of RAM region 0.. */
@@ -161,6 +165,7 @@ struct itlb_entry {
 struct jump_cache {
     uint64_t key;
     uint32_t flags;
+    uint32_t gen; /* generation of what it holds */
     bool valid;
     uint64_t used;
     struct gw_jump_entry *entry;
@@ -183,25 +188,72 @@ struct fp_traps {
     uint64_t not_until; /* no stay begins before */
 };
 
+/* What a vCPU wants done that needs the world stopped: see engine.c, find(). */
+enum want { WANT_NOTHING, WANT_STOPPED };
+
+/* An LR that is no part of a constrained pair (reserve.c). */
+struct reservation {
+    uint64_t paddr; /* NO_PADDR: none, or broken */
+};
+
+/*
+ * What the vCPUs of a machine share. Everything down to `pending` is under lock, which nobody takes
+ * who holds another one behind it: order is device lock, lock, res_lock.
+ */
+struct engine_world {
+    unsigned vcpus;
+    bool shared; /* more than one: the locks are taken */
+    struct engine *engine[ENGINE_MAX_VCPUS];
+    pthread_mutex_t lock;
+    struct code_cache cc; /* of generated code; interpreters have one each */
+    struct space space[SPACE_POOL];
+    uint64_t global_executed[64];
+    uint64_t large_shifts; /* bit n: code ran from a mapping of 2^n bytes */
+    uint32_t gen_global, gen_counter;
+    uint64_t fences; /* flushes so far: a walk that one of them came into is made again */
+    uint64_t tick;
+    /* The rendezvous (world.c). */
+    pthread_mutex_t gate;
+    pthread_cond_t opened, emptied;
+    uint32_t pending; /* atomic: somebody has or wants the world stopped */
+    bool taken;       /* under gate: somebody has it */
+    pthread_mutex_t res_lock;
+    struct reservation reserved[ENGINE_MAX_VCPUS]; /* under res_lock, as is the next */
+    uint32_t idle_stores; /* to a page that is kept out of reach for nobody's sake */
+};
+
+/* Where a block that was found begins; good until the world stops. */
+struct entry {
+    void *code;
+    struct interp_block *interp;
+    bool once, global;
+};
+
 struct engine {
     struct engine_config cfg;
     struct gw_vcpu *run;
     struct gw_runtime rt;
     struct gw_backend_config bcfg;
     struct gw_hooks hooks;
-    struct code_cache cc;
+    struct engine_world *world;
+    bool own_world;
+    uint32_t inside;    /* atomic: runs guest code, or C that guest code called */
+    uint32_t requests;  /* atomic, REQUEST_*: what other vCPUs ask for */
+    uint64_t reserving; /* an LR waits for its page to be marked: physical address; or NO_PADDR */
+    bool stopped;       /* this vCPU has the world stopped */
+    uint32_t want;      /* enum want, of the last lookup */
+    struct entry at;    /* of the block that was found last */
+    struct code_cache *cc, own_cc;
     struct page_maps maps;
     struct itlb_entry itlb[ITLB_SIZE];
     struct page_span itlb_large;
     struct jump_cache jc[JC_POOL];
-    struct space space[SPACE_POOL];
-    uint64_t global_executed[64];
-    uint64_t large_shifts; /* bit n: code ran from a mapping of 2^n bytes */
+    uint32_t
+        seen[SPACE_POOL]; /* generation of each space when this vCPU last dropped what it knew */
     struct gw_view view;
     uint32_t cur_space;
     uint32_t flags;
     unsigned fp; /* entry variant */
-    uint32_t gen_counter;
     uint64_t tick;
     struct interp *interp;
     struct fp_traps fp_traps;
@@ -215,28 +267,55 @@ struct engine {
     sigjmp_buf interp_jmp;
 };
 
-/* code_cache.c */
+/* world.c */
+enum { REQUEST_FLUSH = 1 /* of all maps and fetch translations */ };
+static inline void world_lock(struct engine_world *w)
+{
+    if (w->shared)
+        pthread_mutex_lock(&w->lock);
+}
+static inline void world_unlock(struct engine_world *w)
+{
+    if (w->shared)
+        pthread_mutex_unlock(&w->lock);
+}
+/* The vCPU comes in, when nobody has the world stopped; it leaves. */
+void world_enter(struct engine *e);
+void world_leave(struct engine *e);
+/* A vCPU that is inside goes out to stop the world, and comes back in. */
+void world_stop_from(struct engine *e);
+void world_resume_from(struct engine *e);
+static inline bool world_wanted(const struct engine *e)
+{
+    return __atomic_load_n(&e->world->pending, __ATOMIC_RELAXED);
+}
+/* Asks another vCPU; it does so before it runs guest code again, or at its next border. */
+void world_request(struct engine *e, uint32_t what);
+
+/* code_cache.c: all under lock */
 enum gw_status cc_open(struct engine *e, struct gw_error *err);
-void cc_close(struct engine *e);
+void cc_close(struct code_cache *c);
 void cc_flush(struct engine *e);
 static inline struct tb *cc_tb(struct engine *e, uint32_t i)
 {
-    return (struct tb *)e->cc.tbs.data + i;
+    return (struct tb *)e->cc->tbs.data + i;
 }
 static inline struct link *cc_link(struct engine *e, uint32_t i)
 {
-    return (struct link *)e->cc.links.data + i;
+    return (struct link *)e->cc->links.data + i;
 }
 /* Block of the host address, or NO_TB. */
 uint32_t cc_by_host(struct engine *e, uint64_t host);
 const struct gw_row *cc_row(struct engine *e, const struct tb *tb, uint64_t host,
                             enum gw_row_kind kind);
 uint64_t cc_guest_pc(struct engine *e, const struct tb *tb, unsigned guest);
-/* The block at run.pc under current flags: found, revived or translated. NO_TB: a fetch fault is in
- * *fault. limit: most guest instructions, 0 for the usual; a limited block is not remembered. */
+/* The block at run.pc under current flags: found, revived or translated; e->at is its entry. NO_TB: a
+ * fetch fault is in *fault, or e->want says what is to be done first. limit: most guest instructions,
+ * 0 for the usual; a limited block is not remembered. Takes the lock itself. */
 uint32_t cc_find(struct engine *e, uint64_t pc, uint32_t limit, struct gw_fault *fault);
 /* Takes the memory of a block that ran once back, if it is the newest. */
 void cc_drop_last(struct engine *e, uint32_t tb);
+/* To the block that was found last. */
 void cc_link_to(struct engine *e, uint32_t link, uint32_t to);
 void cc_link_interp(struct engine *e, struct interp_link *il, uint32_t to);
 void cc_jump_cache_insert(struct engine *e, uint32_t tb);
@@ -258,7 +337,7 @@ void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8
                bool may_write);
 void maps_flush_page(struct engine *e, uint64_t vaddr, uint64_t asid, bool asid_all);
 void maps_flush(struct engine *e, uint64_t asid, bool asid_all);
-/* Stores to the page no longer go inline. */
+/* Stores to the page no longer go inline on this vCPU. The world is stopped, or it is this one's. */
 void maps_protect(struct engine *e, uint64_t paddr);
 
 /* fp_trap.c: before generated code runs: may exceptions trap, and which? */
@@ -266,7 +345,21 @@ void fp_trap_look(struct engine *e, uint64_t retired);
 /* host_fault_*.c: does an unmasked exception come to engine_host_fault, and end as it should? */
 bool host_fp_traps_work(struct engine *e);
 
+/* reserve.c */
+/* Before a store to RAM that may break reservations. True: it holds res_lock until the store is made
+ * and reserve_end_store() called. */
+bool reserve_begin_store(struct engine *e, uint64_t paddr, unsigned size);
+void reserve_end_store(struct engine *e);
+void reserve_written_by_device(struct engine_world *w, uint64_t paddr, uint64_t size);
+/* Marks e->reserving's page. The world is stopped. */
+void reserve_page(struct engine *e);
+bool reserve_hook(void *cpu, uint64_t paddr);
+bool reserve_store_hook(void *cpu, uint64_t paddr, unsigned size, uint64_t expected,
+                        uint64_t value);
+
 /* slow_path.c */
+/* One try of a size-byte compare-and-swap; *old becomes what was there. */
+bool ram_swap(void *p, unsigned size, uint64_t *old, uint64_t value);
 uint32_t slow_load(void *cpu, uint32_t desc);
 uint32_t slow_store(void *cpu, uint32_t desc);
 uint32_t slow_amo(void *cpu, uint32_t desc);
@@ -280,6 +373,9 @@ void views_drop_jump(struct engine *e, uint64_t pc, const void *code);
 /* Code of vaddr's page ran in the current space, whatever the page is. */
 void views_executed(struct engine *e, uint64_t vaddr);
 void views_clear_jumps(struct engine *e);
+/* Takes the latest generations of the world. Under its lock. */
+void views_adopt(struct engine *e);
+void views_forget_fetches(struct engine *e);
 /* Fetch translation of vaddr's page; NULL: *fault. */
 const struct itlb_entry *views_fetch(struct engine *e, uint64_t vaddr, struct gw_fault *fault);
 

@@ -67,6 +67,23 @@ bool host_fp_traps_work(struct engine *e)
     return ok;
 }
 
+/* Is it an access of generated code? Then this thread was in it, and holds no lock. slow: where to go
+ * on. */
+static bool find_access(struct engine *e, uint64_t rip, uint64_t *slow)
+{
+    const struct gw_row *row = NULL;
+    if (rip - e->cc->mem.rx >= e->cc->mem.size)
+        return false;
+    world_lock(e->world);
+    uint32_t i = cc_by_host(e, rip);
+    if (i != NO_TB)
+        row = cc_row(e, cc_tb(e, i), rip, GW_ROW_ACCESS);
+    if (row)
+        *slow = e->cc->mem.rx + cc_tb(e, i)->code + row->slow_offset;
+    world_unlock(e->world);
+    return row != NULL;
+}
+
 bool engine_host_fault(struct engine *e, int sig, void *siginfo, void *ucontext)
 {
     const siginfo_t *si = siginfo;
@@ -83,17 +100,12 @@ bool engine_host_fault(struct engine *e, int sig, void *siginfo, void *ucontext)
                                        .access = write ? GW_ACCESS_STORE : GW_ACCESS_LOAD};
         siglongjmp(e->interp_jmp, 1);
     }
-    uint64_t rip = (uint64_t)gr[REG_RIP];
-    uint32_t i = e->interp ? NO_TB : cc_by_host(e, rip);
-    if (i == NO_TB)
-        return false;
-    struct tb *tb = cc_tb(e, i);
-    const struct gw_row *row = cc_row(e, tb, rip, GW_ROW_ACCESS);
-    if (!row)
+    uint64_t rip = (uint64_t)gr[REG_RIP], slow;
+    if (e->interp || !find_access(e, rip, &slow))
         return false;
     e->stats.host_faults++;
     if (e->cfg.bus) { /* non-canonical guest address: the slow path knows what to do */
-        gr[REG_RIP] = (greg_t)(e->cc.mem.rx + tb->code + row->slow_offset);
+        gr[REG_RIP] = (greg_t)slow;
         return true;
     }
     run->fault = (struct gw_fault){.vaddr = fault_address(si, e),
@@ -101,6 +113,6 @@ bool engine_host_fault(struct engine *e, int sig, void *siginfo, void *ucontext)
     run->leave = GW_LEAVE_FAULT;
     run->slow_ra = rip;
     e->at_access = true;
-    gr[REG_RIP] = (greg_t)(e->cc.mem.rx + e->cc.ep.fault[e->fp]);
+    gr[REG_RIP] = (greg_t)(e->cc->mem.rx + e->cc->ep.fault[e->fp]);
     return true;
 }

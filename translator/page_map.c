@@ -10,7 +10,9 @@
  *   1. A write entry exists only for RAM pages that are not marked GW_RAM_CODE.
  *   2. Each write entry is on the reverse list of its RAM page (lists may hold entries long gone).
  *   3. An entry in a shared upper half came from a global translation.
- *   4. host + (guest - page's guest address) + 2^48 * k is no canonical host address for k != 0, so an
+ *   4. Maps are one vCPU's. It fills them while it is inside; another clears write entries of them
+ *      (maps_protect) with the world stopped only, so no addend is in flight.
+ *   5. host + (guest - page's guest address) + 2^48 * k is no canonical host address for k != 0, so an
  *      address whose high bits are not those of the page's faults on the access itself.
  */
 #include <stdlib.h>
@@ -245,6 +247,7 @@ enum gw_status maps_open(struct engine *e, struct gw_error *err)
 {
     struct page_maps *m = &e->maps;
     m->fd = -1;
+    m->most = MAPS_OF_ALL / e->world->vcpus < MAP_POOL ? MAPS_OF_ALL / e->world->vcpus : MAP_POOL;
     m->flat = e->cfg.mem == GW_MEM_FLAT && !e->cfg.no_flat;
     if (m->flat) {
         m->fd = memfd_create("godwit-maps", MFD_CLOEXEC);
@@ -301,7 +304,7 @@ static uint32_t take_map(struct engine *e, uint8_t cls)
     for (uint32_t i = 0; i < m->count; i++)
         if (!m->map[i].valid && m->map[i].cls == cls)
             return i;
-    if (m->count < MAP_POOL) {
+    if (m->count < m->most) {
         struct map *p = &m->map[m->count];
         if (map_create(m, p, cls))
             return m->count++;

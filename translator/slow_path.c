@@ -64,12 +64,43 @@ static bool resolve(struct engine *e, uint64_t va, unsigned size, enum gw_access
     return true;
 }
 
+/* Aligned accesses to RAM are whole: other vCPUs see all of one or nothing. */
+static uint64_t ram_load(const uint8_t *p, unsigned size)
+{
+    uint64_t v = 0;
+    if ((uintptr_t)p & (size - 1)) {
+        memcpy(&v, p, size);
+        return v;
+    }
+    switch (size) {
+    case 1: return __atomic_load_n(p, __ATOMIC_RELAXED);
+    case 2: return __atomic_load_n((const uint16_t *)(const void *)p, __ATOMIC_RELAXED);
+    case 4: return __atomic_load_n((const uint32_t *)(const void *)p, __ATOMIC_RELAXED);
+    default: return __atomic_load_n((const uint64_t *)(const void *)p, __ATOMIC_RELAXED);
+    }
+}
+
+static void ram_store(uint8_t *p, unsigned size, uint64_t v)
+{
+    if (size & (size - 1) || (uintptr_t)p & (size - 1)) {
+        memcpy(p, &v, size);
+        return;
+    }
+    switch (size) {
+    case 1: __atomic_store_n(p, (uint8_t)v, __ATOMIC_RELAXED); break;
+    case 2: __atomic_store_n((uint16_t *)(void *)p, (uint16_t)v, __ATOMIC_RELAXED); break;
+    case 4: __atomic_store_n((uint32_t *)(void *)p, (uint32_t)v, __ATOMIC_RELAXED); break;
+    default: __atomic_store_n((uint64_t *)(void *)p, v, __ATOMIC_RELAXED); break;
+    }
+}
+
 /* Lets later accesses to the page go inline. */
 static void fill(struct engine *e, uint64_t va, const struct piece *p)
 {
     if (p->x.whole_page)
         maps_fill(e, va, &p->x, p->host - (va & GW_PAGE_MASK),
-                  !p->read_only && !(*p->flags & GW_RAM_CODE));
+                  !p->read_only && !(__atomic_load_n(p->flags, __ATOMIC_SEQ_CST) &
+                                     (GW_RAM_CODE | GW_RAM_RESERVED)));
 }
 
 static bool mmio_read(struct engine *e, uint64_t va, const struct piece *p, unsigned size,
@@ -137,7 +168,7 @@ uint32_t slow_load(void *cpu, uint32_t desc)
         if (!resolve(e, va, size, GW_ACCESS_LOAD, &p[0]))
             return faulted(e);
         if (p[0].host) {
-            memcpy(&v, p[0].host, size);
+            v = ram_load(p[0].host, size);
             fill(e, va, &p[0]);
         } else if (va & (size - 1)) {
             return misaligned(e, va, GW_ACCESS_LOAD);
@@ -151,8 +182,19 @@ uint32_t slow_load(void *cpu, uint32_t desc)
 
 static void code_written(struct engine *e, const struct piece *p)
 {
-    if (*p->flags & GW_RAM_CODE)
+    if (__atomic_load_n(p->flags, __ATOMIC_SEQ_CST) & GW_RAM_CODE)
         cc_page_changed(e, p->x.paddr >> GW_PAGE_SHIFT);
+}
+
+/* size bytes of v to one piece. */
+static void store_piece(struct engine *e, const struct piece *p, unsigned size, uint64_t v)
+{
+    bool held;
+    code_written(e, p);
+    held = reserve_begin_store(e, p->x.paddr, size);
+    ram_store(p->host, size, v);
+    if (held)
+        reserve_end_store(e);
 }
 
 uint32_t slow_store(void *cpu, uint32_t desc)
@@ -166,17 +208,14 @@ uint32_t slow_store(void *cpu, uint32_t desc)
     if ((va & GW_PAGE_MASK) + size > GW_PAGE_SIZE) {
         if (!resolve_two(e, va, size, GW_ACCESS_STORE, p, &first))
             return faulted(e);
-        code_written(e, &p[0]);
-        code_written(e, &p[1]);
-        memcpy(p[0].host, &v, first);
-        memcpy(p[1].host, (uint8_t *)&v + first, size - first);
+        store_piece(e, &p[0], first, v);
+        store_piece(e, &p[1], size - first, v >> (8 * first));
         return 0;
     }
     if (!resolve(e, va, size, GW_ACCESS_STORE, &p[0]))
         return faulted(e);
     if (p[0].host) {
-        code_written(e, &p[0]);
-        memcpy(p[0].host, &v, size);
+        store_piece(e, &p[0], size, v);
         fill(e, va, &p[0]);
         return 0;
     }
@@ -218,8 +257,7 @@ static uint64_t amo_result(unsigned kind, unsigned size, uint64_t old, uint64_t 
     }
 }
 
-/* One try of a size-byte compare-and-swap; *old becomes what was there. */
-static bool try_swap(void *p, unsigned size, uint64_t *old, uint64_t value)
+bool ram_swap(void *p, unsigned size, uint64_t *old, uint64_t value)
 {
     bool done;
     switch (size) {
@@ -246,8 +284,8 @@ static uint64_t amo_on(uint8_t *host, unsigned kind, unsigned size, uint64_t b, 
 {
     uint64_t old = expected;
     if (kind <= IR_AMO_MAXU)
-        try_swap(host, size, &old, old);
-    while (!try_swap(host, size, &old, amo_result(kind, size, old, b, expected)))
+        ram_swap(host, size, &old, old);
+    while (!ram_swap(host, size, &old, amo_result(kind, size, old, b, expected)))
         ;
     return (uint64_t)signed_part(old, size);
 }
@@ -268,7 +306,10 @@ uint32_t slow_amo(void *cpu, uint32_t desc)
         return faulted(e);
     if (p.host) {
         code_written(e, &p);
+        bool held = reserve_begin_store(e, p.x.paddr, size);
         run->slow_value = amo_on(p.host, kind, size, b, expected);
+        if (held)
+            reserve_end_store(e);
         fill(e, va, &p);
         return 0;
     }

@@ -102,7 +102,7 @@ static enum gw_lift_status lift(struct engine *e, uint64_t pc, const struct itlb
 
 static bool emit_host(struct engine *e, struct tb *tb, enum gw_status *st)
 {
-    struct code_cache *c = &e->cc;
+    struct code_cache *c = e->cc;
     struct gw_compile_job *j = e->job;
     size_t bound = 2048 + (size_t)e->ir->count * 96;
     if (!code_mem_reserve(&c->mem, bound)) {
@@ -147,7 +147,7 @@ static bool emit_host(struct engine *e, struct tb *tb, enum gw_status *st)
 
 static bool emit_interp(struct engine *e, struct tb *tb, enum gw_status *st)
 {
-    struct code_cache *c = &e->cc;
+    struct code_cache *c = e->cc;
     size_t used = 0;
     *st = interp_compile(e->interp, e->ir, c->interp_mem + c->interp_used,
                          c->interp_size - c->interp_used, &used, &tb->interp);
@@ -162,7 +162,7 @@ static bool emit_interp(struct engine *e, struct tb *tb, enum gw_status *st)
 
 static bool emit(struct engine *e, uint32_t i, enum gw_status *st)
 {
-    struct code_cache *c = &e->cc;
+    struct code_cache *c = e->cc;
     struct tb *tb = cc_tb(e, i);
     int32_t *g = vec_push(&c->guests, sizeof *g, e->ir->guest_count);
     if (!g) {
@@ -226,12 +226,12 @@ uint32_t cc_translate(struct engine *e, uint64_t pc, const struct itlb_entry *it
             check_ir(e, "after liveness");
         if (e->cfg.dump && e->cfg.dump->what & ENGINE_DUMP_OPT)
             dump_ir(e, "opt");
-        struct tb *tb = vec_push(&e->cc.tbs, sizeof *tb, 1);
+        struct tb *tb = vec_push(&e->cc->tbs, sizeof *tb, 1);
         enum gw_status st = GW_ERR_NOMEM;
-        if (tb && !e->ir->overflow && emit(e, e->cc.tbs.count - 1, &st))
+        if (tb && !e->ir->overflow && emit(e, e->cc->tbs.count - 1, &st))
             break;
         if (tb)
-            e->cc.tbs.count--;
+            e->cc->tbs.count--;
         if (st == GW_ERR_LIMIT || e->ir->overflow) { /* too much for one block: half of it */
             if (most == 1)
                 abort(); /* no single instruction may be too large: a bug of ours */
@@ -239,6 +239,10 @@ uint32_t cc_translate(struct engine *e, uint64_t pc, const struct itlb_entry *it
         } else {
             if (flushed)
                 abort();
+            if (e->world->shared && !e->interp && !e->stopped) { /* others may be in it */
+                e->want = WANT_STOPPED;
+                return NO_TB;
+            }
             cc_flush(e);
             flushed = true;
         }
@@ -247,5 +251,5 @@ uint32_t cc_translate(struct engine *e, uint64_t pc, const struct itlb_entry *it
     e->stats.translated_insns += e->ir->guest_count;
     if (e->cfg.time_translation)
         e->stats.translate_ns += now_ns() - start;
-    return e->cc.tbs.count - 1;
+    return e->cc->tbs.count - 1;
 }

@@ -5,6 +5,11 @@
  * Generations. gen_global and each space's gen are compared by links that leave their page: a link
  * made under one generation is followed under that generation only. A flush that may concern a page
  * from which code ran moves the generation; the Bloom filters say whether it may.
+ *
+ * Spaces and generations are the world's, and under its lock. What a vCPU runs under (run.gen_*) is
+ * its own copy. It takes a newer one only together with dropping its fetch translations and jump
+ * caches of the space, and makes links only while its copy is the latest; so a link's guard names a
+ * generation that began before the walk that the link rests on.
  */
 #include <stdlib.h>
 
@@ -35,7 +40,7 @@ static bool executed(const uint64_t *bits, uint64_t vpage, const struct engine *
 {
     if (bloom_has(bits, vpage))
         return true;
-    for (uint64_t left = e->large_shifts; left; left &= left - 1)
+    for (uint64_t left = e->world->large_shifts; left; left &= left - 1)
         if (bloom_has(bits, large_page(vpage, (unsigned)__builtin_ctzll(left))))
             return true;
     return false;
@@ -43,14 +48,14 @@ static bool executed(const uint64_t *bits, uint64_t vpage, const struct engine *
 
 void views_executed(struct engine *e, uint64_t vaddr)
 {
-    bloom_add(e->space[e->cur_space].executed, vaddr >> GW_PAGE_SHIFT);
+    bloom_add(e->world->space[e->cur_space].executed, vaddr >> GW_PAGE_SHIFT);
 }
 
 static void clear_jumps(struct jump_cache *j)
 {
     if (j->entry)
         for (uint32_t i = 0; i < 1u << GW_JC_BITS; i++)
-            j->entry[i].pc = GLOBAL_KEY; /* never an aligned pc */
+            __atomic_store_n(&j->entry[i].pc, GLOBAL_KEY, __ATOMIC_RELAXED); /* no aligned pc */
 }
 
 void views_clear_jumps(struct engine *e)
@@ -64,17 +69,21 @@ void views_drop_jump(struct engine *e, uint64_t pc, const void *code)
 {
     for (uint32_t i = 0; i < JC_POOL; i++) {
         struct jump_cache *j = &e->jc[i];
-        if (j->valid && j->entry[interp_jump_index(pc)].code == code)
-            j->entry[interp_jump_index(pc)].pc = GLOBAL_KEY;
+        struct gw_jump_entry *je = j->valid ? &j->entry[interp_jump_index(pc)] : NULL;
+        if (je && je->code == code)
+            __atomic_store_n(&je->pc, GLOBAL_KEY, __ATOMIC_RELEASE);
     }
 }
 
 static void select_jumps(struct engine *e, uint64_t key)
 {
-    uint32_t oldest = 0;
+    uint32_t oldest = 0, gen = key == GLOBAL_KEY ? e->run->gen_global : e->run->gen_space;
     for (uint32_t i = 0; i < JC_POOL; i++) {
         struct jump_cache *j = &e->jc[i];
         if (j->valid && j->key == key && j->flags == e->flags) {
+            if (j->gen != gen)
+                clear_jumps(j);
+            j->gen = gen;
             j->used = ++e->tick;
             e->run->jump_cache = j->entry;
             return;
@@ -88,33 +97,50 @@ static void select_jumps(struct engine *e, uint64_t key)
     clear_jumps(j);
     j->key = key;
     j->flags = e->flags;
+    j->gen = gen;
     j->valid = true;
     j->used = ++e->tick;
     e->run->jump_cache = j->entry;
 }
 
-static struct space *select_space(struct engine *e, uint64_t key, uint64_t asid)
+/* A vCPU may run in it without having looked here for long. */
+static bool space_in_use(const struct engine_world *w, uint32_t i)
 {
-    struct space *s = &e->space[e->cur_space];
-    if (s->valid && s->key == key)
-        return s;
-    uint32_t oldest = 0;
+    for (unsigned v = 0; v < w->vcpus; v++)
+        if (w->engine[v] && w->engine[v]->cur_space == i)
+            return true;
+    return false;
+}
+
+static uint32_t take_space(struct engine *e, uint64_t key, uint64_t asid)
+{
+    struct engine_world *w = e->world;
+    uint32_t oldest = NO_TB;
     for (uint32_t i = 0; i < SPACE_POOL; i++) {
-        s = &e->space[i];
-        if (s->valid && s->key == key) {
-            e->cur_space = i;
-            s->used = ++e->tick;
-            return s;
-        }
-        if (s->used < e->space[oldest].used)
+        const struct space *s = &w->space[i];
+        if ((oldest == NO_TB || s->used < w->space[oldest].used) && !space_in_use(w, i))
             oldest = i;
     }
-    s = &e->space[oldest];
-    memset(s->executed, 0, sizeof s->executed);
-    *s = (struct space){
-        .key = key, .asid = asid, .valid = true, .used = ++e->tick, .gen = ++e->gen_counter};
-    e->cur_space = oldest;
-    return s;
+    w->space[oldest] = (struct space){
+        .key = key, .asid = asid, .valid = true, .used = ++w->tick, .gen = ++w->gen_counter};
+    return oldest;
+}
+
+static void select_space(struct engine *e, uint64_t key, uint64_t asid)
+{
+    struct engine_world *w = e->world;
+    struct space *s = &w->space[e->cur_space];
+    if (s->valid && s->key == key)
+        return;
+    for (uint32_t i = 0; i < SPACE_POOL; i++) {
+        s = &w->space[i];
+        if (s->valid && s->key == key) {
+            e->cur_space = i;
+            s->used = ++w->tick;
+            return;
+        }
+    }
+    e->cur_space = take_space(e, key, asid);
 }
 
 void views_refresh(struct engine *e)
@@ -134,33 +160,22 @@ void views_refresh(struct engine *e)
     }
     isa->view(e->cfg.cpu, &e->view);
     maps_select(e);
-    run->gen_space = select_space(e, e->view.fetch_key, e->view.asid)->gen;
+    world_lock(e->world);
+    select_space(e, e->view.fetch_key, e->view.asid);
+    views_adopt(e);
     select_jumps(e, e->view.kernel ? GLOBAL_KEY : e->view.fetch_key);
+    world_unlock(e->world);
 }
 
 /* --- flushes ------------------------------------------------------------------------------------- */
 
-static void flush_jumps_of(struct engine *e, uint64_t key)
+static void flush_jumps_of(struct engine *e, uint64_t key, uint32_t gen)
 {
     for (uint32_t i = 0; i < JC_POOL; i++)
-        if (e->jc[i].valid && e->jc[i].key == key)
+        if (e->jc[i].valid && e->jc[i].key == key) {
             clear_jumps(&e->jc[i]);
-}
-
-static void flush_global_code(struct engine *e)
-{
-    memset(e->global_executed, 0, sizeof e->global_executed);
-    e->run->gen_global = ++e->gen_counter;
-    flush_jumps_of(e, GLOBAL_KEY);
-}
-
-static void flush_space_code(struct engine *e, struct space *s)
-{
-    memset(s->executed, 0, sizeof s->executed);
-    s->gen = ++e->gen_counter;
-    flush_jumps_of(e, s->key);
-    if (s == &e->space[e->cur_space])
-        e->run->gen_space = s->gen;
+            e->jc[i].gen = gen;
+        }
 }
 
 static void flush_itlb(struct engine *e, uint64_t vpage, bool all)
@@ -174,25 +189,83 @@ static void flush_itlb(struct engine *e, uint64_t vpage, bool all)
     span_clear(&e->itlb_large);
 }
 
+void views_forget_fetches(struct engine *e)
+{
+    flush_itlb(e, 0, true);
+}
+
+/* Takes the latest generations. Where they have moved without this vCPU, what it knows is from
+ * before; what others' fences are to it is between them and it. */
+void views_adopt(struct engine *e)
+{
+    struct engine_world *w = e->world;
+    struct gw_vcpu *run = e->run;
+    struct space *s = &w->space[e->cur_space];
+    if (!e->cfg.bus)
+        return;
+    if (w->shared && (run->gen_global != w->gen_global || e->seen[e->cur_space] != s->gen))
+        views_forget_fetches(e); /* one vCPU's own fences have done so, by the page */
+    if (run->gen_global != w->gen_global)
+        flush_jumps_of(e, GLOBAL_KEY, w->gen_global);
+    if (e->seen[e->cur_space] != s->gen)
+        flush_jumps_of(e, s->key, s->gen);
+    run->gen_global = w->gen_global;
+    run->gen_space = e->seen[e->cur_space] = s->gen;
+}
+
+/*
+ * A fence: the generation moves if code may have run from there. What this vCPU fetched from the page
+ * is dropped already; so if it knew the latest generation, it may go on to the next at once.
+ */
+static void fence_space(struct engine *e, uint32_t i, uint64_t vpage, bool all)
+{
+    struct engine_world *w = e->world;
+    struct space *s = &w->space[i];
+    bool knew = e->seen[i] == s->gen;
+    if (!all && !executed(s->executed, vpage, e))
+        return;
+    memset(s->executed, 0, sizeof s->executed);
+    s->gen = ++w->gen_counter;
+    if (!knew)
+        return;
+    e->seen[i] = s->gen;
+    flush_jumps_of(e, s->key, s->gen);
+    if (i == e->cur_space)
+        e->run->gen_space = s->gen;
+}
+
+static void fence_global(struct engine *e, uint64_t vpage, bool all)
+{
+    struct engine_world *w = e->world;
+    if (!all && !executed(w->global_executed, vpage, e))
+        return;
+    memset(w->global_executed, 0, sizeof w->global_executed);
+    w->gen_global = ++w->gen_counter;
+    e->run->gen_global = w->gen_global; /* it was the latest */
+    flush_jumps_of(e, GLOBAL_KEY, w->gen_global);
+}
+
 void views_flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all)
 {
     struct engine *e = gw_run(cpu)->engine;
+    struct engine_world *w = e->world;
     uint64_t vpage = vaddr >> GW_PAGE_SHIFT;
     if (vaddr_all)
         maps_flush(e, asid, asid_all);
     else
         maps_flush_page(e, vaddr, asid, asid_all);
     flush_itlb(e, vpage, vaddr_all);
+    world_lock(w);
+    views_adopt(e);
+    w->fences++;
     /* Global pages survive a flush of one ASID; spaces also hold them (user-mode global pages), and
      * dropping those is allowed. */
-    if (asid_all && (vaddr_all || executed(e->global_executed, vpage, e)))
-        flush_global_code(e);
-    for (uint32_t i = 0; i < SPACE_POOL; i++) {
-        struct space *s = &e->space[i];
-        if (s->valid && (asid_all || s->asid == asid) &&
-            (vaddr_all || executed(s->executed, vpage, e)))
-            flush_space_code(e, s);
-    }
+    if (asid_all)
+        fence_global(e, vpage, vaddr_all);
+    for (uint32_t i = 0; i < SPACE_POOL; i++)
+        if (w->space[i].valid && (asid_all || w->space[i].asid == asid))
+            fence_space(e, i, vpage, vaddr_all);
+    world_unlock(w);
 }
 
 /* --- fetching ------------------------------------------------------------------------------------ */
@@ -208,6 +281,21 @@ static const struct itlb_entry *fetch_user(struct engine *e, uint64_t vaddr, str
     it->vpage = it->ppage = vpage;
     it->host = (uint8_t *)(uintptr_t)(e->cfg.guest_base + (vpage << GW_PAGE_SHIFT));
     return it;
+}
+
+/* Code runs from the page: a flush of it must be noticed. */
+static void remember(struct engine *e, uint64_t vpage, unsigned shift, bool global)
+{
+    struct engine_world *w = e->world;
+    world_lock(w);
+    uint64_t *bits = global ? w->global_executed : w->space[e->cur_space].executed;
+    bloom_add(bits, vpage);
+    if (shift > GW_PAGE_SHIFT) {
+        bloom_add(bits, large_page(vpage, shift));
+        w->large_shifts |= UINT64_C(1) << shift;
+        span_add(&e->itlb_large, vpage, shift);
+    }
+    world_unlock(w);
 }
 
 const struct itlb_entry *views_fetch(struct engine *e, uint64_t vaddr, struct gw_fault *fault)
@@ -238,12 +326,6 @@ const struct itlb_entry *views_fetch(struct engine *e, uint64_t vaddr, struct gw
     it->host = gw_ram_host(ram, x.paddr & ~(uint64_t)GW_PAGE_MASK);
     it->global = x.global && x.whole_page;
     it->split = !x.whole_page;
-    uint64_t *bits = it->global ? e->global_executed : e->space[e->cur_space].executed;
-    bloom_add(bits, vpage);
-    if (x.shift > GW_PAGE_SHIFT) {
-        bloom_add(bits, large_page(vpage, x.shift));
-        e->large_shifts |= UINT64_C(1) << x.shift;
-        span_add(&e->itlb_large, vpage, x.shift);
-    }
+    remember(e, vpage, x.shift, it->global);
     return it;
 }

@@ -73,14 +73,14 @@ static uint64_t now_ns(const struct rv_cpu *cpu)
 {
     struct timespec ts;
     if (cpu->cfg.events)
-        return gw_events_now(cpu->cfg.events, gw_retired(&cpu->run));
+        return gw_events_now(cpu->cfg.events, gw_retired(&cpu->run) + cpu->other_insns);
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 uint64_t rv_time(const struct rv_cpu *cpu)
 {
-    return now_ns(cpu) / RV_NS_PER_TICK + cpu->c.time_offset;
+    return now_ns(cpu) / RV_NS_PER_TICK + __atomic_load_n(&cpu->c.time_offset, __ATOMIC_RELAXED);
 }
 
 void rv_move_time(void *opaque, uint64_t offset_ticks)
@@ -90,6 +90,13 @@ void rv_move_time(void *opaque, uint64_t offset_ticks)
     cpu->d.timer_due = false;
     cpu->run.view_dirty = 1;
     __atomic_store_n(&cpu->run.attention, 1, __ATOMIC_RELEASE); /* the deadline is another */
+}
+
+void rv_remote_move_time(void *opaque, uint64_t offset_ticks)
+{
+    struct rv_cpu *cpu = opaque;
+    __atomic_store_n(&cpu->c.time_offset, offset_ticks, __ATOMIC_RELAXED);
+    rv_remote_post(cpu, RV_REMOTE_TIME);
 }
 
 static uint64_t read_time(struct rv_cpu *cpu, unsigned csr)

@@ -1,7 +1,8 @@
 /*
  * The walk over guest code: decodes, calls the instruction's function, and decides where a block
  * ends. A block starts at one instruction and goes on to an unconditional transfer, to the page's
- * end, or until a limit of the engine. Forward jumps within the page are followed.
+ * end, or until a limit of the engine. Forward jumps within the page are followed. So are the branches
+ * out of a constrained pair of LR and SC, which must lie in one block to be one.
  */
 #include "lift.h"
 #include "priv.h"
@@ -80,6 +81,81 @@ static bool may_unroll(const struct gw_lift_request *rq, uint32_t copies, uint32
            rq->block->count / copies * (copies + 1) <= IR_ENOUGH;
 }
 
+/* May stand between LR and SC of a constrained pair (Unpriv. 20240411, 14.3): integer operations that
+ * touch no memory, and branches forward. */
+static bool between_pair(const struct rv_insn *in)
+{
+    switch (in->op) {
+    case RV_OP_BEQ:
+    case RV_OP_BNE:
+    case RV_OP_BLT:
+    case RV_OP_BGE:
+    case RV_OP_BLTU:
+    case RV_OP_BGEU: return in->imm > 0;
+    case RV_OP_LUI:
+    case RV_OP_AUIPC:
+    case RV_OP_ADDI:
+    case RV_OP_SLTI:
+    case RV_OP_SLTIU:
+    case RV_OP_XORI:
+    case RV_OP_ORI:
+    case RV_OP_ANDI:
+    case RV_OP_SLLI:
+    case RV_OP_SRLI:
+    case RV_OP_SRAI:
+    case RV_OP_ADD:
+    case RV_OP_SUB:
+    case RV_OP_SLL:
+    case RV_OP_SLT:
+    case RV_OP_SLTU:
+    case RV_OP_XOR:
+    case RV_OP_SRL:
+    case RV_OP_SRA:
+    case RV_OP_OR:
+    case RV_OP_AND:
+    case RV_OP_ADDIW:
+    case RV_OP_SLLIW:
+    case RV_OP_SRLIW:
+    case RV_OP_SRAIW:
+    case RV_OP_ADDW:
+    case RV_OP_SUBW:
+    case RV_OP_SLLW:
+    case RV_OP_SRLW:
+    case RV_OP_SRAW: return true;
+    default: return (rv_op_ext(in->op) & (RV_EXT_ZBA | RV_EXT_ZBB | RV_EXT_ZBS)) != 0;
+    }
+}
+
+/*
+ * Looks for the SC of the LR at code offset `at`, the count-th instruction of its block: of the same
+ * width and address register, at most 15 instructions behind, in this block. Returns its pc, or 0.
+ */
+static uint64_t find_pair(const struct gw_lift_request *rq, const struct rv_lift *l, uint32_t at,
+                          uint32_t count, const struct rv_insn *lr)
+{
+    enum { MOST = 15 };
+    uint16_t sc = lr->op == RV_OP_LR_W ? RV_OP_SC_W : RV_OP_SC_D;
+    uint64_t pc = l->pc + lr->len;
+    if (lr->rd == lr->rs1)
+        return 0;
+    at += lr->len;
+    for (unsigned n = 1; n <= MOST && count + n <= rq->max_guest && at < rq->page_left; n++) {
+        struct rv_insn in;
+        uint32_t word;
+        unsigned len = fetch(rq, at, &word);
+        if (!len)
+            return 0;
+        rv_decode_for(&in, word, l->cfg->ext);
+        if (in.op == sc && in.rs1 == lr->rs1)
+            return pc;
+        if (!between_pair(&in) || in.rd == lr->rs1)
+            return 0;
+        at += len;
+        pc += len;
+    }
+    return 0;
+}
+
 enum gw_lift_status rv_lift(const struct gw_lift_request *rq)
 {
     struct ir_block *b = rq->block;
@@ -108,6 +184,9 @@ enum gw_lift_status rv_lift(const struct gw_lift_request *rq)
         if (b->code_bytes < at + len)
             b->code_bytes = at + len;
         l.unroll = may_unroll(rq, copies, count);
+        if (in.op == RV_OP_LR_W || in.op == RV_OP_LR_D)
+            l.pair_sc = find_pair(rq, &l, at, count, &in);
+        bool paired = l.pair_sc && l.pc < l.pair_sc; /* the block goes on to the SC */
         flow = lift_table[in.op](&l, &in);
         if (flow == RV_FLOW_LOOP) {
             copies++;
@@ -122,10 +201,12 @@ enum gw_lift_status rv_lift(const struct gw_lift_request *rq)
             l.next = l.target;
             flow = RV_FLOW_NEXT;
         } else if (flow == RV_FLOW_TRACE) {
-            flow = traced++ < rq->trace ? RV_FLOW_NEXT : RV_FLOW_SPLIT;
+            flow = paired || traced++ < rq->trace ? RV_FLOW_NEXT : RV_FLOW_SPLIT;
         } else if (flow == RV_FLOW_NEXT && isolated) {
             flow = RV_FLOW_SPLIT;
         }
+        if (!paired)
+            l.pair_sc = 0;
         l.pc = l.next;
         at = (uint32_t)(l.pc - b->pc);
     }

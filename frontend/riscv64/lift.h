@@ -27,8 +27,10 @@ struct rv_lift {
     uint64_t pc;   /* of this instruction */
     uint64_t next; /* of the one behind it */
     uint64_t target;
-    uint32_t flags; /* RV_TBF_* */
-    bool unroll;    /* a branch to the block's start may be gone through */
+    uint32_t flags;    /* RV_TBF_* */
+    uint64_t pair_sc;  /* pc of the SC that makes a constrained pair with the LR at hand; 0: none */
+    ir_val pair_value; /* what the LR saw */
+    bool unroll;       /* a branch to the block's start may be gone through */
 };
 
 /* Third argument of the helper AES. */

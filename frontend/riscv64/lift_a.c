@@ -8,6 +8,7 @@
 enum {
     RESERVATION = offsetof(struct rv_cpu, c.reservation),
     RESERVED_VALUE = offsetof(struct rv_cpu, c.reserved_value),
+    BROKEN = offsetof(struct rv_cpu, run.reservation_broken),
 };
 
 /* aq is bit 1 and rl bit 0 of the instruction's field. */
@@ -16,21 +17,21 @@ static unsigned order(const struct rv_insn *in)
     return (in->aqrl & 2 ? IR_ORDER_ACQUIRE : 0u) | (in->aqrl & 1 ? IR_ORDER_RELEASE : 0u);
 }
 
-static enum rv_flow load_reserved(struct rv_lift *l, const struct rv_insn *in, unsigned size_log2)
-{
-    ir_val addr = rv_get(l, in->rs1);
-    ir_val v = ir_load_aligned(l->b, size_log2, addr, order(in));
-    if (size_log2 == 2)
-        v = rv_sext32(l, v);
-    ir_put(l->b, RESERVATION, 3, addr);
-    ir_put(l->b, RESERVED_VALUE, 3, v);
-    return rv_set(l, in, v);
-}
-
 /*
- * A compare-and-swap with what the LR saw: where the address is not the reserved one, the old value
- * is put back over itself. It is made in either case, so that a misaligned or forbidden address
- * faults whatever the reservation. An SC drops the reservation, and writes 0 if it stored.
+ * LR and SC, in three ways.
+ *
+ * A constrained pair (14.3): the LR finds its SC behind it in the same block, with nothing between
+ * them but arithmetic and branches out (lift.c, find_pair). Nobody can tell it from a compare-and-swap
+ * with what the LR saw, since between the two this hart makes no access that another hart could have
+ * ordered against; so ABA can't be seen either. The LR leaves a broken reservation behind, so
+ * that no other SC takes it for its own.
+ *
+ * Any other, in a machine: the LR reserves physical memory and other harts' stores there are noticed
+ * (rv_h_lr, rv_h_sc).
+ *
+ * Any other, in user mode, where there is one thread: a compare-and-swap with what the LR saw, if the
+ * address is the reserved one, else with the old value over itself. It is made in either case, so
+ * that a misaligned or forbidden address faults whatever the reservation.
  *
  * Widths may differ: an SC pairs with the most recent LR, which "might have had a different effective
  * address and data size, but reserved the SC's address" (14.2). So SC.W after an LR.D of its address
@@ -38,8 +39,34 @@ static enum rv_flow load_reserved(struct rv_lift *l, const struct rv_insn *in, u
  * choose to make; it succeeds where the doubleword is the word sign-extended, and else fails as any
  * SC outside a constrained loop may (14.3).
  */
-static enum rv_flow store_conditional(struct rv_lift *l, const struct rv_insn *in,
-                                      unsigned size_log2)
+static enum rv_flow load_reserved(struct rv_lift *l, const struct rv_insn *in, unsigned size_log2)
+{
+    ir_val addr = rv_get(l, in->rs1);
+    bool pair = l->pair_sc != 0, user = l->flags & RV_TBF_USER;
+    if (!pair && !user)
+        ir_call(l->b, RV_HELPER_LR, addr, IR_NONE, IR_NONE);
+    ir_val v = ir_load_aligned(l->b, size_log2, addr, order(in));
+    if (size_log2 == 2)
+        v = rv_sext32(l, v);
+    ir_put(l->b, RESERVATION, 3, addr);
+    ir_put(l->b, RESERVED_VALUE, 3, v);
+    if (pair && !user)
+        ir_put(l->b, BROKEN, 2, rv_const(l, 1));
+    l->pair_value = v;
+    return rv_set(l, in, v);
+}
+
+static enum rv_flow conditional_of_pair(struct rv_lift *l, const struct rv_insn *in,
+                                        unsigned size_log2)
+{
+    ir_val addr = rv_get(l, in->rs1), value = rv_get(l, in->rs2), expected = l->pair_value;
+    ir_val old = ir_cas(l->b, size_log2, addr, expected, value, order(in));
+    ir_put(l->b, RESERVATION, 3, ir_const(l->b, RV_NO_RESERVATION));
+    return rv_set(l, in, ir_setcc(l->b, IR_I64, IR_NE, old, expected));
+}
+
+static enum rv_flow conditional_of_user(struct rv_lift *l, const struct rv_insn *in,
+                                        unsigned size_log2)
 {
     ir_val addr = rv_get(l, in->rs1), value = rv_get(l, in->rs2);
     ir_val reserved = ir_get(l->b, RESERVATION, 3);
@@ -52,6 +79,18 @@ static enum rv_flow store_conditional(struct rv_lift *l, const struct rv_insn *i
     ir_val failed = ir_select(l->b, IR_I64, IR_EQ, addr, reserved, differs, rv_const(l, 1));
     ir_put(l->b, RESERVATION, 3, ir_const(l->b, RV_NO_RESERVATION));
     return rv_set(l, in, failed);
+}
+
+static enum rv_flow store_conditional(struct rv_lift *l, const struct rv_insn *in,
+                                      unsigned size_log2)
+{
+    if (l->pair_sc == l->pc && l->pair_sc)
+        return conditional_of_pair(l, in, size_log2);
+    if (l->flags & RV_TBF_USER)
+        return conditional_of_user(l, in, size_log2);
+    return rv_set(l, in,
+                  ir_call(l->b, RV_HELPER_SC, rv_get(l, in->rs1), rv_get(l, in->rs2),
+                          rv_const(l, 1 << size_log2)));
 }
 
 static enum rv_flow amo(struct rv_lift *l, const struct rv_insn *in, enum ir_amo kind,

@@ -36,6 +36,8 @@ void rv_misaligned(void *cpu, uint64_t vaddr, enum gw_access access, struct gw_f
 void rv_irq_line(void *receiver, unsigned line, int level);
 /* The time CSR is ahead of VM time by offset_ticks from now on, modulo 2^64. vCPU thread. */
 void rv_move_time(void *cpu, uint64_t offset_ticks);
+/* The same from any thread. */
+void rv_remote_move_time(void *cpu, uint64_t offset_ticks);
 /* Leaves the CPU, just reset, as M-mode firmware hands it to an S-mode kernel: all that S-mode can
  * handle is delegated, counters and cache-block operations are allowed, PMP grants all memory. */
 void rv_boot_supervisor(struct rv_cpu *cpu, uint64_t pc, uint64_t dtb_paddr);

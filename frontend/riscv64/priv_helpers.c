@@ -178,6 +178,51 @@ uint64_t rv_h_cbo(void *opaque, uint64_t addr, uint64_t kind, uint64_t raw)
     return 0;
 }
 
+/* --- LR and SC outside of constrained pairs ------------------------------------------------------ */
+
+/* What can't be reserved is the load's to find out. */
+uint64_t rv_h_lr(void *opaque, uint64_t vaddr, uint64_t b, uint64_t c)
+{
+    struct rv_cpu *cpu = opaque;
+    struct gw_xlate x;
+    struct gw_fault fault;
+    cpu->run.reservation_broken = 0;
+    if (!cpu->run.hooks || !cpu->run.hooks->reserve)
+        return 0;
+    if (vaddr & 3 || !rv_translate(cpu, vaddr, 4, GW_ACCESS_LOAD, &x, &fault))
+        return 0;
+    if (!cpu->run.hooks->reserve(cpu, x.paddr))
+        cpu->run.leave = GW_LEAVE_AGAIN;
+    return 0;
+}
+
+uint64_t rv_h_sc(void *opaque, uint64_t vaddr, uint64_t value, uint64_t bytes)
+{
+    struct rv_cpu *cpu = opaque;
+    unsigned size = (unsigned)bytes;
+    bool reserved = cpu->c.reservation == vaddr && !cpu->run.reservation_broken;
+    struct gw_xlate x;
+    struct gw_fault fault = {0};
+    if (vaddr & (size - 1)) {
+        rv_misaligned(cpu, vaddr, GW_ACCESS_STORE, &fault);
+        rv_raise(cpu, &fault);
+        return 1;
+    }
+    if (!rv_translate(cpu, vaddr, size, GW_ACCESS_STORE, &x, &fault)) {
+        rv_raise(cpu, &fault);
+        return 1;
+    }
+    cpu->c.reservation = RV_NO_RESERVATION;
+    if (!reserved)
+        return 1;
+    if (!gw_bus_ram(cpu->cfg.bus, x.paddr, size)) {
+        rv_bus_fault(cpu, vaddr, GW_ACCESS_STORE, &fault);
+        rv_raise(cpu, &fault);
+        return 1;
+    }
+    return !cpu->run.hooks->store_reserved(cpu, x.paddr, size, cpu->c.reserved_value, value);
+}
+
 /* --- AMOCAS.Q: Unpriv. 20240411, "Zacas" --------------------------------------------------------- */
 
 /* The host's address of 16 bytes; NULL, and *fault, if they can't be swapped. In user mode what is

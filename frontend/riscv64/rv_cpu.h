@@ -4,7 +4,8 @@
  * the architectural state, then what derives from it.
  *
  * Sources: RISC-V Unprivileged ISA 20240411, Privileged Architecture 1.13 (20240411).
- * Owned by the vCPU thread; only mip_external is written by others, atomically.
+ * Owned by the vCPU's thread; only mip_external, remote and time_offset are written by others,
+ * atomically.
  */
 #ifndef RV_CPU_H
 #define RV_CPU_H
@@ -52,6 +53,16 @@ enum {
     RV_IRQ_LCOFI = 13, /* Sscofpmf */
 };
 
+/* What others ask of a hart: done on its own thread, before it runs guest code again. */
+enum {
+    RV_REMOTE_SSI = 1,        /* raise the software interrupt of S mode */
+    RV_REMOTE_STI = 2,        /* raise its timer interrupt */
+    RV_REMOTE_FENCE = 4,      /* forget all translations of addresses */
+    RV_REMOTE_FENCE_I = 8,    /* code may have changed */
+    RV_REMOTE_TIME = 16,      /* time_offset is another */
+    RV_REMOTE_BUSY = 1 << 30, /* what was asked is being done */
+};
+
 /* Block key (tb_flags). frm is part of it, so rounding is static in the IR. */
 enum {
     RV_TBF_PRIV = 3,     /* enum rv_priv */
@@ -76,9 +87,8 @@ struct rv_csrs {
     uint64_t mhpmevent[RV_HPM_COUNT];
     uint64_t mhpm_offset[RV_HPM_COUNT]; /* the value; of those that count, less the retired count */
     uint64_t mhartid;
-    /* LR/SC on one hart: LR keeps the address and what it loaded, SC is a compare-and-swap that is
-     * made to fail unless they match. Traps and xRET drop the reservation, so nothing that runs in
-     * between on this hart can make the value come back (ABA). */
+    /* LR keeps the address and what it loaded; SC fails unless they match. Traps and xRET drop the
+     * reservation. Whether other harts stored in between is run.reservation_broken: lift_a.c. */
     uint64_t reservation; /* virtual address of the LR, or RV_NO_RESERVATION */
     uint64_t reserved_value;
     uint64_t time_offset; /* ticks that time is ahead of the VM clock, modulo 2^64 */
@@ -117,6 +127,8 @@ struct rv_cpu {
     struct rv_csrs c;
     struct rv_config cfg;
     uint32_t mip_external; /* atomic: MSIP MTIP SEIP MEIP lines as driven from outside */
+    uint32_t remote;       /* atomic: RV_REMOTE_* */
+    uint64_t other_insns;  /* by the instruction clock: what the machine's other harts retired */
     uint64_t pmp_active;   /* derived: bit i: entry i matches some address */
     struct rv_derived d;
 };
@@ -132,6 +144,12 @@ uint64_t rv_time(const struct rv_cpu *cpu); /* ticks of timebase_hz */
 uint64_t rv_mip(const struct rv_cpu *cpu);  /* with external lines and Sstc's STIP */
 
 /* --- trap.c ------------------------------------------------------------------------------------- */
+/* Any thread: asks the hart, and wakes it. bits: RV_REMOTE_*. */
+void rv_remote_post(struct rv_cpu *cpu, uint32_t bits);
+/* The hart's own thread, or any while nothing of the guest runs: does what was asked. */
+void rv_remote_look(struct rv_cpu *cpu);
+/* Any thread: all that was asked of these bits has been done. */
+bool rv_remote_done(const struct rv_cpu *cpu, uint32_t bits);
 void rv_trap(struct rv_cpu *cpu, uint64_t cause, bool interrupt, uint64_t tval); /* from run.pc */
 void rv_set_priv(struct rv_cpu *cpu, unsigned priv);
 

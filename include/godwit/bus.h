@@ -16,8 +16,13 @@
 
 enum gw_bus_result { GW_BUS_OK = 0, GW_BUS_ERROR /* nothing there, or a width it refuses */ };
 
-/* Bits of gw_ram.page_flags, one byte for each 4 KiB page. */
-enum { GW_RAM_CODE = 1 /* holds translated code: writes must be told to the translator */ };
+/* Bits of gw_ram.page_flags, one byte for each 4 KiB page. Atomic. Whatever writes to a page that has
+ * any tells the translator, behind the write (bus.code_changed). */
+enum {
+    GW_RAM_CODE = 1,     /* holds translated code */
+    GW_RAM_RESERVED = 2, /* a vCPU's LR may have reserved part of it */
+    GW_RAM_WATCHED = GW_RAM_CODE | GW_RAM_RESERVED,
+};
 
 struct gw_ram {
     uint8_t *host;       /* page-aligned, size bytes, stays put while the machine lives */

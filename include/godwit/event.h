@@ -1,7 +1,9 @@
 /*
  * Everything that enters a VM from outside goes through one queue, and devices read the VM's
- * clock, never the host's. Events are delivered on the vCPU thread, at safe points, in the order
+ * clock, never the host's. Events are delivered on a vCPU thread, at safe points, in the order
  * of posting; timers are delivered when the VM clock reaches them.
+ *
+ * Where several threads run vCPUs, "vCPU thread" means any of them, while it holds the device lock.
  */
 #ifndef GODWIT_EVENT_H
 #define GODWIT_EVENT_H
@@ -41,11 +43,16 @@ void gw_events_free(struct gw_events *q);
 
 /* Any thread. Copies the event; wakes a sleeping vCPU. Returns false when max_bytes are queued. */
 bool gw_events_post(struct gw_events *q, const struct gw_event *ev);
-/* Set once before the vCPU starts: an atomic flag that post() sets to ask for attention. */
+/* Set once before the vCPU starts: an atomic flag that post() sets to ask for attention. With
+ * several vCPUs the first one's. */
 void gw_events_attach(struct gw_events *q, uint32_t *attention);
+/* Any thread. Sets a vCPU's attention flag, and wakes the vCPU if it sleeps in gw_events_sleep().
+ * What it is to find is written before. */
+void gw_events_kick(struct gw_events *q, uint32_t *attention);
 
+/* VM ns. By the host's clock on any thread; by instructions on the vCPU thread. */
+uint64_t gw_events_now(struct gw_events *q, uint64_t insns);
 /* vCPU thread. */
-uint64_t gw_events_now(struct gw_events *q, uint64_t insns); /* VM ns */
 void gw_timer_arm(struct gw_events *q, struct gw_timer *t, uint64_t deadline_ns);
 void gw_timer_cancel(struct gw_events *q, struct gw_timer *t);
 /* Delivers posted events and due timers. */
@@ -54,5 +61,8 @@ uint64_t gw_events_next_deadline(const struct gw_events *q); /* UINT64_MAX if no
 /* Sleeps until something is posted or the VM clock reaches deadline_ns (host mode); in insns mode
  * jumps the clock to the deadline and returns at once if there is one. */
 void gw_events_wait(struct gw_events *q, uint64_t deadline_ns);
+/* Host mode, one of several vCPU threads, without the device lock: sleeps until *attention is set
+ * (which is left to the caller to clear) or the VM clock reaches deadline_ns. May return early. */
+void gw_events_sleep(struct gw_events *q, const uint32_t *attention, uint64_t deadline_ns);
 
 #endif

@@ -11,6 +11,7 @@
 #ifndef GODWIT_VCPU_H
 #define GODWIT_VCPU_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,7 @@ enum gw_leave {
     GW_LEAVE_TRAP,    /* the helper or the slow path entered a guest trap handler: pc is set */
     GW_LEAVE_SYSCALL, /* user mode: system call for usermode/ */
     GW_LEAVE_HCALL,   /* machine: call into built-in firmware (SBI) for machine/ */
+    GW_LEAVE_AGAIN,   /* the engine has something to do first; then the same instruction */
     GW_LEAVE_FAULT,   /* user mode: run.fault describes a synchronous fault (signal) */
 };
 
@@ -81,9 +83,10 @@ struct gw_vcpu {
     /* FP flags by trap (docs/performance.md). While fp_trap is set, mxcsr lets an exception trap
      * unless its flag is in fp_flags already, so that fp_flags is complete at any moment. */
     uint32_t fp_trap;
-    uint32_t mxcsr_masked; /* mxcsr without traps: the rounding mode only */
-    uint64_t fp_gathers;   /* times that generated code read the host's flags */
-    uint32_t fp_before;    /* scratch of thunks: fp_flags before a helper */
+    uint32_t mxcsr_masked;       /* mxcsr without traps: the rounding mode only */
+    uint64_t fp_gathers;         /* times that generated code read the host's flags */
+    uint32_t reservation_broken; /* atomic: the vCPU's reservation fell to somebody's store */
+    uint32_t fp_before;          /* scratch of thunks: fp_flags before a helper */
 };
 
 static inline struct gw_vcpu *gw_run(void *cpu)
@@ -98,6 +101,12 @@ struct gw_hooks {
     void (*flush)(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all);
     /* Guest code may have changed (FENCE.I). */
     void (*fence_i)(void *cpu);
+    /* An LR of RAM that no constrained pair takes care of: from now on, until reservation_broken is
+     * set, nobody else has stored there. False: leave with GW_LEAVE_AGAIN. NULL: user mode. */
+    bool (*reserve)(void *cpu, uint64_t paddr);
+    /* Its SC: stores if reservation_broken is clear and `expected` is there. True: it has. */
+    bool (*store_reserved)(void *cpu, uint64_t paddr, unsigned size, uint64_t expected,
+                           uint64_t value);
 };
 
 /* Exact while a block runs only in an instruction that starts its block (see

@@ -39,7 +39,7 @@ class Errors(CliTest):
         for t in ("30", "0s", "s", "-1s", "1d", "1 s", "99999999999h"):
             with self.subTest(timeout=t):
                 self.fails(125, "--timeout", "run", "-k", k, "--timeout", t)
-        for opt, value in (("--cpus", "2"), ("-c", "0"), ("--machine", "virt"), ("--arch", "mips"),
+        for opt, value in (("--cpus", "9"), ("-c", "0"), ("-c", "two"), ("--machine", "virt"), ("--arch", "mips"),
                            ("--engine", "fast"), ("--clock", "wall"), ("--clock", "insns:0"),
                            ("--clock", "insns:x"), ("--serial", "tcp:1"), ("--serial", "file:"),
                            ("--on-panic", "gdb"), ("--stop-insn", "many"), ("-d", ",rw"),

@@ -114,8 +114,8 @@ static void clint_setup(struct clint_fixture *f)
     f->q = fake_events(&f->clock);
     f->d = dev_new(&dev_clint_class, f->q, NULL);
     c = (struct dev_clint *)(void *)f->d;
-    c->soft = fake_irq(&f->soft);
-    c->timer = fake_irq(&f->timer);
+    c->soft[0] = fake_irq(&f->soft);
+    c->timer[0] = fake_irq(&f->timer);
 }
 
 static void mtimecmp_raises_when_reached(void **state)
@@ -208,6 +208,73 @@ static void msip_is_one_bit(void **state)
     gw_events_free(f.q);
 }
 
+static void each_hart_has_its_registers(void **state)
+{
+    enum { HARTS = 4 };
+    struct clint_fixture f;
+    struct fake_line soft[HARTS] = {0}, timer[HARTS] = {0};
+    clint_setup(&f);
+    struct dev_clint *c = (struct dev_clint *)(void *)f.d;
+    c->harts = HARTS;
+    for (unsigned h = 0; h < HARTS; h++) {
+        c->soft[h] = fake_irq(&soft[h]);
+        c->timer[h] = fake_irq(&timer[h]);
+        reg_write(f.d, 0x4000 + 8 * h, 8, 10 * (h + 1));
+    }
+    reg_write(f.d, 0x4000 + 8 * HARTS, 8, 1); /* not there */
+    assert_int_equal(reg_read(f.d, 0x4000 + 8 * HARTS, 8), 0);
+    f.clock.insns = 3000;
+    gw_events_run(f.q, f.clock.insns);
+    assert_true(timer[0].level && timer[1].level && timer[2].level && !timer[3].level);
+    assert_int_equal(gw_events_next_deadline(f.q), 4000);
+    reg_write(f.d, 0x4008, 4, 31);
+    assert_true(timer[0].level && !timer[1].level);
+    reg_write(f.d, 0xbff8, 8, 1000); /* mtime is all harts' */
+    assert_true(timer[1].level && timer[3].level);
+    reg_write(f.d, 12, 4, 1);
+    assert_true(soft[3].level && !soft[2].level && !soft[0].level);
+    reg_write(f.d, 4 * HARTS, 4, 1); /* not there */
+    assert_int_equal(reg_read(f.d, 4 * HARTS, 4), 0);
+    assert_true(reg_read(f.d, 8, 8) == UINT64_C(1) << 32);
+    reg_write(f.d, 0, 8, UINT64_C(1) << 32);
+    assert_true(!soft[0].level && soft[1].level);
+    f.d->cls->reset(f.d);
+    assert_true(!soft[1].level && !soft[3].level && !timer[3].level);
+    assert_int_equal(gw_events_next_deadline(f.q), UINT64_MAX);
+    dev_free(f.d);
+    gw_events_free(f.q);
+}
+
+static void each_hart_has_two_contexts(void **state)
+{
+    enum { HARTS = 4, S3 = 7 };
+    struct gw_device *d = dev_new(&dev_plic_class, NULL, NULL);
+    struct dev_plic *p = (struct dev_plic *)(void *)d;
+    struct fake_line out[2 * HARTS] = {0};
+    struct gw_irq in = dev_plic_input(p, 5);
+    p->contexts = 2 * HARTS;
+    for (unsigned c = 0; c < 2 * HARTS; c++)
+        p->out[c] = fake_irq(&out[c]);
+    reg_write(d, 4 * 5, 4, 1);
+    reg_write(d, PLIC_ENABLE_M + 0x80 * S3, 4, 1 << 5);
+    reg_write(d, PLIC_ENABLE_M + 0x80 * 2, 4, 1 << 5);
+    reg_write(d, PLIC_ENABLE_M + 0x80 * 2 * HARTS, 4, 1 << 5); /* not there */
+    assert_int_equal(reg_read(d, PLIC_ENABLE_M + 0x80 * 2 * HARTS, 4), 0);
+    gw_irq_set(&in, 1);
+    for (unsigned c = 0; c < 2 * HARTS; c++)
+        assert_int_equal(out[c].level, c == S3 || c == 2);
+    assert_int_equal(reg_read(d, PLIC_M + 0x1000 * 3 + 4, 4), 0);
+    assert_int_equal(reg_read(d, PLIC_M + 0x1000 * S3 + 4, 4), 5); /* who claims first has it */
+    assert_int_equal(reg_read(d, PLIC_M + 0x1000 * 2 + 4, 4), 0);
+    assert_true(!out[2].level && !out[S3].level);
+    gw_irq_set(&in, 0);
+    reg_write(d, PLIC_M + 0x1000 * S3 + 4, 4, 5);
+    reg_write(d, PLIC_M + 0x1000 * S3, 4, 1);
+    gw_irq_set(&in, 1);
+    assert_true(out[2].level && !out[S3].level); /* below its threshold */
+    dev_free(d);
+}
+
 struct asked {
     unsigned count;
     enum dev_power_request what;
@@ -277,6 +344,8 @@ int main(void)
         cmocka_unit_test(mtimecmp_raises_when_reached),
         cmocka_unit_test(mtime_can_be_set),
         cmocka_unit_test(msip_is_one_bit),
+        cmocka_unit_test(each_hart_has_its_registers),
+        cmocka_unit_test(each_hart_has_two_contexts),
         cmocka_unit_test(power_says_what_was_written),
         cmocka_unit_test(rtc_tells_time_and_wakes),
     };

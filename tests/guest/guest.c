@@ -9,6 +9,7 @@ _Static_assert(offsetof(struct ctx, cause) == CTX_CAUSE, "start.S");
 _Static_assert(offsetof(struct ctx, epc) == CTX_EPC, "start.S");
 _Static_assert(offsetof(struct ctx, tval) == CTX_TVAL, "start.S");
 _Static_assert(offsetof(struct ctx, status) == CTX_STATUS, "start.S");
+_Static_assert(offsetof(struct ctx, home) == CTX_HOME, "start.S");
 
 SNIPPET(snip_ecall, "ecall");
 
@@ -53,9 +54,9 @@ static void put_hex(uint64_t v)
     put_text(text);
 }
 
-static void put_dec(unsigned v)
+static void put_dec(uint64_t v)
 {
-    char text[12];
+    char text[21];
     int at = sizeof text - 1;
     text[at] = 0;
     do
@@ -72,6 +73,16 @@ void guest_note(const char *name, uint64_t value)
             notes[i].value = value;
             return;
         }
+}
+
+void guest_print(const char *what, uint64_t count, uint64_t of)
+{
+    put_text(what);
+    put_text(": ");
+    put_dec(count);
+    put_text(" of ");
+    put_dec(of);
+    put_text("\n");
 }
 
 static void power(uint32_t value)
@@ -94,6 +105,9 @@ void guest_pass(void)
 
 void guest_fail(int line, const char *what, uint64_t got, uint64_t want)
 {
+    static unsigned failing; /* the first hart that fails has the word */
+    while (__atomic_exchange_n(&failing, 1, __ATOMIC_ACQUIRE))
+        ;
     put_text("failed: line ");
     put_dec((unsigned)line);
     put_text(": ");

@@ -22,6 +22,7 @@ struct ctx {
     uint64_t pc, mode;
     uint64_t set, clear; /* bits of mstatus, before entry */
     uint64_t cause, epc, tval, status;
+    uint64_t home[3]; /* sp, gp and tp of whoever called ctx_run() */
 };
 
 void guest_main(void);
@@ -36,7 +37,8 @@ void guest_pass(void) __attribute__((noreturn));
 void guest_fail(int line, const char *what, uint64_t got, uint64_t want) __attribute__((noreturn));
 /* QEMU has a marchid, we have none. Only for where QEMU departs from the manual. */
 bool guest_on_peer(void);
-void guest_note(const char *name, uint64_t value); /* shown when a check fails later */
+void guest_note(const char *name, uint64_t value); /* shown when a check fails later; hart 0 only */
+void guest_print(const char *what, uint64_t count, uint64_t of); /* a line on the serial port */
 
 #define CHECK_EQ(got, want)                                                                        \
     do {                                                                                           \
@@ -230,7 +232,7 @@ void pmp_open(void);
 /* ---- devices ----------------------------------------------------------------------------------- */
 
 #define POWER_BASE UINT64_C(0x100000)
-#define CLINT_BASE UINT64_C(0x2000000)
+#define CLINT_BASE UINT64_C(CLINT_BASE_ADDR)
 #define PLIC_BASE  UINT64_C(0xc000000)
 #define UART_BASE  UINT64_C(0x10000000)
 

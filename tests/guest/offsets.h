@@ -1,4 +1,4 @@
-/* struct ctx, as start.S sees it. */
+/* struct ctx as start.S sees it, and what else it shares with C. */
 #ifndef GUEST_OFFSETS_H
 #define GUEST_OFFSETS_H
 
@@ -10,5 +10,10 @@
 #define CTX_EPC    296
 #define CTX_TVAL   304
 #define CTX_STATUS 312
+#define CTX_HOME   320
+
+#define HARTS           4  /* at most; others are never woken */
+#define STACK_BITS      14 /* of each hart's stack; guest.ld has room for all */
+#define CLINT_BASE_ADDR 0x2000000
 
 #endif

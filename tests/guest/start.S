@@ -1,24 +1,53 @@
 /*
  * Entry in M mode, and the way into code under test and back: ctx_run() enters a context (registers,
- * pc, mode) by mret and returns when that traps to M mode.
+ * pc, mode) by mret and returns when that traps to M mode. Every hart may do that, on a stack of its
+ * own. Harts other than 0 wait here until hart_work gives them something to run (see smp.h).
  */
 #include "offsets.h"
 
     .section .text.start, "ax"
     .globl _start
 _start:
+    csrw mscratch, zero
+    la t0, ctx_trap
+    csrw mtvec, t0
+    csrr s0, mhartid
     la sp, __stack_top
+    slli t0, s0, STACK_BITS
+    sub sp, sp, t0
+    bnez s0, park
     la t0, __bss_start
     la t1, __bss_end
 1:  bgeu t0, t1, 2f
     sd zero, (t0)
     addi t0, t0, 8
     j 1b
-2:  csrw mscratch, zero
-    la t0, ctx_trap
-    csrw mtvec, t0
-    call guest_start
+2:  call guest_start
 3:  j 3b
+
+/* s0: the hart. Woken by its software interrupt, which is pending and never taken. */
+park:
+    li t0, HARTS
+    bgeu s0, t0, 3b
+    la s1, hart_work
+    slli t0, s0, 3
+    add s1, s1, t0
+    li s2, CLINT_BASE_ADDR
+    slli t0, s0, 2
+    add s2, s2, t0
+1:  csrwi mie, 8
+    ld t1, (s1)
+    bnez t1, 2f
+    wfi
+    j 1b
+2:  csrwi mie, 0
+    sw zero, (s2)
+    fence rw, rw
+    mv a0, s0
+    jalr t1
+    fence rw, rw
+    sd zero, (s1)
+    j 1b
 
     .text
     .globl ctx_run
@@ -37,10 +66,9 @@ ctx_run:
     sd s9, 80(sp)
     sd s10, 88(sp)
     sd s11, 96(sp)
-    la t0, ctx_home
-    sd sp, 0(t0)
-    sd gp, 8(t0)
-    sd tp, 16(t0)
+    sd sp, (CTX_HOME + 0)(a0)
+    sd gp, (CTX_HOME + 8)(a0)
+    sd tp, (CTX_HOME + 16)(a0)
     csrw mscratch, a0
     ld t0, CTX_PC(a0)
     csrw mepc, t0
@@ -79,10 +107,9 @@ ctx_trap:
     sd t0, CTX_STATUS(a0)
     li t0, 1 << 17 /* MPRV: our own data is at physical addresses */
     csrc mstatus, t0
-    la t0, ctx_home
-    ld sp, 0(t0)
-    ld gp, 8(t0)
-    ld tp, 16(t0)
+    ld sp, (CTX_HOME + 0)(a0)
+    ld gp, (CTX_HOME + 8)(a0)
+    ld tp, (CTX_HOME + 16)(a0)
     ld ra, 0(sp)
     ld s0, 8(sp)
     ld s1, 16(sp)
@@ -105,9 +132,14 @@ ctx_trap:
     csrr a1, mepc
     csrr a2, mtval
     la sp, __stack_top
+    csrr t0, mhartid
+    slli t0, t0, STACK_BITS
+    sub sp, sp, t0
     call guest_stray_trap
 
-    .bss
+    /* Not in .bss, which hart 0 clears while the others look here. */
+    .data
     .balign 8
-ctx_home:
-    .space 24
+    .globl hart_work
+hart_work:
+    .space 8 * HARTS

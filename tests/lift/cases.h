@@ -31,6 +31,7 @@ struct lift_case {
     uint64_t a1, a2, a3; /* in a1, a2, a3 and in fa1, fa2, fa3 */
     uint64_t a0;         /* in a0 and fa0 */
     unsigned frm;
+    bool user;                      /* a program's: else M mode */
     uint64_t reservation, reserved; /* reservation 0: none */
     uint64_t result;                /* that helpers return */
     /* expected */

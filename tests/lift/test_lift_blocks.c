@@ -48,6 +48,13 @@
 #define FMV_X_D       UINT32_C(0xe2058553) /* fmv.x.d a0,fa1 */
 #define ANDN          UINT32_C(0x40c5f533) /* andn a0,a1,a2 */
 #define C_SEXT_B      UINT32_C(0x9d65)     /* c.sext.b a0 */
+#define LR_W          UINT32_C(0x1005a52f) /* lr.w a0,(a1) */
+#define SC_W          UINT32_C(0x18c5a6af) /* sc.w a3,a2,(a1) */
+#define SC_D          UINT32_C(0x18c5b6af) /* sc.d a3,a2,(a1) */
+#define BNE_12        UINT32_C(0x00c51663) /* bne a0,a2,.+12 */
+#define BNE_BACK      UINT32_C(0xfec51ee3) /* bne a0,a2,.-4 */
+#define LD_A4         UINT32_C(0x0005b703) /* ld a4,0(a1) */
+#define ADDI_A1       UINT32_C(0x00858593) /* addi a1,a1,8 */
 #define NTL_ALL       UINT32_C(0x00500033) /* ntl.all */
 
 enum { M_DIRTY = RV_PRIV_M | 2 << RV_TBF_FS_SHIFT };
@@ -578,11 +585,71 @@ static void random_code_lifts_to_valid_blocks(void **state)
     }
 }
 
+/* --- LR and SC ----------------------------------------------------------------------------------- */
+
+static unsigned count_op(const struct fixture *f, enum ir_op op)
+{
+    unsigned n = 0;
+    for (uint32_t i = 0; i < f->block.count; i++)
+        n += f->block.insn[i].op == op;
+    return n;
+}
+
+static void constrained_pair_is_a_compare_and_swap(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t bytes = CASE_BYTES, now;
+    LIFT(f, M_DIRTY, LR_W, BNE_12, ADDI, SC_W, RET);
+    assert_int_equal(f->block.guest_count, 5); /* the branch out does not end it */
+    assert_int_equal(count_op(f, IR_CAS), 1);
+    assert_int_equal(count_op(f, IR_CALL), 0);
+    f->cpu.x[11] = CASE_DATA;
+    f->cpu.x[12] = (uint64_t)(int64_t)(int32_t)CASE_BYTES;
+    memset(&f->run, 0, sizeof f->run);
+    f->run.cpu = &f->cpu;
+    f->run.leave_at = -1;
+    memcpy(f->run.mem + (CASE_DATA - RUN_MEM_BASE), &bytes, sizeof bytes);
+    run_block(&f->run, &f->block);
+    memcpy(&now, f->run.mem + (CASE_DATA - RUN_MEM_BASE), sizeof now);
+    assert_int_equal(f->cpu.x[13], 0);
+    assert_int_equal(now, CASE_BYTES);
+    assert_true(f->cpu.c.reservation == RV_NO_RESERVATION);
+    /* the branch out leaves nothing that another SC could take for its own */
+    LIFT(f, M_DIRTY, LR_W, BNE_12, ADDI, SC_W, RET);
+    f->cpu.x[12] = 1;
+    f->cpu.run.reservation_broken = 0;
+    run_block(&f->run, &f->block);
+    assert_int_equal(f->run.pc, CASE_PC + 16);
+    assert_int_equal(f->cpu.run.reservation_broken, 1);
+}
+
+static void other_lr_and_sc_watch_memory(void **state)
+{
+    struct fixture *f = *state;
+    const uint32_t between[][2] = {{LD_A4, SC_W}, {BNE_BACK, SC_W}, {ADDI_A1, SC_W}, {ADDI, SC_D}};
+    for (unsigned i = 0; i < 4; i++) {
+        LIFT(f, M_DIRTY, LR_W, between[i][0], between[i][1], RET);
+        f->cpu.x[11] = CASE_DATA;
+        f->cpu.x[12] = f->cpu.x[10];
+        assert_int_equal(count_op(f, IR_CAS), 0);
+        assert_true(f->block.insn[1].op == IR_CALL &&
+                    f->block.insn[1].imm == RV_HELPER_LR); /* ahead of the load */
+    }
+    /* in two blocks */
+    f->rq.max_guest = 2;
+    LIFT(f, M_DIRTY, LR_W, ADDI, SC_W);
+    assert_int_equal(count_op(f, IR_CALL), 1);
+    LIFT(f, M_DIRTY, SC_W);
+    assert_calls(f, 1, RV_HELPER_SC);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(constrained_pair_is_a_compare_and_swap),
+        TEST(other_lr_and_sc_watch_memory),
         TEST(block_ends_at_the_instruction_limit),
         TEST(block_holds_no_more_than_the_ir_can),
         TEST(no_instruction_starts_behind_the_page),

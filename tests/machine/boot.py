@@ -73,6 +73,18 @@ def shell(boot):
     expect("402" in out, out[-2000:])
 
 
+def smp(boot):
+    """Several CPUs, each on a thread of its own: all come up, work, and power off."""
+    for cpus in (2, 4):
+        out, err, report = boot.run("run=shell", "-c", str(cpus),
+                                    stdin=b"echo n=$(nproc); cat /proc/interrupts; exit\n")
+        expect(f"n={cpus}" in out and f"smp: Brought up 1 node, {cpus} CPUs" in out, out[-3000:])
+        ipis = [l.split() for l in out.splitlines() if "Function call interrupts" in l]
+        expect(len(ipis) == 1 and all(int(n) > 0 for n in ipis[0][1:1 + cpus]), ipis)
+        expect("reboot: Power down" in out and report["ended"] == "poweroff", report)
+        expect("stall" not in out and "BUG" not in out and err == "", err)
+
+
 def panic(boot):
     out, err, report = boot.run("", initrd=False, status=123)
     expect("Kernel panic - not syncing" in out and "panicked" in err, out[-1000:])
@@ -89,7 +101,7 @@ def call(boot, *cmd, status=0):
         return r.stdout.decode("utf-8", "replace"), json.load(f)
 
 
-def moved(boot, stops, seed=1):
+def moved(boot, stops, cpus=1, seed=1):
     """A boot with a disk that is saved and restored at random stops, on changing engines: each save
     of what was just restored is the same file, and the guest notices nothing."""
     rng = random.Random(seed)
@@ -104,7 +116,7 @@ def moved(boot, stops, seed=1):
                 rng.choice(["jit", "jit", "interp"]), "-q", "--report", boot.report]
         if report is None:
             text, report = call(boot, "run", "-k", KERNEL, "-i", INITRD, "-m", "256M", "-d",
-                                disk_path, "-a", "console=ttyS0 run=disktest", *ends)
+                                disk_path, "-c", str(cpus), "-a", "console=ttyS0 run=disktest", *ends)
         else:
             text, report = call(boot, "restore", *ends, here)
         out += text
@@ -125,7 +137,7 @@ def state_hash(path):
     return json.loads(r.stdout)["state_hash"]
 
 
-def deterministic(boot, whole):
+def deterministic(boot, whole, cpus=1):
     """The same console, instruction count and final state: on each engine, and when the machine was
     moved on the way, to the other engine and back. whole: all of it on the interpreter too, with a
     disk."""
@@ -134,7 +146,7 @@ def deterministic(boot, whole):
     with open(disk_path, "wb") as f:
         f.truncate(32 << 20)
     start = ["run", "-q", "-k", KERNEL, "-i", INITRD, "-m", "256M", "-d", disk_path,
-             "--deterministic", "--seed", "7", "-a", "console=ttyS0 run=" + ("disktest" if whole else "poweroff"),
+             "--deterministic", "--seed", "7", "-c", str(cpus), "-a", "console=ttyS0 run=" + ("disktest" if whole else "poweroff"),
              "--report", boot.report]
 
     def straight(engine):
@@ -166,10 +178,11 @@ def deterministic(boot, whole):
 
 def repeat(boot):
     """By the instruction clock a run is the same each time, and on each engine."""
-    runs = [boot.run("run=poweroff", "--clock", "insns", "--engine", e)
-            for e in ("jit", "jit", "interp")]
-    expect(len({r[0] for r in runs}) == 1, "the same output")
-    expect(len({r[2]["insns"] for r in runs}) == 1, [r[2]["insns"] for r in runs])
+    for cpus in ("1", "3"):
+        runs = [boot.run("run=poweroff", "--clock", "insns", "-c", cpus, "--engine", e)
+                for e in ("jit", "jit", "interp")]
+        expect(len({r[0] for r in runs}) == 1, "the same output")
+        expect(len({r[2]["insns"] for r in runs}) == 1, [r[2]["insns"] for r in runs])
 
 
 def main():
@@ -180,10 +193,14 @@ def main():
             engine(boot, what)
         elif what in ("deterministic", "deterministic_whole"):
             deterministic(boot, what == "deterministic_whole")
+        elif what in ("deterministic_smp", "deterministic_whole_smp"):
+            deterministic(boot, what == "deterministic_whole_smp", 2 if "whole" in what else 4)
+        elif what == "moved_smp":
+            moved(boot, 20, cpus=4)
         elif what in ("moved", "moved_often"):
             moved(boot, 110 if what == "moved_often" else 10)
         else:
-            {"disk": disk, "shell": shell, "panic": panic, "repeat": repeat}[what](boot)
+            {"disk": disk, "shell": shell, "smp": smp, "panic": panic, "repeat": repeat}[what](boot)
 
 
 main()

@@ -9,15 +9,11 @@ import sys
 import tempfile
 
 from env import need
+from session import Session, fail
 
 POWEROFF = "console=ttyS0 run=poweroff"
 MIB = 1 << 20
 FETCH = " (./dev firmware fetches firmware)"
-
-
-def fail(what, out="", err=""):
-    print(out[-3000:], err[-2000:], "failed: " + what, sep="\n")
-    sys.exit(1)
 
 
 def run(*args, memory="1G", status=0):
@@ -49,6 +45,13 @@ def opensbi(_):
                "reboot: Power down")
         if err:
             fail("words on stderr", out, err)
+
+
+def opensbi_smp(_):
+    """Its harts start, wait, and are started by the kernel."""
+    out, _err = run("-b", os.path.join(need("OPENSBI", FETCH), "fw_dynamic.bin"), "-c", "4", *linux())
+    expect(out, "OpenSBI v1.", "Platform HART Count         : 4", "smp: Brought up 1 node, 4 CPUs",
+           "reboot: Power down")
 
 
 def partitioned(path, tree):
@@ -123,30 +126,6 @@ def installer(_):
     expect(out, "Run /init as init process", "Select a language")
 
 
-class Session:
-    """A machine that is talked to on its console."""
-
-    def __init__(self, *args):
-        self.seen, self.at = b"", 0
-        self.p = subprocess.Popen([need("PROGRAM"), "run", "-q", "-m", "1G", "--timeout", "240s",
-                                   *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT)
-
-    def until(self, text):
-        """What came up to and with TEXT, after what was returned before."""
-        while self.seen.find(text.encode(), self.at) < 0:
-            got = os.read(self.p.stdout.fileno(), 65536)
-            if not got:
-                fail(f"ended before: {text}", self.seen.decode("utf-8", "replace"))
-            self.seen += got
-        start, self.at = self.at, self.seen.find(text.encode(), self.at) + len(text)
-        return self.seen[start:self.at].decode("utf-8", "replace")
-
-    def say(self, text):
-        self.p.stdin.write(text.encode() + b"\n")
-        self.p.stdin.flush()
-
-
 def systemd(_):
     """Debian on a disk (./dev rootfs): a login, nothing failed, a network if there is one, the end."""
     net = ["--net", "user"]
@@ -174,7 +153,7 @@ def systemd(_):
 
 
 def main():
-    tests = {f.__name__: f for f in (opensbi, uboot, edk2, edk2_shell, installer, systemd)}
+    tests = {f.__name__: f for f in (opensbi, opensbi_smp, uboot, edk2, edk2_shell, installer, systemd)}
     with tempfile.TemporaryDirectory() as tmp:
         tests[sys.argv[1]](tmp)
 

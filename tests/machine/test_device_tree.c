@@ -13,13 +13,14 @@
 
 static const char isa_list[] = "i\0m\0zba";
 
-static uint8_t *build(size_t *size)
+static uint8_t *build_for(unsigned harts, size_t *size)
 {
     struct dt_config cfg = {
         .isa = "rv64im_zba",
         .isa_list = isa_list,
         .isa_list_bytes = sizeof isa_list,
         .mmu = "riscv,sv48",
+        .harts = harts,
         .ram_base = 0x80000000,
         .ram_bytes = UINT64_C(0x180000000),
         .timebase_hz = 10000000,
@@ -30,6 +31,11 @@ static uint8_t *build(size_t *size)
     assert_int_equal(dt_build(&cfg, &blob, size, &err), GW_OK);
     assert_int_equal(fdt_check_full(blob, *size), 0);
     return blob;
+}
+
+static uint8_t *build(size_t *size)
+{
+    return build_for(1, size);
 }
 
 static const uint32_t *cells(const void *blob, const char *path, const char *name, int count)
@@ -164,6 +170,38 @@ static void cpu_and_interrupt_routes(void **state)
     free(blob);
 }
 
+static void harts_have_nodes_and_lines(void **state)
+{
+    enum { HARTS = 4 };
+    size_t size;
+    uint8_t *blob = build_for(HARTS, &size);
+    const uint32_t *clint = cells(blob, "/soc/clint@2000000", "interrupts-extended", 4 * HARTS);
+    const uint32_t *plic = cells(blob, "/soc/plic@c000000", "interrupts-extended", 4 * HARTS);
+    for (unsigned h = 0; h < HARTS; h++) {
+        char cpu[32], intc[64], core[48];
+        uint32_t handle;
+        snprintf(cpu, sizeof cpu, "/cpus/cpu@%u", h);
+        snprintf(intc, sizeof intc, "%s/interrupt-controller", cpu);
+        snprintf(core, sizeof core, "/cpus/cpu-map/cluster0/core%u", h);
+        assert_int_equal(cell(blob, cpu, "reg"), h);
+        assert_int_equal(cell(blob, core, "cpu"), cell(blob, cpu, "phandle"));
+        assert_int_equal(fdt_node_offset_by_phandle(blob, cell(blob, cpu, "phandle")),
+                         fdt_path_offset(blob, cpu));
+        handle = cell(blob, intc, "phandle");
+        assert_int_equal(fdt_node_offset_by_phandle(blob, handle), fdt_path_offset(blob, intc));
+        for (unsigned i = 0; i < 4; i += 2) {
+            assert_int_equal(fdt32_to_cpu(clint[4 * h + i]), handle);
+            assert_int_equal(fdt32_to_cpu(plic[4 * h + i]), handle);
+        }
+        assert_int_equal(fdt32_to_cpu(clint[4 * h + 1]), 3);
+        assert_int_equal(fdt32_to_cpu(clint[4 * h + 3]), 7);
+        assert_int_equal(fdt32_to_cpu(plic[4 * h + 1]), 11);
+        assert_int_equal(fdt32_to_cpu(plic[4 * h + 3]), 9);
+    }
+    assert_true(fdt_path_offset(blob, "/cpus/cpu@4") < 0);
+    free(blob);
+}
+
 static void memory_power_and_console(void **state)
 {
     size_t size;
@@ -237,13 +275,10 @@ static void broken_trees_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nodes_are_where_qemu_has_them),
-        cmocka_unit_test(flash_has_two_banks),
-        cmocka_unit_test(pci_windows_and_interrupts),
-        cmocka_unit_test(cpu_and_interrupt_routes),
-        cmocka_unit_test(memory_power_and_console),
-        cmocka_unit_test(chosen_is_set_and_replaced),
-        cmocka_unit_test(broken_trees_are_refused),
+        cmocka_unit_test(nodes_are_where_qemu_has_them), cmocka_unit_test(flash_has_two_banks),
+        cmocka_unit_test(pci_windows_and_interrupts),    cmocka_unit_test(cpu_and_interrupt_routes),
+        cmocka_unit_test(harts_have_nodes_and_lines),    cmocka_unit_test(memory_power_and_console),
+        cmocka_unit_test(chosen_is_set_and_replaced),    cmocka_unit_test(broken_trees_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,8 @@ enum {
 struct fixture {
     struct dev_bus bus;
     struct gw_events *q;
-    struct rv_cpu *cpu;
+    struct rv_cpu *cpu, *harts[4]; /* cpu: the caller */
+    unsigned count;
     struct sbi s;
     struct dev_serial serial;
     char out[64];
@@ -38,6 +39,7 @@ struct fixture {
     bool full;
     int request;
     unsigned code, flushes, fences;
+    uint32_t wait; /* whose fences the last call waits for */
 };
 
 static struct fixture f;
@@ -78,28 +80,40 @@ static void fence_i(void *cpu)
 
 static const struct gw_hooks hooks = {.flush = flush, .fence_i = fence_i};
 
-static void start(const char *options)
+static void start_harts(unsigned count, const char *options)
 {
     struct gw_error err = {0};
     struct gw_cpu_config cfg = {.firmware = true, .bus = &f.bus.bus, .options = options};
     memset(&f, 0, sizeof f);
+    f.count = count;
     dev_bus_init(&f.bus);
     assert_int_equal(dev_bus_add_ram(&f.bus, BASE, 0x10000, &err), GW_OK);
     f.q = gw_events_new(GW_CLOCK_INSNS, 1000);
     cfg.bus = &f.bus.bus;
     cfg.events = f.q;
-    f.cpu = aligned_alloc(64, (sizeof *f.cpu + 63) & ~(size_t)63);
-    assert_int_equal(rv_guest_isa.init(f.cpu, &cfg, &err), GW_OK);
-    rv_boot_supervisor(f.cpu, BASE, BASE + 0x8000);
-    f.cpu->run.hooks = &hooks;
     f.request = -1;
     f.serial = (struct dev_serial){.room = room, .put = put, .get = get};
-    f.s = (struct sbi){.cpu = f.cpu,
+    f.s = (struct sbi){.harts = count,
                        .events = f.q,
                        .dma = {.bus = &f.bus.bus},
                        .console = &f.serial,
                        .power = power};
+    for (unsigned i = 0; i < count; i++) {
+        struct rv_cpu *cpu = aligned_alloc(64, (sizeof *cpu + 63) & ~(size_t)63);
+        f.harts[i] = f.s.hart[i].cpu = cpu;
+        cfg.hart = i;
+        assert_int_equal(rv_guest_isa.init(cpu, &cfg, &err), GW_OK);
+        cpu->run.hooks = &hooks;
+    }
+    f.cpu = f.harts[0];
+    rv_boot_supervisor(f.cpu, BASE, BASE + 0x8000);
+    f.flushes = 0;
     sbi_init(&f.s);
+}
+
+static void start(const char *options)
+{
+    start_harts(1, options);
 }
 
 static void stop(void)
@@ -107,7 +121,8 @@ static void stop(void)
     sbi_reset(&f.s);
     gw_events_free(f.q);
     dev_bus_destroy(&f.bus);
-    free(f.cpu);
+    for (unsigned i = 0; i < f.count; i++)
+        free(f.harts[i]);
 }
 
 static int64_t call(uint64_t ext, uint64_t fn, uint64_t a0, uint64_t a1, uint64_t a2)
@@ -118,7 +133,7 @@ static int64_t call(uint64_t ext, uint64_t fn, uint64_t a0, uint64_t a1, uint64_
     f.cpu->x[12] = a2;
     f.cpu->x[16] = fn;
     f.cpu->x[17] = ext;
-    sbi_call(&f.s);
+    f.wait = sbi_call(&f.s, (unsigned)f.cpu->c.mhartid);
     assert_int_equal(f.cpu->run.pc, pc + 4);
     return (int64_t)f.cpu->x[10];
 }
@@ -159,8 +174,9 @@ static void timer_interrupts_when_due(void **state)
     gw_events_run(f.q, 9999);
     assert_int_equal(f.cpu->c.mip & 1 << 5, 0);
     gw_events_run(f.q, 10000);
-    assert_int_equal(f.cpu->c.mip & 1 << 5, 1 << 5);
     assert_int_equal(f.cpu->run.attention, 1);
+    rv_remote_look(f.cpu);
+    assert_int_equal(f.cpu->c.mip & 1 << 5, 1 << 5);
     assert_int_equal(call(TIME, 0, UINT64_MAX, 0, 0), 0);
     assert_int_equal(f.cpu->c.mip & 1 << 5, 0);
     assert_int_equal(gw_events_next_deadline(f.q), UINT64_MAX);
@@ -202,10 +218,118 @@ static void hart_states(void **state)
     assert_int_equal(call(HSM, 2, 0, 0, 0), 0);
     assert_int_equal(value(), 0);
     assert_int_equal(call(HSM, 2, 1, 0, 0), -3);
-    assert_int_equal(call(HSM, 3, 0x80000000, 0, 0), -2);
+    assert_int_equal(call(HSM, 1, 0, 0, 0), -1); /* nobody could start it again */
+    assert_int_equal(call(HSM, 3, 1, 0, 0), -3);
+    assert_int_equal(call(HSM, 3, 0x80000000, BASE + 1, 0), -5);
     assert_int_equal(f.cpu->c.halted, 0);
     assert_int_equal(call(HSM, 3, 0, 0, 0), 0);
     assert_int_equal(f.cpu->c.halted, 1);
+    assert_false(sbi_look(&f.s, 0));
+    f.cpu->c.mie = f.cpu->c.mip = 2;
+    assert_true(sbi_look(&f.s, 0));
+    assert_int_equal(f.cpu->c.halted, 0);
+    stop();
+}
+
+static int64_t status_of(uint64_t hart)
+{
+    return call(HSM, 2, hart, 0, 0) ? -1 : (int64_t)value();
+}
+
+static void harts_start_and_stop(void **state)
+{
+    start_harts(4, NULL);
+    assert_int_equal(status_of(0), SBI_HART_STARTED);
+    assert_int_equal(status_of(3), SBI_HART_STOPPED);
+    assert_int_equal(status_of(4), -1);
+    assert_int_equal(call(HSM, 1, 0, 0, 0), -1); /* the others are stopped */
+    assert_int_equal(call(HSM, 0, 4, BASE, 0), -3);
+    assert_int_equal(call(HSM, 0, 2, 0x1000, 7), -5); /* no memory there */
+    assert_int_equal(call(HSM, 0, 2, BASE + 1, 7), -5);
+    assert_false(sbi_look(&f.s, 2));
+    assert_int_equal(call(HSM, 0, 2, BASE + 0x100, 77), 0);
+    assert_int_equal(f.harts[2]->run.attention, 1);
+    assert_int_equal(status_of(2), SBI_HART_START_PENDING);
+    assert_int_equal(call(HSM, 0, 2, BASE + 0x100, 77), -6);
+    assert_true(sbi_look(&f.s, 2));
+    assert_int_equal(status_of(2), SBI_HART_STARTED);
+    assert_true(f.harts[2]->run.pc == BASE + 0x100 && f.harts[2]->c.priv == RV_PRIV_S);
+    assert_true(f.harts[2]->x[10] == 2 && f.harts[2]->x[11] == 77 && f.harts[2]->c.satp == 0);
+    assert_int_equal(f.harts[2]->c.mstatus & RV_MSTATUS_SIE, 0);
+    assert_int_equal(call(HSM, 1, 0, 0, 0), 0);
+    assert_false(sbi_look(&f.s, 0));
+    f.cpu = f.harts[2];
+    assert_int_equal(status_of(0), SBI_HART_STOPPED);
+    assert_int_equal(call(HSM, 0, 0, BASE, 0), 0);
+    sbi_reset(&f.s);
+    assert_int_equal(status_of(0), SBI_HART_STARTED);
+    assert_int_equal(status_of(2), SBI_HART_STOPPED);
+    stop();
+}
+
+static void a_suspended_hart_resumes_where_it_said(void **state)
+{
+    start_harts(2, NULL);
+    f.cpu->c.satp = UINT64_C(8) << 60;
+    f.cpu->c.mstatus |= RV_MSTATUS_SIE;
+    f.cpu->c.mie = 2;
+    assert_int_equal(call(HSM, 3, 0x80000000, BASE + 0x200, 99), 0);
+    assert_false(sbi_look(&f.s, 0));
+    rv_remote_post(f.cpu, RV_REMOTE_SSI);
+    assert_true(sbi_look(&f.s, 0));
+    assert_true(f.cpu->run.pc == BASE + 0x200 && f.cpu->x[10] == 0 && f.cpu->x[11] == 99);
+    assert_true(f.cpu->c.satp == 0 && !(f.cpu->c.mstatus & RV_MSTATUS_SIE));
+    assert_true(f.cpu->c.mie == 2 && f.cpu->c.mip & 2);
+    stop();
+}
+
+static void masks_reach_other_harts(void **state)
+{
+    start_harts(4, NULL);
+    assert_int_equal(call(IPI, 0, 16, 0, 0), -3);
+    assert_int_equal(call(IPI, 0, 4, 2, 0), -3);
+    assert_int_equal(call(IPI, 0, 1, 4, 0), -3);
+    assert_int_equal(f.harts[3]->remote, 0);
+    assert_int_equal(call(IPI, 0, 3, 2, 0), 0); /* harts 2 and 3 */
+    assert_true(f.s.asked);
+    assert_int_equal(f.harts[1]->remote, 0);
+    assert_int_equal(f.harts[0]->c.mip & 2, 0);
+    assert_int_equal(f.harts[3]->run.attention, 1);
+    assert_int_equal(f.harts[3]->c.mip & 2, 0); /* not before it looks */
+    rv_remote_look(f.harts[3]);
+    assert_int_equal(f.harts[3]->c.mip & 2, 2);
+    rv_remote_look(f.harts[2]);
+
+    assert_int_equal(call(RFENCE, 1, 0, UINT64_MAX, 0), 0);
+    assert_int_equal(f.wait, 14);
+    assert_int_equal(f.flushes, 1); /* the caller's */
+    assert_false(rv_remote_done(f.harts[2], RV_REMOTE_FENCE));
+    assert_false(rv_guest_isa.waiting(f.harts[2]));
+    assert_true(rv_remote_done(f.harts[2], RV_REMOTE_FENCE));
+    assert_int_equal(f.flushes, 2);
+    assert_int_equal(call(RFENCE, 0, 2, 0, 0), 0);
+    assert_int_equal(f.wait, 2);
+    assert_int_equal(f.fences, 0);
+    rv_guest_isa.interrupt(f.harts[1]);
+    assert_int_equal(f.fences, 1);
+    assert_int_equal(call(RFENCE, 1, 1, 0, 0x1000), 0);
+    assert_int_equal(f.wait, 0);
+    stop();
+}
+
+static void legacy_masks_are_in_memory(void **state)
+{
+    start_harts(4, NULL);
+    f.bus.ram[0].host[0x40] = 0xf4; /* bits of harts that there are not are ignored */
+    assert_int_equal(call(4, 0, BASE + 0x40, 0, 0), 0);
+    assert_int_equal(f.harts[2]->remote, RV_REMOTE_SSI);
+    assert_int_equal(f.harts[1]->remote, 0);
+    assert_int_equal(call(5, 0, 0, 0, 0), 0); /* all of them */
+    assert_int_equal(f.wait, 14);
+    assert_int_equal(call(6, 0, 0x1000, 0, 0), -5);
+    f.cpu = f.harts[2];
+    call(3, 0, 0, 0, 0);
+    assert_int_equal(f.cpu->remote & RV_REMOTE_SSI, 0);
     stop();
 }
 
@@ -307,6 +431,10 @@ int main(void)
         cmocka_unit_test(timer_interrupts_when_due),
         cmocka_unit_test(masks_name_hart_0_only),
         cmocka_unit_test(hart_states),
+        cmocka_unit_test(harts_start_and_stop),
+        cmocka_unit_test(a_suspended_hart_resumes_where_it_said),
+        cmocka_unit_test(masks_reach_other_harts),
+        cmocka_unit_test(legacy_masks_are_in_memory),
         cmocka_unit_test(reset_types),
         cmocka_unit_test(console_reads_and_writes_guest_memory),
         cmocka_unit_test(counters_are_found_started_and_stopped),

@@ -1,0 +1,130 @@
+"""What a machine costs besides computing: several vCPUs, system calls, idling, determinism; see
+bench.py."""
+import os
+import re
+import statistics
+import subprocess
+import time
+
+import guest
+from aptbox import Failure
+
+IDLE_S, SETTLE_S = 10, 3
+
+
+def with_program(b, name, script, *flags):
+    """Builds bench/NAME.c for both; returns kernel and an initrd that holds it and runs SCRIPT."""
+    b.compile_c("gcc", f"{b.OUT}/native/{name}", [f"{b.SRC}/{name}.c"], *flags)
+    b.compile_c(b.RISCV_CC, f"{b.OUT}/riscv64/{name}", [f"{b.SRC}/{name}.c"], "-static", *flags)
+    kernel, initrd = guest.ensure()
+    with open(f"{b.OUT}/riscv64/{name}", "rb") as f:
+        files = {name: (f.read(), 0o755), "run.sh": (script.encode(), 0o755)}
+    guest.append(f"{b.OUT}/initrd-{name}.cpio", initrd, files)
+    return kernel, f"{b.OUT}/initrd-{name}.cpio"
+
+
+def bench_smp(b, opt):
+    """Scaling is time by one thread over time by two; a pair of a guest's and native's is a turn."""
+    rounds = 3
+    kernel, initrd = with_program(b, "parallel", f"/parallel {rounds}\n", "-pthread")
+    found = {r: [] for r in opt.runners}
+    for r in b.take_turns(opt.runners, opt.reps or 3):
+        if r == "native":
+            command = [f"{b.OUT}/native/parallel", str(rounds)]
+        else:
+            command = b.machine_command(r, kernel, initrd, "console=ttyS0 quiet run=script", 2)
+        lines = "\n".join(b.must(command)[2])
+        pairs = re.findall(r"parallel: (\d+) (\d+)", lines)
+        if len(pairs) != rounds:
+            raise Failure(f"{r}: {lines[-300:]}")
+        found[r].append([statistics.median(int(p[i]) for p in pairs) for i in (0, 1)] +
+                        [statistics.median(int(p[0]) / int(p[1]) for p in pairs)])
+    rows = []
+    for r in opt.runners:
+        one, two, scaling = (statistics.median(f[i] for f in found[r]) for i in range(3))
+        row = [r, f"{one / 1e6:.0f} ms", f"{two / 1e6:.0f} ms", f"{scaling:.2f}"]
+        if r != "native" and found.get("native"):
+            each = [f[2] / n[2] for f, n in zip(found[r], found["native"])]
+            row.append(f"{statistics.median(each):.2f}")
+        rows.append(row + ["-"] * (5 - len(row)))
+    b.table("one amount of work by one and two threads, 2 vCPUs",
+            ["", "one", "two", "scaling", "of native's"], rows)
+    return found
+
+
+def bench_syscall(b, opt):
+    kernel, initrd = with_program(b, "getppid", "/getppid\n")
+    found = {r: [] for r in opt.runners}
+    for r in b.take_turns(opt.runners, opt.reps or 5):
+        if r == "native":
+            lines = b.must([f"{b.OUT}/native/getppid"])[2]
+        else:
+            lines = b.must(b.machine_command(r, kernel, initrd,
+                                             "console=ttyS0 quiet run=script"))[2]
+        got = re.findall(r"getppid: ([\d.]+)", "\n".join(lines))
+        if not got:
+            raise Failure(f"{r}: the guest measured nothing: {lines[-3:]}")
+        found[r].append(float(got[0]))
+    m = {r: statistics.median(v) for r, v in found.items()}
+    rows = [[r, f"{v:.0f} ns"] for r, v in m.items()]
+    b.table("getppid in the machine, each", ["", "ns"], rows)
+    if b.against(m) != "-":
+        print(f"  peer/godwit {b.against(m)}")
+    return found
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def idle_percent(b, runner, cpus):
+    """Host CPU of a machine whose shell waits for input."""
+    kernel, initrd = guest.ensure()
+    p = subprocess.Popen(b.machine_command(runner, kernel, initrd, "console=ttyS0", cpus),
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    seen = b""
+    try:
+        while b"powers the machine off" not in seen:
+            got = os.read(p.stdout.fileno(), 65536)
+            if not got:
+                raise Failure(f"{runner}, {cpus} vCPUs: no shell: {seen[-200:]}")
+            seen += got
+        time.sleep(SETTLE_S)
+        start, cpu = time.monotonic(), cpu_seconds(p.pid)
+        time.sleep(IDLE_S)
+        return 100 * (cpu_seconds(p.pid) - cpu) / (time.monotonic() - start)
+    finally:
+        p.kill()
+        p.wait()
+        p.stdin.close()
+        p.stdout.close()
+
+
+def bench_idle(b, opt):
+    runners = [r for r in opt.runners if r != "native"]
+    found = {r: {n: [] for n in (1, 4)} for r in runners}
+    for n in (1, 4):
+        for r in b.take_turns(runners, opt.reps or 3):
+            found[r][n].append(idle_percent(b, r, n))
+    b.table(f"an idle guest's host CPU, over {IDLE_S} s", ["", "1 vCPU", "4 vCPUs"],
+            [[r, *(f"{statistics.median(found[r][n]):.2f} %" for n in (1, 4))] for r in runners])
+    return found
+
+
+def bench_deterministic(b, opt):
+    """CPU time of a boot, by the host's clock and by instructions; a pair is a turn."""
+    kernel, initrd = guest.ensure()
+    kinds = {"host clock": [], "--deterministic": ["--deterministic"]}
+    cpu = {k: [] for k in kinds}
+    for k in b.take_turns([*kinds], opt.reps or 9):
+        command = b.machine_command("godwit", kernel, initrd, "console=ttyS0 run=poweroff")
+        usage = b.must(command + kinds[k])[1]
+        cpu[k].append(usage.ru_utime + usage.ru_stime)
+    ratio = [d / h for h, d in zip(*cpu.values())]
+    b.table("Debian kernel and BusyBox to power-off, 1 vCPU, CPU time", ["", "median", "least"],
+            [[k, f"{statistics.median(v):.3f} s", f"{min(v):.3f} s"] for k, v in cpu.items()])
+    print(f"  deterministic by host clock: {statistics.median(ratio):.3f} (of medians "
+          f"{statistics.median(cpu['--deterministic']) / statistics.median(cpu['host clock']):.3f})")
+    return {"cpu_s": cpu}
