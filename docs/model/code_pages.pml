@@ -15,12 +15,12 @@
  * BROKEN_STALE_LATE        the store is made before the blocks become stale
  * BROKEN_JUMP_UNLOCKED     a jump cache is filled when the lock that the block was found under is gone
  * BROKEN_OTHER_JUMPS       only the own jump cache is cleared of a stale block
- * BROKEN_DEVICE_OUTSIDE    a device looks at the flag and writes, and is outside
+ * BROKEN_DEVICE_LOOKS      a device looks at the flag before it writes; so does one that lets its
+ *                          writes wait in the store buffer
  * BROKEN_FENCE_BY_CACHE    flag cleared first, and a FENCE.I that goes on without taking the lock
  */
 #define VCPUS 2
-#define DEVICE 2
-#define PARTICIPANTS 3
+#define PARTICIPANTS 2
 #include "world.inc"
 
 #ifndef ROUNDS
@@ -30,12 +30,13 @@
 
 byte mem;                     /* content of the page */
 bit code;                     /* page_flags has GW_RAM_CODE */
-bit write_entry[PARTICIPANTS];
+bit write_entry[VCPUS];
 byte live = NONE;             /* the block that is not stale */
 byte link = NONE;             /* where another page's block leads, in shared code */
 byte jump[VCPUS] = NONE;      /* jump caches */
 
 byte had[VCPUS] = 1;          /* contents since the vCPU's last FENCE.I, a bit each */
+byte leaving;                 /* content that a device is about to replace, and has not told yet */
 
 #define RUNS(me, b) assert(had[me] >> (b) & 1)
 
@@ -179,7 +180,7 @@ inline run_code(me)
 /* It ends its block, and the next one, of any page, is looked up under the lock. */
 inline fence_i(me)
 {
-	had[me] = 1 << mem;
+	had[me] = 1 << mem | leaving;
 #ifndef BROKEN_FENCE_BY_CACHE
 	lock(world_lock);
 	unlock(world_lock)
@@ -209,15 +210,22 @@ active [VCPUS] proctype vcpu()
 	od
 }
 
+/* gw_dma_write, dev_bus_touched. A device may be on any thread, and outside: it writes, and then looks
+ * at the flag. The guest is told that the bytes are there only after that. */
 active proctype device()
 {
-	byte value = 1;
+	bit marked;
 
-#ifndef BROKEN_DEVICE_OUTSIDE
-	world_enter(DEVICE);
+#ifdef BROKEN_DEVICE_LOOKS
+	marked = code;
 #endif
-	slow_store(DEVICE, value);
-#ifndef BROKEN_DEVICE_OUTSIDE
-	world_leave(DEVICE)
+	atomic { leaving = 1 << mem; put_bytes(1) };
+#ifndef BROKEN_DEVICE_LOOKS
+	marked = code;
 #endif
+	if
+	:: marked -> page_changed(0)
+	:: else
+	fi;
+	leaving = 0
 }

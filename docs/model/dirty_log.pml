@@ -10,11 +10,12 @@
  * BROKEN_NO_STOP         the page is protected without stopping the world
  * BROKEN_COPY_FIRST      the page is copied before the flag is cleared and the page protected
  * BROKEN_LOAD_FILLS      a load fills the write entry of a page that is not marked dirty
- * BROKEN_DEVICE_OUTSIDE  a device marks the page, then writes, and is outside
+ * BROKEN_DEVICE_MARKS    a device marks the page before it writes
+ * BROKEN_PLAIN_CLEAR     the mark is looked at and cleared in two steps, with a device's mark between
+ * BROKEN_DEVICE_LATE     the last round does not wait for a device that is writing
  */
 #define VCPUS 2
-#define DEVICE 2
-#define PARTICIPANTS 3
+#define PARTICIPANTS 2
 #include "world.inc"
 
 #ifndef ROUNDS
@@ -23,6 +24,7 @@
 
 byte mem;                   /* stores so far */
 byte copied;
+bit device_lock;
 bit marked = 1;             /* page_flags has GW_RAM_DIRTY */
 bit write_entry[VCPUS];
 
@@ -76,22 +78,29 @@ active [VCPUS] proctype vcpu()
 	od
 }
 
+/* On any thread, outside, under the device lock. */
 active proctype device()
 {
-#ifdef BROKEN_DEVICE_OUTSIDE
-	slow_store()
+	lock(device_lock);
+#ifdef BROKEN_DEVICE_MARKS
+	marked = 1;
+	mem++;
 #else
-	world_enter(DEVICE);
-	slow_store();
-	world_leave(DEVICE)
+	mem++;
+	marked = 1;
 #endif
+	unlock(device_lock)
 }
 
 /* With the world stopped: is the page to be copied? From now on its stores are seen again. */
 inline collect()
 {
+#ifdef BROKEN_PLAIN_CLEAR
 	dirty = marked;
 	marked = 0;
+#else
+	atomic { dirty = marked; marked = 0 };
+#endif
 	write_entry[0] = 0;
 	write_entry[1] = 0
 }
@@ -124,11 +133,17 @@ active proctype copier()
 	   skip
 	od;
 	world_stop(PARTICIPANTS);
+#ifndef BROKEN_DEVICE_LATE
+	lock(device_lock);
+#endif
 	collect();
 	if
 	:: dirty -> copied = mem
 	:: else
 	fi;
 	assert(copied == mem);
+#ifndef BROKEN_DEVICE_LATE
+	unlock(device_lock);
+#endif
 	world_resume()
 }

@@ -7,7 +7,9 @@
  * change of the mapping. One link in shared code leads to that page. Its words are written one at a
  * time: the guard that generated code compares, and the jump behind it. Checked, when a vCPU goes on
  * at the page: it is the space's own memory, and none from before the last fence that concerned the
- * vCPU. Fences: SFENCE.VMA, and a request to another vCPU whose sender goes on when it is served.
+ * vCPU. Fences: SFENCE.VMA, and a request to another vCPU whose sender goes on when it is served, or
+ * when the other is outside. (In the code that is "not in engine_run()": a vCPU that stops the world
+ * in there does not count as outside for fences.)
  *
  * BROKEN_NO_POISON      a link is cut off with its guard left in place
  * BROKEN_NO_GRACE       a guard changes while a vCPU may stand between the old one and the jump

@@ -1,10 +1,10 @@
 /*
  * A vCPU that needs a page protected gets on, whatever another one stores to it.
  *
- * One vCPU wants to do something that needs the page's flag: hash or translate its bytes (CODE), or
- * reserve a word of it (RESERVED). The other stores to the page for ever, and each of its stores that
- * finds the flag takes it off. Checked, with all processes getting their turns: the first one's work
- * is done some day.
+ * One vCPU wants to do something, again and again, that needs the page's flag: hash or translate its
+ * bytes (CODE), or reserve a word of it (RESERVED). The other stores to the page for ever, and each of
+ * its stores that finds the flag takes it off. Checked, with all processes getting their turns: the
+ * first one's work is always done some day.
  *
  * BROKEN_LETS_GO   the first one lets the world go when it has set the flag, and then tries again
  */
@@ -15,7 +15,7 @@ bit flag;
 bit write_entry;            /* of the vCPU that stores */
 bit finished;
 
-ltl gets_on { <> finished }
+ltl gets_on { [] <> finished }
 
 inline try_work()
 {
@@ -30,8 +30,7 @@ inline try_work()
 active proctype worker()
 {
 	do
-	:: finished -> break
-	:: else ->
+	:: finished = 0;
 	   world_enter(0);
 	   try_work();
 	   if

@@ -3,7 +3,8 @@
  *
  * Two words of one page; two vCPUs that store to them, inline or not or by a device, and pair LR with
  * SC on the first, whose value is a bit, so that it comes back (x, y, x). Checked: the word was not
- * written between an LR and its SC that succeeds, by anybody. A constrained pair has no access between
+ * written between an LR and its SC that succeeds, by anybody; a device that writes what is there
+ * already may have written before the LR, and nobody can tell. A constrained pair has no access between
  * LR and SC, so it may as well stand wholly at the moment of its swap, and needs no such check.
  *
  * BROKEN_SWAP            any pair is a compare-and-swap
@@ -14,6 +15,8 @@
  * BROKEN_KEPT            a constrained LR leaves an older reservation of its vCPU standing
  * BROKEN_SPARED          an SC that succeeds leaves the reservations of others standing
  * BROKEN_LOAD_FILLS      a load fills the write entry whatever the flags
+ * BROKEN_NO_COMPARE      an SC does not compare: a device writes first, and breaks reservations then
+ * BROKEN_DEVICE_SILENT   a device breaks none
  */
 #define VCPUS 2
 #define PARTICIPANTS 2
@@ -108,8 +111,7 @@ inline load(me)
 inline load_reserved(me)
 {
 #ifdef BROKEN_SWAP
-	seen = word;
-	written[me] = 0
+	atomic { seen_by_lr = word; written[me] = 0 }
 #else
 	lock(res_lock);
 	if
@@ -131,21 +133,22 @@ inline load_reserved(me)
 #ifndef BROKEN_NO_STOP
 	   world_resume_inside(me)
 #endif
-	fi
+	fi;
+	atomic { seen_by_lr = word; written[me] = 0 } /* the load comes behind, without the lock */
 #endif
 }
 
 inline make_reservation(me)
 {
-	atomic { holds[me] = 1; written[me] = 0 }
+	holds[me] = 1
 }
 
 inline store_conditional(me, value)
 {
 #ifdef BROKEN_SWAP
 	if
-	:: atomic { word == seen -> assert(!written[me]); put(0, value) }
-	:: word != seen
+	:: atomic { word == seen_by_lr -> assert(!written[me]); put(0, value) }
+	:: word != seen_by_lr
 	fi
 #else
 #ifdef BROKEN_CHECK_UNLOCKED
@@ -164,15 +167,38 @@ inline store_conditional(me, value)
 #endif
 }
 
+#ifdef BROKEN_NO_COMPARE
+#define SAME true
+#else
+#define SAME (word == seen_by_lr)
+#endif
+
 inline conditional_put(me, value)
 {
-	assert(!written[me]);
+	if
+	:: atomic { SAME -> assert(!written[me]); put(0, value) };
 #ifdef BROKEN_SPARED
-	holds[me] = 0;
+	   holds[me] = 0
 #else
-	break_reservations(0);
+	   break_reservations(0)
 #endif
-	put(0, value)
+	:: !SAME -> holds[me] = 0
+	fi
+}
+
+/* gw_dma_write, dev_bus_touched: on any thread, which may be outside. */
+inline device_write(value)
+{
+	put(0, value);
+#ifndef BROKEN_DEVICE_SILENT
+	if
+	:: reserved ->
+	   lock(res_lock);
+	   break_reservations(0);
+	   unlock(res_lock)
+	:: else
+	fi
+#endif
 }
 
 /* A constrained pair: inline where stores are, else under the lock. It takes any older reservation
@@ -217,8 +243,8 @@ inline compare_and_swap(value)
 
 active [VCPUS] proctype vcpu()
 {
-	byte round;
-	bit seen;
+	byte round = _pid;  /* the second one does less: the states are enough */
+	bit seen, seen_by_lr;
 
 	do
 	:: round == ROUNDS -> break
@@ -228,7 +254,6 @@ active [VCPUS] proctype vcpu()
 	   if
 	   :: true -> store(_pid, 0, !word)
 	   :: true -> store(_pid, 1, 0)
-	   :: true -> slow_store(_pid, 0, !word) /* by a device, which no vCPU's map concerns */
 	   :: true -> load(_pid)
 	   :: true ->
 	      load_reserved(_pid);
@@ -240,6 +265,12 @@ active [VCPUS] proctype vcpu()
 	      store_conditional(_pid, 0)
 	   :: true -> constrained_pair(_pid, 0)
 	   fi;
-	   atomic { world_leave(_pid); seen = 0; written[_pid] = 0 }
+	   atomic { world_leave(_pid); seen = 0; seen_by_lr = 0; written[_pid] = 0 }
 	od
+}
+
+active proctype device()
+{
+	device_write(!word);
+	device_write(!word)
 }

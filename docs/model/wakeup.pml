@@ -1,85 +1,85 @@
 /*
  * A vCPU that sleeps in WFI, and all that may wake it: no wake-up is lost.
  *
- * Code: devices/events.c, machine/run.c. Other threads post events under the queue's lock; other
- * vCPUs set interrupt bits without it, and take it only if somebody sleeps. Both set attention, which
- * the vCPU clears before it looks at what there is. Each poster posts once, and the vCPU ends when it
- * has seen it all: one that sleeps for ever is an invalid end state.
+ * Code: gw_events_kick and gw_events_sleep (devices/events.c), pass in machine/threads.c.
  *
- * BROKEN_COUNT_LATE     a sleeper counts itself after its last look
- * BROKEN_LOOK_EARLY     who sets an interrupt bit looks for sleepers before the bit and attention
- * BROKEN_CLEAR_LATE     attention is cleared after the look at what there is
- * BROKEN_WAKE_UNLOCKED  sleepers are woken without the lock, between a look and the sleep
- * BROKEN_SIGNAL         one sleeper is woken, which may be another vCPU than the one that is meant
+ * Who has something for a vCPU (an event in the queue, an interrupt bit) puts it where it belongs and
+ * then kicks: attention is set, and if it was not set before and anybody sleeps, the vCPU is woken. The
+ * vCPU clears attention before it looks at what there is, and sleeps only while attention is clear,
+ * which the host's futex compares in one step with falling asleep. Each poster posts once, and the
+ * vCPUs end when all has been seen: one that sleeps for ever is an invalid end state.
+ *
+ * BROKEN_COUNT_LATE    a sleeper counts itself after the futex has compared attention
+ * BROKEN_LOOK_EARLY    who kicks looks for sleepers before it sets attention
+ * BROKEN_KICK_EARLY    the kick comes before what it is for
+ * BROKEN_CLEAR_LATE    attention is cleared after the look at what there is
+ * BROKEN_SLEEP_BLIND   the vCPU falls asleep whatever attention is
+ * BROKEN_SET_ALONE     somebody sets attention without a wake-up, and later kicks leave it at that
  */
 #define VCPUS 2
+#define POSTS 3
 
 bit queue_lock;
-byte events;                /* posted, under queue_lock; any vCPU may deliver them */
-byte interrupt[VCPUS];      /* pending bits of each vCPU */
+byte events;                /* in the queue: the first vCPU delivers them */
+bit interrupt[VCPUS];       /* pending bits of each vCPU */
 bit attention[VCPUS];
 byte sleepers;
-bit asleep[VCPUS];          /* on the condition variable */
-bit done;                   /* all that was posted has been seen */
+bit asleep[VCPUS];          /* in the futex */
 byte seen;                  /* events and interrupts */
-
-#define POSTS 3
+bit done;
 
 inline lock(l)
 {
 	atomic { l == 0 -> l = 1 }
 }
 
-inline wake()
+inline kick(to)
 {
-#ifdef BROKEN_SIGNAL
-	d_step {
-		if
-		:: asleep[0] -> asleep[0] = 0
-		:: !asleep[0] && asleep[1] -> asleep[1] = 0
-		:: else
-		fi
-	}
-#else
-	d_step { asleep[0] = 0; asleep[1] = 0 }
+#ifdef BROKEN_LOOK_EARLY
+	found = sleepers;
 #endif
+	atomic { was = attention[to]; attention[to] = 1 };
+	if
+	:: !was ->
+#ifndef BROKEN_LOOK_EARLY
+	   found = sleepers;
+#endif
+	   if
+	   :: found != 0 -> asleep[to] = 0
+	   :: else
+	   fi
+	:: else
+	fi
 }
 
-/* gw_events_post: the first vCPU is the one that is asked to look. */
+/* gw_events_post */
 active proctype device()
 {
+	byte found;
+	bit was;
+
 	lock(queue_lock);
 	events++;
-	attention[0] = 1;
-	wake();
+	kick(0);
 	queue_lock = 0
 }
 
-/* An IPI, or a line of an interrupt controller, to each vCPU in turn. */
+/* An IPI, or a line of an interrupt controller, to each vCPU. */
 active [VCPUS] proctype sender()
 {
-	byte to = _pid - 1;
-	bit found;
+	byte to = _pid - 1, found;
+	bit was;
 
-#ifdef BROKEN_LOOK_EARLY
-	found = sleepers > 0;
-#endif
-	atomic { interrupt[to]++ };
+#ifdef BROKEN_SET_ALONE
 	attention[to] = 1;
-#ifndef BROKEN_LOOK_EARLY
-	found = sleepers > 0;
 #endif
-	if
-	:: found ->
-#ifdef BROKEN_WAKE_UNLOCKED
-	   wake()
+#ifdef BROKEN_KICK_EARLY
+	kick(to);
+	interrupt[to] = 1
 #else
-	   lock(queue_lock);
-	   wake();
-	   queue_lock = 0
+	interrupt[to] = 1;
+	kick(to)
 #endif
-	:: else
-	fi
 }
 
 inline look(me)
@@ -96,34 +96,28 @@ inline look(me)
 
 inline sleep(me)
 {
-	lock(queue_lock);
 #ifndef BROKEN_COUNT_LATE
 	sleepers++;
 #endif
-	do
-	:: attention[me] || done -> break
-	:: else ->
+#ifdef BROKEN_SLEEP_BLIND
+	asleep[me] = 1;
+#else
+	atomic { asleep[me] = !attention[me] };
+#endif
 #ifdef BROKEN_COUNT_LATE
-	   sleepers++;
+	sleepers++;
 #endif
-	   atomic { queue_lock = 0; asleep[me] = 1 };
-	   atomic { !asleep[me] && !queue_lock -> queue_lock = 1 };
-#ifdef BROKEN_COUNT_LATE
-	   sleepers--
-#endif
-	od;
-#ifndef BROKEN_COUNT_LATE
-	sleepers--;
-#endif
-	queue_lock = 0
+	!asleep[me];
+	sleepers--
 }
 
 active [VCPUS] proctype vcpu()
 {
-	byte me = _pid - 1 - VCPUS;
+	byte me = _pid - 1 - VCPUS, found;
+	bit was;
 
 	do
-	:: seen == POSTS || done -> break
+	:: done -> break
 	:: else ->
 #ifdef BROKEN_CLEAR_LATE
 	   look(me);
@@ -133,14 +127,11 @@ active [VCPUS] proctype vcpu()
 	   look(me);
 #endif
 	   if
-	   :: seen == POSTS -> break
-	   :: else -> sleep(me)
+	   :: seen == POSTS -> done = 1
+	   :: !done && seen != POSTS -> sleep(me)
+	   :: done
 	   fi
 	od;
-	/* The machine ends: the other is told as any vCPU is. */
-	done = 1;
-	attention[1 - me] = 1;
-	lock(queue_lock);
-	wake();
-	queue_lock = 0
+	/* The machine ends, and the other is told. */
+	kick(1 - me)
 }
