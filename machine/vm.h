@@ -27,7 +27,8 @@ struct vm {
     struct sbi sbi;
     bool firmware_builtin;
 
-    bool over; /* result->ended says why */
+    bool input_waits; /* for command.h's init */
+    bool over;        /* result->ended says why */
     bool reset_wanted;
     uint64_t flushed_at; /* repeat.c: count of the last flush */
 
@@ -51,6 +52,9 @@ struct vm {
 /* Ends the run; the first reason stays. */
 void vm_end(struct vm *m, enum machine_ended ended, unsigned code);
 void vm_power(void *context, int request, unsigned code);
+
+/* run.c: the consoles begin to read, if they have not yet. */
+void vm_start_input(struct vm *m);
 
 /* boot.c: loads everything and sets the CPU's start state. Also after a reset. */
 enum gw_status vm_boot(struct vm *m, struct gw_error *err);
