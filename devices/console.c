@@ -23,7 +23,8 @@ struct dev_console {
     struct dev_io_job out_job, in_job;
     /* I/O thread. polled: the descriptor can be waited for, which the first job finds out. */
     bool out_known, in_known, out_polled, in_polled;
-    bool in_closed, out_closed, out_lost, escaped;
+    bool in_closed, out_closed, out_lost, escaped, mid_line;
+    unsigned ends; /* how often the end key was pressed */
 
     uint32_t out_head;   /* written by the vCPU thread */
     uint32_t out_tail;   /* written by the I/O thread */
@@ -253,6 +254,13 @@ static bool read_some(struct dev_console *c)
     got = read(c->cfg.in_fd, bytes, n);
     if (got < 0 && (errno == EINTR || errno == EAGAIN))
         return errno == EINTR;
+    if (got == 0 && c->cfg.end_key && c->ends < (c->mid_line ? 2 : 1)) {
+        bytes[0] = c->cfg.end_key; /* the next read finds the end again */
+        c->ends++;
+        got = 1;
+    } else if (got > 0) {
+        c->mid_line = bytes[got - 1] != '\n';
+    }
     if (got <= 0) {
         close_input(c);
         return false;

@@ -26,6 +26,9 @@ struct dev_console_config {
     /* Ctrl-] in the input opens the menu: the key after it goes to menu() instead of the guest,
      * save for ']' itself. menu_open(), on the I/O thread, shows the help line. */
     bool escape;
+    /* Not 0: the end of the input is this key, pressed after a line's end or twice within a line,
+     * as it is for a terminal that is told of an end by Ctrl-D. */
+    uint8_t end_key;
     /* The guest never sees a full ring: output waits for the host instead. For runs that can be
      * repeated. */
     bool patient;

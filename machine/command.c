@@ -14,8 +14,9 @@
 #define INIT_NAME "godwit-init"
 
 /* console_loglevel 1 lets a panic through and nothing else: at 0 the kernel keeps silent even then
- * (console_verbose), and we would not know. They stand first, so the user's own win. */
-#define INIT_ARGS "rdinit=/" INIT_NAME " quiet loglevel=1"
+ * (console_verbose), and we would not know. A host that is
+ * short of CPU time would have the kernel's watchdog write. They stand first, so the user's own win. */
+#define INIT_ARGS "rdinit=/" INIT_NAME " quiet loglevel=1 nosoftlockup"
 
 static const uint8_t init_code[] = {
 #include "guest_init.inc"
@@ -219,6 +220,13 @@ enum gw_status command_archive(const struct command_config *cfg, uint8_t **out, 
 
 /* ---- what boot.c and offer.c ask for -------------------------------------------------------- */
 
+bool command_reads_stdin(const struct vm *m)
+{
+    struct stat st;
+    return m->o->command && port_in(m->port[0]) == STDIN_FILENO && fstat(STDIN_FILENO, &st) == 0 &&
+           (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode));
+}
+
 /* There is an input unless standard input is none of a person's or a pipe's. */
 static bool no_input(const struct vm *m)
 {
@@ -314,8 +322,12 @@ enum gw_status command_check(const struct machine_options *o, struct gw_error *e
 bool command_told(struct vm *m, unsigned code)
 {
     unsigned kind = code >> 8, value = code & 0xff;
-    if (!m->o->command || m->over || kind < 1 || kind > 3)
+    if (!m->o->command || m->over || kind < 1 || kind > 4)
         return false;
+    if (kind == 4) {
+        vm_start_input(m);
+        return true;
+    }
     m->result->command_ended = true;
     if (kind == 2)
         m->result->command_errno = (int)value;

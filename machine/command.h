@@ -27,6 +27,10 @@ enum gw_status command_check(const struct machine_options *o, struct gw_error *e
  * has ended so. */
 bool command_told(struct vm *m, unsigned code);
 
+/* Standard input is a file or a pipe that the command reads: it has an end, and it waits until init
+ * has set up the guest's terminal, which would show what comes before. */
+bool command_reads_stdin(const struct vm *m);
+
 /* An archive with init in it, that runs the words of the command, of which there is one at least.
  * `power`: the test device's address. For tests, too. *out is the caller's to free. */
 struct command_config {

@@ -8,7 +8,9 @@
 #     0x100 | N   the command ended with status N
 #     0x200 | N   no such command could be started: the kernel's errno is N
 #     0x300 | N   signal N killed it
-# In registers: s0 the data, s1 a walk through some list, s2 the command's process.
+#     0x400       the console is ready for input
+# In registers: s0 the data, s1 a walk through some list, s2 the command's process,
+# s5 the test device.
 
 .equ DATA_PAGE, 0x20
 .equ ARGV, 0
@@ -122,6 +124,34 @@ set_terminal:
     li a7, SYS_ioctl
     ecall
 
+# s5: the test device's word, or 0.
+    li s5, 0
+    lla a1, memory
+    li a2, 0x101002     # O_RDWR | O_SYNC
+    jal open
+    bltz a0, not_mapped
+    mv a4, a0
+    mv s1, a0
+    li a0, 0
+    li a1, 0x1000
+    li a2, 3            # PROT_READ | PROT_WRITE
+    li a3, 1            # MAP_SHARED
+    ld a5, POWER(s0)
+    li a7, SYS_mmap
+    ecall
+    mv s5, a0
+    mv a0, s1
+    li a7, SYS_close
+    ecall
+    li a1, -4096
+    bltu s5, a1, mapped
+    li s5, 0
+    j not_mapped
+mapped:
+    li a1, 0x04003333
+    sw a1, 0(s5)
+not_mapped:
+
 # The session is init's and not the command's: its leader's exit would hang up the console, and throw
 # away what the command has written last. The command is in init's process group, so that the keys
 # that send signals reach it; to init, they do nothing.
@@ -190,24 +220,11 @@ tell:
     ecall
     li a7, SYS_sync
     ecall
-    lla a1, memory
-    li a2, 0x101002     # O_RDWR | O_SYNC
-    jal open
-    bltz a0, cannot_tell
-    mv a4, a0
-    li a0, 0
-    li a1, 0x1000
-    li a2, 3            # PROT_READ | PROT_WRITE
-    li a3, 1            # MAP_SHARED
-    ld a5, POWER(s0)
-    li a7, SYS_mmap
-    ecall
-    li a1, -4096
-    bgeu a0, a1, cannot_tell
+    beqz s5, cannot_tell
     slli a1, s3, 16
     li a2, 0x3333
     or a1, a1, a2
-    sw a1, 0(a0)
+    sw a1, 0(s5)
 
 # Power off without having told: the host says that the command's end is not known.
 cannot_tell:

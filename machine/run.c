@@ -156,6 +156,7 @@ static enum gw_status make_board(struct vm *m, struct board_config *b, struct gw
     b->wall_clock_ns =
         m->o->clock_insns ? UINT64_C(1735689600) * 1000000000u : clock_ns(CLOCK_REALTIME);
     b->refused_features = m->o->no_packed_rings ? VIRTIO_F_RING_PACKED : 0;
+    b->end_key = command_reads_stdin(m) ? 0x04 : 0;
     b->escape = b->in_fd >= 0 && isatty(b->in_fd);
     b->hooks = (struct board_hooks){.power = vm_power,
                                     .tap = vm_watch_byte,
@@ -232,6 +233,18 @@ static enum gw_status save_as(struct vm *m, enum broker_save which, struct gw_er
     return st == GW_OK ? GW_OK : (err->status = GW_ERR_STATE);
 }
 
+void vm_start_input(struct vm *m)
+{
+    if (!m->input_waits)
+        return;
+    m->input_waits = false;
+    dev_console_start(m->board->console);
+    if (m->board->console2)
+        dev_console_start(m->board->console2);
+    for (unsigned i = 0; i < m->board->channel_count; i++)
+        dev_console_start(m->board->channel[i].console);
+}
+
 static enum gw_status run_guest(struct vm *m, struct gw_error *err)
 {
     struct host_hooks hooks = {.signal = on_signal, .timeout = on_timeout, .context = m};
@@ -252,11 +265,9 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
         return st;
     if (vm_on_stdio(m) && terminal_raw(STDIN_FILENO) && !m->o->quiet)
         fprintf(stderr, "godwit: Ctrl-] then q quits, Ctrl-] then ? helps\n");
-    dev_console_start(m->board->console);
-    if (m->board->console2)
-        dev_console_start(m->board->console2);
-    for (unsigned i = 0; i < m->board->channel_count; i++)
-        dev_console_start(m->board->channel[i].console);
+    m->input_waits = true;
+    if (m->o->restore || !command_reads_stdin(m))
+        vm_start_input(m);
     m->result->ended = MACHINE_ENDED_ERROR;
     if (m->o->stop_insn && vm_retired(m) >= m->o->stop_insn)
         vm_end(m, MACHINE_ENDED_STOP_INSN, 0); /* restored there: nothing is to move */

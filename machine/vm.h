@@ -57,6 +57,7 @@ struct vm {
     struct sbi sbi;
     bool firmware_builtin;
 
+    bool input_waits; /* for command.h's init */
     bool over; /* atomic; result->ended says why */
     bool reset_wanted;
     uint64_t resets; /* so far */
@@ -121,6 +122,9 @@ void vm_loop(struct vm *m);
 enum gw_status vm_run_threads(struct vm *m, struct gw_error *err);
 void vm_look_at_tohost(struct vm *m);
 void vm_reset(struct vm *m);
+
+/* run.c: the consoles begin to read, if they have not yet. */
+void vm_start_input(struct vm *m);
 
 /* boot.c: loads everything and sets the CPUs' start state. Also after a reset. */
 enum gw_status vm_boot(struct vm *m, struct gw_error *err);

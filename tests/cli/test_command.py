@@ -23,7 +23,7 @@ class Command(CliTest):
                                   (0x208, 126, "cannot run in the guest: cmd: Exec format error"),
                                   (0x00, 125, "the machine ended before the command did"),
                                   (0x07, 125, "the machine ended before the command did"),
-                                  (0x400, 125, "the machine ended before the command did")):
+                                  (0x500, 125, "the machine ended before the command did")):
             r = self.run_told(power(told << 16 | 0x3333))
             self.assertEqual((r.returncode, r.stdout), (status, b""), hex(told))
             if why:
@@ -78,9 +78,9 @@ class Command(CliTest):
         self.fails(125, "no such option", "run", "-k", kernel, "--nonsense", "--", "ls", "-l")
 
     def test_the_command_line(self):
-        for append, want in (([], b"rdinit=/godwit-init quiet loglevel=1\0"),
+        for append, want in (([], b"rdinit=/godwit-init quiet loglevel=1 nosoftlockup\0"),
                              (["-a", "loglevel=7 x"],
-                              b"rdinit=/godwit-init quiet loglevel=1 loglevel=7 x\0")):
+                              b"rdinit=/godwit-init quiet loglevel=1 nosoftlockup loglevel=7 x\0")):
             r = self.call("run", "-k", self.path("k", rvasm.elf([FOREVER])), *append, "--dump-dtb",
                           self.path("dtb"), "--", "ls")
             self.assertEqual(r.returncode, 0, r.stderr)

@@ -3,6 +3,7 @@ GODWIT_INITRD, and what WHAT needs; skipped without, by status 77."""
 import os
 import subprocess
 import sys
+import tempfile
 
 from env import need
 
@@ -40,6 +41,18 @@ def world():
           "No such file or directory\n")
 
 
+def stdin():
+    """A pipe's bytes arrive once, as they are, and have an end, with and without a last newline."""
+    many = "".join(f"line {i}\x03\x11\r\n" for i in range(3000))
+    for text in ("a\nb", "a\n", "", many):
+        with tempfile.TemporaryFile() as f:
+            f.write(text.encode())
+            f.seek(0)
+            check([], ["cat"], out=text, stdin=f)
+    with subprocess.Popen(["echo", "echo $((6*7)); exit 9"], stdout=subprocess.PIPE) as p:
+        check([], ["sh"], 9, out="42\n", stdin=p.stdout)
+
+
 def interp():
     check(["--engine", "interp"], ["sh", "-c", "uname -m; exit 5"], 5, out="riscv64\n")
 
@@ -54,4 +67,4 @@ def opensbi():
         sys.exit(1)
 
 
-{"jit": jit, "world": world, "interp": interp, "opensbi": opensbi}[sys.argv[1]]()
+{"jit": jit, "world": world, "stdin": stdin, "interp": interp, "opensbi": opensbi}[sys.argv[1]]()
