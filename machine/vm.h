@@ -58,7 +58,7 @@ struct vm {
     bool firmware_builtin;
 
     bool input_waits; /* for command.h's init */
-    bool over; /* atomic; result->ended says why */
+    bool over;        /* atomic; result->ended says why */
     bool reset_wanted;
     uint64_t resets; /* so far */
     /* threads.c */

@@ -17,7 +17,7 @@
 #include "registry.h"
 #include "uart.h"
 
-enum { DEVICES = 10, OPS_MAX = 4000 };
+enum { DEVICES = 10, OPS_MAX = 4000, HARTS = 3 };
 
 static const struct place {
     const char *name;
@@ -26,7 +26,7 @@ static const struct place {
 } places[DEVICES] = {
     {"power", 0x100000, 8},           {"rtc", 0x101000, 0x20},
     {"clint", 0x2000000, 0xc000},     {"pci-io", 0x3000000, 16},
-    {"pvpanic", 0x4000000, 8},        {"plic", 0xc000000, 0x202000},
+    {"pvpanic", 0x4000000, 8},        {"plic", 0xc000000, 0x208000},
     {"uart", 0x10000000, 8},          {"pci-host", 0x30000000, 0x1000},
     {"pci-mmio", 0x40000000, 0x1000}, {"pci-mmio64", 0x400000000, 0x1000},
 };
@@ -93,7 +93,10 @@ static struct world *make_world(void)
             abort();
     }
     plic = (struct dev_plic *)(void *)w->d[5];
-    plic->out[0] = plic->out[1] = (struct gw_irq){.set = no_line};
+    plic->contexts = 2 * HARTS;
+    for (unsigned i = 0; i < 2 * HARTS; i++)
+        plic->out[i] = (struct gw_irq){.set = no_line};
+    ((struct dev_clint *)(void *)w->d[2])->harts = HARTS;
     w->d[1]->irq = dev_plic_input(plic, 11);
     w->d[6]->irq = dev_plic_input(plic, 10);
     w->serial =

@@ -13,6 +13,7 @@ static size_t tree_sample(uint8_t *to)
                                          .isa_list = "i\0m\0a\0c",
                                          .isa_list_bytes = 8,
                                          .mmu = "riscv,sv48",
+                                         .harts = 2,
                                          .ram_base = UINT64_C(0x80000000),
                                          .ram_bytes = UINT64_C(0x10000000),
                                          .timebase_hz = 10000000,
