@@ -125,14 +125,14 @@ enum gw_status vm_make_cpus(struct vm *m, struct gw_error *err)
     return GW_OK;
 }
 
-static enum gw_status make_engine(struct vm *m, struct vcpu *v, struct gw_error *err)
+static enum gw_status make_engine(struct vm *m, struct vcpu *v, bool no_flat, struct gw_error *err)
 {
     struct engine_config cfg = {
         .isa = m->isa,
         .backend = m->o->interp ? NULL : host_code_backend(),
         .mem = m->o->use_tlb ? GW_MEM_TLB : GW_MEM_FLAT,
         /* A flat map has an entry for each page of Sv48, and is blind to what lies beyond. */
-        .no_flat = m->o->use_tlb || v->cpu->cfg.sv57,
+        .no_flat = no_flat || m->o->use_tlb || v->cpu->cfg.sv57,
         .bus = &m->board->bus.bus,
         .cpu = v->cpu,
         .world = m->world,
@@ -150,6 +150,36 @@ static enum gw_status make_engine(struct vm *m, struct vcpu *v, struct gw_error 
     return engine_new(&v->engine, &cfg, err);
 }
 
+static void free_engines(struct vm *m)
+{
+    for (unsigned i = 0; i < MACHINE_MAX_CPUS; i++) {
+        engine_free(m->vcpu[i].engine);
+        host_code_caller_close(m->vcpu[i].caller);
+        m->vcpu[i].engine = NULL;
+        m->vcpu[i].caller = NULL;
+    }
+    engine_world_free(m->world);
+    m->world = NULL;
+}
+
+static enum gw_status make_all(struct vm *m, bool no_flat, struct gw_error *err)
+{
+    enum gw_status st = engine_world_new(&m->world, m->cpus, err);
+    for (unsigned i = 0; st == GW_OK && i < m->cpus; i++)
+        st = make_engine(m, &m->vcpu[i], no_flat, err);
+    return st;
+}
+
+/* They share code, which is for one kind of page maps. Address space for flat ones may be enough for
+ * some of them only. */
+static bool are_alike(const struct vm *m)
+{
+    bool alike = true;
+    for (unsigned i = 1; i < m->cpus; i++)
+        alike = alike && engine_mem_mode(m->vcpu[i].engine) == engine_mem_mode(m->vcpu[0].engine);
+    return alike;
+}
+
 enum gw_status vm_make_engines(struct vm *m, struct gw_error *err)
 {
     enum gw_status st = GW_OK;
@@ -158,9 +188,11 @@ enum gw_status vm_make_engines(struct vm *m, struct gw_error *err)
         st = host_code_dump(&m->dump, m->o->dump, m->o->dump_file, err);
     m->dump.host_disasm = m->o->host_disasm;
     if (st == GW_OK)
-        st = engine_world_new(&m->world, m->cpus, err);
-    for (unsigned i = 0; st == GW_OK && i < m->cpus; i++)
-        st = make_engine(m, &m->vcpu[i], err);
+        st = make_all(m, false, err);
+    if (st == GW_OK && !are_alike(m)) {
+        free_engines(m);
+        st = make_all(m, true, err);
+    }
     if (st != GW_OK)
         return st;
     got = engine_code_cache_bytes(m->vcpu[0].engine, &wanted);
@@ -176,11 +208,7 @@ enum gw_status vm_make_engines(struct vm *m, struct gw_error *err)
 
 void vm_free_cpus(struct vm *m)
 {
-    for (unsigned i = 0; i < m->cpus && i < MACHINE_MAX_CPUS; i++) {
-        engine_free(m->vcpu[i].engine);
-        host_code_caller_close(m->vcpu[i].caller);
-    }
-    engine_world_free(m->world);
+    free_engines(m);
 }
 
 /* ---- asking --------------------------------------------------------------------------------- */
