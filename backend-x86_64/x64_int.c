@@ -526,6 +526,30 @@ static bool needs_guard(const struct x64 *x, uint64_t target)
     return (target ^ x->b->pc) >> GW_PAGE_SHIFT || left < x->job->cfg->isa->max_insn_bytes;
 }
 
+/* Code that other threads run meanwhile is patched by aligned stores. Pads so that what comes
+ * `before` bytes on is aligned. */
+static void align_field(struct x64 *x, unsigned before)
+{
+    while (x->job->cfg->shared && (x64_pos(&x->e) + before) & 3)
+        x64_u8(&x->e, 0x90);
+}
+
+/* The jump that a link patches; returns where its displacement is. */
+static uint32_t link_jump(struct x64 *x)
+{
+    align_field(x, 1);
+    return x64_jmp(&x->e);
+}
+
+/* cmp dword [run.gen_space], 0: patched to what guards the link. Returns where its value is. */
+static uint32_t link_guard(struct x64 *x)
+{
+    align_field(x, 6);
+    x64_rm(&x->e, 0x81, 7, x64_run(X64_RUN(gen_space)), 4);
+    x64_u32(&x->e, 0);
+    return x64_pos(&x->e) - 4;
+}
+
 /* Ends the hot path (from == 0: an unconditional jump here) or one of its branches. */
 static void link_out(struct x64 *x, uint32_t from, uint64_t target)
 {
@@ -533,7 +557,7 @@ static void link_out(struct x64 *x, uint32_t from, uint64_t target)
     struct x64_cold *c = x64_cold(x, COLD_EXIT);
     c->thunk = (uint16_t)(l - x->job->links);
     if (!needs_guard(x, target)) {
-        l->jump_offset = c->from = from ? from : x64_jmp(&x->e);
+        l->jump_offset = c->from = from ? from : link_jump(x);
         return;
     }
     if (from) { /* the guard stands beside the hot path */
@@ -541,11 +565,9 @@ static void link_out(struct x64 *x, uint32_t from, uint64_t target)
         c->from = from;
         return;
     }
-    x64_rm(&x->e, 0x81, 7, x64_run(X64_RUN(gen_space)), 4);
-    x64_u32(&x->e, 0);
-    l->gen_offset = x64_pos(&x->e) - 4;
+    l->gen_offset = link_guard(x);
     c->from2 = x64_jcc(&x->e, CC_NE);
-    l->jump_offset = c->from = x64_jmp(&x->e);
+    l->jump_offset = c->from = link_jump(x);
 }
 
 static void exit_stub(struct x64 *x, const struct x64_cold *c)
@@ -584,11 +606,9 @@ void x64_cold_branch(struct x64 *x, struct x64_cold *c)
     case COLD_GUARD: {
         struct gw_link_desc *l = &x->job->links[c->thunk];
         x64_link(&x->e, c->from, x64_pos(&x->e));
-        x64_rm(&x->e, 0x81, 7, x64_run(X64_RUN(gen_space)), 4);
-        x64_u32(&x->e, 0);
-        l->gen_offset = x64_pos(&x->e) - 4;
+        l->gen_offset = link_guard(x);
         uint32_t ne = x64_jcc(&x->e, CC_NE);
-        l->jump_offset = x64_jmp(&x->e);
+        l->jump_offset = link_jump(x);
         x64_link(&x->e, l->jump_offset, x64_pos(&x->e));
         x64_link(&x->e, ne, x64_pos(&x->e));
         exit_stub(x, c);
@@ -622,8 +642,10 @@ void x64_lower_branch(struct x64 *x, const struct ir_insn *in)
     switch (in->op) {
     case IR_BRCC: {
         unsigned cc = x64_compare(x, in->type, in->aux, in->a, in->b);
-        uint32_t from = x64_jcc(&x->e, cc);
         uint32_t left = x->b->guest_count - 1 - in->guest;
+        if (!left && !needs_guard(x, (uint64_t)in->imm))
+            align_field(x, 2);
+        uint32_t from = x64_jcc(&x->e, cc);
         if (left) {
             struct x64_cold *c = x64_cold(x, COLD_REFUND);
             c->from = from;

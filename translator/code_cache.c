@@ -324,6 +324,16 @@ static bool current(const struct engine *e, bool global)
                   : e->run->gen_space == w->space[e->cur_space].gen;
 }
 
+/* Another vCPU may have passed the guard and stand ahead of the jump, so the link gets another guard
+ * only once each has been outside. */
+static void point_to_stub(struct engine *e, struct link *l)
+{
+    struct tb *from = cc_tb(e, l->owner);
+    e->cfg.backend->patch(e->cc->mem.rw + from->code, tb_rx(e, from), &l->d, 0, false, 0);
+    if (e->world->shared && l->d.gen_offset)
+        l->cut = __atomic_add_fetch(&e->world->cuts, 1, __ATOMIC_SEQ_CST);
+}
+
 void cc_link_to(struct engine *e, uint32_t link, uint32_t to)
 {
     struct link *l = cc_link(e, link);
@@ -337,7 +347,12 @@ void cc_link_to(struct engine *e, uint32_t link, uint32_t to)
         if (!l->d.gen_offset)
             return;
         unlink_one(e, link);
+        if (e->world->shared)
+            point_to_stub(e, l);
     }
+    if (l->cut && !world_passed(e, l->cut))
+        return;
+    l->cut = 0;
     e->cfg.backend->patch(e->cc->mem.rw + from->code, tb_rx(e, from), &l->d, tb_rx(e, tb), global,
                           global ? e->run->gen_global : e->run->gen_space);
     l->to = to;
@@ -388,8 +403,7 @@ static void cut_off(struct engine *e, struct tb *tb)
             if (l->il->next == tb->interp)
                 l->il->next = NULL;
         } else {
-            struct tb *from = cc_tb(e, l->owner);
-            e->cfg.backend->patch(e->cc->mem.rw + from->code, tb_rx(e, from), &l->d, 0, false, 0);
+            point_to_stub(e, l);
         }
         l->to = NO_TB;
         k = next;
@@ -436,11 +450,11 @@ void cc_page_changed(struct engine *e, uint64_t page)
     struct engine_world *w = e->world;
     uint8_t *f = e->cfg.bus ? page_flags(e, page << GW_PAGE_SHIFT) : NULL;
     world_lock(w);
-    if (f)
-        __atomic_fetch_and(f, (uint8_t)~GW_RAM_CODE, __ATOMIC_SEQ_CST);
     for (unsigned i = 0; i < w->vcpus; i++)
         if (w->engine[i] && (i == 0 || w->engine[i]->interp))
             stale_page(w->engine[i], page);
+    if (f)
+        __atomic_fetch_and(f, (uint8_t)~GW_RAM_CODE, __ATOMIC_SEQ_CST);
     world_unlock(w);
 }
 

@@ -99,8 +99,10 @@ static enum gw_status open_parts(struct engine *e, struct gw_error *err)
         if (!features)
             return gw_fail(err, GW_ERR_UNSUPPORTED, cfg->backend->name,
                            "this host does not run that backend's code");
-        e->bcfg = (struct gw_backend_config){
-            .mem = mem, .features = features & ~cfg->features_off, .isa = cfg->isa};
+        e->bcfg = (struct gw_backend_config){.mem = mem,
+                                             .features = features & ~cfg->features_off,
+                                             .shared = e->world->shared,
+                                             .isa = cfg->isa};
         cfg->backend->prepare(&e->bcfg);
     } else {
         e->interp = aligned_alloc(64, (sizeof *e->interp + 63) & ~(size_t)63);

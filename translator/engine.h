@@ -94,8 +94,6 @@ void engine_world_free(struct engine_world *w);
  * no vCPU runs guest code. None does until engine_world_resume(). */
 void engine_world_stop(struct engine_world *w);
 void engine_world_resume(struct engine_world *w);
-/* Any thread. Outside, a vCPU looks at guest_isa.interrupt before it runs guest code again. */
-bool engine_outside(const struct engine *e);
 
 enum gw_status engine_new(struct engine **out, const struct engine_config *cfg,
                           struct gw_error *err);

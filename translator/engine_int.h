@@ -63,6 +63,7 @@ struct link {
     struct interp_link *il; /* interpreter's */
     uint32_t owner;         /* tb */
     uint32_t to;            /* tb or NO_TB */
+    uint64_t cut;           /* shared, guarded: when it was cut off last; see cc_link_to */
     uint32_t next_in;       /* the block's other incoming links */
     uint32_t prev_in;
 };
@@ -212,6 +213,7 @@ struct engine_world {
     uint64_t global_executed[64];
     uint64_t large_shifts; /* bit n: code ran from a mapping of 2^n bytes */
     uint32_t gen_global, gen_counter;
+    uint64_t cuts;   /* atomic: guarded links cut off so far */
     uint64_t fences; /* flushes so far: a walk that one of them came into is made again */
     uint64_t tick;
     /* The rendezvous (world.c). */
@@ -239,6 +241,7 @@ struct engine {
     struct gw_hooks hooks;
     struct engine_world *world;
     bool own_world;
+    uint64_t seen_cuts; /* atomic: world.cuts when this vCPU last came in */
     uint32_t inside;    /* atomic: runs guest code, or C that guest code called */
     uint32_t requests;  /* atomic, REQUEST_*: what other vCPUs ask for */
     uint64_t reserving; /* an LR waits for its page to be marked: physical address; or NO_PADDR */
@@ -291,6 +294,8 @@ static inline bool world_wanted(const struct engine *e)
 {
     return __atomic_load_n(&e->world->pending, __ATOMIC_RELAXED);
 }
+/* Has each other vCPU been outside since that cut (world.cuts)? */
+bool world_passed(const struct engine *me, uint64_t cut);
 /* Asks another vCPU; it does so before it runs guest code again, or at its next border. */
 void world_request(struct engine *e, uint32_t what);
 

@@ -123,7 +123,11 @@ bool reserve_store_hook(void *cpu, uint64_t paddr, unsigned size, uint64_t expec
     if (__atomic_load_n(page_flags(e, paddr), __ATOMIC_SEQ_CST) & GW_RAM_CODE)
         cc_page_changed(e, paddr >> GW_PAGE_SHIFT);
     pthread_mutex_lock(&w->res_lock);
-    if (!__atomic_load_n(&e->run->reservation_broken, __ATOMIC_SEQ_CST))
+    uint64_t at = w->reserved[e->cfg.index].paddr;
+    /* None stands right after a restore: then the value tells. The same virtual address may have come
+     * to name other memory since. */
+    if (!__atomic_load_n(&e->run->reservation_broken, __ATOMIC_SEQ_CST) &&
+        (at == NO_PADDR || !((at ^ paddr) / RESERVED_BYTES)))
         done = ram_swap(gw_ram_host(r, paddr), size, &old, value);
     if (done)
         break_others(w, e, paddr, size);

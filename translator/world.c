@@ -60,17 +60,28 @@ void engine_world_free(struct engine_world *w)
     free(w);
 }
 
-bool engine_outside(const struct engine *e)
+static bool outside(const struct engine *e)
 {
     return !__atomic_load_n(&e->inside, __ATOMIC_SEQ_CST);
 }
 
 /* ---- the rendezvous ------------------------------------------------------------------------- */
 
+bool world_passed(const struct engine *me, uint64_t cut)
+{
+    const struct engine_world *w = me->world;
+    for (unsigned i = 0; i < w->vcpus; i++) {
+        const struct engine *e = w->engine[i];
+        if (e && e != me && !outside(e) && __atomic_load_n(&e->seen_cuts, __ATOMIC_SEQ_CST) < cut)
+            return false;
+    }
+    return true;
+}
+
 static bool any_inside(const struct engine_world *w)
 {
     for (unsigned i = 0; i < w->vcpus; i++)
-        if (w->engine[i] && !engine_outside(w->engine[i]))
+        if (w->engine[i] && !outside(w->engine[i]))
             return true;
     return false;
 }
@@ -81,6 +92,8 @@ void world_enter(struct engine *e)
     if (!w->shared)
         return;
     for (;;) {
+        __atomic_store_n(&e->seen_cuts, __atomic_load_n(&w->cuts, __ATOMIC_SEQ_CST),
+                         __ATOMIC_SEQ_CST);
         __atomic_store_n(&e->inside, 1, __ATOMIC_SEQ_CST);
         if (!__atomic_load_n(&w->pending, __ATOMIC_SEQ_CST))
             return;
@@ -147,8 +160,9 @@ void world_resume_from(struct engine *e)
     engine_world_resume(e->world);
 }
 
+/* No attention is asked for: one that sleeps would not be woken by it, and sleep on when it is asked
+ * for again. */
 void world_request(struct engine *e, uint32_t what)
 {
     __atomic_fetch_or(&e->requests, what, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&e->run->attention, 1, __ATOMIC_RELEASE);
 }

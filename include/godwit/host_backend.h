@@ -29,6 +29,7 @@ struct gw_tlb_entry {
 struct gw_backend_config {
     enum gw_mem_mode mem;
     uint32_t features; /* the backend's own bits; tests clear some */
+    bool shared;       /* other threads may run code while its links are patched */
     const struct guest_isa *isa;
     uint64_t target[64]; /* the backend's own tables */
 };
@@ -112,7 +113,9 @@ struct host_backend {
     /* GW_ERR_LIMIT when cap is too small. */
     enum gw_status (*compile)(struct gw_compile_job *job);
     /* Points a link at rx `target`, or back at its stub (target 0). block: writable view of the
-     * block's bytes, block_rx their run address. gen_global: which generation guards, gen: its value. */
+     * block's bytes, block_rx their run address. gen_global: which generation guards, gen: its value.
+     * Of shared code: the guard is written while the jump leads to the stub only, and no thread that
+     * passed the guard before may stand ahead of the jump still. */
     void (*patch)(uint8_t *block, uint64_t block_rx, const struct gw_link_desc *link,
                   uint64_t target, bool gen_global, uint32_t gen);
     /* Value of run.mxcsr for a rounding mode. */
