@@ -50,7 +50,7 @@ def stdin():
             f.seek(0)
             check([], ["cat"], out=text, stdin=f)
     with subprocess.Popen(["echo", "echo $((6*7)); exit 9"], stdout=subprocess.PIPE) as p:
-        check([], ["sh", "/dev/stdin"], 9, out="42\n", stdin=p.stdout)
+        check([], ["sh", "/proc/self/fd/0"], 9, out="42\n", stdin=p.stdout)
 
 
 def interp():
