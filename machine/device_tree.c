@@ -381,6 +381,42 @@ enum gw_status dt_build(const struct dt_config *cfg, uint8_t **blob, size_t *siz
     return GW_OK;
 }
 
+static uint32_t big_endian(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* Do the tags of the structure lie within it, up to its end? libfdt 1.6 goes round for ever in a
+ * property whose length wraps. Trees before version 17 do not say how long the structure is. */
+static bool tags_lie_within(const uint8_t *blob, uint64_t size)
+{
+    uint64_t at = 0, end, start;
+    if (fdt_magic(blob) != FDT_MAGIC || fdt_version(blob) < 17)
+        return false;
+    start = fdt_off_dt_struct(blob);
+    end = fdt_size_dt_struct(blob);
+    if (start + end > size)
+        return false;
+    blob += start;
+    while (at + 4 <= end) {
+        uint32_t tag = big_endian(blob + at);
+        at += 4;
+        if (tag == FDT_END)
+            return true;
+        if (tag == FDT_BEGIN_NODE) {
+            const uint8_t *nul = memchr(blob + at, 0, end - at);
+            if (!nul)
+                return false;
+            at = ((uint64_t)(nul - blob) + 4) & ~UINT64_C(3);
+        } else if (tag == FDT_PROP) {
+            if (at + 8 > end)
+                return false;
+            at += 8 + (((uint64_t)big_endian(blob + at) + 3) & ~UINT64_C(3));
+        }
+    }
+    return false;
+}
+
 enum gw_status dt_import(const uint8_t *from, size_t from_size, const char *name, uint8_t **blob,
                          size_t *size, struct gw_error *err)
 {
@@ -392,7 +428,8 @@ enum gw_status dt_import(const uint8_t *from, size_t from_size, const char *name
     if (!copy)
         return gw_fail(err, GW_ERR_NOMEM, "", "no memory for the device tree");
     memcpy(copy, from, from_size);
-    if (from_size < sizeof(struct fdt_header) || fdt_check_full(copy, from_size) != 0) {
+    if (from_size < sizeof(struct fdt_header) || !tags_lie_within(copy, from_size) ||
+        fdt_check_full(copy, from_size) != 0) {
         free(copy);
         return gw_fail(err, GW_ERR_FORMAT, name, "cannot use the device tree: it is not one");
     }

@@ -378,7 +378,7 @@ void cc_link_interp(struct engine *e, struct interp_link *il, uint32_t to)
         return;
     *l = (struct link){.il = il, .owner = NO_TB, .to = to};
     add_incoming(e, tb, e->cc->links.count - 1);
-    il->next = tb->interp;
+    __atomic_store_n(&il->next, tb->interp, __ATOMIC_RELAXED);
     e->stats.links++;
 }
 
@@ -401,7 +401,7 @@ static void cut_off(struct engine *e, struct tb *tb)
         uint32_t next = l->next_in;
         if (l->il) {
             if (l->il->next == tb->interp)
-                l->il->next = NULL;
+                __atomic_store_n(&l->il->next, NULL, __ATOMIC_RELAXED);
         } else {
             point_to_stub(e, l);
         }

@@ -226,10 +226,11 @@ uint32_t interp_abandon(struct interp *it)
     return guest;
 }
 
-/* Where a chained link goes, or NULL. */
+/* Where a chained link goes, or NULL. Another vCPU may cut it off meanwhile. */
 static inline struct interp_block *follow(const struct interp_link *l)
 {
-    return l->next && (!l->gen_cell || *l->gen_cell == l->gen) ? l->next : NULL;
+    struct interp_block *next = __atomic_load_n(&l->next, __ATOMIC_RELAXED);
+    return next && (!l->gen_cell || *l->gen_cell == l->gen) ? next : NULL;
 }
 
 #define NEXT goto *labels[(++op)->code]
@@ -441,7 +442,7 @@ do_JMPR:
     run->pc = A;
     if (run->jump_cache) {
         const struct gw_jump_entry *e = &run->jump_cache[interp_jump_index(run->pc)];
-        if (e->pc == run->pc) {
+        if (__atomic_load_n(&e->pc, __ATOMIC_RELAXED) == run->pc) {
             blk = e->code;
             goto enter;
         }

@@ -186,7 +186,7 @@ uint64_t rv_h_lr(void *opaque, uint64_t vaddr, uint64_t b, uint64_t c)
     struct rv_cpu *cpu = opaque;
     struct gw_xlate x;
     struct gw_fault fault;
-    cpu->run.reservation_broken = 0;
+    __atomic_store_n(&cpu->run.reservation_broken, 0, __ATOMIC_SEQ_CST);
     if (!cpu->run.hooks || !cpu->run.hooks->reserve)
         return 0;
     if (vaddr & 3 || !rv_translate(cpu, vaddr, 4, GW_ACCESS_LOAD, &x, &fault))
@@ -200,7 +200,8 @@ uint64_t rv_h_sc(void *opaque, uint64_t vaddr, uint64_t value, uint64_t bytes)
 {
     struct rv_cpu *cpu = opaque;
     unsigned size = (unsigned)bytes;
-    bool reserved = cpu->c.reservation == vaddr && !cpu->run.reservation_broken;
+    bool reserved = cpu->c.reservation == vaddr &&
+                    !__atomic_load_n(&cpu->run.reservation_broken, __ATOMIC_SEQ_CST);
     struct gw_xlate x;
     struct gw_fault fault = {0};
     if (vaddr & (size - 1)) {

