@@ -250,6 +250,11 @@ void views_flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int as
     struct engine *e = gw_run(cpu)->engine;
     struct engine_world *w = e->world;
     uint64_t vpage = vaddr >> GW_PAGE_SHIFT;
+    /* Outside, another vCPU may be at this one's maps: then it is done on the way in. */
+    if (w->shared && !__atomic_load_n(&e->inside, __ATOMIC_RELAXED)) {
+        world_request(e, REQUEST_FLUSH);
+        return;
+    }
     if (vaddr_all)
         maps_flush(e, asid, asid_all);
     else
