@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -118,6 +119,8 @@ static int say_ended(const struct cli_options *o, const struct ctl_ended *e)
     return e->status;
 }
 
+enum { ENDING_TRIES = 200 }; /* 10 ms apart */
+
 /* A machine that ended before we looked left word of it. */
 static int wait_for(const struct cli_options *o, const struct ctl_dir *d, const char *name)
 {
@@ -132,8 +135,12 @@ static int wait_for(const struct cli_options *o, const struct ctl_dir *d, const 
         st = ctl_ask(fd, name, "wait", -1, ended_line, &e, &err);
     if (fd >= 0)
         close(fd);
-    if (st != GW_OK && !ctl_ended_read(d, name, &e))
-        return failed(&err);
+    /* One that ends right now takes its socket away first, and leaves word behind that. */
+    for (int n = 0; st != GW_OK && !ctl_ended_read(d, name, &e); n++) {
+        if (n >= ENDING_TRIES || !ctl_name_is_fine(name) || !ctl_name_is_taken(d, name))
+            return ctl_ended_read(d, name, &e) ? say_ended(o, &e) : failed(&err);
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
     return say_ended(o, &e);
 }
 
