@@ -112,6 +112,7 @@ static enum gw_status open_tables(struct engine *e, struct gw_error *err)
     c->wanted = size;
     c->hash_bits = HASH_FIRST_BITS;
     c->hash = zero_pages(sizeof *c->hash << c->hash_bits);
+    c->node_free = NO_TB;
     c->page_cap = 4096;
     c->pages = malloc(c->page_cap * sizeof *c->pages);
     if (!c->hash || !c->pages)
@@ -219,14 +220,39 @@ static bool page_ready(struct engine *e, uint64_t paddr)
     return true;
 }
 
-static bool page_add(struct engine *e, uint64_t paddr, uint32_t tb)
+static uint32_t new_node(struct code_cache *c)
 {
-    struct page_node *n = vec_push(&e->cc->nodes, sizeof *n, 1);
+    uint32_t k = c->node_free;
+    if (k != NO_TB)
+        c->node_free = ((struct page_node *)c->nodes.data)[k].next;
+    else if (vec_push(&c->nodes, sizeof(struct page_node), 1))
+        k = c->nodes.count - 1;
+    return k;
+}
+
+static bool page_add(struct engine *e, uint64_t paddr, uint32_t i, uint32_t side)
+{
     struct code_page *p = page_of(e, paddr >> GW_PAGE_SHIFT, true);
-    if (!n)
+    uint32_t k = new_node(e->cc);
+    if (k == NO_TB)
         return false;
-    *n = (struct page_node){.tb = tb, .next = p->first};
-    p->first = e->cc->nodes.count - 1;
+    ((struct page_node *)e->cc->nodes.data)[k] = (struct page_node){i << 1 | side, p->first};
+    p->first = k;
+    cc_tb(e, i)->listed |= (uint8_t)(1u << side);
+    return true;
+}
+
+/* Into the lists of its pages where it is not. False: out of memory, it must not be found again. */
+static bool page_lists(struct engine *e, uint32_t i)
+{
+    const struct tb *tb = cc_tb(e, i);
+    uint64_t at[2] = {tb->paddr, tb->paddr2};
+    if (!e->cfg.bus && (tb->pc ^ (tb->pc + tb->code_bytes - 1)) >> GW_PAGE_SHIFT)
+        at[1] = tb->pc + tb->code_bytes - 1;
+    for (uint32_t side = 0; side < 2; side++)
+        if (at[side] != ~UINT64_C(0) && !(tb->listed >> side & 1) &&
+            !page_add(e, at[side], i, side))
+            return false;
     return true;
 }
 
@@ -438,10 +464,14 @@ static void stale_page(struct engine *e, uint64_t page)
     struct code_page *p = page_of(e, page, false);
     if (!p)
         return;
-    for (uint32_t k = p->first; k != NO_TB;) {
+    for (uint32_t k = p->first; k != NO_TB; k = p->first) {
         struct page_node *n = (struct page_node *)e->cc->nodes.data + k;
-        make_stale(e, cc_tb(e, n->tb));
-        k = n->next;
+        struct tb *tb = cc_tb(e, n->tb >> 1);
+        make_stale(e, tb);
+        tb->listed &= (uint8_t) ~(1u << (n->tb & 1));
+        p->first = n->next;
+        n->next = e->cc->node_free;
+        e->cc->node_free = k;
     }
 }
 
@@ -489,9 +519,10 @@ static const uint8_t *guest_bytes(struct engine *e, const struct tb *tb, const u
                                                      : e->straddle;
 }
 
-static bool revive(struct engine *e, struct tb *tb, const uint8_t *host_page)
+static bool revive(struct engine *e, uint32_t i, const uint8_t *host_page)
 {
-    if (hash_bytes(guest_bytes(e, tb, host_page), tb->code_bytes) != tb->hash)
+    struct tb *tb = cc_tb(e, i);
+    if (hash_bytes(guest_bytes(e, tb, host_page), tb->code_bytes) != tb->hash || !page_lists(e, i))
         return false;
     tb->state = TB_LIVE;
     e->stats.revived_blocks++;
@@ -594,7 +625,7 @@ static uint32_t look_up(struct engine *e, const struct wanted *q)
         struct tb *tb = cc_tb(e, i - 1);
         if (c->hash[at].tag == (uint32_t)(q->key >> 32) && tb->pc == q->pc &&
             tb->paddr == q->paddr && tb->flags == e->flags && tb->paddr2 == q->paddr2 &&
-            (tb->state == TB_LIVE || revive(e, tb, q->it.host)))
+            (tb->state == TB_LIVE || revive(e, i - 1, q->it.host)))
             return i - 1;
     }
     return NO_TB;
@@ -618,12 +649,10 @@ static uint32_t make(struct engine *e, const struct wanted *q, uint32_t limit,
             if (q->paddr2 != ~UINT64_C(0))
                 page_protect(e, q->paddr2);
         }
-        hash_add(e, q->key, i);
-        page_add(e, q->paddr, i);
-        if (q->paddr2 != ~UINT64_C(0))
-            page_add(e, q->paddr2, i);
-        else if (!e->cfg.bus && (q->pc ^ (q->pc + tb->code_bytes - 1)) >> GW_PAGE_SHIFT)
-            page_add(e, q->pc + tb->code_bytes - 1, i);
+        if (page_lists(e, i))
+            hash_add(e, q->key, i);
+        else
+            tb->once = true;
     }
     return i;
 }
@@ -746,6 +775,7 @@ void cc_flush(struct engine *e)
     }
     c->page_count = 0;
     c->tbs.count = c->links.count = c->rows.count = c->guests.count = c->nodes.count = 0;
+    c->node_free = NO_TB;
     memset(c->hash, 0, sizeof *c->hash << c->hash_bits);
     c->hash_count = 0;
     c->mem.used = c->runtime_size;

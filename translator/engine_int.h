@@ -48,6 +48,7 @@ struct tb {
     uint32_t in_first; /* list of links that lead here */
     uint16_t guest_count, code_bytes;
     uint8_t state, global, once;
+    uint8_t listed; /* in the list of its first page: 1, of its second: 2 */
     struct interp_block *interp;
     size_t interp_at; /* its memory starts here */
 };
@@ -69,12 +70,13 @@ struct link {
 };
 
 struct page_node {
-    uint32_t tb, next;
+    uint32_t tb; /* number, shifted left by one; lowest bit: the page is the block's second */
+    uint32_t next;
 };
+/* Its blocks, but for such as went stale when the page changed: rewritten often, it would have many. */
 struct code_page {
-    uint64_t page; /* paddr >> 12 (user: vaddr >> 12), or ~0 */
-    uint32_t first;
-    uint32_t live;
+    uint64_t page;  /* paddr >> 12 (user: vaddr >> 12), or ~0 */
+    uint32_t first; /* page_node */
 };
 
 struct vec {
@@ -92,6 +94,7 @@ struct code_cache {
     struct tb_slot *hash; /* 1 << hash_bits, at most three quarters full */
     uint32_t hash_bits, hash_count;
     struct vec tbs, links, rows, guests, nodes;
+    uint32_t node_free; /* list of page_nodes that are not used */
     struct code_page *pages;
     uint32_t page_cap, page_count;
     uint64_t flushes; /* times that it was emptied; moves only where no vCPU has a block's number */
