@@ -431,7 +431,7 @@ def main():
                                  formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("what", nargs="?", default="all", choices=[*WHAT, "all"])
     ap.add_argument("--reps", type=int, help="runs of each (default: 5 user, 3 machine, 5 boot, "
-                    "3 systemd, net, disk, smp and idle, 5 syscall, 9 deterministic, 50 hello, "
+                    "3 systemd, net, disk and idle, 5 syscall, 9 smp and deterministic, 50 hello, "
                     "7 translate)")
     ap.add_argument("--kernels", help="which kernels, comma-separated")
     ap.add_argument("--runners", help=f"which runners, of {','.join(RUNNERS)}")

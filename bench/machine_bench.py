@@ -29,7 +29,7 @@ def bench_smp(b, opt):
     rounds = 3
     kernel, initrd = with_program(b, "parallel", f"/parallel {rounds}\n", "-pthread")
     found = {r: [] for r in opt.runners}
-    for r in b.take_turns(opt.runners, opt.reps or 3):
+    for r in b.take_turns(opt.runners, opt.reps or 9):
         if r == "native":
             command = [f"{b.OUT}/native/parallel", str(rounds)]
         else:

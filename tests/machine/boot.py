@@ -10,6 +10,9 @@ import tempfile
 
 from env import need
 
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "tools"))
+import guest
+
 PROGRAM, KERNEL, INITRD = (need(n) for n in ("PROGRAM", "KERNEL", "INITRD"))
 
 
@@ -101,22 +104,53 @@ def call(boot, *cmd, status=0):
         return r.stdout.decode("utf-8", "replace"), json.load(f)
 
 
-def moved(boot, stops, cpus=1, seed=1):
-    """A boot with a disk that is saved and restored at random stops, on changing engines: each save
-    of what was just restored is the same file, and the guest notices nothing."""
+# Four processes at once: text, gzip's computing, pipes, and a disk that is written, flushed and read.
+LOAD = """
+for n in 1 2 3 4; do (
+    i=0
+    while [ $i -lt 5 ]; do
+        seq $n$i 30000 >/load.$n
+        gzip -c /load.$n | gunzip | cmp - /load.$n || echo BUG: gzip
+        dd if=/load.$n of=/dev/vda bs=4k seek=$((n * 256)) conv=fsync 2>/dev/null
+        echo 1 >/proc/sys/vm/drop_caches
+        dd if=/dev/vda bs=4k skip=$((n * 256)) count=64 2>/dev/null | head -c $(stat -c %s /load.$n) |
+            cmp - /load.$n || echo BUG: disk
+        i=$((i + 1))
+    done
+) & done
+wait
+echo all lo""aded
+"""
+
+
+def loaded(boot):
+    """Command line, initrd, about how many instructions it is long, and its last word but one."""
+    initrd = os.path.join(boot.tmp, "initrd")
+    guest.append(initrd, INITRD, {"run.sh": (LOAD.encode(), 0o755)})
+    return "run=script", initrd, 8_000_000_000, "all loaded"
+
+
+def booting(_):
+    return "run=disktest", INITRD, 4_200_000_000, "disktest: ok raw"
+
+
+def moved(boot, stops, cpus=1, what=booting, seed=1):
+    """A machine with a disk that is saved and restored at random stops, on changing engines: each
+    save of what was just restored is the same file, and the guest notices nothing."""
     rng = random.Random(seed)
+    append, initrd, length, word = what(boot)
     disk_path, here, there, again = (os.path.join(boot.tmp, n) for n in ("d", "0", "1", "2"))
     with open(disk_path, "wb") as f:
         f.truncate(32 << 20)
-    step, at, out = 4_200_000_000 // stops, 0, ""  # a boot is some 4.2e9 instructions long
+    step, at, out = length // stops, 0, ""
     where, report = [], None
     while report is None or report["ended"] == "stop-insn":
         at = (report["insns"] if report else 0) + rng.randrange(1, 2 * step)
         ends = ["--stop-insn", str(at), "--save-at-end", there, "--engine",
                 rng.choice(["jit", "jit", "interp"]), "-q", "--report", boot.report]
         if report is None:
-            text, report = call(boot, "run", "-k", KERNEL, "-i", INITRD, "-m", "256M", "-d",
-                                disk_path, "-c", str(cpus), "-a", "console=ttyS0 run=disktest", *ends)
+            text, report = call(boot, "run", "-k", KERNEL, "-i", initrd, "-m", "256M", "-d",
+                                disk_path, "-c", str(cpus), "-a", "console=ttyS0 " + append, *ends)
         else:
             text, report = call(boot, "restore", *ends, here)
         out += text
@@ -127,9 +161,9 @@ def moved(boot, stops, cpus=1, seed=1):
             expect(a.read() == b.read(), f"the same file at {at}, seed {seed}")
         here, there = there, here
     expect(report["ended"] == "poweroff", report)
-    expect("disktest: ok raw" in out and "reboot: Power down" in out, out[-2000:])
+    expect(word in out and "reboot: Power down" in out, out[-2000:])
     expect(out.count("Linux version") == 1 and "BUG" not in out and "stall" not in out, out[-4000:])
-    print(f"{len(where)} stops, {where[-1]} instructions")
+    print(f"{what.__name__}, {cpus} vCPU(s): {len(where)} stops, {where[-1]} instructions", flush=True)
 
 
 def state_hash(path):
@@ -197,6 +231,12 @@ def main():
             deterministic(boot, what == "deterministic_whole_smp", 2 if "whole" in what else 4)
         elif what == "moved_smp":
             moved(boot, 20, cpus=4)
+        elif what == "moved_loaded":
+            moved(boot, 12, cpus=4, what=loaded)
+        elif what == "moved_long":  # ./dev suite moved
+            for stops_of in (booting, loaded):
+                for cpus in (1, 4):
+                    moved(boot, int(sys.argv[2]), cpus, stops_of)
         elif what in ("moved", "moved_often"):
             moved(boot, 110 if what == "moved_often" else 10)
         else:

@@ -126,7 +126,7 @@ def installer(_):
     expect(out, "Run /init as init process", "Select a language")
 
 
-def systemd(_):
+def systemd(_, *cpus):
     """Debian on a disk (./dev rootfs): a login, nothing failed, a network if there is one, the end."""
     net = ["--net", "user"]
     probe = subprocess.run([need("PROGRAM"), "run", *net, "--dump-dtb", os.devnull],
@@ -134,7 +134,7 @@ def systemd(_):
     if probe.returncode != 0:  # built without user networking
         net = []
     s = Session("-k", need("KERNEL"), "-i", need("INITRD"), "-d", need("ROOTFS", FETCH), "-a",
-                "console=ttyS0 run=root", *net)
+                "console=ttyS0 run=root", *net, *cpus)
     expect(s.until("godwit login: "), "Debian GNU/Linux 13", "Multi-User System")
     s.say("root")
     s.until("# ")
@@ -152,8 +152,13 @@ def systemd(_):
         fail(f"status {s.p.returncode}")
 
 
+def systemd_smp(_):
+    systemd(_, "-c", "4")
+
+
 def main():
-    tests = {f.__name__: f for f in (opensbi, opensbi_smp, uboot, edk2, edk2_shell, installer, systemd)}
+    tests = {f.__name__: f for f in (opensbi, opensbi_smp, uboot, edk2, edk2_shell, installer, systemd,
+                                     systemd_smp)}
     with tempfile.TemporaryDirectory() as tmp:
         tests[sys.argv[1]](tmp)
 
