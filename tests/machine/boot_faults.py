@@ -1,6 +1,7 @@
-"""Debian's kernel on a host that fails its disks: a file system whose file is cut short, an overlay
-that has no room left, a hang-up after a flush. Needs GODWIT_PROGRAM, GODWIT_KERNEL and GODWIT_INITRD
-(./dev check sets them); skipped without, by status 77."""
+"""Debian's kernel on a host that fails it: boot_faults.py disks|tap. Disks: a file system whose file is
+cut short, an overlay that has no room left, a hang-up after a flush. Tap: the host takes it away. Needs
+GODWIT_PROGRAM, GODWIT_KERNEL, GODWIT_INITRD and for tap GODWIT_DRIVERS (./dev check sets them), and the
+right to make a tap; skipped without, by status 77."""
 import hashlib
 import os
 import resource
@@ -16,9 +17,6 @@ from env import need  # noqa: E402
 
 PROGRAM, KERNEL, INITRD = (need(n) for n in ("PROGRAM", "KERNEL", "INITRD"))
 MKFS = shutil.which("mkfs.ext4", path=os.environ.get("PATH", "") + ":/sbin:/usr/sbin")
-if not MKFS:
-    print("skipped: no mkfs.ext4")
-    sys.exit(77)
 
 # vda: ext4 on a file that is cut short meanwhile. vdb: an overlay with room for 4 MiB.
 GUEST = r"""
@@ -45,6 +43,17 @@ read -r line
 LAST = r"""
 echo "faults: last $(dd if=/dev/vda bs=512 skip=4096 count=1 2>/dev/null | head -n 1)"
 """
+# Frames go out until the link is down; then the machine goes on without.
+TAP = r"""
+modprobe virtio_net || say no module
+i=0
+until [ -d /sys/class/net/eth0 ] || [ $i = 50 ]; do i=$((i + 1)); sleep 0.1; done
+ip link set eth0 up && ip address add 10.9.8.2/24 dev eth0
+ping -c 1 -w 10 10.9.8.1 >/dev/null && echo "faults: reached"
+read -r line
+until [ "$(cat /sys/class/net/eth0/carrier)" = 0 ]; do ping -c 1 -w 1 10.9.8.1 >/dev/null; done
+echo "faults: no carrier"
+"""
 
 
 def expect(condition, what):
@@ -54,13 +63,14 @@ def expect(condition, what):
 
 
 class Machine:
-    def __init__(self, tmp, script, *disks):
+    def __init__(self, tmp, script, *args, parts=(INITRD,)):
         archive, extra = os.path.join(tmp, "initrd"), Cpio()
         extra.file("run.sh", script.encode(), 0o755)
-        with open(archive, "wb") as out, open(INITRD, "rb") as f:
-            out.write(f.read())
+        with open(archive, "wb") as out:
+            for part in parts:
+                with open(part, "rb") as f:
+                    out.write(f.read())
             out.write(extra.finish())
-        args = [x for d in disks for x in ("-d", d)]
         self.p = subprocess.Popen(
             [PROGRAM, "run", "-k", KERNEL, "-i", archive, "-m", "512M", *args,
              "-a", "console=ttyS0 quiet run=script", "--timeout", "300s"],
@@ -85,7 +95,10 @@ class Machine:
         return err.decode()
 
 
-def faults(tmp):
+def disks(tmp):
+    if not MKFS:
+        print("skipped: no mkfs.ext4")
+        sys.exit(77)
     tree, ext4, disk, overlay = (os.path.join(tmp, n) for n in ("tree", "ext4", "disk", "overlay"))
     os.mkdir(tree)
     with open(os.path.join(tree, "data"), "wb") as f:
@@ -95,7 +108,7 @@ def faults(tmp):
             f.truncate(16 << 20)
     subprocess.run([MKFS, "-q", "-F", "-d", tree, ext4], check=True)
 
-    m = Machine(tmp, GUEST, ext4, disk + ",overlay=" + overlay)
+    m = Machine(tmp, GUEST, "-d", ext4, "-d", disk + ",overlay=" + overlay)
     m.until("faults: cut")
     os.truncate(ext4, 65536)
     resource.prlimit(m.p.pid, resource.RLIMIT_FSIZE, (4 << 20, 4 << 20))
@@ -109,17 +122,42 @@ def faults(tmp):
     # rest of a cluster from its file.
     expect(err.count("godwit: error") in (2, 3), err)
 
-    m = Machine(tmp, AGAIN, disk + ",overlay=" + overlay)
+    m = Machine(tmp, AGAIN, "-d", disk + ",overlay=" + overlay)
     m.until("faults: flushed")
     m.p.send_signal(signal.SIGHUP)
     expect("error" not in m.end(129), "no error")
     kept = (b"kept\n" * 300000)[:1 << 20]
     expect("faults: again " + hashlib.md5(kept).hexdigest() in m.out, m.out[-2000:])
 
-    m = Machine(tmp, LAST, disk + ",overlay=" + overlay)
+    m = Machine(tmp, LAST, "-d", disk + ",overlay=" + overlay)
     m.end()
     expect("faults: last flushed" in m.out, m.out[-2000:])
 
 
+def ip(*words):
+    path = os.environ.get("PATH", "") + ":/sbin:/usr/sbin"
+    return shutil.which("ip", path=path) and subprocess.run(
+        [shutil.which("ip", path=path), *words], capture_output=True, check=False).returncode == 0
+
+
+def tap(tmp):
+    name = f"gw{os.getpid()}"
+    if not ip("tuntap", "add", name, "mode", "tap"):
+        print("skipped: no tap can be made here")
+        sys.exit(77)
+    try:
+        expect(ip("address", "add", "10.9.8.1/24", "dev", name), "an address")
+        expect(ip("link", "set", name, "up"), "up")
+        m = Machine(tmp, TAP, "--net", "tap:" + name, parts=(INITRD, need("DRIVERS")))
+        m.until("faults: reached")
+        expect(ip("link", "del", name), "the tap goes")
+        m.go_on()
+        err = m.end()
+    finally:
+        ip("link", "del", name)
+    expect("faults: no carrier" in m.out, m.out[-2000:])
+    expect(err.count("the network device is gone") == 1, err)
+
+
 with tempfile.TemporaryDirectory() as where:
-    faults(where)
+    {"disks": disks, "tap": tap}[sys.argv[1]](where)
