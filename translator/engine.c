@@ -331,6 +331,21 @@ static uint32_t find(struct engine *e, uint32_t limit, bool *stopped)
     return NO_TB;
 }
 
+/*
+ * The block at run.pc by this vCPU's jump cache, as generated code finds it: without the lock. Where a
+ * fence or a change of code by others matters to this vCPU, they wait until it has looked, on its way
+ * here, or empty the entry themselves.
+ */
+static bool find_cached(struct engine *e)
+{
+    const struct gw_vcpu *run = e->run;
+    const struct gw_jump_entry *je = &run->jump_cache[interp_jump_index(run->pc)];
+    if (__atomic_load_n(&je->pc, __ATOMIC_ACQUIRE) != run->pc)
+        return false;
+    e->at = (struct entry){.code = je->code, .interp = je->code};
+    return true;
+}
+
 /* What comes after running blocks. */
 enum after {
     AFTER_LOOK,    /* look at what may divert the vCPU, and go on */
@@ -370,7 +385,12 @@ static enum after run_blocks(struct engine *e, enum engine_stop *stop)
 {
     struct gw_vcpu *run = e->run;
     bool fault = false;
-    uint32_t i = find(e, 0, &fault);
+    uint32_t i = 0;
+    if (!find_cached(e)) {
+        i = find(e, 0, &fault);
+        if (i != NO_TB)
+            cache_jump(e, i);
+    }
     while (i != NO_TB) {
         bool once = e->at.once;
         enum gw_exit_kind x = enter(e);
