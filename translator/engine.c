@@ -409,7 +409,8 @@ static enum after run_blocks(struct engine *e, enum engine_stop *stop)
             e->stats.exits_budget++;
             return AFTER_NO_ROOM;
         }
-        if (world_wanted(e))
+        /* Nothing is fetched, nor faults, behind the last instruction of a run. */
+        if (world_wanted(e) || run->budget <= 0)
             return AFTER_LOOK;
         uint64_t flushes = e->cc->flushes, link = run->exit_link;
         i = find(e, 0, &fault);
