@@ -144,6 +144,34 @@ static void an_exact_stop_has_the_state_of_single_steps(void **state)
     each_way(stops_are_exact_in);
 }
 
+/* Stops in front of an instruction that cannot be fetched: the run before it does not fetch it. */
+static void stops_before_nothing_in(struct world *w)
+{
+    const int back = -0x100; /* from the first instruction of RAM */
+    const uint32_t ways_there[] = {i_branch(1, A4, X0, back), i_jal(X0, back), i_jalr(X0, A0, 0)};
+    w->cpu->x[A4] = 1;
+    w->cpu->x[A0] = CODE + (uint64_t)(int64_t)back;
+    for (unsigned i = 0; i < COUNT(ways_there); i++) {
+        const uint32_t code[] = {ways_there[i], I_ECALL};
+        world_code(w, CODE, code, COUNT(code));
+        w->cpu->c.mcause = 0;
+        go_on(w, CODE);
+        uint64_t before = engine_retired(w->engine);
+        expect(w, "stop", engine_run(w->engine, 1, true), ENGINE_BUDGET);
+        expect(w, "retired", engine_retired(w->engine) - before, 1);
+        expect(w, "pc", w->cpu->run.pc, w->cpu->x[A0]);
+        expect(w, "mcause", w->cpu->c.mcause, 0);
+        expect(w, "stop", engine_run(w->engine, 5, true), ENGINE_WAIT);
+        expect(w, "mcause", w->cpu->c.mcause, 1);
+        expect(w, "mepc", w->cpu->c.mepc, w->cpu->x[A0]);
+    }
+}
+
+static void what_cannot_be_fetched_faults_in_the_next_run(void **state)
+{
+    each_way(stops_before_nothing_in);
+}
+
 static void inexact_in(struct world *w)
 {
     put_busy_loop(w);
@@ -725,6 +753,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_exact_stop_has_the_state_of_single_steps),
+        cmocka_unit_test(what_cannot_be_fetched_faults_in_the_next_run),
         cmocka_unit_test(an_inexact_stop_is_less_than_a_block_early),
         cmocka_unit_test(code_patched_before_fence_i_is_the_new_code),
         cmocka_unit_test(code_patched_without_a_fence_is_old_or_new),
