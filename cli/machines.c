@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -12,7 +11,7 @@
 #include "snapshot.h"
 
 /* Machines look up from their guests every few microseconds; a save may hold them for seconds. */
-enum { SOON_MS = 30000, STOP_MS = 60000 };
+enum { SOON_MS = 30000, STOP_MS = 60000, ENDING_MS = 2000, GONE_MS = 10000 };
 
 static int failed(const struct gw_error *err)
 {
@@ -119,7 +118,12 @@ static int say_ended(const struct cli_options *o, const struct ctl_ended *e)
     return e->status;
 }
 
-enum { ENDING_TRIES = 200 }; /* 10 ms apart */
+/* Until the process is gone, at most: what it had to say of its end is said before that. */
+static void let_it_go(const struct ctl_dir *d, const char *name, unsigned ms)
+{
+    for (unsigned n = 0; n < ms && ctl_name_is_taken(d, name); n += 10)
+        usleep(10000);
+}
 
 /* A machine that ended before we looked left word of it. */
 static int wait_for(const struct cli_options *o, const struct ctl_dir *d, const char *name)
@@ -135,12 +139,11 @@ static int wait_for(const struct cli_options *o, const struct ctl_dir *d, const 
         st = ctl_ask(fd, name, "wait", -1, ended_line, &e, &err);
     if (fd >= 0)
         close(fd);
-    /* One that ends right now takes its socket away first, and leaves word behind that. */
-    for (int n = 0; st != GW_OK && !ctl_ended_read(d, name, &e); n++) {
-        if (n >= ENDING_TRIES || !ctl_name_is_fine(name) || !ctl_name_is_taken(d, name))
-            return ctl_ended_read(d, name, &e) ? say_ended(o, &e) : failed(&err);
-        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-    }
+    /* One that ends right now takes its socket away first. */
+    if (st != GW_OK && ctl_name_is_fine(name))
+        let_it_go(d, name, ENDING_MS);
+    if (st != GW_OK && !ctl_ended_read(d, name, &e))
+        return failed(&err);
     return say_ended(o, &e);
 }
 
@@ -165,9 +168,8 @@ static int stop(const struct cli_options *o, const struct ctl_dir *d, const char
             snprintf(err.hint, sizeof err.hint, "godwit stop --force %s", name);
     }
     close(fd);
-    /* The name is free when the process is gone. */
-    for (unsigned i = 0; st == GW_OK && i < 1000 && ctl_name_is_taken(d, name); i++)
-        usleep(10000);
+    if (st == GW_OK) /* then the name is free */
+        let_it_go(d, name, GONE_MS);
     return st == GW_OK ? 0 : failed(&err);
 }
 
