@@ -5,7 +5,6 @@ right to make a tap; skipped without, by status 77."""
 import hashlib
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,10 +12,9 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools"))
 from cpio import Cpio  # noqa: E402
-from env import need  # noqa: E402
+from env import need, tool  # noqa: E402
 
 PROGRAM, KERNEL, INITRD = (need(n) for n in ("PROGRAM", "KERNEL", "INITRD"))
-MKFS = shutil.which("mkfs.ext4", path=os.environ.get("PATH", "") + ":/sbin:/usr/sbin")
 
 # vda: ext4 on a file that is cut short meanwhile. vdb: an overlay with room for 4 MiB.
 GUEST = r"""
@@ -45,7 +43,7 @@ echo "faults: last $(dd if=/dev/vda bs=512 skip=4096 count=1 2>/dev/null | head 
 """
 # Frames go out until the link is down; then the machine goes on without.
 TAP = r"""
-modprobe virtio_net || say no module
+modprobe virtio_net || echo "faults: no module"
 i=0
 until [ -d /sys/class/net/eth0 ] || [ $i = 50 ]; do i=$((i + 1)); sleep 0.1; done
 ip link set eth0 up && ip address add 10.9.8.2/24 dev eth0
@@ -96,9 +94,7 @@ class Machine:
 
 
 def disks(tmp):
-    if not MKFS:
-        print("skipped: no mkfs.ext4")
-        sys.exit(77)
+    mkfs = tool("mkfs.ext4")
     tree, ext4, disk, overlay = (os.path.join(tmp, n) for n in ("tree", "ext4", "disk", "overlay"))
     os.mkdir(tree)
     with open(os.path.join(tree, "data"), "wb") as f:
@@ -106,7 +102,7 @@ def disks(tmp):
     for path in (ext4, disk):
         with open(path, "wb") as f:
             f.truncate(16 << 20)
-    subprocess.run([MKFS, "-q", "-F", "-d", tree, ext4], check=True)
+    subprocess.run([mkfs, "-q", "-F", "-d", tree, ext4], check=True)
 
     m = Machine(tmp, GUEST, "-d", ext4, "-d", disk + ",overlay=" + overlay)
     m.until("faults: cut")
@@ -135,9 +131,7 @@ def disks(tmp):
 
 
 def ip(*words):
-    path = os.environ.get("PATH", "") + ":/sbin:/usr/sbin"
-    return shutil.which("ip", path=path) and subprocess.run(
-        [shutil.which("ip", path=path), *words], capture_output=True, check=False).returncode == 0
+    return subprocess.run([tool("ip"), *words], capture_output=True, check=False).returncode == 0
 
 
 def tap(tmp):

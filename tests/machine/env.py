@@ -1,5 +1,6 @@
 """What the tests that boot guests are given by their environment."""
 import os
+import shutil
 import sys
 
 
@@ -10,3 +11,12 @@ def need(name, hint=""):
         print(f"skipped: GODWIT_{name} names no file{hint}")
         sys.exit(77)
     return value
+
+
+def tool(name):
+    """A program of the host's, which may be for administrators only; without it the test is skipped."""
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/sbin:/usr/sbin")
+    if not path:
+        print(f"skipped: no {name}")
+        sys.exit(77)
+    return path

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 
-from env import need
+from env import need, tool
 from session import Session, fail
 
 POWEROFF = "console=ttyS0 run=poweroff"
@@ -56,10 +56,7 @@ def opensbi_smp(_):
 
 def partitioned(path, tree):
     """A disk with one partition, ext4, that holds the files below TREE."""
-    mkfs = shutil.which("mkfs.ext4") or shutil.which("mkfs.ext4", path="/sbin:/usr/sbin")
-    if not mkfs:
-        print("skipped: no mkfs.ext4")
-        sys.exit(77)
+    mkfs = tool("mkfs.ext4")
     with open(path, "wb") as f:
         f.truncate(97 * MIB)
     subprocess.run([mkfs, "-q", "-F", "-E", f"offset={MIB}", "-d", tree, path, "96M"], check=True)
