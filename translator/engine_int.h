@@ -11,6 +11,7 @@
 
 #define NO_TB    UINT32_MAX
 #define NO_PADDR (~UINT64_C(0))
+#define NO_PAGE  (~UINT64_C(0)) /* as a page's number */
 
 enum {
     QUANTUM = 16384,
@@ -18,7 +19,8 @@ enum {
     HASH_FIRST_BITS = 14,
     ITLB_SIZE = 256,
     JC_POOL = 16,
-    SPACE_POOL = 64,
+    SPACE_POOL = 63,
+    GLOBAL_PAGES = SPACE_POOL, /* in struct executed, beside the spaces */
     MAP_POOL = 32,
     MAPS_OF_ALL = 64, /* flat maps that the vCPUs of a machine may have: 64 TiB of address space */
     MAX_CLASSES = 5,
@@ -180,8 +182,25 @@ struct space {
     uint64_t key, asid, used;
     uint32_t gen;
     bool valid;
-    uint64_t executed[64]; /* Bloom filter of pages entered */
 };
+
+/* --- executed.c: pages that code was fetched from ------------------------------------------------ */
+struct executed_page {
+    uint64_t page;   /* or NO_PAGE */
+    uint64_t spaces; /* bit n: by space n; bit GLOBAL_PAGES: as a global page */
+};
+struct executed {
+    struct executed_page *at; /* 1 << bits, at most three quarters full; NULL: nothing yet */
+    unsigned bits;
+    uint32_t count; /* of pages, such as no space has any more too */
+    bool full;      /* some are missing: any page may be in it */
+};
+void executed_add(struct executed *x, uint64_t page, unsigned space);
+/* The spaces that the page was executed in, and perhaps others. */
+uint64_t executed_by(const struct executed *x, uint64_t page);
+void executed_drop(struct executed *x, uint64_t page, uint64_t spaces);
+void executed_drop_all(struct executed *x, uint64_t spaces);
+void executed_clear(struct executed *x);
 
 /* FP flags by trap: when to let exceptions trap (fp_trap.c). Times in retired instructions. */
 struct fp_traps {
@@ -213,7 +232,7 @@ struct engine_world {
     pthread_mutex_t lock;
     struct code_cache cc; /* of generated code; interpreters have one each */
     struct space space[SPACE_POOL];
-    uint64_t global_executed[64];
+    struct executed executed;
     uint64_t large_shifts; /* bit n: code ran from a mapping of 2^n bytes */
     uint32_t gen_global, gen_counter;
     uint64_t cuts;   /* atomic: guarded links cut off so far */

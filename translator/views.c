@@ -4,7 +4,7 @@
  *
  * Generations. gen_global and each space's gen are compared by links that leave their page: a link
  * made under one generation is followed under that generation only. A flush that may concern a page
- * from which code ran moves the generation; the Bloom filters say whether it may.
+ * from which code ran moves the generation; world.executed says whether it may.
  *
  * Spaces and generations are the world's, and under its lock. What a vCPU runs under (run.gen_*) is
  * its own copy. It takes a newer one only together with dropping its fetch translations and jump
@@ -17,38 +17,31 @@
 
 #define GLOBAL_KEY (~UINT64_C(0))
 
-static void bloom_add(uint64_t *bits, uint64_t vpage)
-{
-    uint64_t h = vpage * UINT64_C(0x9e3779b97f4a7c15);
-    bits[h >> 58] |= UINT64_C(1) << (h >> 52 & 63);
-}
-
-static bool bloom_has(const uint64_t *bits, uint64_t vpage)
-{
-    uint64_t h = vpage * UINT64_C(0x9e3779b97f4a7c15);
-    return bits[h >> 58] >> (h >> 52 & 63) & 1;
-}
-
-/* Mappings larger than a page enter the filters as one, by their size and number. */
+/* Mappings larger than a page are remembered as one, by their size and number. */
 static uint64_t large_page(uint64_t vpage, unsigned shift)
 {
     return vpage >> (shift - GW_PAGE_SHIFT) | (uint64_t)shift << 56;
 }
 
-/* Did code run from the page, or from a larger mapping with it? */
-static bool executed(const uint64_t *bits, uint64_t vpage, const struct engine *e)
+/* The spaces in which code ran from the page, or from a larger mapping with it. */
+static uint64_t executed_in(const struct engine_world *w, uint64_t vpage)
 {
-    if (bloom_has(bits, vpage))
-        return true;
-    for (uint64_t left = e->world->large_shifts; left; left &= left - 1)
-        if (bloom_has(bits, large_page(vpage, (unsigned)__builtin_ctzll(left))))
-            return true;
-    return false;
+    uint64_t spaces = executed_by(&w->executed, vpage);
+    for (uint64_t left = w->large_shifts; left; left &= left - 1)
+        spaces |= executed_by(&w->executed, large_page(vpage, (unsigned)__builtin_ctzll(left)));
+    return spaces;
+}
+
+static void forget_executed(struct engine_world *w, uint64_t vpage, uint64_t spaces)
+{
+    executed_drop(&w->executed, vpage, spaces);
+    for (uint64_t left = w->large_shifts; left; left &= left - 1)
+        executed_drop(&w->executed, large_page(vpage, (unsigned)__builtin_ctzll(left)), spaces);
 }
 
 void views_executed(struct engine *e, uint64_t vaddr)
 {
-    bloom_add(e->world->space[e->cur_space].executed, vaddr >> GW_PAGE_SHIFT);
+    executed_add(&e->world->executed, vaddr >> GW_PAGE_SHIFT, e->cur_space);
 }
 
 static void clear_jumps(struct jump_cache *j)
@@ -121,6 +114,7 @@ static uint32_t take_space(struct engine *e, uint64_t key, uint64_t asid)
         if ((oldest == NO_TB || s->used < w->space[oldest].used) && !space_in_use(w, i))
             oldest = i;
     }
+    executed_drop_all(&w->executed, UINT64_C(1) << oldest);
     w->space[oldest] = (struct space){
         .key = key, .asid = asid, .valid = true, .used = ++w->tick, .gen = ++w->gen_counter};
     return oldest;
@@ -178,20 +172,24 @@ static void flush_jumps_of(struct engine *e, uint64_t key, uint32_t gen)
         }
 }
 
-static void flush_itlb(struct engine *e, uint64_t vpage, bool all)
+void views_forget_fetches(struct engine *e)
 {
-    if (!all && !span_has(&e->itlb_large, vpage)) {
-        e->itlb[vpage % ITLB_SIZE].vpage = GLOBAL_KEY;
-        return;
-    }
     for (uint32_t i = 0; i < ITLB_SIZE; i++)
-        e->itlb[i].vpage = GLOBAL_KEY;
+        e->itlb[i].vpage = NO_PAGE;
     span_clear(&e->itlb_large);
 }
 
-void views_forget_fetches(struct engine *e)
+static void flush_itlb(struct engine *e, uint64_t vpage, bool all, bool global_too)
 {
-    flush_itlb(e, 0, true);
+    if (all && !global_too) {
+        for (uint32_t i = 0; i < ITLB_SIZE; i++)
+            if (!e->itlb[i].global)
+                e->itlb[i].vpage = NO_PAGE;
+    } else if (all || span_has(&e->itlb_large, vpage)) {
+        views_forget_fetches(e);
+    } else {
+        e->itlb[vpage % ITLB_SIZE].vpage = NO_PAGE;
+    }
 }
 
 /* Takes the latest generations. Where they have moved without this vCPU, what it knows is from
@@ -213,18 +211,13 @@ void views_adopt(struct engine *e)
     run->gen_space = e->seen[e->cur_space] = s->gen;
 }
 
-/*
- * A fence: the generation moves if code may have run from there. What this vCPU fetched from the page
- * is dropped already; so if it knew the latest generation, it may go on to the next at once.
- */
-static void fence_space(struct engine *e, uint32_t i, uint64_t vpage, bool all)
+/* What this vCPU fetched from there is dropped already; so if it knew the latest generation, it may go
+ * on to the next at once. */
+static void move_space(struct engine *e, uint32_t i)
 {
     struct engine_world *w = e->world;
     struct space *s = &w->space[i];
     bool knew = e->seen[i] == s->gen;
-    if (!all && !executed(s->executed, vpage, e))
-        return;
-    memset(s->executed, 0, sizeof s->executed);
     s->gen = ++w->gen_counter;
     if (!knew)
         return;
@@ -234,15 +227,43 @@ static void fence_space(struct engine *e, uint32_t i, uint64_t vpage, bool all)
         e->run->gen_space = s->gen;
 }
 
-static void fence_global(struct engine *e, uint64_t vpage, bool all)
+static void move_global(struct engine *e)
 {
     struct engine_world *w = e->world;
-    if (!all && !executed(w->global_executed, vpage, e))
-        return;
-    memset(w->global_executed, 0, sizeof w->global_executed);
     w->gen_global = ++w->gen_counter;
     e->run->gen_global = w->gen_global; /* it was the latest */
     flush_jumps_of(e, GLOBAL_KEY, w->gen_global);
+}
+
+/* The spaces that a fence is about; global pages survive that of one ASID. Spaces also hold some
+ * (user-mode global pages), and dropping those is allowed. */
+static uint64_t spaces_of(const struct engine_world *w, uint64_t asid, int asid_all)
+{
+    uint64_t spaces = asid_all ? UINT64_C(1) << GLOBAL_PAGES : 0;
+    for (uint32_t i = 0; i < SPACE_POOL; i++)
+        if (w->space[i].valid && (asid_all || w->space[i].asid == asid))
+            spaces |= UINT64_C(1) << i;
+    return spaces;
+}
+
+/* A fence: the generation moves where code ran from the page (all pages: all). Other pages of that
+ * space stay known as executed, since what was fetched from them stays too. */
+static void fence(struct engine *e, uint64_t vpage, bool all, uint64_t spaces)
+{
+    struct engine_world *w = e->world;
+    if (!all) {
+        spaces &= executed_in(w, vpage);
+        forget_executed(w, vpage, spaces);
+    } else {
+        executed_drop_all(&w->executed, spaces);
+    }
+    for (; spaces; spaces &= spaces - 1) {
+        uint32_t i = (uint32_t)__builtin_ctzll(spaces);
+        if (i == GLOBAL_PAGES)
+            move_global(e);
+        else
+            move_space(e, i);
+    }
 }
 
 void views_flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all)
@@ -259,17 +280,17 @@ void views_flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int as
         maps_flush(e, asid, asid_all);
     else
         maps_flush_page(e, vaddr, asid, asid_all);
-    flush_itlb(e, vpage, vaddr_all);
+    flush_itlb(e, vpage, vaddr_all, asid_all);
     world_lock(w);
     views_adopt(e);
     w->fences++;
-    /* Global pages survive a flush of one ASID; spaces also hold them (user-mode global pages), and
-     * dropping those is allowed. */
-    if (asid_all)
-        fence_global(e, vpage, vaddr_all);
-    for (uint32_t i = 0; i < SPACE_POOL; i++)
-        if (w->space[i].valid && (asid_all || w->space[i].asid == asid))
-            fence_space(e, i, vpage, vaddr_all);
+    if (w->executed.full) { /* everything goes once, and it starts anew */
+        views_forget_fetches(e);
+        fence(e, 0, true, spaces_of(w, 0, 1));
+        executed_clear(&w->executed);
+    } else {
+        fence(e, vpage, vaddr_all, spaces_of(w, asid, asid_all));
+    }
     world_unlock(w);
 }
 
@@ -293,10 +314,11 @@ static void remember(struct engine *e, uint64_t vpage, unsigned shift, bool glob
 {
     struct engine_world *w = e->world;
     world_lock(w);
-    uint64_t *bits = global ? w->global_executed : w->space[e->cur_space].executed;
-    bloom_add(bits, vpage);
-    if (shift > GW_PAGE_SHIFT) {
-        bloom_add(bits, large_page(vpage, shift));
+    unsigned space = global ? GLOBAL_PAGES : e->cur_space;
+    if (shift == GW_PAGE_SHIFT) {
+        executed_add(&w->executed, vpage, space);
+    } else {
+        executed_add(&w->executed, large_page(vpage, shift), space);
         w->large_shifts |= UINT64_C(1) << shift;
         span_add(&e->itlb_large, vpage, shift);
     }
@@ -325,7 +347,7 @@ const struct itlb_entry *views_fetch(struct engine *e, uint64_t vaddr, struct gw
         return NULL;
     }
     /* An entry for a page that PMP splits is good for this fetch only. */
-    it->vpage = x.whole_page ? vpage : GLOBAL_KEY;
+    it->vpage = x.whole_page ? vpage : NO_PAGE;
     it->key = e->view.fetch_key;
     it->ppage = x.paddr >> GW_PAGE_SHIFT;
     it->host = gw_ram_host(ram, x.paddr & ~(uint64_t)GW_PAGE_MASK);

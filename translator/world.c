@@ -52,6 +52,7 @@ void engine_world_free(struct engine_world *w)
     if (!w)
         return;
     cc_close(&w->cc);
+    executed_clear(&w->executed);
     pthread_mutex_destroy(&w->lock);
     pthread_mutex_destroy(&w->gate);
     pthread_mutex_destroy(&w->res_lock);

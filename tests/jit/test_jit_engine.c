@@ -494,11 +494,49 @@ static void a_page_of_code_may_move(void **state)
     each_way(remap_in);
 }
 
-/* The guest itself moves the page between two calls of it, by direct jumps that are linked: each
- * turn writes the other PTE, fences, and calls. */
-static void self_remap(struct world *w, unsigned bits, uint32_t fence)
+#define CALLEE (CODE + 0x1000)
+#define BESIDE (CODE + 0x2000)
+
+/* The guest itself moves the page CALLEE between calls of it, by direct jumps that are linked: 40
+ * turns with the PTE's address in A0 and its two values in A2 and A3. Returns the sum that the callee
+ * has made of 1 and 100, one for each value. */
+static uint64_t self_remap(struct world *w, unsigned bits, const uint32_t *code, unsigned count)
 {
-    uint64_t root = world_root(w), callee = CODE + 0x1000, pte[2], slot = 0;
+    uint64_t root = world_root(w), pte[2], slot = 0;
+    const uint32_t back = i_jalr(X0, RA, 0);
+    world_map(w, root, 3, BESIDE, BESIDE, PTE_R | PTE_X | bits);
+    world_code(w, BESIDE, &back, 1);
+    world_map(w, root, 3, CODE, CODE, PTE_R | PTE_X | (bits & PTE_G));
+    for (unsigned k = 0; k < 2; k++) {
+        const uint32_t body[] = {i_addi(A1, A1, k ? 100 : 1), i_jalr(X0, RA, 0)};
+        uint64_t frame = FAR_CODE + 4096 * k;
+        world_code(w, frame, body, COUNT(body));
+        world_map(w, root, 3, CALLEE, frame, PTE_R | PTE_X | bits);
+        uint64_t l1 = world_peek(w, root + 8 * (CALLEE >> 30 & 511)) >> 10 << 12;
+        uint64_t l0 = world_peek(w, l1 + 8 * (CALLEE >> 21 & 511)) >> 10 << 12;
+        slot = l0 + 8 * (CALLEE >> 12 & 511);
+        pte[k] = world_peek(w, slot);
+    }
+    world_map(w, root, 3, slot & ~UINT64_C(4095), slot & ~UINT64_C(4095), PTE_R | PTE_W);
+    world_satp(w, root, 3, 1);
+    w->cpu->run.hooks->flush(w->cpu, 0, 1, 0, 1);
+    world_code(w, CODE, code, count);
+    w->cpu->c.priv = RV_PRIV_S;
+    w->cpu->x[A0] = slot;
+    w->cpu->x[A1] = 0;
+    w->cpu->x[A2] = pte[0];
+    w->cpu->x[A3] = pte[1];
+    w->cpu->x[A4] = CALLEE;
+    w->cpu->x[S0] = BESIDE;
+    w->cpu->x[S1] = 1; /* the ASID */
+    w->cpu->x[A5] = 40;
+    run_to_wfi(w, CODE);
+    return w->cpu->x[A1];
+}
+
+/* Each turn writes the other PTE, fences, and calls twice. */
+static void moved_then_called(struct world *w, unsigned bits, uint32_t fence)
+{
     const uint32_t code[] = {
         i_sd(A2, A0, 0), /* the PTE */
         fence,
@@ -511,45 +549,76 @@ static void self_remap(struct world *w, unsigned bits, uint32_t fence)
         i_branch(1, A5, X0, -32),
         I_WFI,
     };
-    world_map(w, root, 3, CODE, CODE, PTE_R | PTE_X | (bits & PTE_G));
-    for (unsigned k = 0; k < 2; k++) {
-        const uint32_t body[] = {i_addi(A1, A1, k ? 100 : 1), i_jalr(X0, RA, 0)};
-        uint64_t frame = FAR_CODE + 4096 * k;
-        world_code(w, frame, body, COUNT(body));
-        world_map(w, root, 3, callee, frame, PTE_R | PTE_X | bits);
-        uint64_t l1 = world_peek(w, root + 8 * (callee >> 30 & 511)) >> 10 << 12;
-        uint64_t l0 = world_peek(w, l1 + 8 * (callee >> 21 & 511)) >> 10 << 12;
-        slot = l0 + 8 * (callee >> 12 & 511);
-        pte[k] = world_peek(w, slot);
-    }
-    world_map(w, root, 3, slot & ~UINT64_C(4095), slot & ~UINT64_C(4095), PTE_R | PTE_W);
-    world_satp(w, root, 3, 1);
-    w->cpu->run.hooks->flush(w->cpu, 0, 1, 0, 1);
-    world_code(w, CODE, code, COUNT(code));
-    w->cpu->c.priv = RV_PRIV_S;
-    w->cpu->x[A0] = slot;
-    w->cpu->x[A1] = 0;
-    w->cpu->x[A2] = pte[0];
-    w->cpu->x[A3] = pte[1];
-    w->cpu->x[A4] = callee;
-    w->cpu->x[A5] = 40;
-    run_to_wfi(w, CODE);
-    expect(w, "sum", w->cpu->x[A1], 40 * 101);
+    expect(w, "sum", self_remap(w, bits, code, COUNT(code)), 40 * 101);
 }
 
 static void self_remap_in(struct world *w)
 {
-    self_remap(w, 0, I_SFENCE);
-    self_remap(w, PTE_G, I_SFENCE);
-    self_remap(w, 0, I_SFENCE | A4 << 15); /* of the page alone */
-    self_remap(w, PTE_G, I_SFENCE | A4 << 15);
-    w->cpu->x[A5 + 1] = 1;
-    self_remap(w, 0, I_SFENCE | (A5 + 1u) << 20); /* of the address space */
+    moved_then_called(w, 0, I_SFENCE);
+    moved_then_called(w, PTE_G, I_SFENCE);
+    moved_then_called(w, 0, I_SFENCE | A4 << 15); /* of the page alone */
+    moved_then_called(w, PTE_G, I_SFENCE | A4 << 15);
+    moved_then_called(w, 0, I_SFENCE | (uint32_t)S1 << 20); /* of the address space */
 }
 
 static void linked_jumps_follow_a_page_that_the_guest_moves(void **state)
 {
     each_way(self_remap_in);
+}
+
+/* Pages of code that could not be remembered: the next fence is taken to be about all of them. */
+static void forgetful_in(struct world *w)
+{
+    struct executed *x = &w->engine->world->executed;
+    const uint32_t code[] = {I_SFENCE | S0 << 15, I_WFI};
+    moved_then_called(w, 0, I_SFENCE | A4 << 15);
+    x->full = true;
+    moved_then_called(w, 0, I_SFENCE | A4 << 15);
+    expect(w, "full", x->full, false);
+    uint32_t gen = w->cpu->run.gen_global;
+    world_code(w, CODE, code, COUNT(code));
+    x->full = true;
+    run_to_wfi(w, CODE);
+    expect(w, "another generation", gen != w->cpu->run.gen_global, true);
+}
+
+static void code_on_pages_that_nobody_remembers_may_move(void **state)
+{
+    each_way(forgetful_in);
+}
+
+/* A fence of another page, which makes the jump be linked anew, does not make this one forgotten. */
+static void moved_after_fence_beside(struct world *w, unsigned bits)
+{
+    const uint32_t code[] = {
+        i_jal(RA, 0x1000),
+        i_jal(RA, 0x2000 - 4),
+        I_SFENCE | S0 << 15, /* of the page beside */
+        i_jal(T1, 40),
+        i_sd(A3, A0, 0), /* the other PTE */
+        I_SFENCE | A4 << 15,
+        i_jal(T1, 28),
+        i_add(T0, A2, X0), /* swap */
+        i_add(A2, A3, X0),
+        i_add(A3, T0, X0),
+        i_addi(A5, A5, -1),
+        i_branch(1, A5, X0, -44),
+        I_WFI,
+        i_jal(RA, 0x1000 - 52), /* the link in question, before and behind the move */
+        i_jalr(X0, T1, 0),
+    };
+    expect(w, "sum", self_remap(w, bits, code, COUNT(code)), 300 + 20 * 201 + 19 * 102);
+}
+
+static void fence_beside_in(struct world *w)
+{
+    moved_after_fence_beside(w, 0);
+    moved_after_fence_beside(w, PTE_G);
+}
+
+static void a_fence_of_one_page_forgets_no_other(void **state)
+{
+    each_way(fence_beside_in);
 }
 
 /* Stores through a mapping that has become read-only, or leads elsewhere, after the fence. */
@@ -764,6 +833,8 @@ int main(void)
         cmocka_unit_test(an_access_may_wrap_around),
         cmocka_unit_test(a_page_of_code_may_move),
         cmocka_unit_test(linked_jumps_follow_a_page_that_the_guest_moves),
+        cmocka_unit_test(code_on_pages_that_nobody_remembers_may_move),
+        cmocka_unit_test(a_fence_of_one_page_forgets_no_other),
         cmocka_unit_test(a_page_of_data_may_move),
         cmocka_unit_test(comparisons_between_reading_and_restoring_flags_raise_none),
         cmocka_unit_test(a_guest_that_touches_sparsely_is_held_within_bounds),
