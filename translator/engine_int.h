@@ -41,17 +41,18 @@ bool code_mem_reserve(struct code_mem *m, size_t need);
 /* --- code_cache.c: translation blocks ----------------------------------------------------------- */
 enum tb_state { TB_LIVE, TB_STALE };
 
+/* First what a lookup compares, so that it stays within a cache line or two. */
 struct tb {
     uint64_t pc, paddr, paddr2; /* paddr2: second page of a straddling block, or ~0 */
-    uint64_t hash;              /* of the guest bytes */
     uint32_t flags;             /* tb_flags */
-    uint32_t code, size;        /* offset into code memory, bytes */
+    uint8_t state, global, once;
+    uint8_t listed;      /* in the list of its first page: 1, of its second: 2 */
+    uint32_t code, size; /* offset into code memory, bytes */
+    struct interp_block *interp;
+    uint64_t hash; /* of the guest bytes */
     uint32_t row_first, row_count, link_first, link_count, guest_first;
     uint32_t in_first; /* list of links that lead here */
     uint16_t guest_count, code_bytes;
-    uint8_t state, global, once;
-    uint8_t listed; /* in the list of its first page: 1, of its second: 2 */
-    struct interp_block *interp;
     size_t interp_at; /* its memory starts here */
 };
 
