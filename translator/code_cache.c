@@ -438,14 +438,41 @@ static void cut_off(struct engine *e, struct tb *tb)
     drop_jumps(e, tb);
 }
 
-void cc_jump_cache_insert(struct engine *e, uint32_t i)
+static struct far_jump *far_jump(struct engine *e, uint64_t pc)
 {
-    struct tb *tb = cc_tb(e, i);
+    uint64_t h =
+        (pc >> 1) * UINT64_C(0x9e3779b97f4a7c15) + e->jumps->id * UINT64_C(0xd6e8feb86659fd93);
+    return &e->far_jumps[h >> (64 - FAR_JUMP_BITS)];
+}
+
+static void fill_jump(struct engine *e, const struct tb *tb)
+{
     struct gw_jump_entry *je = &e->run->jump_cache[interp_jump_index(tb->pc)];
-    if (tb->state != TB_LIVE || tb->once || (e->view.kernel && !e->at.global))
-        return;
     je->code = tb->interp ? (void *)tb->interp : (void *)(uintptr_t)tb_rx(e, tb);
     je->pc = tb->pc;
+    e->jumps->filled = true;
+}
+
+void cc_jump_cache_insert(struct engine *e, uint32_t i)
+{
+    const struct tb *tb = cc_tb(e, i);
+    if (tb->state != TB_LIVE || tb->once || (e->view.kernel && !e->at.global))
+        return;
+    fill_jump(e, tb);
+    *far_jump(e, tb->pc) = (struct far_jump){.pc = tb->pc, .id = e->jumps->id, .tb = i};
+}
+
+bool cc_far_jump(struct engine *e)
+{
+    const struct far_jump *f = far_jump(e, e->run->pc);
+    if (f->pc != e->run->pc || f->id != e->jumps->id)
+        return false;
+    const struct tb *tb = cc_tb(e, f->tb);
+    if (tb->state != TB_LIVE)
+        return false;
+    fill_jump(e, tb);
+    e->at = (struct entry){.code = (void *)(uintptr_t)tb_rx(e, tb), .interp = tb->interp};
+    return true;
 }
 
 /* --- stale and live ------------------------------------------------------------------------------ */

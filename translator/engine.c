@@ -147,6 +147,7 @@ enum gw_status engine_new(struct engine **out, const struct engine_config *cfg,
         e->hooks.store_reserved = reserve_store_hook;
     }
     e->reserving = NO_PADDR;
+    e->far_jumps = calloc(1u << FAR_JUMP_BITS, sizeof *e->far_jumps);
     e->ir = malloc(sizeof *e->ir);
     e->job = malloc(sizeof *e->job);
     e->run->engine = e;
@@ -160,8 +161,8 @@ enum gw_status engine_new(struct engine **out, const struct engine_config *cfg,
     span_clear(&e->itlb_large);
     enum gw_status st = join_world(e, err);
     if (st == GW_OK)
-        st = e->ir && e->job ? open_parts(e, err)
-                             : gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
+        st = e->ir && e->job && e->far_jumps ? open_parts(e, err)
+                                             : gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
     if (st != GW_OK) {
         engine_free(e);
         return st;
@@ -187,6 +188,7 @@ void engine_free(struct engine *e)
     }
     for (uint32_t i = 0; i < JC_POOL; i++)
         free(e->jc[i].entry);
+    free(e->far_jumps);
     free(e->interp);
     free(e->ir);
     free(e->job);
@@ -336,7 +338,7 @@ static uint32_t find(struct engine *e, uint32_t limit, bool *stopped)
  * fence or a change of code by others matters to this vCPU, they wait until it has looked, on its way
  * here, or empty the entry themselves.
  */
-static bool find_cached(struct engine *e)
+static bool find_near(struct engine *e)
 {
     const struct gw_vcpu *run = e->run;
     const struct gw_jump_entry *je = &run->jump_cache[interp_jump_index(run->pc)];
@@ -344,6 +346,15 @@ static bool find_cached(struct engine *e)
         return false;
     e->at = (struct entry){.code = je->code, .interp = je->code};
     return true;
+}
+
+/* Or by what the jump cache had before: see rule 6 of docs/map-protocol.md too. */
+static bool find_far(struct engine *e)
+{
+    world_lock(e->world);
+    bool found = cc_far_jump(e);
+    world_unlock(e->world);
+    return found;
 }
 
 /* What comes after running blocks. */
@@ -386,7 +397,7 @@ static enum after run_blocks(struct engine *e, enum engine_stop *stop)
     struct gw_vcpu *run = e->run;
     bool fault = false;
     uint32_t i = 0;
-    if (!find_cached(e)) {
+    if (!find_near(e) && !find_far(e)) {
         i = find(e, 0, &fault);
         if (i != NO_TB)
             cache_jump(e, i);
@@ -412,6 +423,8 @@ static enum after run_blocks(struct engine *e, enum engine_stop *stop)
         /* Nothing is fetched, nor faults, behind the last instruction of a run. */
         if (world_wanted(e) || run->budget <= 0)
             return AFTER_LOOK;
+        if (x == GW_EXIT_INDIRECT && !once && find_far(e))
+            continue;
         uint64_t flushes = e->cc->flushes, link = run->exit_link;
         i = find(e, 0, &fault);
         if (once || i == NO_TB)

@@ -19,6 +19,7 @@ enum {
     HASH_FIRST_BITS = 14,
     ITLB_SIZE = 256,
     JC_POOL = 16,
+    FAR_JUMP_BITS = 15,
     SPACE_POOL = 63,
     GLOBAL_PAGES = SPACE_POOL, /* in struct executed, beside the spaces */
     MAP_POOL = 32,
@@ -175,9 +176,17 @@ struct jump_cache {
     uint64_t key;
     uint32_t flags;
     uint32_t gen; /* generation of what it holds */
+    uint32_t id;  /* of the same, in the vCPU's far_jumps; never 0 */
     bool valid;
+    bool filled; /* something was put in since it was emptied */
     uint64_t used;
     struct gw_jump_entry *entry;
+};
+/* What a jump cache has lost to others of its entries: asked in C, before a lookup. */
+struct far_jump {
+    uint64_t pc;
+    uint32_t id; /* of the jump cache; 0: empty */
+    uint32_t tb; /* if that is live */
 };
 struct space {
     uint64_t key, asid, used;
@@ -276,6 +285,9 @@ struct engine {
     struct itlb_entry itlb[ITLB_SIZE];
     struct page_span itlb_large;
     struct jump_cache jc[JC_POOL];
+    struct jump_cache *jumps; /* the current one */
+    uint32_t jump_ids;        /* given to jump caches so far */
+    struct far_jump *far_jumps;
     uint32_t
         seen[SPACE_POOL]; /* generation of each space when this vCPU last dropped what it knew */
     struct gw_view view;
@@ -349,6 +361,8 @@ void cc_drop_last(struct engine *e, uint32_t tb);
 void cc_link_to(struct engine *e, uint32_t link, uint32_t to);
 void cc_link_interp(struct engine *e, struct interp_link *il, uint32_t to);
 void cc_jump_cache_insert(struct engine *e, uint32_t tb);
+/* Enters the block at run.pc in e->at, if the far jumps have it. */
+bool cc_far_jump(struct engine *e);
 /* Everything translated from the page may have changed. */
 void cc_page_changed(struct engine *e, uint64_t page);
 void *vec_push(struct vec *v, size_t elem, uint32_t n);

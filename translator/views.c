@@ -44,18 +44,24 @@ void views_executed(struct engine *e, uint64_t vaddr)
     executed_add(&e->world->executed, vaddr >> GW_PAGE_SHIFT, e->cur_space);
 }
 
-static void clear_jumps(struct jump_cache *j)
+/* Far jumps go by its new number. */
+static void clear_jumps(struct engine *e, struct jump_cache *j)
 {
-    if (j->entry)
-        for (uint32_t i = 0; i < 1u << GW_JC_BITS; i++)
-            __atomic_store_n(&j->entry[i].pc, GLOBAL_KEY, __ATOMIC_RELAXED); /* no aligned pc */
+    if (!++e->jump_ids) { /* they have been used up: numbers of old mean nothing any more */
+        memset(e->far_jumps, 0, sizeof *e->far_jumps << FAR_JUMP_BITS);
+        e->jump_ids = 1;
+    }
+    j->id = e->jump_ids;
+    for (uint32_t i = 0; j->filled && i < 1u << GW_JC_BITS; i++)
+        __atomic_store_n(&j->entry[i].pc, GLOBAL_KEY, __ATOMIC_RELAXED); /* no aligned pc */
+    j->filled = false;
 }
 
 void views_clear_jumps(struct engine *e)
 {
     for (uint32_t i = 0; i < JC_POOL; i++)
         if (e->jc[i].valid)
-            clear_jumps(&e->jc[i]);
+            clear_jumps(e, &e->jc[i]);
 }
 
 void views_drop_jump(struct engine *e, uint64_t pc, const void *code)
@@ -75,9 +81,10 @@ static void select_jumps(struct engine *e, uint64_t key)
         struct jump_cache *j = &e->jc[i];
         if (j->valid && j->key == key && j->flags == e->flags) {
             if (j->gen != gen)
-                clear_jumps(j);
+                clear_jumps(e, j);
             j->gen = gen;
             j->used = ++e->tick;
+            e->jumps = j;
             e->run->jump_cache = j->entry;
             return;
         }
@@ -85,14 +92,18 @@ static void select_jumps(struct engine *e, uint64_t key)
             oldest = i;
     }
     struct jump_cache *j = &e->jc[oldest];
-    if (!j->entry && !(j->entry = aligned_alloc(64, sizeof *j->entry << GW_JC_BITS)))
-        abort(); /* 64 KiB: the host is out of memory */
-    clear_jumps(j);
+    if (!j->entry) {
+        if (!(j->entry = aligned_alloc(64, sizeof *j->entry << GW_JC_BITS)))
+            abort();      /* 64 KiB: the host is out of memory */
+        j->filled = true; /* with anything */
+    }
+    clear_jumps(e, j);
     j->key = key;
     j->flags = e->flags;
     j->gen = gen;
     j->valid = true;
     j->used = ++e->tick;
+    e->jumps = j;
     e->run->jump_cache = j->entry;
 }
 
@@ -167,7 +178,7 @@ static void flush_jumps_of(struct engine *e, uint64_t key, uint32_t gen)
 {
     for (uint32_t i = 0; i < JC_POOL; i++)
         if (e->jc[i].valid && e->jc[i].key == key) {
-            clear_jumps(&e->jc[i]);
+            clear_jumps(e, &e->jc[i]);
             e->jc[i].gen = gen;
         }
 }

@@ -621,6 +621,59 @@ static void a_fence_of_one_page_forgets_no_other(void **state)
     each_way(fence_beside_in);
 }
 
+/* Two callees share an entry of the jump cache, and take it from each other at each call. Between loops
+ * one of them is rewritten, or its page moves. */
+#define TWIN (CALLEE + (UINT64_C(2) << GW_JC_BITS))
+
+static void call_twins(struct world *w, uint64_t sum)
+{
+    uint64_t before = engine_stats(w->engine)->lookups;
+    w->cpu->x[A1] = 0;
+    w->cpu->x[A5] = 1000;
+    w->cpu->c.priv = RV_PRIV_S;
+    w->cpu->run.view_dirty = 1;
+    run_to_wfi(w, CODE);
+    expect(w, "sum", w->cpu->x[A1], 1000 * sum);
+    if (w->way->code_cache_bytes == 0 && engine_stats(w->engine)->lookups - before > 100)
+        fail_msg("%s: looked up %llu times", w->way->name,
+                 (unsigned long long)(engine_stats(w->engine)->lookups - before));
+}
+
+static void twins_in(struct world *w)
+{
+    uint64_t root = world_root(w);
+    const uint32_t code[] = {
+        i_jalr(RA, A3, 0), i_jalr(RA, A4, 0),        i_addi(A5, A5, -1),
+        i_jalr(RA, A3, 0), i_branch(1, A5, X0, -16), I_WFI,
+    };
+    const uint32_t fence[] = {I_SFENCE | A4 << 15, I_WFI};
+    world_map(w, root, 3, CODE, CODE, PTE_R | PTE_X | PTE_G);
+    world_map(w, root, 3, BESIDE, BESIDE, PTE_R | PTE_X | PTE_G);
+    world_satp(w, root, 3, 1);
+    w->cpu->run.hooks->flush(w->cpu, 0, 1, 0, 1);
+    world_code(w, CODE, code, COUNT(code));
+    world_code(w, BESIDE, fence, COUNT(fence));
+    w->cpu->x[A3] = CALLEE;
+    w->cpu->x[A4] = TWIN;
+    for (unsigned k = 0; k < 2; k++) {
+        const uint32_t body[] = {i_addi(A1, A1, k ? 100 : 1), i_jalr(X0, RA, 0)};
+        world_code(w, FAR_CODE + 4096 * k, body, COUNT(body));
+        world_map(w, root, 3, k ? TWIN : CALLEE, FAR_CODE + 4096 * k, PTE_R | PTE_X | PTE_G);
+    }
+    call_twins(w, 102);
+    const uint32_t other[] = {i_addi(A1, A1, 10), i_jalr(X0, RA, 0)};
+    world_code(w, FAR_CODE + 4096, other, COUNT(other));
+    call_twins(w, 12);
+    world_map(w, root, 3, TWIN, FAR_CODE, PTE_R | PTE_X | PTE_G);
+    run_to_wfi(w, BESIDE);
+    call_twins(w, 3);
+}
+
+static void jumps_that_share_an_entry_are_found_without_a_lookup(void **state)
+{
+    each_way(twins_in);
+}
+
 /* Stores through a mapping that has become read-only, or leads elsewhere, after the fence. */
 static void data_remap_in(struct world *w)
 {
@@ -835,6 +888,7 @@ int main(void)
         cmocka_unit_test(linked_jumps_follow_a_page_that_the_guest_moves),
         cmocka_unit_test(code_on_pages_that_nobody_remembers_may_move),
         cmocka_unit_test(a_fence_of_one_page_forgets_no_other),
+        cmocka_unit_test(jumps_that_share_an_entry_are_found_without_a_lookup),
         cmocka_unit_test(a_page_of_data_may_move),
         cmocka_unit_test(comparisons_between_reading_and_restoring_flags_raise_none),
         cmocka_unit_test(a_guest_that_touches_sparsely_is_held_within_bounds),
