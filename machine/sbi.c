@@ -140,25 +140,43 @@ static void send_ipi(struct call *c, uint32_t harts)
     }
 }
 
-/* what: RV_REMOTE_FENCE or RV_REMOTE_FENCE_I. A flush of everything covers every form. */
-static void fence(struct call *c, uint32_t harts, uint32_t what)
+static void fence(struct call *c, uint32_t harts, const struct rv_fence *f)
 {
     for (unsigned i = 0; i < c->s->harts; i++) {
         struct rv_cpu *cpu = c->s->hart[i].cpu;
         if (!(harts >> i & 1))
             continue;
         if (&c->s->hart[i] != c->self) {
-            rv_remote_post(cpu, what);
+            rv_remote_fence(cpu, f);
             c->fences |= 1u << i;
-        } else if (what == RV_REMOTE_FENCE_I) {
-            if (cpu->run.hooks)
-                cpu->run.hooks->fence_i(cpu);
         } else {
-            if (cpu->run.hooks)
-                cpu->run.hooks->flush(cpu, 0, 1, 0, 1);
-            cpu->run.view_dirty = 1;
+            rv_fence(cpu, f);
         }
     }
+}
+
+static void fence_i(struct call *c, uint32_t harts)
+{
+    for (unsigned i = 0; i < c->s->harts; i++) {
+        struct rv_cpu *cpu = c->s->hart[i].cpu;
+        if (!(harts >> i & 1))
+            continue;
+        if (&c->s->hart[i] != c->self) {
+            rv_remote_post(cpu, RV_REMOTE_FENCE_I);
+            c->fences |= 1u << i;
+        } else if (cpu->run.hooks) {
+            cpu->run.hooks->fence_i(cpu);
+        }
+    }
+}
+
+/* at: the first of the arguments address, size and, if it is about one ASID, that. */
+static struct rv_fence fence_of(const struct call *c, unsigned at, bool one)
+{
+    return (struct rv_fence){.vaddr = c->x[at],
+                             .size = c->x[at + 1],
+                             .asid = one ? c->x[at + 2] & 0xffff : 0,
+                             .asid_all = !one};
 }
 
 /* Chapter 4. */
@@ -199,7 +217,12 @@ static struct result remote_fence(struct call *c, uint64_t function)
         return fail(SBI_ERR_NOT_SUPPORTED);
     if (!hart_mask(c->s, c->x[A0], c->x[A1], &harts))
         return fail(SBI_ERR_INVALID_PARAM);
-    fence(c, harts, function == 0 ? RV_REMOTE_FENCE_I : RV_REMOTE_FENCE);
+    if (function == 0) {
+        fence_i(c, harts);
+    } else {
+        struct rv_fence f = fence_of(c, A0 + 2, function == 2);
+        fence(c, harts, &f);
+    }
     return ok(0);
 }
 
@@ -411,10 +434,14 @@ static uint64_t legacy_remote(struct call *c, uint64_t extension)
     uint32_t harts;
     if (!legacy_mask(c, &harts))
         return (uint64_t)(int64_t)SBI_ERR_INVALID_ADDR;
-    if (extension == EXT_LEGACY_SEND_IPI)
+    if (extension == EXT_LEGACY_SEND_IPI) {
         send_ipi(c, harts);
-    else
-        fence(c, harts, extension == EXT_LEGACY_FENCE_I ? RV_REMOTE_FENCE_I : RV_REMOTE_FENCE);
+    } else if (extension == EXT_LEGACY_FENCE_I) {
+        fence_i(c, harts);
+    } else {
+        struct rv_fence f = fence_of(c, A0 + 1, extension == EXT_LEGACY_SFENCE_ASID);
+        fence(c, harts, &f);
+    }
     return 0;
 }
 

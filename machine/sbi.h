@@ -49,7 +49,7 @@ void sbi_init(struct sbi *s);
 /* With the machine: hart 0 is started, the others are stopped. */
 void sbi_reset(struct sbi *s);
 /* Serves the ECALL at run.pc of the hart, and steps over it. Returns the harts, a bit each, whose
- * RV_REMOTE_FENCE and RV_REMOTE_FENCE_I are to be done before the hart goes on. */
+ * RV_REMOTE_FENCES are to be done before the hart goes on. */
 uint32_t sbi_call(struct sbi *s, unsigned hart);
 /* Before the hart runs: may it? Starts and resumes it when it is time. */
 bool sbi_look(struct sbi *s, unsigned hart);

@@ -71,7 +71,7 @@ static void wait_for_fences(struct vm *m, uint32_t harts)
     for (unsigned i = 0; i < m->cpus; i++) {
         const struct vcpu *v = &m->vcpu[i];
         for (unsigned n = 0; harts >> i & 1 && !is_over(m); n++) {
-            if (rv_remote_done(v->cpu, RV_REMOTE_FENCE | RV_REMOTE_FENCE_I) ||
+            if (rv_remote_done(v->cpu, RV_REMOTE_FENCES) ||
                 !__atomic_load_n(&v->running, __ATOMIC_SEQ_CST))
                 break;
             if (n >= SPINS)

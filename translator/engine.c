@@ -468,9 +468,7 @@ static bool between(struct engine *e, enum engine_stop *stop)
         *stop = ENGINE_ATTENTION;
         return true;
     }
-    if (__atomic_load_n(&e->requests, __ATOMIC_RELAXED) &&
-        __atomic_exchange_n(&e->requests, 0, __ATOMIC_SEQ_CST))
-        views_flush(e->cfg.cpu, 0, 1, 0, 1);
+    views_catch_up(e);
     if (e->cfg.bus) {
         if (isa->interrupt(e->cfg.cpu))
             e->run->leave = GW_LEAVE_NONE;

@@ -209,7 +209,8 @@ void executed_add(struct executed *x, uint64_t page, unsigned space);
 /* The spaces that the page was executed in, and perhaps others. */
 uint64_t executed_by(const struct executed *x, uint64_t page);
 void executed_drop(struct executed *x, uint64_t page, uint64_t spaces);
-void executed_drop_all(struct executed *x, uint64_t spaces);
+/* Returns those of the spaces in which any page was executed. */
+uint64_t executed_drop_all(struct executed *x, uint64_t spaces);
 void executed_clear(struct executed *x);
 
 /* FP flags by trap: when to let exceptions trap (fp_trap.c). Times in retired instructions. */
@@ -222,6 +223,13 @@ struct fp_traps {
     uint64_t wait;      /* between a short stay and the next */
     uint64_t not_until; /* no stay begins before */
 };
+
+/* A flush that came while the vCPU was outside. */
+struct late_flush {
+    uint64_t vaddr, asid;
+    bool vaddr_all, asid_all;
+};
+enum { LATE_FLUSHES = 16 };
 
 /* What a vCPU wants done that needs the world stopped: see engine.c, find(). */
 enum want { WANT_NOTHING, WANT_STOPPED };
@@ -276,6 +284,8 @@ struct engine {
     uint64_t seen_cuts; /* atomic: world.cuts when this vCPU last came in */
     uint32_t inside;    /* atomic: runs guest code, or C that guest code called */
     uint32_t requests;  /* atomic, REQUEST_*: what other vCPUs ask for */
+    uint32_t late_count;
+    struct late_flush late[LATE_FLUSHES];
     uint64_t reserving; /* an LR waits for its page to be marked: physical address; or NO_PADDR */
     bool stopped;       /* this vCPU has the world stopped */
     uint32_t want;      /* enum want, of the last lookup */
@@ -420,6 +430,8 @@ void views_drop_jump(struct engine *e, uint64_t pc, const void *code);
 /* Code of vaddr's page ran in the current space, whatever the page is. */
 void views_executed(struct engine *e, uint64_t vaddr);
 void views_clear_jumps(struct engine *e);
+/* Coming in: does what was asked while the vCPU was outside. */
+void views_catch_up(struct engine *e);
 /* Takes the latest generations of the world. Under its lock. */
 void views_adopt(struct engine *e);
 void views_forget_fetches(struct engine *e);

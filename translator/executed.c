@@ -72,10 +72,14 @@ void executed_drop(struct executed *x, uint64_t page, uint64_t spaces)
         p->spaces &= ~spaces;
 }
 
-void executed_drop_all(struct executed *x, uint64_t spaces)
+uint64_t executed_drop_all(struct executed *x, uint64_t spaces)
 {
-    for (uint32_t i = 0; x->at && i < 1u << x->bits; i++)
+    uint64_t had = x->full ? ~UINT64_C(0) : 0;
+    for (uint32_t i = 0; x->at && i < 1u << x->bits; i++) {
+        had |= x->at[i].spaces;
         x->at[i].spaces &= ~spaces;
+    }
+    return had & spaces;
 }
 
 void executed_clear(struct executed *x)

@@ -125,7 +125,12 @@ static uint32_t take_space(struct engine *e, uint64_t key, uint64_t asid)
         if ((oldest == NO_TB || s->used < w->space[oldest].used) && !space_in_use(w, i))
             oldest = i;
     }
-    executed_drop_all(&w->executed, UINT64_C(1) << oldest);
+    /* What was fetched in the space that had the place would not be entered in the table again, should
+     * that come back; other vCPUs drop theirs then, since its generation is a new one. */
+    if (w->space[oldest].valid) {
+        views_forget_fetches(e);
+        executed_drop_all(&w->executed, UINT64_C(1) << oldest);
+    }
     w->space[oldest] = (struct space){
         .key = key, .asid = asid, .valid = true, .used = ++w->tick, .gen = ++w->gen_counter};
     return oldest;
@@ -266,7 +271,7 @@ static void fence(struct engine *e, uint64_t vpage, bool all, uint64_t spaces)
         spaces &= executed_in(w, vpage);
         forget_executed(w, vpage, spaces);
     } else {
-        executed_drop_all(&w->executed, spaces);
+        spaces = executed_drop_all(&w->executed, spaces);
     }
     for (; spaces; spaces &= spaces - 1) {
         uint32_t i = (uint32_t)__builtin_ctzll(spaces);
@@ -277,14 +282,37 @@ static void fence(struct engine *e, uint64_t vpage, bool all, uint64_t spaces)
     }
 }
 
+/* Outside, another vCPU may be at this one's maps. */
+static void flush_later(struct engine *e, const struct late_flush *f)
+{
+    if (e->late_count < LATE_FLUSHES)
+        e->late[e->late_count++] = *f;
+    else
+        world_request(e, REQUEST_FLUSH);
+}
+
+void views_catch_up(struct engine *e)
+{
+    uint32_t n = e->late_count;
+    e->late_count = 0;
+    if (__atomic_load_n(&e->requests, __ATOMIC_RELAXED) &&
+        __atomic_exchange_n(&e->requests, 0, __ATOMIC_SEQ_CST)) {
+        views_flush(e->cfg.cpu, 0, 1, 0, 1);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const struct late_flush *f = &e->late[i];
+        views_flush(e->cfg.cpu, f->vaddr, f->vaddr_all, f->asid, f->asid_all);
+    }
+}
+
 void views_flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all)
 {
     struct engine *e = gw_run(cpu)->engine;
     struct engine_world *w = e->world;
     uint64_t vpage = vaddr >> GW_PAGE_SHIFT;
-    /* Outside, another vCPU may be at this one's maps: then it is done on the way in. */
     if (w->shared && !__atomic_load_n(&e->inside, __ATOMIC_RELAXED)) {
-        world_request(e, REQUEST_FLUSH);
+        flush_later(e, &(struct late_flush){vaddr, asid, vaddr_all, asid_all});
         return;
     }
     if (vaddr_all)

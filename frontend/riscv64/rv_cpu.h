@@ -57,10 +57,12 @@ enum {
 enum {
     RV_REMOTE_SSI = 1,        /* raise the software interrupt of S mode */
     RV_REMOTE_STI = 2,        /* raise its timer interrupt */
-    RV_REMOTE_FENCE = 4,      /* forget all translations of addresses */
+    RV_REMOTE_FENCE = 4,      /* the fences in rv_cpu.fence */
     RV_REMOTE_FENCE_I = 8,    /* code may have changed */
     RV_REMOTE_TIME = 16,      /* time_offset is another */
+    RV_REMOTE_FENCE_ALL = 32, /* forget all translations of addresses */
     RV_REMOTE_BUSY = 1 << 30, /* what was asked is being done */
+    RV_REMOTE_FENCES = RV_REMOTE_FENCE | RV_REMOTE_FENCE_ALL | RV_REMOTE_FENCE_I,
 };
 
 /* Block key (tb_flags). frm is part of it, so rounding is static in the IR. */
@@ -120,6 +122,14 @@ struct rv_derived {
     bool timer_due; /* time was seen to have reached stimecmp; false says nothing */
 };
 
+/* Translations of [vaddr, vaddr + size) may have changed: in one address space, or in all. */
+struct rv_fence {
+    uint64_t vaddr, size; /* bytes; a size of 0, or one that does not fit: of all addresses */
+    uint64_t asid;
+    bool asid_all; /* global ones too */
+};
+enum { RV_FENCES = 16 };
+
 struct rv_cpu {
     uint64_t x[32]; /* x[0] is always 0 */
     struct gw_vcpu run;
@@ -131,6 +141,8 @@ struct rv_cpu {
     uint64_t other_insns;  /* by the instruction clock: what the machine's other harts retired */
     uint64_t pmp_active;   /* derived: bit i: entry i matches some address */
     struct rv_derived d;
+    uint32_t fences_asked, fences_done; /* atomic, modulo 2^32: of the ring behind them */
+    struct rv_fence fence[RV_FENCES];   /* what RV_REMOTE_FENCE is about */
 };
 
 _Static_assert(offsetof(struct rv_cpu, run) == GW_VCPU_OFFSET, "run follows the registers");
@@ -143,13 +155,19 @@ bool rv_csr_write(struct rv_cpu *cpu, unsigned csr, uint64_t value, bool *flags_
 uint64_t rv_time(const struct rv_cpu *cpu); /* ticks of timebase_hz */
 uint64_t rv_mip(const struct rv_cpu *cpu);  /* with external lines and Sstc's STIP */
 
-/* --- trap.c ------------------------------------------------------------------------------------- */
-/* Any thread: asks the hart, and wakes it. bits: RV_REMOTE_*. */
+/* --- remote.c ----------------------------------------------------------------------------------- */
+/* Any thread: asks the hart, and wakes it. bits: RV_REMOTE_* without a fence. */
 void rv_remote_post(struct rv_cpu *cpu, uint32_t bits);
+/* One thread at a time: asks for a fence. It is done when RV_REMOTE_FENCES are. */
+void rv_remote_fence(struct rv_cpu *cpu, const struct rv_fence *f);
+/* The hart's own thread: does it at once. */
+void rv_fence(struct rv_cpu *cpu, const struct rv_fence *f);
 /* The hart's own thread, or any while nothing of the guest runs: does what was asked. */
 void rv_remote_look(struct rv_cpu *cpu);
 /* Any thread: all that was asked of these bits has been done. */
 bool rv_remote_done(const struct rv_cpu *cpu, uint32_t bits);
+
+/* --- trap.c ------------------------------------------------------------------------------------- */
 void rv_trap(struct rv_cpu *cpu, uint64_t cause, bool interrupt, uint64_t tval); /* from run.pc */
 void rv_set_priv(struct rv_cpu *cpu, unsigned priv);
 

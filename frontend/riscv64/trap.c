@@ -83,43 +83,6 @@ void rv_irq_line(void *receiver, unsigned line, int level)
         gw_events_kick(cpu->cfg.events, &cpu->run.attention);
 }
 
-/* --- what others ask ---------------------------------------------------------------------------- */
-
-void rv_remote_post(struct rv_cpu *cpu, uint32_t bits)
-{
-    __atomic_fetch_or(&cpu->remote, bits, __ATOMIC_SEQ_CST);
-    gw_events_kick(cpu->cfg.events, &cpu->run.attention);
-}
-
-bool rv_remote_done(const struct rv_cpu *cpu, uint32_t bits)
-{
-    return !(__atomic_load_n(&cpu->remote, __ATOMIC_SEQ_CST) & (bits | RV_REMOTE_BUSY));
-}
-
-/* Takes all bits before it does anything, so what is asked meanwhile is done again. */
-static void do_remote(struct rv_cpu *cpu)
-{
-    uint32_t bits = __atomic_exchange_n(&cpu->remote, RV_REMOTE_BUSY, __ATOMIC_SEQ_CST);
-    if (bits & RV_REMOTE_SSI)
-        cpu->c.mip |= RV_IRQ_BIT(RV_IRQ_SSI);
-    if (bits & RV_REMOTE_STI)
-        cpu->c.mip |= RV_IRQ_BIT(RV_IRQ_STI);
-    if (bits & RV_REMOTE_FENCE && cpu->run.hooks)
-        cpu->run.hooks->flush(cpu, 0, 1, 0, 1);
-    if (bits & RV_REMOTE_FENCE_I && cpu->run.hooks)
-        cpu->run.hooks->fence_i(cpu);
-    if (bits & RV_REMOTE_TIME)
-        cpu->d.timer_due = false;
-    cpu->run.view_dirty = 1;
-    __atomic_fetch_and(&cpu->remote, ~(uint32_t)RV_REMOTE_BUSY, __ATOMIC_SEQ_CST);
-}
-
-void rv_remote_look(struct rv_cpu *cpu)
-{
-    if (__atomic_load_n(&cpu->remote, __ATOMIC_SEQ_CST))
-        do_remote(cpu);
-}
-
 /* 3.1.9: interrupts for M-mode come before those for S-mode; then MEI, MSI, MTI, SEI, SSI, STI, and
  * by Sscofpmf LCOFI. */
 static unsigned first_interrupt(uint64_t pending)

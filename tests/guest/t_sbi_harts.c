@@ -9,7 +9,7 @@ enum { HSM_START, HSM_STOP, HSM_STATUS, HSM_SUSPEND };
 enum { STARTED, STOPPED, START_PENDING, STOP_PENDING, SUSPENDED, SUSPEND_PENDING };
 enum { INVALID_PARAM = -3, INVALID_ADDRESS = -5, ALREADY_AVAILABLE = -6 };
 enum { RFENCE_I, RFENCE_VMA, RFENCE_VMA_ASID };
-enum { ROUNDS = 10, FENCES = 12, TICKS_PER_MS = 10000, LIMIT_MS = 10000 };
+enum { ROUNDS = 10, FENCES = 12, SPAN = 80, TICKS_PER_MS = 10000, LIMIT_MS = 10000 };
 
 #define DATA          UINT64_C(0x140000000)
 #define RETENTIVE     0
@@ -303,6 +303,129 @@ static void fences(void)
     for_others(h) await(status_of(h) == STOPPED);
 }
 
+/* ---- fences of many pages -------------------------------------------------------------------- */
+
+static uint64_t span; /* pages that move together */
+
+static uint64_t oldest_seen(void)
+{
+    uint64_t oldest = ALL_ONES;
+    for (uint64_t i = 0; i < span; i++) {
+        uint64_t got = *(volatile uint64_t *)(DATA + i * PAGE);
+        oldest = got < oldest ? got : oldest;
+    }
+    return oldest;
+}
+
+static void watch_span(unsigned hart)
+{
+    csr_write(satp, space_satp(&sp));
+    sfence_all();
+    while (!load(&stop_watching)) {
+        uint64_t least = load(&fenced), got = oldest_seen();
+        if (got < least)
+            guest_fail(__LINE__, "a page of the range was not fenced: got", got, least);
+        store(&of[hart].seen, of[hart].seen + 1);
+    }
+    csr_write(satp, 0);
+    sfence_all();
+}
+
+static void move_pages(uint64_t first, uint64_t count, uint64_t k)
+{
+    pages[k & 1][0] = k;
+    for (uint64_t i = first; i < first + count; i++)
+        store(space_pte(&sp, DATA + i * PAGE, 0), pte_make(addr(pages[k & 1]), PTE_RW));
+}
+
+static void ranges(void)
+{
+    static const struct {
+        uint64_t pages, from, size; /* bytes from DATA */
+    } range[] = {
+        {1, 0, PAGE},       {2, PAGE - 1, 2},       {20, 8, 20 * PAGE - 16},
+        {64, 0, 64 * PAGE}, {SPAN, 0, SPAN * PAGE},
+    };
+    uint64_t rounds = on_opensbi() ? 2 : 8; /* where one host thread takes turns, each takes long */
+    for (unsigned r = 0; r < sizeof range / sizeof *range; r++) {
+        guest_note("pages", range[r].pages);
+        span = range[r].pages;
+        move_pages(0, SPAN, 0);
+        sfence_all();
+        stop_watching = fenced = 0;
+        for_others(h)
+        {
+            of[h].seen = 0;
+            start(h, watch_span);
+            await(load(&of[h].seen) > 0);
+        }
+        for (uint64_t k = 1; k <= rounds; k++) {
+            move_pages(0, SPAN, k);
+            CHECK_EQ(sbi(EXT_RFENCE, k & 2 ? RFENCE_VMA_ASID : RFENCE_VMA, OTHERS, 0,
+                         DATA + range[r].from, range[r].size, 3)
+                         .error,
+                     0);
+            store(&fenced, k);
+            if (k % 4 == 0)
+                for_others(h)
+                {
+                    uint64_t before = load(&of[h].seen);
+                    await(load(&of[h].seen) > before + 1);
+                }
+        }
+        store(&stop_watching, 1);
+        for_others(h) await(status_of(h) == STOPPED);
+    }
+}
+
+static uint64_t naps;
+
+/* Harts that sleep are fenced too: page by page, more often than anybody counts for them. */
+static void sleep_through(unsigned hart)
+{
+    csr_write(satp, space_satp(&sp));
+    sfence_all();
+    csr_write(sie, BIT(IRQ_SSI));
+    for (uint64_t k = 1; k <= naps; k++) {
+        oldest_seen();
+        while (!(csr_read(sip) & BIT(IRQ_SSI))) /* a fence may wake it too */
+            CHECK_EQ(hsm(HSM_SUSPEND, RETENTIVE, 0, 0), 0);
+        csr_clear(sip, BIT(IRQ_SSI));
+        uint64_t got = oldest_seen();
+        if (got != k)
+            guest_fail(__LINE__, "a fence was slept through: got", got, k);
+        store(&of[hart].seen, k);
+    }
+    csr_write(sie, 0);
+    csr_write(satp, 0);
+    sfence_all();
+}
+
+static void sleepers(void)
+{
+    naps = on_opensbi() ? 2 : 5;
+    span = SPAN;
+    move_pages(0, SPAN, 0);
+    sfence_all();
+    for_others(h)
+    {
+        of[h].seen = 0;
+        start(h, sleep_through);
+    }
+    for (uint64_t k = 1; k <= naps; k++) {
+        for_others(h) await(status_of(h) == SUSPENDED);
+        uint64_t step = k == 1 ? 4 : k == 2 ? SPAN : 1 + k;
+        for (uint64_t i = 0; i < SPAN; i += step) {
+            uint64_t n = i + step > SPAN ? SPAN - i : step;
+            move_pages(i, n, k);
+            CHECK_EQ(sbi(EXT_RFENCE, RFENCE_VMA, OTHERS, 0, DATA + i * PAGE, n * PAGE, 0).error, 0);
+        }
+        CHECK_EQ(sbi(EXT_IPI, 0, OTHERS, 0, 0, 0, 0).error, 0);
+        for_others(h) await(load(&of[h].seen) == k);
+    }
+    for_others(h) await(status_of(h) == STOPPED);
+}
+
 /* ---- timers ------------------------------------------------------------------------------------ */
 
 static void timer(unsigned hart)
@@ -344,5 +467,7 @@ void guest_main(void)
     interrupts();
     suspend();
     fences();
+    ranges();
+    sleepers();
     timers();
 }

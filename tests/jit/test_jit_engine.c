@@ -621,6 +621,46 @@ static void a_fence_of_one_page_forgets_no_other(void **state)
     each_way(fence_beside_in);
 }
 
+/* More address spaces than are kept: one that comes back is as good as new. */
+enum { MORE_SPACES = SPACE_POOL + 10 };
+
+static void many_spaces_in(struct world *w)
+{
+    const uint32_t code[] = {
+        i_jal(RA, 0x1000), I_WFI, I_SFENCE | A4 << 15, I_WFI, I_NOP, I_WFI,
+    };
+    uint64_t first = world_root(w);
+    world_code(w, CODE, code, COUNT(code));
+    for (unsigned k = 0; k < 2; k++) {
+        const uint32_t body[] = {i_addi(A1, A1, k ? 100 : 1), i_jalr(X0, RA, 0)};
+        world_code(w, FAR_CODE + 4096 * k, body, COUNT(body));
+    }
+    w->cpu->x[A1] = 0;
+    w->cpu->x[A4] = CALLEE;
+    world_map(w, first, 3, CODE, CODE, PTE_R | PTE_X);
+    world_map(w, first, 3, CALLEE, FAR_CODE, PTE_R | PTE_X);
+    for (unsigned i = 0; i <= 2 * MORE_SPACES; i++) {
+        uint64_t root = i % MORE_SPACES == 0 ? first : world_root(w);
+        if (root != first)
+            world_map(w, root, 3, CODE, CODE, PTE_R | PTE_X);
+        world_satp(w, root, 3, 1 + i % MORE_SPACES);
+        w->cpu->c.priv = RV_PRIV_S;
+        w->cpu->run.view_dirty = 1;
+        run_to_wfi(w, root == first ? CODE : CODE + 16);
+    }
+    run_to_wfi(w, CODE); /* by the link */
+    expect(w, "sum", w->cpu->x[A1], 4);
+    world_map(w, first, 3, CALLEE, FAR_CODE + 4096, PTE_R | PTE_X);
+    run_to_wfi(w, CODE + 8);
+    run_to_wfi(w, CODE);
+    expect(w, "sum", w->cpu->x[A1], 104);
+}
+
+static void an_address_space_that_comes_back_is_as_good_as_new(void **state)
+{
+    each_way(many_spaces_in);
+}
+
 /* Two callees share an entry of the jump cache, and take it from each other at each call. Between loops
  * one of them is rewritten, or its page moves. */
 #define TWIN (CALLEE + (UINT64_C(2) << GW_JC_BITS))
@@ -888,6 +928,7 @@ int main(void)
         cmocka_unit_test(linked_jumps_follow_a_page_that_the_guest_moves),
         cmocka_unit_test(code_on_pages_that_nobody_remembers_may_move),
         cmocka_unit_test(a_fence_of_one_page_forgets_no_other),
+        cmocka_unit_test(an_address_space_that_comes_back_is_as_good_as_new),
         cmocka_unit_test(jumps_that_share_an_entry_are_found_without_a_lookup),
         cmocka_unit_test(a_page_of_data_may_move),
         cmocka_unit_test(comparisons_between_reading_and_restoring_flags_raise_none),

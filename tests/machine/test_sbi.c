@@ -39,7 +39,8 @@ struct fixture {
     bool full;
     int request;
     unsigned code, flushes, fences;
-    uint32_t wait; /* whose fences the last call waits for */
+    struct rv_fence last; /* flush; size: of a page, or 0 */
+    uint32_t wait;        /* whose fences the last call waits for */
 };
 
 static struct fixture f;
@@ -71,6 +72,7 @@ static void power(void *c, int request, unsigned code)
 static void flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all)
 {
     f.flushes++;
+    f.last = (struct rv_fence){vaddr, vaddr_all ? 0 : 0x1000, asid, asid_all};
 }
 
 static void fence_i(void *cpu)
@@ -201,6 +203,7 @@ static void masks_name_hart_0_only(void **state)
     f.flushes = 0;
     assert_int_equal(call(RFENCE, 1, 2, 0, 0), -3);
     assert_int_equal(f.flushes, 0);
+    f.cpu->x[13] = 0x1000;
     assert_int_equal(call(RFENCE, 1, 1, 0, 0x1000), 0);
     assert_int_equal(call(RFENCE, 2, 0, UINT64_MAX, 0), 0);
     assert_int_equal(f.flushes, 2);
@@ -303,9 +306,9 @@ static void masks_reach_other_harts(void **state)
     assert_int_equal(call(RFENCE, 1, 0, UINT64_MAX, 0), 0);
     assert_int_equal(f.wait, 14);
     assert_int_equal(f.flushes, 1); /* the caller's */
-    assert_false(rv_remote_done(f.harts[2], RV_REMOTE_FENCE));
+    assert_false(rv_remote_done(f.harts[2], RV_REMOTE_FENCES));
     assert_false(rv_guest_isa.waiting(f.harts[2]));
-    assert_true(rv_remote_done(f.harts[2], RV_REMOTE_FENCE));
+    assert_true(rv_remote_done(f.harts[2], RV_REMOTE_FENCES));
     assert_int_equal(f.flushes, 2);
     assert_int_equal(call(RFENCE, 0, 2, 0, 0), 0);
     assert_int_equal(f.wait, 2);
@@ -314,6 +317,71 @@ static void masks_reach_other_harts(void **state)
     assert_int_equal(f.fences, 1);
     assert_int_equal(call(RFENCE, 1, 1, 0, 0x1000), 0);
     assert_int_equal(f.wait, 0);
+    stop();
+}
+
+static void expect_flush(unsigned count, uint64_t vaddr, uint64_t size, uint64_t asid,
+                         bool asid_all)
+{
+    assert_int_equal(f.flushes, count);
+    assert_int_equal(f.last.vaddr, vaddr);
+    assert_int_equal(f.last.size, size);
+    assert_int_equal(f.last.asid, asid);
+    assert_int_equal(f.last.asid_all, asid_all);
+    f.flushes = 0;
+}
+
+/* By one call of hart 0 for itself, and of hart 0 for hart 1. */
+static void a_fence_is_about_its_range_and_its_asid(void **state)
+{
+    static const struct {
+        uint64_t vaddr, size;
+        unsigned flushes;
+        uint64_t last, bytes; /* bytes 0: all */
+    } fences[] = {
+        {0x5000, 0x1000, 1, 0x5000, 0x1000},
+        {0x5008, 0x1000, 2, 0x6000, 0x1000},
+        {0x5fff, 1, 1, 0x5000, 0x1000},
+        {0x5fff, 2, 2, 0x6000, 0x1000},
+        {0x40000000, 64 * 0x1000, 64, 0x4003f000, 0x1000},
+        {0x40000000, 64 * 0x1000 + 1, 1, 0, 0},
+        {UINT64_C(0xfffffffffffff000), 0x1000, 1, UINT64_C(0xfffffffffffff000), 0x1000},
+        {UINT64_C(0xfffffffffffff000), 0x1001, 1, 0, 0}, /* beyond the last address */
+        {0, 0, 1, 0, 0},
+        {0x5000, 0, 1, 0, 0},
+        {0, UINT64_MAX, 1, 0, 0},
+        {0x1000, UINT64_MAX, 1, 0, 0},
+    };
+    start_harts(2, NULL);
+    for (unsigned i = 0; i < sizeof fences / sizeof *fences; i++)
+        for (unsigned one = 0; one < 2; one++)
+            for (unsigned hart = 0; hart < 2; hart++) {
+                f.cpu->x[13] = fences[i].size;
+                f.cpu->x[14] = 0x30007; /* an ASID has 16 bits */
+                assert_int_equal(call(RFENCE, 1 + one, 1u << hart, 0, fences[i].vaddr), 0);
+                assert_int_equal(f.wait, hart ? 2 : 0);
+                rv_remote_look(f.harts[1]);
+                expect_flush(fences[i].flushes, fences[i].last, fences[i].bytes, one ? 7 : 0, !one);
+            }
+    stop();
+}
+
+static void a_hart_that_does_not_look_is_asked_for_everything_in_the_end(void **state)
+{
+    start_harts(2, NULL);
+    f.cpu->x[13] = 0x1000;
+    for (unsigned n = 1; n <= 100; n++) {
+        for (unsigned i = 0; i < n; i++)
+            assert_int_equal(call(RFENCE, 1, 2, 0, i * 0x1000), 0);
+        assert_int_equal(f.flushes, 0);
+        assert_false(rv_remote_done(f.harts[1], RV_REMOTE_FENCES));
+        rv_remote_look(f.harts[1]);
+        assert_true(rv_remote_done(f.harts[1], RV_REMOTE_FENCES));
+        if (n <= RV_FENCES)
+            expect_flush(n, (n - 1) * 0x1000, 0x1000, 0, true);
+        else
+            expect_flush(1, 0, 0, 0, true);
+    }
     stop();
 }
 
@@ -327,6 +395,11 @@ static void legacy_masks_are_in_memory(void **state)
     assert_int_equal(call(5, 0, 0, 0, 0), 0); /* all of them */
     assert_int_equal(f.wait, 14);
     assert_int_equal(call(6, 0, 0x1000, 0, 0), -5);
+    f.cpu->x[13] = 0x50009;
+    assert_int_equal(call(7, 0, BASE + 0x40, 0x7000, 0x1000), 0); /* 0xf4: hart 2 */
+    assert_int_equal(f.flushes, 0);
+    rv_remote_look(f.harts[2]);
+    expect_flush(1, 0x7000, 0x1000, 9, false);
     f.cpu = f.harts[2];
     call(3, 0, 0, 0, 0);
     assert_int_equal(f.cpu->remote & RV_REMOTE_SSI, 0);
@@ -434,6 +507,8 @@ int main(void)
         cmocka_unit_test(harts_start_and_stop),
         cmocka_unit_test(a_suspended_hart_resumes_where_it_said),
         cmocka_unit_test(masks_reach_other_harts),
+        cmocka_unit_test(a_fence_is_about_its_range_and_its_asid),
+        cmocka_unit_test(a_hart_that_does_not_look_is_asked_for_everything_in_the_end),
         cmocka_unit_test(legacy_masks_are_in_memory),
         cmocka_unit_test(reset_types),
         cmocka_unit_test(console_reads_and_writes_guest_memory),
