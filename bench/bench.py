@@ -11,6 +11,7 @@ WHAT is one of
   disk       sequential reads of 128 KiB from a virtio disk
   smp        one amount of work by one and two threads on two vCPUs, against native scaling
   syscall    getppid in the machine, ns each
+  fork       a shell that starts programs, ms each, 1 and 4 vCPUs
   idle       host CPU of an idle machine, 1 and 4 vCPUs
   deterministic  CPU time of a boot with --deterministic against the same by the host's clock
   translate  straight-line code that runs once: ns per guest instruction
@@ -421,7 +422,7 @@ def machine_costs(name):
 
 WHAT = {"user": bench_user, "machine": bench_machine, "boot": bench_boot, "systemd": bench_systemd,
         "net": bench_net, "disk": bench_disk, "hello": bench_hello,
-        **{n: machine_costs(n) for n in ("smp", "syscall", "idle", "deterministic")},
+        **{n: machine_costs(n) for n in ("smp", "syscall", "fork", "idle", "deterministic")},
         "translate": bench_translate}
 RUNNERS = ("native", "godwit", *PEERS)
 
@@ -431,8 +432,8 @@ def main():
                                  formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("what", nargs="?", default="all", choices=[*WHAT, "all"])
     ap.add_argument("--reps", type=int, help="runs of each (default: 5 user, 3 machine, 5 boot, "
-                    "3 systemd, net, disk and idle, 5 syscall, 9 smp and deterministic, 50 hello, "
-                    "7 translate)")
+                    "3 systemd, net, disk, fork and idle, 5 syscall, 9 smp and deterministic, "
+                    "50 hello, 7 translate)")
     ap.add_argument("--kernels", help="which kernels, comma-separated")
     ap.add_argument("--runners", help=f"which runners, of {','.join(RUNNERS)}")
     opt = ap.parse_args()

@@ -74,6 +74,37 @@ def bench_syscall(b, opt):
     return found
 
 
+FORKS = 200
+FORK_SCRIPT = f"""
+up() {{ read -r up idle </proc/uptime; echo "$1 $up"; }}
+up began
+i=0
+while [ $i -lt {FORKS} ]; do /bin/cat /dev/null; i=$((i + 1)); done
+up ended
+"""
+
+
+def bench_fork(b, opt):
+    """A shell that starts a program, waits for it, and starts it again, by the guest's clock."""
+    kernel, initrd = guest.ensure()
+    guest.append(f"{b.OUT}/initrd-fork.cpio", initrd, {"run.sh": (FORK_SCRIPT.encode(), 0o755)})
+    runners = [r for r in opt.runners if r != "native"]
+    found = {n: {r: [] for r in runners} for n in (1, 4)}
+    for n in found:
+        for r in b.take_turns(runners, opt.reps or 3):
+            lines = b.must(b.machine_command(r, kernel, f"{b.OUT}/initrd-fork.cpio",
+                                             "console=ttyS0 quiet run=script", n))[2]
+            times = dict(re.findall(r"^(began|ended) ([\d.]+)", "\n".join(lines), re.M))
+            if len(times) != 2:
+                raise Failure(f"{r}, {n} vCPUs: {lines[-3:]}")
+            found[n][r].append((float(times["ended"]) - float(times["began"])) / FORKS * 1000)
+    m = {n: {r: statistics.median(v) for r, v in of.items()} for n, of in found.items()}
+    rows = [[r, *(f"{m[n][r]:.2f} ms" for n in m)] for r in runners]
+    b.table("fork, exec, exit and wait in the machine, each", ["", "1 vCPU", "4 vCPUs"], rows)
+    print("  peer/godwit", ", ".join(b.against(m[n]) for n in m))
+    return found
+
+
 def cpu_seconds(pid):
     with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
         fields = f.read().rsplit(")", 1)[1].split()
