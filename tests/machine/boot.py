@@ -127,7 +127,7 @@ def loaded(boot):
     """Command line, initrd, about how many instructions it is long, and its last word but one."""
     initrd = os.path.join(boot.tmp, "initrd")
     guest.append(initrd, INITRD, {"run.sh": (LOAD.encode(), 0o755)})
-    return "run=script", initrd, 8_000_000_000, "all loaded"
+    return "run=script", initrd, 5_000_000_000, "all loaded"
 
 
 def booting(_):

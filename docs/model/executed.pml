@@ -1,0 +1,173 @@
+/*
+ * Which pages code ran from: fences of one page, that move the generation only where it matters.
+ *
+ * Code: translator/executed.c, views_flush, remember and views_adopt (translator/views.c), cc_find
+ * (translator/code_cache.c).
+ *
+ * A space has two pages, each mapped to memory whose number moves on with each change of the mapping,
+ * and a link that leads to it from elsewhere. The link is one word here, and a lookup makes it at once:
+ * how its words are changed while others run is the business of generations.pml. Checked, when a vCPU
+ * goes on at a page: the memory is none from before its own last fence that was about the page. (A
+ * remote fence is the target's own.)
+ *
+ * BROKEN_FORGETS_OTHERS a fence of one page empties the table, with the fetch TLB left as it is
+ * BROKEN_KEEPS_FETCH    a fence leaves the page in the vCPU's fetch TLB
+ * BROKEN_NOT_ENTERED    what is fetched is not entered in the table
+ * BROKEN_NO_MOVE        a fence of a page that is in the table moves no generation
+ * BROKEN_ADOPT_KEEPS    a newer generation is adopted with the fetch TLB kept
+ * BROKEN_NO_RETRY       a walk that a fence came into is used
+ */
+#define PAGES 2
+#define NONE 15
+#define AT(v, p) (2 * (v) + (p))
+
+byte mapped[PAGES];
+bit executed[PAGES];         /* the table */
+byte gen = 1, drawn = 1;
+bit came[2];                 /* by vCPU: a fence came since it looked (the code counts them) */
+byte guard[PAGES];           /* the links; 0 is no generation */
+byte target[PAGES];
+
+byte copy[2] = 1;            /* by vCPU: the generation that it has adopted */
+byte fetched[4] = NONE;      /* by vCPU and page: its fetch TLB */
+byte oldest[4];              /* the property */
+
+#define GO_ON(me, p, number) assert(number >= oldest[AT(me, p)])
+
+inline forget(me)
+{
+	fetched[AT(me, 0)] = NONE;
+	fetched[AT(me, 1)] = NONE
+}
+
+/* Under the lock, as is each step that is atomic here. */
+inline adopt(me)
+{
+	if
+	:: copy[me] != gen ->
+#ifndef BROKEN_ADOPT_KEEPS
+	   forget(me);
+#endif
+	   copy[me] = gen
+	:: else
+	fi
+}
+
+inline move(me)
+{
+#ifndef BROKEN_NO_MOVE
+	drawn++;
+	gen = drawn;
+	copy[me] = drawn
+#else
+	skip
+#endif
+}
+
+inline fence_page(me, p)
+{
+	number = mapped[p];
+#ifndef BROKEN_KEEPS_FETCH
+	fetched[AT(me, p)] = NONE;
+#endif
+	atomic {
+		adopt(me);
+		came[0] = 1;
+		came[1] = 1;
+		if
+		:: executed[p] ->
+		   executed[p] = 0;
+#ifdef BROKEN_FORGETS_OTHERS
+		   executed[1 - p] = 0;
+#endif
+		   move(me)
+		:: else
+		fi;
+		oldest[AT(me, p)] = number
+	}
+}
+
+inline fence_all(me)
+{
+	number = mapped[0];
+	other = mapped[1];
+	forget(me);
+	atomic {
+		adopt(me);
+		came[0] = 1;
+		came[1] = 1;
+		if
+		:: executed[0] || executed[1] ->
+		   executed[0] = 0;
+		   executed[1] = 0;
+		   move(me)
+		:: else
+		fi;
+		oldest[AT(me, 0)] = number;
+		oldest[AT(me, 1)] = other
+	}
+}
+
+inline find(me, p)
+{
+	do
+	:: atomic { adopt(me); came[me] = 0 };
+	   if
+	   :: fetched[AT(me, p)] == NONE ->
+	      number = mapped[p];
+	      atomic {
+	         fetched[AT(me, p)] = number;
+#ifndef BROKEN_NOT_ENTERED
+	         executed[p] = 1
+#endif
+	      }
+	   :: else
+	   fi;
+	   atomic {
+	      number = fetched[AT(me, p)];
+	      if
+#ifdef BROKEN_NO_RETRY
+	      :: true ->
+#else
+	      :: !came[me] ->
+#endif
+	         guard[p] = gen;
+	         target[p] = number;
+	         GO_ON(me, p, number);
+	         break
+	      :: else -> forget(me)
+	      fi
+	   }
+	od
+}
+
+inline jump(me, p)
+{
+	if
+	:: atomic { guard[p] == copy[me] -> GO_ON(me, p, target[p]) }
+	:: guard[p] != copy[me] -> find(me, p)
+	fi
+}
+
+active [2] proctype vcpu()
+{
+	byte round, number, other;
+	bit page;
+
+	do
+	:: round == 6 - 4 * _pid -> break
+	:: else ->
+	   round++;
+	   if
+	   :: page = 0
+	   :: page = 1
+	   fi;
+	   if
+	   :: _pid == 0 && page == 1 && mapped[1] == 0 -> mapped[1]++; fence_page(_pid, 1)
+	   :: jump(_pid, page)
+	   :: fence_page(_pid, page)
+	   :: fence_all(_pid)
+	   fi;
+	   atomic { number = 0; other = 0 }
+	od
+}
