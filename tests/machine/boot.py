@@ -232,7 +232,7 @@ def main():
         elif what == "moved_smp":
             moved(boot, 20, cpus=4)
         elif what == "moved_loaded":
-            moved(boot, 12, cpus=4, what=loaded)
+            moved(boot, 8, cpus=4, what=loaded)
         elif what == "moved_long":  # ./dev suite moved
             for stops_of in (booting, loaded):
                 for cpus in (1, 4):
