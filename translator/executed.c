@@ -8,6 +8,7 @@
 #include "engine_int.h"
 
 #define FIRST_BITS 10
+#define LARGE_BITS 12
 #define MOST_BITS  16
 
 static struct executed_page *place(struct executed_page *at, unsigned bits, uint64_t page)
@@ -79,6 +80,8 @@ uint64_t executed_drop_all(struct executed *x, uint64_t spaces)
         had |= x->at[i].spaces;
         x->at[i].spaces &= ~spaces;
     }
+    if (!(had & ~spaces) && x->bits > LARGE_BITS) /* a large one is not gone through for nothing */
+        executed_clear(x);
     return had & spaces;
 }
 

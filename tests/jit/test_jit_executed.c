@@ -65,6 +65,22 @@ static void pages_that_were_dropped_make_room(void **state)
     executed_clear(&x);
 }
 
+static void a_large_table_that_is_empty_is_let_go(void **state)
+{
+    struct executed x = {0};
+    for (uint64_t i = 0; i < 5000; i++)
+        executed_add(&x, i, (unsigned)(i % 2));
+    assert_int_equal(executed_drop_all(&x, BIT(0)), BIT(0));
+    assert_non_null(x.at);
+    assert_int_equal(executed_drop_all(&x, BIT(0)), 0);
+    assert_int_equal(executed_drop_all(&x, BIT(1) | BIT(7)), BIT(1));
+    assert_null(x.at);
+    executed_add(&x, 3, 4);
+    assert_int_equal(executed_drop_all(&x, ~UINT64_C(0)), BIT(4));
+    assert_non_null(x.at);
+    executed_clear(&x);
+}
+
 static void too_many_pages_may_be_any(void **state)
 {
     struct executed x = {0};
@@ -84,6 +100,7 @@ int main(void)
         cmocka_unit_test(a_page_is_known_by_its_spaces_until_it_is_dropped),
         cmocka_unit_test(no_other_page_is_taken_for_one_of_many),
         cmocka_unit_test(pages_that_were_dropped_make_room),
+        cmocka_unit_test(a_large_table_that_is_empty_is_let_go),
         cmocka_unit_test(too_many_pages_may_be_any),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
