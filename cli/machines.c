@@ -28,6 +28,7 @@ static void print_line(void *context, const char *text)
 
 struct row {
     char state[16];
+    char status[12]; /* of one that has ended, where it left word; else empty */
     uint64_t insns, vm_ns, memory_bytes;
 };
 
@@ -44,13 +45,14 @@ static void print_row(const struct cli_options *o, const char *name, int pid, co
                       unsigned *lines)
 {
     if (o->json)
-        printf("%s\n  {\"name\": \"%s\", \"pid\": %d, \"state\": \"%s\", \"insns\": %" PRIu64
-               ", \"vm_ns\": %" PRIu64 ", \"memory_bytes\": %" PRIu64 "}",
-               *lines ? "," : "[", name, pid, r->state, r->insns, r->vm_ns, r->memory_bytes);
+        printf("%s\n  {\"name\": \"%s\", \"pid\": %d, \"state\": \"%s\", \"status\": %s"
+               ", \"insns\": %" PRIu64 ", \"vm_ns\": %" PRIu64 ", \"memory_bytes\": %" PRIu64 "}",
+               *lines ? "," : "[", name, pid, r->state, r->status[0] ? r->status : "null", r->insns,
+               r->vm_ns, r->memory_bytes);
     else
-        printf("%-20s %8d  %-10s %16" PRIu64 " %9" PRIu64 ".%01" PRIu64 "s %7" PRIu64 "M\n", name,
-               pid, r->state, r->insns, r->vm_ns / 1000000000u, r->vm_ns / 100000000u % 10,
-               r->memory_bytes >> 20);
+        printf("%-20s %8d  %-10s %6s %16" PRIu64 " %9" PRIu64 ".%01" PRIu64 "s %7" PRIu64 "M\n",
+               name, pid, r->state, r->status[0] ? r->status : "-", r->insns,
+               r->vm_ns / 1000000000u, r->vm_ns / 100000000u % 10, r->memory_bytes >> 20);
     ++*lines;
 }
 
@@ -71,6 +73,8 @@ static void list_one(const struct cli_options *o, const struct ctl_dir *d, const
     } else if (o->all) {
         bool known = ctl_ended_read(d, name, &e);
         snprintf(r.state, sizeof r.state, "%.15s", known ? e.how : "killed");
+        if (known)
+            snprintf(r.status, sizeof r.status, "%d", e.status);
         r.insns = known ? e.insns : 0;
         print_row(o, name, 0, &r, lines);
     }
@@ -87,8 +91,8 @@ int cli_ps(const struct cli_options *o)
         return failed(&err);
     n = ctl_names(&d, &names);
     if (!o->json)
-        printf("%-20s %8s  %-10s %16s %12s %8s\n", "NAME", "PID", "STATE", "INSTRUCTIONS", "TIME",
-               "MEMORY");
+        printf("%-20s %8s  %-10s %6s %16s %12s %8s\n", "NAME", "PID", "STATE", "STATUS",
+               "INSTRUCTIONS", "TIME", "MEMORY");
     for (size_t i = 0; i < n; i++) {
         list_one(o, &d, names[i], &lines);
         free(names[i]);

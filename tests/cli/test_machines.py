@@ -101,7 +101,7 @@ class Machines(CliTest):
         deadline = time.monotonic() + 100
         while self.ps()["one"]["insns"] == after["insns"]:
             self.assertLess(time.monotonic(), deadline)
-        self.assertEqual(self.ps()["one"]["state"], "running")
+        self.assertEqual((self.ps()["one"]["state"], self.ps()["one"]["status"]), ("running", None))
         self.assertIn("retired_insns", self.ok("stats", "one"))
 
     def test_stop_wait_and_rm(self):
@@ -125,7 +125,9 @@ class Machines(CliTest):
     def test_wait_ends_as_the_machine_did(self):
         self.start(words=[say("x"), power(7 << 16 | 0x3333)])
         self.assertEqual(self.verb("wait", "one").returncode, 7)
-        self.assertEqual(self.ps("-a")["one"]["state"], "exit")
+        one = self.ps("-a")["one"]
+        self.assertEqual((one["state"], one["status"]), ("exit", 7))
+        self.assertRegex(self.ok("ps", "-a"), r"\none +0 +exit +7 ")
 
     def test_a_killed_machine_leaves_its_name_free(self):
         self.start()
@@ -133,7 +135,8 @@ class Machines(CliTest):
                      self.path("guest.elf"))
         self.refused(125, "a machine of that name runs", "rm", "one")
         self.ok("stop", "--force", "one")
-        self.assertEqual(self.ps("-a")["one"]["state"], "killed")
+        one = self.ps("-a")["one"]
+        self.assertEqual((one["state"], one["status"]), ("killed", None))
         self.start()
         self.assertEqual(self.ps()["one"]["state"], "running")
 
