@@ -592,22 +592,17 @@ struct wanted {
     const uint8_t *next;
 };
 
-/* Where a straddling instruction goes on. False: its second page can't be fetched. */
-static bool second_page(struct engine *e, struct wanted *q, struct gw_fault *fault)
+/* Where a straddling instruction goes on. False: its second page can't be fetched. If one page is
+ * global and the other is not, no one generation tells of both: it is not remembered. */
+static bool second_page(struct engine *e, struct wanted *q, uint32_t *limit, struct gw_fault *fault)
 {
-    uint64_t border = (q->pc | GW_PAGE_MASK) + 1;
-    const struct itlb_entry *next = views_fetch(e, border, fault);
+    const struct itlb_entry *next = views_fetch(e, (q->pc | GW_PAGE_MASK) + 1, fault);
     if (!next)
         return false;
     q->next = next->host;
     q->paddr2 = next->ppage << GW_PAGE_SHIFT;
-    if (q->it.global != next->global) { /* goes by the space; so do flushes of the global half */
-        world_lock(e->world);
-        views_executed(e, q->pc);
-        views_executed(e, border);
-        world_unlock(e->world);
-        q->it.global = false;
-    }
+    if (q->it.global != next->global)
+        *limit = 1;
     return true;
 }
 
@@ -637,7 +632,7 @@ static bool locate(struct engine *e, uint64_t pc, struct wanted *q, uint32_t *li
     q->pc = pc;
     q->paddr2 = ~UINT64_C(0);
     q->more = straddles(e, pc, it->host);
-    if (q->more && !second_page(e, q, fault))
+    if (q->more && !second_page(e, q, limit, fault))
         return false;
     q->paddr = q->it.ppage << GW_PAGE_SHIFT | (pc & GW_PAGE_MASK);
     q->key = tb_key(pc, q->paddr, e->flags);

@@ -427,8 +427,6 @@ uint8_t *page_flags(struct engine *e, uint64_t paddr); /* NULL: not RAM */
 void views_refresh(struct engine *e);
 void views_flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all);
 void views_drop_jump(struct engine *e, uint64_t pc, const void *code);
-/* Code of vaddr's page ran in the current space, whatever the page is. */
-void views_executed(struct engine *e, uint64_t vaddr);
 void views_clear_jumps(struct engine *e);
 /* Coming in: does what was asked while the vCPU was outside. */
 void views_catch_up(struct engine *e);

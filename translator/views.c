@@ -39,11 +39,6 @@ static void forget_executed(struct engine_world *w, uint64_t vpage, uint64_t spa
         executed_drop(&w->executed, large_page(vpage, (unsigned)__builtin_ctzll(left)), spaces);
 }
 
-void views_executed(struct engine *e, uint64_t vaddr)
-{
-    executed_add(&e->world->executed, vaddr >> GW_PAGE_SHIFT, e->cur_space);
-}
-
 /* Far jumps go by its new number. */
 static void clear_jumps(struct engine *e, struct jump_cache *j)
 {

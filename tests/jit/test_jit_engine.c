@@ -621,6 +621,65 @@ static void a_fence_of_one_page_forgets_no_other(void **state)
     each_way(fence_beside_in);
 }
 
+/* An instruction over the border of two pages, one of them global, of which each moves in turn. */
+static void half_global(struct world *w, unsigned first_bits, unsigned second_bits, uint32_t fence)
+{
+    uint64_t root = world_root(w), where = CALLEE + 0xffe;
+    const uint32_t code[] = {i_jalr(RA, A3, 0), i_jalr(RA, A3, 0), I_WFI, fence, I_WFI};
+    const uint32_t back = i_jalr(X0, RA, 0);
+    world_map(w, root, 3, CODE, CODE, PTE_R | PTE_X | PTE_G);
+    world_satp(w, root, 3, 1);
+    w->cpu->run.hooks->flush(w->cpu, 0, 1, 0, 1);
+    world_code(w, CODE, code, COUNT(code));
+    for (unsigned k = 0; k < 4; k++) { /* addi a1, a1 (by the first page: or a0), 1 (or 100) */
+        uint32_t insn = i_addi(A1, k & 2 ? A0 : A1, k & 1 ? 100 : 1);
+        uint32_t first = insn << 16, second[] = {insn >> 16 | back << 16, back >> 16};
+        if (!(k & 1))
+            world_code(w, FAR_CODE + 4096 * (k >> 1) + 0xffc, &first, 1);
+        if (!(k & 2))
+            world_code(w, FAR_CODE + 0x2000 + 4096 * k, second, 2);
+    }
+    w->cpu->x[A3] = where;
+    w->cpu->x[A4] = where & ~UINT64_C(0xfff);
+    w->cpu->x[A5] = (where & ~UINT64_C(0xfff)) + 0x1000;
+    w->cpu->x[S1] = 1;
+    for (unsigned k = 0; k < 12; k++) {
+        unsigned moves = k / 3 % 2; /* the page that is not global, or by fences of one page both */
+        unsigned a = fence >> 15 & 31 ? k & 1 : first_bits & PTE_G ? 0 : k & 1;
+        unsigned b = fence >> 15 & 31 ? moves : first_bits & PTE_G ? k & 1 : 0;
+        world_map(w, root, 3, CALLEE, FAR_CODE + 4096 * a, PTE_R | PTE_X | first_bits);
+        world_map(w, root, 3, CALLEE + 0x1000, FAR_CODE + 0x2000 + 4096 * b,
+                  PTE_R | PTE_X | second_bits);
+        w->cpu->c.priv = RV_PRIV_S;
+        w->cpu->run.view_dirty = 1;
+        run_to_wfi(w, CODE + 12);
+        if (fence >> 15 & 31) { /* of the other page too */
+            w->cpu->x[A4] ^= w->cpu->x[A5];
+            w->cpu->x[A5] ^= w->cpu->x[A4];
+            w->cpu->x[A4] ^= w->cpu->x[A5];
+            run_to_wfi(w, CODE + 12);
+        }
+        w->cpu->x[A0] = 1000;
+        w->cpu->x[A1] = 0;
+        run_to_wfi(w, CODE);
+        uint64_t once = b ? 100 : 1;
+        expect(w, "sum", w->cpu->x[A1], a ? 1000 + once : 2 * once);
+    }
+}
+
+static void half_global_in(struct world *w)
+{
+    half_global(w, PTE_G, 0, I_SFENCE | (uint32_t)S1 << 20);
+    half_global(w, 0, PTE_G, I_SFENCE | (uint32_t)S1 << 20);
+    half_global(w, PTE_G, 0, I_SFENCE | A4 << 15);
+    half_global(w, 0, PTE_G, I_SFENCE | A4 << 15);
+}
+
+static void an_instruction_may_lie_on_a_global_page_and_another(void **state)
+{
+    each_way(half_global_in);
+}
+
 /* More address spaces than are kept: one that comes back is as good as new. */
 enum { MORE_SPACES = SPACE_POOL + 10 };
 
@@ -928,6 +987,7 @@ int main(void)
         cmocka_unit_test(linked_jumps_follow_a_page_that_the_guest_moves),
         cmocka_unit_test(code_on_pages_that_nobody_remembers_may_move),
         cmocka_unit_test(a_fence_of_one_page_forgets_no_other),
+        cmocka_unit_test(an_instruction_may_lie_on_a_global_page_and_another),
         cmocka_unit_test(an_address_space_that_comes_back_is_as_good_as_new),
         cmocka_unit_test(jumps_that_share_an_entry_are_found_without_a_lookup),
         cmocka_unit_test(a_page_of_data_may_move),
