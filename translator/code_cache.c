@@ -360,30 +360,31 @@ static void point_to_stub(struct engine *e, struct link *l)
         l->cut = __atomic_add_fetch(&e->world->cuts, 1, __ATOMIC_SEQ_CST);
 }
 
-void cc_link_to(struct engine *e, uint32_t link, uint32_t to)
+bool cc_link_to(struct engine *e, uint32_t link, uint32_t to)
 {
     struct link *l = cc_link(e, link);
     struct tb *from = cc_tb(e, l->owner), *tb = cc_tb(e, to);
     bool global = e->at.global;
     if (tb->state != TB_LIVE || from->once || tb->once)
-        return;
+        return false;
     if (e->cfg.bus && (!current(e, global) || (tb->paddr2 != ~UINT64_C(0) && !l->d.gen_offset)))
-        return;
+        return false;
     if (l->to != NO_TB) { /* taken because its guard no longer holds */
         if (!l->d.gen_offset)
-            return;
+            return true;
         unlink_one(e, link);
         if (e->world->shared)
             point_to_stub(e, l);
     }
-    if (l->cut && !world_passed(e, l->cut))
-        return;
+    if (cc_link_waits(e, link))
+        return false;
     l->cut = 0;
     e->cfg.backend->patch(e->cc->mem.rw + from->code, tb_rx(e, from), &l->d, tb_rx(e, tb), global,
                           global ? e->run->gen_global : e->run->gen_space);
     l->to = to;
     add_incoming(e, tb, link);
     e->stats.links++;
+    return true;
 }
 
 void cc_link_interp(struct engine *e, struct interp_link *il, uint32_t to)
@@ -460,6 +461,12 @@ void cc_jump_cache_insert(struct engine *e, uint32_t i)
         return;
     fill_jump(e, tb);
     *far_jump(e, tb->pc) = (struct far_jump){.pc = tb->pc, .id = e->jumps->id, .tb = i};
+}
+
+bool cc_link_waits(struct engine *e, uint32_t link)
+{
+    const struct link *l = cc_link(e, link);
+    return l->cut && !world_passed(e, l->cut);
 }
 
 bool cc_far_jump(struct engine *e)

@@ -10,6 +10,8 @@
 
 #include "engine_int.h"
 
+#define NO_LINK UINT32_MAX
+
 static const struct counter_field counter_fields[] = {
     COUNTER(struct engine_stats, retired_insns, "guest instructions retired"),
     COUNTER(struct engine_stats, translated_blocks, "blocks translated"),
@@ -348,13 +350,20 @@ static bool find_near(struct engine *e)
     return true;
 }
 
-/* Or by what the jump cache had before: see rule 6 of docs/map-protocol.md too. */
-static bool find_far(struct engine *e)
+/* Or by what the jump cache had before: see rule 6 of docs/map-protocol.md too. link: the branch that
+ * leads there, which is to be linked instead if it can be, or NO_LINK. */
+static bool find_far(struct engine *e, uint32_t link)
 {
     world_lock(e->world);
-    bool found = cc_far_jump(e);
+    bool found = (link == NO_LINK || cc_link_waits(e, link)) && cc_far_jump(e);
     world_unlock(e->world);
     return found;
+}
+
+/* Only with several vCPUs do links wait. */
+static bool is_far(const struct engine *e, enum gw_exit_kind x)
+{
+    return x == GW_EXIT_INDIRECT || (e->world->shared && !e->interp);
 }
 
 /* What comes after running blocks. */
@@ -379,8 +388,8 @@ static void link_exit(struct engine *e, uint64_t link, uint64_t flushes, uint32_
         ;
     else if (e->interp)
         cc_link_interp(e, (struct interp_link *)(uintptr_t)link, i);
-    else
-        cc_link_to(e, (uint32_t)link, i);
+    else if (!cc_link_to(e, (uint32_t)link, i))
+        cc_jump_cache_insert(e, i);
     world_unlock(e->world);
 }
 
@@ -397,7 +406,7 @@ static enum after run_blocks(struct engine *e, enum engine_stop *stop)
     struct gw_vcpu *run = e->run;
     bool fault = false;
     uint32_t i = 0;
-    if (!find_near(e) && !find_far(e)) {
+    if (!find_near(e) && !find_far(e, NO_LINK)) {
         i = find(e, 0, &fault);
         if (i != NO_TB)
             cache_jump(e, i);
@@ -423,9 +432,9 @@ static enum after run_blocks(struct engine *e, enum engine_stop *stop)
         /* Nothing is fetched, nor faults, behind the last instruction of a run. */
         if (world_wanted(e) || run->budget <= 0)
             return AFTER_LOOK;
-        if (x == GW_EXIT_INDIRECT && !once && find_far(e))
-            continue;
         uint64_t flushes = e->cc->flushes, link = run->exit_link;
+        if (!once && is_far(e, x) && find_far(e, x == GW_EXIT_LINK ? (uint32_t)link : NO_LINK))
+            continue;
         i = find(e, 0, &fault);
         if (once || i == NO_TB)
             continue;

@@ -368,7 +368,10 @@ uint32_t cc_find(struct engine *e, uint64_t pc, uint32_t limit, struct gw_fault 
 /* Takes the memory of a block that ran once back, if it is the newest. */
 void cc_drop_last(struct engine *e, uint32_t tb);
 /* To the block that was found last. */
-void cc_link_to(struct engine *e, uint32_t link, uint32_t to);
+/* False: not now, or never. */
+bool cc_link_to(struct engine *e, uint32_t link, uint32_t to);
+/* The link was cut off, and other vCPUs may still be on their way through it. */
+bool cc_link_waits(struct engine *e, uint32_t link);
 void cc_link_interp(struct engine *e, struct interp_link *il, uint32_t to);
 void cc_jump_cache_insert(struct engine *e, uint32_t tb);
 /* Enters the block at run.pc in e->at, if the far jumps have it. */
