@@ -140,33 +140,22 @@ static void send_ipi(struct call *c, uint32_t harts)
     }
 }
 
+/* f: what SFENCE.VMA is about; NULL: FENCE.I. */
 static void fence(struct call *c, uint32_t harts, const struct rv_fence *f)
 {
     for (unsigned i = 0; i < c->s->harts; i++) {
         struct rv_cpu *cpu = c->s->hart[i].cpu;
+        bool self = &c->s->hart[i] == c->self;
         if (!(harts >> i & 1))
             continue;
-        if (&c->s->hart[i] != c->self) {
-            rv_remote_fence(cpu, f);
+        if (!self)
             c->fences |= 1u << i;
-        } else {
-            rv_fence(cpu, f);
-        }
-    }
-}
-
-static void fence_i(struct call *c, uint32_t harts)
-{
-    for (unsigned i = 0; i < c->s->harts; i++) {
-        struct rv_cpu *cpu = c->s->hart[i].cpu;
-        if (!(harts >> i & 1))
-            continue;
-        if (&c->s->hart[i] != c->self) {
+        if (f)
+            (self ? rv_fence : rv_remote_fence)(cpu, f);
+        else if (!self)
             rv_remote_post(cpu, RV_REMOTE_FENCE_I);
-            c->fences |= 1u << i;
-        } else if (cpu->run.hooks) {
+        else if (cpu->run.hooks)
             cpu->run.hooks->fence_i(cpu);
-        }
     }
 }
 
@@ -218,7 +207,7 @@ static struct result remote_fence(struct call *c, uint64_t function)
     if (!hart_mask(c->s, c->x[A0], c->x[A1], &harts))
         return fail(SBI_ERR_INVALID_PARAM);
     if (function == 0) {
-        fence_i(c, harts);
+        fence(c, harts, NULL);
     } else {
         struct rv_fence f = fence_of(c, A0 + 2, function == 2);
         fence(c, harts, &f);
@@ -437,7 +426,7 @@ static uint64_t legacy_remote(struct call *c, uint64_t extension)
     if (extension == EXT_LEGACY_SEND_IPI) {
         send_ipi(c, harts);
     } else if (extension == EXT_LEGACY_FENCE_I) {
-        fence_i(c, harts);
+        fence(c, harts, NULL);
     } else {
         struct rv_fence f = fence_of(c, A0 + 1, extension == EXT_LEGACY_SFENCE_ASID);
         fence(c, harts, &f);
