@@ -349,7 +349,7 @@ static void remember(struct engine *e, uint64_t vpage, unsigned shift, bool glob
     struct engine_world *w = e->world;
     world_lock(w);
     unsigned space = global ? GLOBAL_PAGES : e->cur_space;
-    if (shift == GW_PAGE_SHIFT) {
+    if (shift <= GW_PAGE_SHIFT) {
         executed_add(&w->executed, vpage, space);
     } else {
         executed_add(&w->executed, large_page(vpage, shift), space);
