@@ -643,7 +643,6 @@ static bool locate(struct engine *e, uint64_t pc, struct wanted *q, uint32_t *li
         return false;
     q->paddr = q->it.ppage << GW_PAGE_SHIFT | (pc & GW_PAGE_MASK);
     q->key = tb_key(pc, q->paddr, e->flags);
-    __builtin_prefetch(&e->cc->hash[(uint32_t)q->key & ((1u << e->cc->hash_bits) - 1)]);
     return true;
 }
 

@@ -10,8 +10,6 @@
 
 #include "engine_int.h"
 
-#define NO_LINK UINT32_MAX
-
 static const struct counter_field counter_fields[] = {
     COUNTER(struct engine_stats, retired_insns, "guest instructions retired"),
     COUNTER(struct engine_stats, translated_blocks, "blocks translated"),
@@ -350,20 +348,17 @@ static bool find_near(struct engine *e)
     return true;
 }
 
-/* Or by what the jump cache had before: see rule 6 of docs/map-protocol.md too. link: the branch that
- * leads there, which is to be linked instead if it can be, or NO_LINK. */
-static bool find_far(struct engine *e, uint32_t link)
+/* Or by what the jump cache had before: see rule 6 of docs/map-protocol.md too. A branch that was not
+ * linked is to be now, unless it has to wait for other vCPUs. */
+static bool find_far(struct engine *e, enum gw_exit_kind x)
 {
+    bool indirect = x == GW_EXIT_INDIRECT;
+    if (!indirect && (e->interp || !e->world->shared))
+        return false;
     world_lock(e->world);
-    bool found = (link == NO_LINK || cc_link_waits(e, link)) && cc_far_jump(e);
+    bool found = (indirect || cc_link_waits(e, (uint32_t)e->run->exit_link)) && cc_far_jump(e);
     world_unlock(e->world);
     return found;
-}
-
-/* Only with several vCPUs do links wait. */
-static bool is_far(const struct engine *e, enum gw_exit_kind x)
-{
-    return x == GW_EXIT_INDIRECT || (e->world->shared && !e->interp);
 }
 
 /* What comes after running blocks. */
@@ -406,7 +401,7 @@ static enum after run_blocks(struct engine *e, enum engine_stop *stop)
     struct gw_vcpu *run = e->run;
     bool fault = false;
     uint32_t i = 0;
-    if (!find_near(e) && !find_far(e, NO_LINK)) {
+    if (!find_near(e) && !find_far(e, GW_EXIT_INDIRECT)) {
         i = find(e, 0, &fault);
         if (i != NO_TB)
             cache_jump(e, i);
@@ -432,9 +427,9 @@ static enum after run_blocks(struct engine *e, enum engine_stop *stop)
         /* Nothing is fetched, nor faults, behind the last instruction of a run. */
         if (world_wanted(e) || run->budget <= 0)
             return AFTER_LOOK;
-        uint64_t flushes = e->cc->flushes, link = run->exit_link;
-        if (!once && is_far(e, x) && find_far(e, x == GW_EXIT_LINK ? (uint32_t)link : NO_LINK))
+        if (!once && find_far(e, x))
             continue;
+        uint64_t flushes = e->cc->flushes, link = run->exit_link;
         i = find(e, 0, &fault);
         if (once || i == NO_TB)
             continue;
