@@ -497,6 +497,11 @@ static void a_page_of_code_may_move(void **state)
 #define CALLEE (CODE + 0x1000)
 #define BESIDE (CODE + 0x2000)
 
+/* The end of a turn: the PTEs change places; five instructions. */
+#define SWAP_AND_REPEAT(offset)                                                                    \
+    i_add(T0, A2, X0), i_add(A2, A3, X0), i_add(A3, T0, X0), i_addi(A5, A5, -1),                   \
+        i_branch(1, A5, X0, offset)
+
 /* The guest itself moves the page CALLEE between calls of it, by direct jumps that are linked: 40
  * turns with the PTE's address in A0 and its two values in A2 and A3. Returns the sum that the callee
  * has made of 1 and 100, one for each value. */
@@ -539,15 +544,7 @@ static void moved_then_called(struct world *w, unsigned bits, uint32_t fence)
 {
     const uint32_t code[] = {
         i_sd(A2, A0, 0), /* the PTE */
-        fence,
-        i_jal(RA, 0x1000 - 8),
-        i_jal(RA, 0x1000 - 12),
-        i_add(T0, A2, X0), /* swap */
-        i_add(A2, A3, X0),
-        i_add(A3, T0, X0),
-        i_addi(A5, A5, -1),
-        i_branch(1, A5, X0, -32),
-        I_WFI,
+        fence,           i_jal(RA, 0x1000 - 8), i_jal(RA, 0x1000 - 12), SWAP_AND_REPEAT(-32), I_WFI,
     };
     expect(w, "sum", self_remap(w, bits, code, COUNT(code)), 40 * 101);
 }
@@ -591,19 +588,9 @@ static void code_on_pages_that_nobody_remembers_may_move(void **state)
 static void moved_after_fence_beside(struct world *w, unsigned bits)
 {
     const uint32_t code[] = {
-        i_jal(RA, 0x1000),
-        i_jal(RA, 0x2000 - 4),
-        I_SFENCE | S0 << 15, /* of the page beside */
-        i_jal(T1, 40),
-        i_sd(A3, A0, 0), /* the other PTE */
-        I_SFENCE | A4 << 15,
-        i_jal(T1, 28),
-        i_add(T0, A2, X0), /* swap */
-        i_add(A2, A3, X0),
-        i_add(A3, T0, X0),
-        i_addi(A5, A5, -1),
-        i_branch(1, A5, X0, -44),
-        I_WFI,
+        i_jal(RA, 0x1000),      i_jal(RA, 0x2000 - 4), I_SFENCE | S0 << 15, /* of the page beside */
+        i_jal(T1, 40),          i_sd(A3, A0, 0),                            /* the other PTE */
+        I_SFENCE | A4 << 15,    i_jal(T1, 28),         SWAP_AND_REPEAT(-44), I_WFI,
         i_jal(RA, 0x1000 - 52), /* the link in question, before and behind the move */
         i_jalr(X0, T1, 0),
     };
