@@ -120,12 +120,9 @@ static uint32_t take_space(struct engine *e, uint64_t key, uint64_t asid)
         if ((oldest == NO_TB || s->used < w->space[oldest].used) && !space_in_use(w, i))
             oldest = i;
     }
-    /* What was fetched in the space that had the place would not be entered in the table again, should
-     * that come back; other vCPUs drop theirs then, since its generation is a new one. */
-    if (w->space[oldest].valid) {
-        views_forget_fetches(e);
-        executed_drop_all(&w->executed, UINT64_C(1) << oldest);
-    }
+    /* Should the space that had the place come back, its generation is a new one, and what was fetched
+     * in it is dropped. */
+    executed_drop_all(&w->executed, UINT64_C(1) << oldest);
     w->space[oldest] = (struct space){
         .key = key, .asid = asid, .valid = true, .used = ++w->tick, .gen = ++w->gen_counter};
     return oldest;
@@ -212,8 +209,8 @@ void views_adopt(struct engine *e)
     struct space *s = &w->space[e->cur_space];
     if (!e->cfg.bus)
         return;
-    if (w->shared && (run->gen_global != w->gen_global || e->seen[e->cur_space] != s->gen))
-        views_forget_fetches(e); /* one vCPU's own fences have done so, by the page */
+    if (run->gen_global != w->gen_global || e->seen[e->cur_space] != s->gen)
+        views_forget_fetches(e); /* this vCPU's own fences have done so, by the page */
     if (run->gen_global != w->gen_global)
         flush_jumps_of(e, GLOBAL_KEY, w->gen_global);
     if (e->seen[e->cur_space] != s->gen)
