@@ -78,9 +78,11 @@ def shell(boot):
 
 def smp(boot):
     """Several CPUs, each on a thread of its own: all come up, work, and power off."""
-    for cpus in (2, 4):  # the shell's end hangs its terminal up: what that has not sent yet is lost
+    # The shell's end hangs its terminal up, and what that has not sent yet is lost; stty waits until
+    # all is sent.
+    for cpus in (2, 4):
         out, err, report = boot.run("run=shell", "-c", str(cpus), stdin=b"echo n=$(nproc); "
-                                    b"cat /proc/interrupts; sleep 2; exit\n")
+                                    b"cat /proc/interrupts; stty -echo; exit\n")
         expect(f"n={cpus}" in out and f"smp: Brought up 1 node, {cpus} CPUs" in out, out[-3000:])
         ipis = [l.split() for l in out.splitlines() if "Function call interrupts" in l]
         expect(len(ipis) == 1 and all(int(n) > 0 for n in ipis[0][1:1 + cpus]), ipis)
