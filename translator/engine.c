@@ -143,6 +143,7 @@ enum gw_status engine_new(struct engine **out, const struct engine_config *cfg,
         .load = slow_load, .store = slow_store, .amo = slow_amo, .eval = slow_eval};
     e->hooks = (struct gw_hooks){.flush = views_flush, .fence_i = hook_fence_i};
     if (cfg->bus) {
+        e->hooks.writable = maps_writable;
         e->hooks.reserve = reserve_hook;
         e->hooks.store_reserved = reserve_store_hook;
     }
@@ -463,8 +464,9 @@ static bool run_exactly(struct engine *e, enum engine_stop *stop)
     return back;
 }
 
-/* Looks at what may divert the vCPU between quanta. True: back to the caller. */
-static bool between(struct engine *e, enum engine_stop *stop)
+/* Looks at what may divert the vCPU between quanta; at the clock once in a run, since the caller bounds
+ * how late timers may be. True: back to the caller. */
+static bool between(struct engine *e, bool clock, enum engine_stop *stop)
 {
     const struct guest_isa *isa = e->cfg.isa;
     if (__atomic_load_n(&e->run->attention, __ATOMIC_RELAXED) &&
@@ -474,7 +476,7 @@ static bool between(struct engine *e, enum engine_stop *stop)
     }
     views_catch_up(e);
     if (e->cfg.bus) {
-        if (isa->interrupt(e->cfg.cpu))
+        if (isa->interrupt(e->cfg.cpu, clock))
             e->run->leave = GW_LEAVE_NONE;
         else if (isa->waiting(e->cfg.cpu)) {
             *stop = ENGINE_WAIT;
@@ -492,10 +494,12 @@ enum engine_stop engine_run(struct engine *e, uint64_t max_insns, bool exact)
     enum engine_stop stop = ENGINE_BUDGET;
     uint64_t start = gw_retired(run), done, quantum = e->cfg.quantum ? e->cfg.quantum : QUANTUM;
     uint32_t idle = 0; /* rounds since an instruction retired */
+    bool clock = true;
     while ((done = gw_retired(run) - start) < max_insns) {
         world_enter(e); /* before the look: what comes later is seen at the next one */
-        if (between(e, &stop))
+        if (between(e, clock, &stop))
             break;
+        clock = false;
         if (e->fp)
             fp_trap_look(e, start + done);
         uint64_t grant = max_insns - done < quantum ? max_insns - done : quantum;

@@ -19,6 +19,7 @@ enum {
     HASH_FIRST_BITS = 14,
     ITLB_SIZE = 256,
     JC_POOL = 16,
+    HINT_BITS = 5,
     FAR_JUMP_BITS = 15,
     SPACE_POOL = 63,
     GLOBAL_PAGES = SPACE_POOL, /* in struct executed, beside the spaces */
@@ -165,6 +166,11 @@ struct page_maps {
     struct page_span tlb_large;
 };
 
+/* Where a view's parts were found the last time. */
+struct view_hint {
+    uint8_t map, space, jumps;
+};
+
 struct itlb_entry {
     uint64_t vpage, key;
     uint64_t ppage;
@@ -301,6 +307,7 @@ struct engine {
     uint32_t
         seen[SPACE_POOL]; /* generation of each space when this vCPU last dropped what it knew */
     struct gw_view view;
+    struct view_hint hint[1u << HINT_BITS];
     uint32_t cur_space;
     uint32_t flags;
     unsigned fp; /* entry variant */
@@ -389,7 +396,8 @@ enum gw_status maps_open(struct engine *e, struct gw_error *err);
 void maps_close(struct engine *e);
 /* How many flat maps this process could have now, up to most; none is kept. */
 unsigned maps_possible(unsigned most);
-void maps_select(struct engine *e); /* run.map_*: by e->view */
+void maps_select(struct engine *e, uint8_t *hint); /* run.map_*: by e->view */
+bool maps_writable(void *cpu, uint64_t vaddr);     /* see gw_hooks */
 /* An access came to C, so generated code has looked at its entry: that brings the piece of the map
  * into existence, whatever becomes of the access. Before the page is filled. */
 void maps_looked_up(struct engine *e, uint64_t vaddr);

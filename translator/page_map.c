@@ -342,7 +342,12 @@ static uint32_t take_map(struct engine *e, uint8_t cls)
     return best;
 }
 
-void maps_select(struct engine *e)
+static bool shows(const struct map *p, const struct gw_view *v)
+{
+    return p->valid && p->key == v->data_key && p->cls == v->data_class;
+}
+
+void maps_select(struct engine *e, uint8_t *hint)
 {
     struct page_maps *m = &e->maps;
     const struct gw_view *v = &e->view;
@@ -352,11 +357,11 @@ void maps_select(struct engine *e)
         m->tlb_key = v->data_key;
         return;
     }
-    struct map *p = &m->map[m->current];
-    if (!p->valid || p->key != v->data_key || p->cls != v->data_class) {
+    struct map *p = &m->map[*hint];
+    if (!shows(p, v)) {
         uint32_t i;
         for (i = 0; i < m->count; i++)
-            if (m->map[i].valid && m->map[i].key == v->data_key && m->map[i].cls == v->data_class)
+            if (shows(&m->map[i], v))
                 break;
         if (i == m->count)
             i = take_map(e, v->data_class);
@@ -368,8 +373,9 @@ void maps_select(struct engine *e)
         p->key = v->data_key;
         p->asid = v->asid;
         p->valid = true;
-        m->current = i;
+        *hint = (uint8_t)i;
     }
+    m->current = *hint;
     p->used = ++m->tick;
     e->run->map_read = p->read;
     e->run->map_write = p->write;
@@ -427,6 +433,20 @@ void maps_looked_up(struct engine *e, uint64_t vaddr)
     uint64_t index = vaddr >> GW_PAGE_SHIFT & (2 * HALF_ENTRIES - 1);
     if (e->maps.flat)
         chunk_exists(e, half_of(&e->maps, index), index & (HALF_ENTRIES - 1));
+}
+
+/* The map says so. A piece of it that does not exist must not be read into existence. */
+bool maps_writable(void *cpu, uint64_t vaddr)
+{
+    struct page_maps *m = &((struct engine *)gw_run(cpu)->engine)->maps;
+    uint64_t page = vaddr >> GW_PAGE_SHIFT, i = page & (HALF_ENTRIES - 1);
+    if (!m->flat)
+        return m->tlb[1][page & ((1 << GW_TLB_BITS) - 1)].tag == page << GW_PAGE_SHIFT;
+    if ((uint64_t)((int64_t)(vaddr << 16) >> 16) != vaddr)
+        return false;
+    const struct half *h = half_of(m, page & (2 * HALF_ENTRIES - 1));
+    uint32_t found = *chunk_slot(h, (uint32_t)(i / CHUNK_ENTRIES));
+    return found != CHUNK_EMPTY && found & CHUNK_FULL && h->write[i];
 }
 
 void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8_t *host_page,

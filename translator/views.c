@@ -69,21 +69,18 @@ void views_drop_jump(struct engine *e, uint64_t pc, const void *code)
     }
 }
 
-static void select_jumps(struct engine *e, uint64_t key)
+static bool jumps_of(const struct engine *e, const struct jump_cache *j, uint64_t key)
 {
-    uint32_t oldest = 0, gen = key == GLOBAL_KEY ? e->run->gen_global : e->run->gen_space;
+    return j->valid && j->key == key && j->flags == e->flags;
+}
+
+static uint8_t find_jumps(struct engine *e, uint64_t key)
+{
+    uint32_t oldest = 0;
     for (uint32_t i = 0; i < JC_POOL; i++) {
-        struct jump_cache *j = &e->jc[i];
-        if (j->valid && j->key == key && j->flags == e->flags) {
-            if (j->gen != gen)
-                clear_jumps(e, j);
-            j->gen = gen;
-            j->used = ++e->tick;
-            e->jumps = j;
-            e->run->jump_cache = j->entry;
-            return;
-        }
-        if (j->used < e->jc[oldest].used)
+        if (jumps_of(e, &e->jc[i], key))
+            return (uint8_t)i;
+        if (e->jc[i].used < e->jc[oldest].used)
             oldest = i;
     }
     struct jump_cache *j = &e->jc[oldest];
@@ -95,8 +92,19 @@ static void select_jumps(struct engine *e, uint64_t key)
     clear_jumps(e, j);
     j->key = key;
     j->flags = e->flags;
-    j->gen = gen;
     j->valid = true;
+    return (uint8_t)oldest;
+}
+
+static void select_jumps(struct engine *e, uint64_t key, uint8_t *hint)
+{
+    uint32_t gen = key == GLOBAL_KEY ? e->run->gen_global : e->run->gen_space;
+    if (!jumps_of(e, &e->jc[*hint], key))
+        *hint = find_jumps(e, key);
+    struct jump_cache *j = &e->jc[*hint];
+    if (j->gen != gen)
+        clear_jumps(e, j);
+    j->gen = gen;
     j->used = ++e->tick;
     e->jumps = j;
     e->run->jump_cache = j->entry;
@@ -128,21 +136,32 @@ static uint32_t take_space(struct engine *e, uint64_t key, uint64_t asid)
     return oldest;
 }
 
-static void select_space(struct engine *e, uint64_t key, uint64_t asid)
+static bool space_has(const struct engine_world *w, uint32_t i, uint64_t key)
+{
+    return w->space[i].valid && w->space[i].key == key;
+}
+
+static void select_space(struct engine *e, uint64_t key, uint64_t asid, uint8_t *hint)
 {
     struct engine_world *w = e->world;
-    struct space *s = &w->space[e->cur_space];
-    if (s->valid && s->key == key)
+    if (space_has(w, e->cur_space, key))
         return;
-    for (uint32_t i = 0; i < SPACE_POOL; i++) {
-        s = &w->space[i];
-        if (s->valid && s->key == key) {
-            e->cur_space = i;
-            s->used = ++w->tick;
-            return;
-        }
+    if (!space_has(w, *hint, key)) {
+        uint32_t i = 0;
+        while (i < SPACE_POOL && !space_has(w, i, key))
+            i++;
+        *hint = (uint8_t)(i < SPACE_POOL ? i : take_space(e, key, asid));
     }
-    e->cur_space = take_space(e, key, asid);
+    e->cur_space = *hint;
+    w->space[*hint].used = ++w->tick;
+}
+
+/* By what a view is about, often one's own. */
+static struct view_hint *hint_of(struct engine *e)
+{
+    const struct gw_view *v = &e->view;
+    uint64_t h = (v->data_key * 31 + v->fetch_key) * 31 + e->flags + v->data_class;
+    return &e->hint[h * UINT64_C(0x9e3779b97f4a7c15) >> (64 - HINT_BITS)];
 }
 
 void views_refresh(struct engine *e)
@@ -157,15 +176,16 @@ void views_refresh(struct engine *e)
     if (e->cfg.backend)
         run->mxcsr = run->mxcsr_masked = e->cfg.backend->fp_control(round);
     if (!e->cfg.bus) {
-        select_jumps(e, 0);
+        select_jumps(e, 0, &hint_of(e)->jumps);
         return;
     }
     isa->view(e->cfg.cpu, &e->view);
-    maps_select(e);
+    struct view_hint *hint = hint_of(e);
+    maps_select(e, &hint->map);
     world_lock(e->world);
-    select_space(e, e->view.fetch_key, e->view.asid);
+    select_space(e, e->view.fetch_key, e->view.asid, &hint->space);
     views_adopt(e);
-    select_jumps(e, e->view.kernel ? GLOBAL_KEY : e->view.fetch_key);
+    select_jumps(e, e->view.kernel ? GLOBAL_KEY : e->view.fetch_key, &hint->jumps);
     world_unlock(e->world);
 }
 

@@ -199,6 +199,7 @@ static void write_stimecmp(struct rv_cpu *cpu, unsigned csr, uint64_t value)
     cpu->c.stimecmp = value;
     rv_derive_timer(cpu);
     cpu->run.view_dirty = 1;
+    __atomic_store_n(&cpu->run.attention, 1, __ATOMIC_RELEASE); /* the deadline is another */
 }
 
 /* --- status ------------------------------------------------------------------------------------- */

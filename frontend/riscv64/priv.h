@@ -18,7 +18,7 @@ void rv_reset(void *cpu);
 
 /* Sets run.leave: GW_LEAVE_TRAP, in user mode GW_LEAVE_FAULT with run.fault and run.fault_pc. */
 void rv_raise(void *cpu, const struct gw_fault *fault);
-bool rv_interrupt(void *cpu);
+bool rv_interrupt(void *cpu, bool clock);
 bool rv_waiting(void *cpu);
 /* UINT64_MAX too once stimecmp was seen to be reached: the interrupt is pending from then on. */
 uint64_t rv_deadline(void *cpu);

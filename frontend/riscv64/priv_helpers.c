@@ -209,7 +209,10 @@ uint64_t rv_h_sc(void *opaque, uint64_t vaddr, uint64_t value, uint64_t bytes)
         rv_raise(cpu, &fault);
         return 1;
     }
-    if (!rv_translate(cpu, vaddr, size, GW_ACCESS_STORE, &x, &fault)) {
+    /* A kernel drops its reservation by an SC on its way out of each trap. */
+    const struct gw_hooks *hooks = cpu->run.hooks;
+    bool known = !reserved && hooks->writable && hooks->writable(cpu, vaddr);
+    if (!known && !rv_translate(cpu, vaddr, size, GW_ACCESS_STORE, &x, &fault)) {
         rv_raise(cpu, &fault);
         return 1;
     }

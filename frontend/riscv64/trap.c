@@ -96,7 +96,7 @@ static unsigned first_interrupt(uint64_t pending)
     return order[i];
 }
 
-bool rv_interrupt(void *opaque)
+bool rv_interrupt(void *opaque, bool clock)
 {
     struct rv_cpu *cpu = opaque;
     if (cpu->cfg.user)
@@ -104,7 +104,9 @@ bool rv_interrupt(void *opaque)
     rv_remote_look(cpu);
     if (cpu->d.hpm_active)
         rv_hpm_look(cpu);
-    uint64_t pending = pending_enabled(cpu);
+    /* Who waits for the timer is to find it here, not go on without its interrupt. */
+    uint64_t pending =
+        clock || cpu->c.halted ? pending_enabled(cpu) : pending_cheap(cpu) & cpu->c.mie;
     if (!pending)
         return false;
     const struct rv_csrs *c = &cpu->c;

@@ -133,8 +133,9 @@ struct guest_isa {
     void (*misaligned)(void *cpu, uint64_t vaddr, enum gw_access access, struct gw_fault *fault);
     /* Enters the guest's handler for the fault; run.pc holds the faulting instruction's address. */
     void (*raise)(void *cpu, const struct gw_fault *fault);
-    /* Takes a pending, enabled interrupt if there is one (sets pc): true if taken. */
-    bool (*interrupt)(void *cpu);
+    /* Takes a pending, enabled interrupt if there is one (sets pc): true if taken. clock: the CPU's own
+     * timer may have become due since the last look. */
+    bool (*interrupt)(void *cpu, bool clock);
     /* True while the CPU waits (WFI) and nothing that would wake it is pending. */
     bool (*waiting)(void *cpu);
     /* Next VM time in ns at which the CPU itself wants attention (Sstc); UINT64_MAX: none. */

@@ -104,6 +104,8 @@ struct gw_hooks {
     /* An LR of RAM that no constrained pair takes care of: from now on, until reservation_broken is
      * set, nobody else has stored there. False: leave with GW_LEAVE_AGAIN. NULL: user mode. */
     bool (*reserve)(void *cpu, uint64_t paddr);
+    /* True: an aligned store there would not fault, as was found out before. NULL: user mode. */
+    bool (*writable)(void *cpu, uint64_t vaddr);
     /* Its SC: stores if reservation_broken is clear and `expected` is there. True: it has. */
     bool (*store_reserved)(void *cpu, uint64_t paddr, unsigned size, uint64_t expected,
                            uint64_t value);

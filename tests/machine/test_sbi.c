@@ -313,7 +313,7 @@ static void masks_reach_other_harts(void **state)
     assert_int_equal(call(RFENCE, 0, 2, 0, 0), 0);
     assert_int_equal(f.wait, 2);
     assert_int_equal(f.fences, 0);
-    rv_guest_isa.interrupt(f.harts[1]);
+    rv_guest_isa.interrupt(f.harts[1], true);
     assert_int_equal(f.fences, 1);
     assert_int_equal(call(RFENCE, 1, 1, 0, 0x1000), 0);
     assert_int_equal(f.wait, 0);

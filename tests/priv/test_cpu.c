@@ -234,7 +234,7 @@ static void state_survives_a_move(void **state)
             assert_int_equal(whole[0], whole[1]);
         }
         assert_int_equal(rv_waiting(&other), rv_waiting(&f->cpu));
-        assert_int_equal(rv_interrupt(&other), rv_interrupt(&f->cpu));
+        assert_int_equal(rv_interrupt(&other, true), rv_interrupt(&f->cpu, true));
         assert_memory_equal(&other.c, &f->cpu.c, sizeof other.c);
     }
 }

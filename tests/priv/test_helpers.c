@@ -280,6 +280,30 @@ static void cbo_needs_a_permission(void **state)
     assert_trapped(f, RV_CAUSE_STORE_ACCESS, DATA + 8);
 }
 
+static bool at_8000(void *cpu, uint64_t vaddr)
+{
+    return vaddr >> 12 == 8;
+}
+
+/* An SC that fails in any case walks no page table where a store is known not to fault. */
+static void sc_without_a_reservation(void **state)
+{
+    static const struct gw_hooks hooks = {.writable = at_8000};
+    struct fixture *f = fixture_in(RV_PRIV_S, 0);
+    map(f, RV_SATP_SV39, 0x7000, 0, DATA, 0);
+    f->cpu.run.hooks = &hooks;
+    f->cpu.c.reservation = 0x8008;
+    assert_int_equal(rv_h_sc(&f->cpu, 0x8010, 1, 8), 1);
+    assert_legal(f);
+    assert_true(f->cpu.c.reservation == RV_NO_RESERVATION);
+    rv_h_sc(&f->cpu, 0x8014, 1, 8);
+    assert_trapped(f, RV_CAUSE_STORE_MISALIGNED, 0x8014);
+    f->cpu.run.pc = 0x1234567890;
+    f->cpu.c.priv = RV_PRIV_S;
+    rv_h_sc(&f->cpu, 0x7010, 1, 8);
+    assert_trapped(f, RV_CAUSE_STORE_PAGE, 0x7010);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +319,7 @@ int main(void)
         cmocka_unit_test(setting_bits_of_mip_does_not_latch_the_external_line),
         cmocka_unit_test(cbo_is_enabled_by_each_level_above),
         cmocka_unit_test(cbo_needs_a_permission),
+        cmocka_unit_test(sc_without_a_reservation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

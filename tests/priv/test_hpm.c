@@ -8,7 +8,7 @@ enum { EVENT3 = RV_CSR_MHPMEVENT3, COUNTER3 = RV_CSR_MHPMCOUNTER3, INSTRUCTIONS 
 static void retire(struct fixture *f, unsigned n)
 {
     f->cpu.run.insns_base += n;
-    rv_interrupt(&f->cpu);
+    rv_interrupt(&f->cpu, true);
 }
 
 static struct fixture *counting(uint64_t event)
@@ -97,7 +97,7 @@ static void the_interrupt_is_the_supervisors(void **state)
     csr_set(f, COUNTER3, UINT64_MAX);
     rv_set_priv(&f->cpu, RV_PRIV_U);
     f->cpu.run.insns_base += 5;
-    assert_true(rv_interrupt(&f->cpu));
+    assert_true(rv_interrupt(&f->cpu, true));
     assert_true(f->cpu.c.scause == (RV_CAUSE_INTERRUPT | RV_IRQ_LCOFI) && f->cpu.run.pc == 0x4000);
     assert_int_equal(csr_get(f, RV_CSR_SCOUNTOVF), 0); /* mcounteren hides it */
     f->cpu.c.mcounteren = 8;

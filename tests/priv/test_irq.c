@@ -57,7 +57,7 @@ static void the_right_interrupt_is_taken(void **state)
                     want = order[i], want_level = level;
             }
         }
-        assert_int_equal(rv_interrupt(&f->cpu), want_level != 0);
+        assert_int_equal(rv_interrupt(&f->cpu, true), want_level != 0);
         if (!want_level) {
             assert_true(f->cpu.run.pc == 0x1234567890 && c->priv == priv);
             continue;
@@ -80,7 +80,7 @@ static void mie_masks_each_interrupt(void **state)
             f->cpu.c.priv = RV_PRIV_U;
             f->cpu.c.mie = spread(i);
             set_pending(f, spread(1u << j));
-            assert_int_equal(rv_interrupt(&f->cpu), i >> j & 1);
+            assert_int_equal(rv_interrupt(&f->cpu, true), i >> j & 1);
         }
     }
 }
@@ -140,7 +140,7 @@ static void user_mode_takes_none(void **state)
 {
     struct fixture *f = fixture_user();
     f->cpu.c.mie = f->cpu.c.mip = UINT64_MAX;
-    assert_false(rv_interrupt(&f->cpu));
+    assert_false(rv_interrupt(&f->cpu, true));
     assert_false(rv_waiting(&f->cpu));
     assert_true(rv_deadline(&f->cpu) == UINT64_MAX);
 }
@@ -159,7 +159,7 @@ static void wfi_waits_for_what_mie_enables(void **state)
     assert_true(rv_waiting(&f->cpu));
     set_pending(f, MTI); /* mstatus.MIE is clear: it wakes all the same, and is not taken */
     assert_false(rv_waiting(&f->cpu));
-    assert_false(rv_interrupt(&f->cpu));
+    assert_false(rv_interrupt(&f->cpu, true));
     set_pending(f, 0);
     assert_false(rv_waiting(&f->cpu)); /* woken once is woken */
 }
@@ -212,22 +212,22 @@ static void the_timer_interrupts_once_it_is_due(void **state)
     f->cpu.c.priv = RV_PRIV_S;
     assert_true(rv_deadline(&f->cpu) == 10000);
     f->events.now_ns = 9999;
-    assert_false(rv_interrupt(&f->cpu));
+    assert_false(rv_interrupt(&f->cpu, true));
     f->events.now_ns = 10000;
-    assert_false(rv_interrupt(&f->cpu)); /* SIE is clear, but it has been seen */
+    assert_false(rv_interrupt(&f->cpu, true)); /* SIE is clear, but it has been seen */
     assert_true(rv_deadline(&f->cpu) == UINT64_MAX);
     unsigned reads = f->events.reads;
-    assert_false(rv_interrupt(&f->cpu));
+    assert_false(rv_interrupt(&f->cpu, true));
     assert_int_equal(f->events.reads, reads); /* polling is free of the clock from now on */
     f->cpu.run.attention = 0;
     csr_set(f, RV_CSR_SSTATUS, RV_MSTATUS_SIE);
     assert_int_equal(f->cpu.run.attention, 1);
-    assert_true(rv_interrupt(&f->cpu));
+    assert_true(rv_interrupt(&f->cpu, true));
     assert_true(f->cpu.c.scause == (UINT64_C(1) << 63 | RV_IRQ_STI));
     csr_set(f, RV_CSR_STIMECMP, 300); /* as a handler does */
     assert_true(rv_deadline(&f->cpu) == 30000);
     csr_set(f, RV_CSR_SSTATUS, RV_MSTATUS_SIE);
-    assert_false(rv_interrupt(&f->cpu));
+    assert_false(rv_interrupt(&f->cpu, true));
 }
 
 static void deadlines(void **state)
@@ -260,9 +260,29 @@ static void polling_reads_the_clock_only_for_the_timer(void **state)
     struct fixture *f = fixture_new(NULL, false);
     csr_set(f, RV_CSR_MENVCFG, RV_MENVCFG_STCE);
     csr_set(f, RV_CSR_MIE, MTI | SEI);
-    rv_interrupt(&f->cpu);
+    rv_interrupt(&f->cpu, true);
     rv_deadline(&f->cpu);
     assert_int_equal(f->events.reads, 0);
+}
+
+static void the_clock_is_read_where_it_matters(void **state)
+{
+    struct fixture *f = fixture_new(NULL, false);
+    csr_set(f, RV_CSR_MENVCFG, RV_MENVCFG_STCE);
+    csr_set(f, RV_CSR_MIE, STI);
+    csr_set(f, RV_CSR_MIDELEG, STI);
+    f->cpu.run.attention = 0;
+    csr_set(f, RV_CSR_STIMECMP, 100);
+    assert_int_equal(f->cpu.run.attention, 1); /* whoever runs the CPU bounds its run anew */
+    f->cpu.c.priv = RV_PRIV_S;
+    f->cpu.c.mstatus |= RV_MSTATUS_SIE;
+    f->events.now_ns = 10000;
+    unsigned reads = f->events.reads;
+    assert_false(rv_interrupt(&f->cpu, false));
+    assert_int_equal(f->events.reads, reads);
+    rv_h_wfi(&f->cpu, 0, 0, 0); /* does not go on without the interrupt that ends it */
+    assert_true(rv_interrupt(&f->cpu, false));
+    assert_true(f->cpu.c.scause == (UINT64_C(1) << 63 | RV_IRQ_STI));
 }
 
 int main(void)
@@ -279,6 +299,7 @@ int main(void)
         cmocka_unit_test(the_timer_interrupts_once_it_is_due),
         cmocka_unit_test(deadlines),
         cmocka_unit_test(polling_reads_the_clock_only_for_the_timer),
+        cmocka_unit_test(the_clock_is_read_where_it_matters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

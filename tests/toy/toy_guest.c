@@ -259,7 +259,7 @@ static void raise_fault(void *opaque, const struct gw_fault *fault)
     cpu->run.pc = cpu->vector;
 }
 
-static bool interrupt(void *opaque)
+static bool interrupt(void *opaque, bool clock)
 {
     struct toy_cpu *cpu = opaque;
     if (!cpu->irq)
