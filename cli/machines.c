@@ -143,8 +143,8 @@ static int wait_for(const struct cli_options *o, const struct ctl_dir *d, const 
         st = ctl_ask(fd, name, "wait", -1, ended_line, &e, &err);
     if (fd >= 0)
         close(fd);
-    /* One that ends right now takes its socket away first. */
-    if (st != GW_OK && ctl_name_is_fine(name))
+    /* It says so, or takes its socket away, a little before its name is free again. */
+    if (ctl_name_is_fine(name))
         let_it_go(d, name, ENDING_MS);
     if (st != GW_OK && !ctl_ended_read(d, name, &e))
         return failed(&err);

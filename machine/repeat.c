@@ -16,7 +16,7 @@
 #include "vm.h"
 
 enum {
-    PERIOD = 1u << 22,  /* instructions between two flushes */
+    PERIOD = 1u << 23,  /* instructions between two flushes */
     SETTLE_ROUNDS = 64, /* of events that make events */
 };
 

@@ -154,7 +154,7 @@ enum gw_status vm_watch_init(struct vm *m, struct gw_error *err);
 void vm_watch_byte(void *context, uint8_t byte);
 
 /* repeat.c: runs that can be repeated (--deterministic). */
-enum { VM_REPEAT_STEP = 1 << 17 }; /* most instructions between two looks */
+enum { VM_REPEAT_STEP = 1 << 19 }; /* most instructions between two looks */
 /* own_deadline: of the vCPU that is to run. */
 uint64_t vm_repeat_limit(struct vm *m, uint64_t retired, uint64_t own_deadline);
 void vm_repeat_settle(struct vm *m, uint64_t retired);
