@@ -54,6 +54,13 @@ static uint32_t *chunk_slot(const struct half *h, uint32_t chunk)
     return &h->chunk[i];
 }
 
+/* The piece with entry i holds entries. One that was never filled must not be touched into existence. */
+static bool chunk_filled(const struct half *h, uint64_t i)
+{
+    uint32_t found = *chunk_slot(h, (uint32_t)(i / CHUNK_ENTRIES));
+    return found != CHUNK_EMPTY && found & CHUNK_FULL;
+}
+
 static void chunk_zero(struct half *h, uint32_t chunk)
 {
     memset(h->read + (uint64_t)chunk * CHUNK_ENTRIES, 0, CHUNK_ENTRIES * 8);
@@ -435,7 +442,6 @@ void maps_looked_up(struct engine *e, uint64_t vaddr)
         chunk_exists(e, half_of(&e->maps, index), index & (HALF_ENTRIES - 1));
 }
 
-/* The map says so. A piece of it that does not exist must not be read into existence. */
 bool maps_writable(void *cpu, uint64_t vaddr)
 {
     struct page_maps *m = &((struct engine *)gw_run(cpu)->engine)->maps;
@@ -445,8 +451,7 @@ bool maps_writable(void *cpu, uint64_t vaddr)
     if ((uint64_t)((int64_t)(vaddr << 16) >> 16) != vaddr)
         return false;
     const struct half *h = half_of(m, page & (2 * HALF_ENTRIES - 1));
-    uint32_t found = *chunk_slot(h, (uint32_t)(i / CHUNK_ENTRIES));
-    return found != CHUNK_EMPTY && found & CHUNK_FULL && h->write[i];
+    return chunk_filled(h, i) && h->write[i];
 }
 
 void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8_t *host_page,
@@ -501,12 +506,10 @@ static void clear_entry(struct half *h, uint64_t i)
         half_clear(h);
         return;
     }
-    /* an entry that was never filled must not be touched into existence */
-    uint32_t chunk = (uint32_t)(i / CHUNK_ENTRIES), found = *chunk_slot(h, chunk);
-    if (found == CHUNK_EMPTY || !(found & CHUNK_FULL))
+    if (!chunk_filled(h, i))
         return;
     if (h->large) {
-        chunk_zero(h, chunk);
+        chunk_zero(h, (uint32_t)(i / CHUNK_ENTRIES));
         return;
     }
     h->read[i] = 0;

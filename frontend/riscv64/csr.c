@@ -83,13 +83,19 @@ uint64_t rv_time(const struct rv_cpu *cpu)
     return now_ns(cpu) / RV_NS_PER_TICK + __atomic_load_n(&cpu->c.time_offset, __ATOMIC_RELAXED);
 }
 
+/* The timer's deadline is another: whoever runs the CPU bounds its run anew. */
+static void deadline_moved(struct rv_cpu *cpu)
+{
+    rv_derive_timer(cpu);
+    cpu->run.view_dirty = 1;
+    __atomic_store_n(&cpu->run.attention, 1, __ATOMIC_RELEASE);
+}
+
 void rv_move_time(void *opaque, uint64_t offset_ticks)
 {
     struct rv_cpu *cpu = opaque;
     cpu->c.time_offset = offset_ticks;
-    cpu->d.timer_due = false;
-    cpu->run.view_dirty = 1;
-    __atomic_store_n(&cpu->run.attention, 1, __ATOMIC_RELEASE); /* the deadline is another */
+    deadline_moved(cpu);
 }
 
 void rv_remote_move_time(void *opaque, uint64_t offset_ticks)
@@ -197,9 +203,7 @@ void rv_derive_timer(struct rv_cpu *cpu)
 static void write_stimecmp(struct rv_cpu *cpu, unsigned csr, uint64_t value)
 {
     cpu->c.stimecmp = value;
-    rv_derive_timer(cpu);
-    cpu->run.view_dirty = 1;
-    __atomic_store_n(&cpu->run.attention, 1, __ATOMIC_RELEASE); /* the deadline is another */
+    deadline_moved(cpu);
 }
 
 /* --- status ------------------------------------------------------------------------------------- */
