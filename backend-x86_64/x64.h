@@ -25,7 +25,7 @@
 #define X64_H
 
 #include "godwit/host_backend.h"
-#include "x64_emit.h"
+#include "backend-x86_64/x64_emit.h"
 
 enum {
     X64_F_BMI1 = 1,

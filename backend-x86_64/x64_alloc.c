@@ -1,5 +1,5 @@
 /* Where values live: see the invariants in x64.h. */
-#include "x64.h"
+#include "backend-x86_64/x64.h"
 
 int x64_pinned_gpr(const struct x64 *x, uint32_t off, unsigned size_log2)
 {

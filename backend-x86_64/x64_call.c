@@ -1,5 +1,5 @@
 /* Calls to helpers, and the default helper for what has no lowering. */
-#include "x64.h"
+#include "backend-x86_64/x64.h"
 
 static void store_arg(struct x64 *x, unsigned k, ir_val v)
 {

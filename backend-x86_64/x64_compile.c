@@ -1,5 +1,5 @@
 /* The driver: one block in, bytes and tables out; and the backend's export. */
-#include "x64.h"
+#include "backend-x86_64/x64.h"
 
 struct x64_cold *x64_cold(struct x64 *x, enum x64_cold_kind kind)
 {

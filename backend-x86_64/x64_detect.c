@@ -7,7 +7,7 @@
  */
 #include <cpuid.h>
 
-#include "x64.h"
+#include "backend-x86_64/x64.h"
 
 enum {
     ECX1_CLMUL = 1 << 1,

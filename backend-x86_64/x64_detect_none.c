@@ -1,5 +1,5 @@
 /* On a host of another instruction set: code can be generated and tested, not run. */
-#include "x64.h"
+#include "backend-x86_64/x64.h"
 
 uint32_t x64_detect(void)
 {

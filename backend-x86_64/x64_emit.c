@@ -1,4 +1,4 @@
-#include "x64_emit.h"
+#include "backend-x86_64/x64_emit.h"
 
 /* Room for the longest sequence any single encoder writes; checked by each. */
 enum { MAX_INSN = 16 };

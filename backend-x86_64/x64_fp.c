@@ -3,7 +3,7 @@
  * path of an operation is the host's instruction and a test for NaN. What the host does not do as
  * the IR demands leaves for a cold path: the canonical NaN, or ir_eval.
  */
-#include "x64.h"
+#include "backend-x86_64/x64.h"
 
 enum { SS = X_F3 | X_MAP_0F, SD = X_F2 | X_MAP_0F, PS = X_MAP_0F, PD = X_66 | X_MAP_0F };
 

@@ -1,5 +1,5 @@
 /* Integer operations, comparisons and branches. */
-#include "x64.h"
+#include "backend-x86_64/x64.h"
 
 enum { OP_ADD = 0x03, OP_OR = 0x0b, OP_AND = 0x23, OP_SUB = 0x2b, OP_XOR = 0x33, OP_CMP = 0x3b };
 

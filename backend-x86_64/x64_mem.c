@@ -1,5 +1,5 @@
 /* Guest memory accesses, in the three modes of host_backend.h. */
-#include "x64.h"
+#include "backend-x86_64/x64.h"
 
 static void row_access(struct x64 *x, struct x64_cold *c)
 {

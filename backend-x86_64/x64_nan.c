@@ -8,7 +8,7 @@
  * nan_check    of those, the ones to look at: were another one NaN, so would be one of these
  * nan_single   of those, the ones that hold an F32
  */
-#include "x64.h"
+#include "backend-x86_64/x64.h"
 
 void x64_nan_overwritten(struct x64 *x, int reg)
 {

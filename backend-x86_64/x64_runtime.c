@@ -6,7 +6,7 @@
  */
 #include <assert.h>
 
-#include "x64.h"
+#include "backend-x86_64/x64.h"
 
 struct rt {
     struct x64_buf e;

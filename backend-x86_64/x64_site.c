@@ -9,7 +9,7 @@
  * A slot lives within one pass through the block. What may change page maps ends all sites (calls,
  * atomics), or empties the slots (what accesses memory for a block in C).
  */
-#include "x64.h"
+#include "backend-x86_64/x64.h"
 
 enum { SPAN_MAX = 512, DISP_MAX = 1 << 24, OPEN_MAX = 4 };
 

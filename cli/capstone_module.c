@@ -2,7 +2,7 @@
 #include <capstone/capstone.h>
 #include <stdio.h>
 
-#include "host_disasm.h"
+#include "cli/host_disasm.h"
 
 __attribute__((visibility("default"))) host_disasm_fn godwit_host_disasm;
 

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "options.h"
+#include "cli/options/options.h"
 
 /* Exit statuses of CLI.md. */
 enum {

@@ -1,7 +1,7 @@
 #include <string.h>
 
-#include "cli.h"
-#include "host_disasm.h"
+#include "cli/cli.h"
+#include "cli/host_disasm.h"
 
 static bool wants_host(const char *list)
 {

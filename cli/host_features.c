@@ -1,8 +1,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "host_features.h"
-#include "x64.h"
+#include "cli/host_features.h"
+#include "backend-x86_64/x64.h"
 
 void host_features_text(char *buf, size_t size)
 {

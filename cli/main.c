@@ -1,7 +1,7 @@
 /* godwit: finds the verb, reads its options, calls it. */
 #include <string.h>
 
-#include "cli.h"
+#include "cli/cli.h"
 
 static int usage_error(struct gw_error *err, const struct cli_options *o)
 {

@@ -10,7 +10,7 @@
  */
 #include <inttypes.h>
 
-#include "cli.h"
+#include "cli/cli.h"
 
 #define MIB           (UINT64_C(1) << 20)
 #define BASE          (10 * MIB)

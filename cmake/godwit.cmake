@@ -1,5 +1,7 @@
 # How the rooms are built. A room is a static library that sees include/ and its own folder, and
-# nothing else; whoever may compose rooms says so with USES. A forbidden #include does not compile.
+# nothing else; whoever may compose rooms says so with USES. Includes are by path from the root, and a
+# forbidden one does not compile: a target's only other search path is a folder of links, made for it,
+# to what it may see.
 
 set(GW_WARNINGS -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes
                 -Wmissing-prototypes -Wvla -Wno-unused-parameter)
@@ -28,46 +30,92 @@ if(GODWIT_SANITIZE)
   endif()
 endif()
 
-# gw_room(NAME [IPO] SOURCES a.c ... [USES room ...] [LIBS lib ...])
+# gw_see(TARGET PATH...): the target may include the header PATH, or what lies in the folder PATH.
+function(gw_see target)
+  set(see ${PROJECT_BINARY_DIR}/see/${target})
+  get_target_property(known ${target} GW_SEES)
+  if(NOT known)
+    file(REMOVE_RECURSE ${see})
+    file(MAKE_DIRECTORY ${see})
+    target_include_directories(${target} PRIVATE ${see})
+    set(known)
+  endif()
+  foreach(path IN LISTS ARGN)
+    if(path IN_LIST known)
+      continue()
+    endif()
+    list(APPEND known ${path})
+    get_filename_component(parent ${see}/${path} DIRECTORY)
+    file(MAKE_DIRECTORY ${parent})
+    file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${path} ${see}/${path} SYMBOLIC)
+  endforeach()
+  set_target_properties(${target} PROPERTIES GW_SEES "${known}")
+endfunction()
+
+# gw_use(TARGET ROOM...): the target sees the rooms' headers, those that are generated too, and is
+# linked with them.
+function(gw_use target)
+  foreach(room IN LISTS ARGN)
+    get_target_property(shows gw_${room} GW_SHOWS)
+    get_target_property(made gw_${room} GW_MADE)
+    gw_see(${target} ${shows})
+    target_include_directories(${target} PRIVATE ${made})
+    target_link_libraries(${target} ${GW_USE_SCOPE} gw_${room})
+    add_dependencies(${target} gw_${room})
+  endforeach()
+endfunction()
+
+# gw_made(VARIABLE): the folder for what is generated in this one; included by the same path.
+function(gw_made variable)
+  file(RELATIVE_PATH folder ${PROJECT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
+  set(made ${CMAKE_CURRENT_BINARY_DIR}/made/${folder})
+  file(MAKE_DIRECTORY ${made})
+  set(${variable} ${made} PARENT_SCOPE)
+endfunction()
+
+# gw_room(NAME [IPO] SOURCES a.c ... [USES room ...] [SEES path ...] [SHOWS path ...] [LIBS lib ...])
 # IPO: worth optimising across files.
-# USES makes another room's public headers and code visible; only composing rooms may pass it.
+# USES makes another room's headers and code visible; only composing rooms may pass it. SEES: headers
+# of rooms that it is not linked with. SHOWS: all that others see of it, if that is not its folder.
 function(gw_room name)
-  cmake_parse_arguments(R "IPO" "" "SOURCES;USES;LIBS" ${ARGN})
+  cmake_parse_arguments(R "IPO" "" "SOURCES;USES;SEES;SHOWS;LIBS" ${ARGN})
   add_library(gw_${name} STATIC ${R_SOURCES})
   set_target_properties(gw_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   if(R_IPO AND GODWIT_IPO)
     # Both kinds of code: what is not worth the time (tests) links the plain one.
     target_compile_options(gw_${name} PRIVATE -flto=auto -ffat-lto-objects)
   endif()
-  target_include_directories(gw_${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}
-                                                ${CMAKE_CURRENT_BINARY_DIR})
+  file(RELATIVE_PATH folder ${PROJECT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
+  if(NOT R_SHOWS)
+    set(R_SHOWS ${folder})
+  endif()
+  set_target_properties(gw_${name} PROPERTIES GW_SHOWS "${R_SHOWS}"
+                                              GW_MADE ${CMAKE_CURRENT_BINARY_DIR}/made)
+  gw_see(gw_${name} ${R_SHOWS} ${R_SEES})
+  target_include_directories(gw_${name} PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/made)
   target_link_libraries(gw_${name} PUBLIC gw_options)
-  foreach(u IN LISTS R_USES)
-    target_link_libraries(gw_${name} PUBLIC gw_${u})
-    get_target_property(_src gw_${u} SOURCE_DIR)
-    get_target_property(_bin gw_${u} BINARY_DIR)
-    target_include_directories(gw_${name} PRIVATE ${_src} ${_bin})
-    add_dependencies(gw_${name} gw_${u})
-  endforeach()
+  set(GW_USE_SCOPE PUBLIC)
+  gw_use(gw_${name} ${R_USES})
   if(R_LIBS)
     target_link_libraries(gw_${name} PUBLIC ${R_LIBS})
   endif()
 endfunction()
 
-# gw_test(NAME SOURCES t.c ... USES room ... [LIBS lib ...] [ARGS ...] [TIMEOUT s])
+# gw_program(TARGET [USES room ...] [SEES path ...] [LIBS lib ...]): what an executable or a module is
+# made of.
+function(gw_program target)
+  cmake_parse_arguments(P "" "" "USES;SEES;LIBS" ${ARGN})
+  gw_see(${target} ${P_SEES})
+  set(GW_USE_SCOPE PRIVATE)
+  gw_use(${target} ${P_USES})
+  target_link_libraries(${target} PRIVATE gw_options ${P_LIBS})
+endfunction()
+
+# gw_test(NAME SOURCES t.c ... USES room ... [SEES path ...] [LIBS lib ...] [ARGS ...] [TIMEOUT s])
 function(gw_test name)
-  cmake_parse_arguments(T "" "TIMEOUT" "SOURCES;USES;LIBS;ARGS" ${ARGN})
+  cmake_parse_arguments(T "" "TIMEOUT" "SOURCES;USES;SEES;LIBS;ARGS" ${ARGN})
   add_executable(test_${name} ${T_SOURCES})
-  target_include_directories(test_${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}
-                                                  ${PROJECT_SOURCE_DIR}/tests)
-  foreach(u IN LISTS T_USES)
-    target_link_libraries(test_${name} PRIVATE gw_${u})
-    get_target_property(_src gw_${u} SOURCE_DIR)
-    get_target_property(_bin gw_${u} BINARY_DIR)
-    target_include_directories(test_${name} PRIVATE ${_src} ${_bin})
-    add_dependencies(test_${name} gw_${u})
-  endforeach()
-  target_link_libraries(test_${name} PRIVATE gw_options cmocka ${T_LIBS})
+  gw_program(test_${name} USES ${T_USES} SEES tests ${T_SEES} LIBS cmocka ${T_LIBS})
   if(GODWIT_IPO)
     target_link_options(test_${name} PRIVATE -fno-lto)
   endif()
@@ -88,14 +136,8 @@ function(gw_fuzzer name)
   add_executable(${program} ${F_SOURCES})
   add_dependencies(fuzzers ${program})
   set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
-  target_include_directories(${program} PRIVATE ${PROJECT_SOURCE_DIR}/tests ${F_INCLUDES})
-  foreach(u IN LISTS F_USES)
-    get_target_property(_src gw_${u} SOURCE_DIR)
-    get_target_property(_bin gw_${u} BINARY_DIR)
-    target_include_directories(${program} PRIVATE ${_src} ${_bin})
-    target_link_libraries(${program} PRIVATE gw_${u})
-  endforeach()
-  target_link_libraries(${program} PRIVATE gw_options ${F_LIBS})
+  target_include_directories(${program} PRIVATE ${F_INCLUDES})
+  gw_program(${program} USES ${F_USES} SEES tests LIBS ${F_LIBS})
   if(GODWIT_IPO)
     target_link_options(${program} PRIVATE -fno-lto)
   endif()

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "control.h"
+#include "control/control.h"
 
 enum gw_status ctl_connect(const struct ctl_dir *d, const char *name, int *fd, struct gw_error *err)
 {

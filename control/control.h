@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "godwit/status.h"
-#include "machine.h"
+#include "machine/machine.h"
 
 enum { CTL_PROTOCOL = 1, CTL_NAME_BYTES = 64, CTL_LINE_BYTES = 4096 };
 

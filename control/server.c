@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "server_int.h"
+#include "control/server_int.h"
 
 /* ---- connections; under lock ----------------------------------------------------------------- */
 

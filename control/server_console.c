@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "server_int.h"
+#include "control/server_int.h"
 
 /* A viewer has so long to take what the guest said last, once the machine has ended. */
 enum { LAST_WORDS_MS = 1000 };

@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-#include "control.h"
+#include "control/control.h"
 
 enum { CTL_CONNECTIONS = 32, CTL_BACKLOG = 64 * 1024 };
 

@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "devices/clock.h"
 
 #define NS_PER_S           1000000000ull
 #define EVENT_COST         64u /* charged per event with payload, beside its bytes */

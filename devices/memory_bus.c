@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "memory_bus.h"
+#include "devices/memory_bus.h"
 
 static const struct dev_window *find_window(struct dev_bus *b, uint64_t paddr, unsigned size)
 {

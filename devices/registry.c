@@ -2,17 +2,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clint.h"
-#include "flash.h"
-#include "fw_cfg.h"
-#include "pci_host.h"
-#include "plic.h"
-#include "power.h"
-#include "pvpanic.h"
-#include "registry.h"
-#include "rtc.h"
-#include "uart.h"
-#include "virtio_mmio.h"
+#include "devices/riscv/clint.h"
+#include "devices/board/flash.h"
+#include "devices/board/fw_cfg.h"
+#include "devices/board/pci_host.h"
+#include "devices/riscv/plic.h"
+#include "devices/board/power.h"
+#include "devices/board/pvpanic.h"
+#include "devices/registry.h"
+#include "devices/board/rtc.h"
+#include "devices/board/uart.h"
+#include "devices/virtio/mmio.h"
 
 static const struct gw_device_class *const classes[] = {
     &dev_clint_class,   &dev_flash_class,    &dev_fw_cfg_class,     &dev_pci_host_class,

@@ -1,16 +1,16 @@
 /* The registry of guests. */
-#include "guests.h"
+#include "frontend/guests.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define GUEST(folder, isa) extern const struct guest_isa isa;
-#include "guests.inc"
+#include "frontend/guests.inc"
 #undef GUEST
 
 static const struct guest_isa *const guests[] = {
 #define GUEST(folder, isa) &isa,
-#include "guests.inc"
+#include "frontend/guests.inc"
 #undef GUEST
 };
 

@@ -1,6 +1,6 @@
 /* The interpreter's helper calls go through libffi. */
-#include "host_code.h"
-#include "interp.h"
+#include "machine/host_code.h"
+#include "translator/interp/interp.h"
 
 const struct interp_caller *host_code_caller_open(void)
 {

@@ -1,5 +1,5 @@
 /* A build without libffi: the interpreter calls helpers directly. */
-#include "host_code.h"
+#include "machine/host_code.h"
 
 const struct interp_caller *host_code_caller_open(void)
 {

@@ -8,7 +8,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "host.h"
+#include "machine/host.h"
 
 struct host {
     sigset_t old;

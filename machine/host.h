@@ -10,7 +10,7 @@
 
 #include "godwit/event.h"
 #include "godwit/status.h"
-#include "io_thread.h"
+#include "devices/host/io_thread.h"
 
 struct host;
 

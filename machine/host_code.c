@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "host_code.h"
-#include "x64.h"
+#include "machine/host_code.h"
+#include "backend-x86_64/x64.h"
 
 const struct host_backend *host_code_backend(void)
 {

@@ -2,7 +2,7 @@
 #ifndef MACHINE_HOST_CODE_H
 #define MACHINE_HOST_CODE_H
 
-#include "engine.h"
+#include "translator/engine.h"
 
 /* The backend whose code this host runs; NULL: none, the interpreter serves. */
 const struct host_backend *host_code_backend(void);

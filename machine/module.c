@@ -1,5 +1,5 @@
 /* The one symbol that the module exports. */
-#include "machine.h"
+#include "machine/machine.h"
 
 __attribute__((visibility("default"))) const struct machine_api *godwit_machine_module(void);
 

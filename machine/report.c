@@ -6,11 +6,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "backtrace.h"
-#include "priv.h"
-#include "virtio_blk.h"
-#include "virtio_net.h"
-#include "vm.h"
+#include "frontend/riscv64/backtrace.h"
+#include "frontend/riscv64/priv.h"
+#include "devices/virtio/blk.h"
+#include "devices/virtio/net.h"
+#include "machine/vm.h"
 
 static const char *privilege(const struct rv_cpu *cpu)
 {

@@ -7,13 +7,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "command.h"
-#include "guests.h"
-#include "host_code.h"
-#include "power.h"
-#include "priv.h"
-#include "vm.h"
+#include "devices/clock.h"
+#include "machine/boot/command.h"
+#include "frontend/guests.h"
+#include "machine/host_code.h"
+#include "devices/board/power.h"
+#include "frontend/riscv64/priv.h"
+#include "machine/vm.h"
 
 static uint64_t clock_ns(clockid_t clock)
 {

@@ -7,17 +7,17 @@
 
 #include <pthread.h>
 
-#include "board.h"
-#include "broker.h"
-#include "engine.h"
-#include "host.h"
-#include "loader.h"
-#include "machine.h"
-#include "port.h"
-#include "rv_cpu.h"
-#include "sandbox.h"
-#include "sbi.h"
-#include "text_watch.h"
+#include "machine/riscv64/board.h"
+#include "machine/lock/broker.h"
+#include "translator/engine.h"
+#include "machine/host.h"
+#include "machine/boot/loader.h"
+#include "machine/machine.h"
+#include "machine/ports/port.h"
+#include "frontend/riscv64/rv_cpu.h"
+#include "machine/lock/sandbox.h"
+#include "machine/riscv64/sbi.h"
+#include "machine/loop/text_watch.h"
 
 struct vcpu {
     struct vm *m;

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "snap_int.h"
+#include "snapshot/snap_int.h"
 
 static const struct snap_manifest *manifest(const struct snap_reader *r)
 {

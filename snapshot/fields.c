@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "snap_int.h"
+#include "snapshot/snap_int.h"
 
 enum { FIELD_HEADER = 8, NAME_MAX_BYTES = 63, MAX_ELEMENTS = 1 << 20 };
 

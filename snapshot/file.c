@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "snap_int.h"
+#include "snapshot/snap_int.h"
 
 struct snap_file_new {
     char *path, *temporary;

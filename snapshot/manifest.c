@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "snap_int.h"
+#include "snapshot/snap_int.h"
 
 struct snap_manifest_store {
     struct snap_manifest m;

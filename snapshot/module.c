@@ -1,5 +1,5 @@
 /* The one symbol that the module exports. */
-#include "snapshot.h"
+#include "snapshot/snapshot.h"
 
 __attribute__((visibility("default"))) const struct snap_api *godwit_snapshot_module(void);
 

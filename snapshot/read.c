@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "snap_int.h"
+#include "snapshot/snap_int.h"
 
 enum gw_status snap_bad(const struct snap_reader *r, struct gw_error *err, const char *section,
                         const char *why)

@@ -4,7 +4,7 @@
 #include <xxhash.h>
 #include <zstd.h>
 
-#include "snap_int.h"
+#include "snapshot/snap_int.h"
 
 struct walk {
     struct snap_reader *r;

@@ -2,7 +2,7 @@
 #ifndef SNAPSHOT_SNAP_INT_H
 #define SNAPSHOT_SNAP_INT_H
 
-#include "snapshot.h"
+#include "snapshot/snapshot.h"
 
 #define SNAP_MAGIC "\177GWSNAP\n"
 

@@ -6,7 +6,7 @@
 #include <xxhash.h>
 #include <zstd.h>
 
-#include "snap_int.h"
+#include "snapshot/snap_int.h"
 
 enum { LEVEL = 1 };
 

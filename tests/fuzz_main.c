@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "fuzzing.h"
+#include "tests/fuzzing.h"
 
 enum { INPUT_MAX = 2048 };
 

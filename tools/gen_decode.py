@@ -608,7 +608,7 @@ def write_tree(table, out):
             raise TableError(form.where, f"format '{form.name}' is not used")
         shapes.setdefault(operand_code(form), len(shapes))
     ops = ", ".join(f"RV_OP_{c_name(pattern.op).upper()}" for pattern in table.patterns)
-    out += ['#include "decode.h"', '#include "decode_tables.h"', "",
+    out += ['#include "frontend/riscv64/decode.h"', '#include "frontend/riscv64/decode_tables.h"', "",
             f"static const uint16_t op_of_pattern[] = {{{ops}}};", "",
             "static inline int64_t sign_extend(uint32_t value, unsigned bits)", "{",
             "    return (int32_t)(value << (32 - bits)) >> (32 - bits);", "}", "",

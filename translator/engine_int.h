@@ -6,8 +6,8 @@
 #include <setjmp.h>
 #include <signal.h>
 
-#include "engine.h"
-#include "interp.h"
+#include "translator/engine.h"
+#include "translator/interp/interp.h"
 
 #define NO_TB    UINT32_MAX
 #define NO_PADDR (~UINT64_C(0))
@@ -29,7 +29,7 @@ enum {
     CODE_CACHE_FLOOR = 1 << 20
 };
 
-/* --- code_mem.c: executable memory, mapped twice (W^X) ------------------------------------------ */
+/* --- code/code_mem.c: executable memory, mapped twice (W^X) ------------------------------------------ */
 struct code_mem {
     uint8_t *rw;
     uint64_t rx;
@@ -40,7 +40,7 @@ void code_mem_close(struct code_mem *m);
 /* Makes [used, used+need) cheap to touch; false: full. */
 bool code_mem_reserve(struct code_mem *m, size_t need);
 
-/* --- code_cache.c: translation blocks ----------------------------------------------------------- */
+/* --- code/cache.c: translation blocks ----------------------------------------------------------- */
 enum tb_state { TB_LIVE, TB_STALE };
 
 /* First what a lookup compares, so that it stays within a cache line or two. */
@@ -351,7 +351,7 @@ bool world_passed(const struct engine *me, uint64_t cut);
 /* Asks another vCPU; it does so before it runs guest code again, or at its next border. */
 void world_request(struct engine *e, uint32_t what);
 
-/* code_cache.c: all under lock */
+/* code/cache.c: all under lock */
 enum gw_status cc_open(struct engine *e, struct gw_error *err);
 void cc_close(struct code_cache *c);
 void cc_flush(struct engine *e);

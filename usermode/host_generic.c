@@ -1,6 +1,6 @@
 /* um_host.h by the C library, for hosts without a file of their own. A signal that arrives between
  * the look at *attention and the kernel waits for the call to end. */
-#include "um_host.h"
+#include "usermode/um_host.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -1,6 +1,6 @@
 /* x86-64 Linux: um_host.h by hand, since the window between the look at *attention and the syscall
  * instruction must be known to the signal handler. */
-#include "um_host.h"
+#include "usermode/um_host.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -8,7 +8,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "x64.h"
+#include "backend-x86_64/x64.h"
 
 const struct host_backend *um_host_backend(void)
 {

@@ -13,9 +13,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "rv_cpu.h"
-#include "um_space.h"
-#include "usermode.h"
+#include "frontend/riscv64/rv_cpu.h"
+#include "usermode/um_space.h"
+#include "usermode/usermode.h"
 
 struct engine;
 struct engine_dump;
@@ -162,7 +162,7 @@ static inline uint64_t um_arg(const struct um_proc *p, uint64_t addr)
 #define UM_SYS_NONE(nr, name, args)
 #define UM_SYS_PASS(nr, name, args, flags)
 #define UM_SYS_OWN(nr, name, args, flags) um_call_fn um_sys_##name;
-#include "um_syscalls.inc"
+#include "usermode/um_syscalls.inc"
 #undef UM_SYS_NONE
 #undef UM_SYS_PASS
 #undef UM_SYS_OWN

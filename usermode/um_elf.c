@@ -1,4 +1,4 @@
-#include "um_elf.h"
+#include "usermode/um_elf.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "guests.h"
+#include "frontend/guests.h"
 
 static enum gw_status not_ours(const char *name, const char *what, struct gw_error *err)
 {

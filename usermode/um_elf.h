@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "godwit/status.h"
-#include "um_space.h"
+#include "usermode/um_space.h"
 
 enum { UM_ELF_MAX_LOADS = 64, UM_ELF_MAX_PHDRS = 1024 };
 

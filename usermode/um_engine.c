@@ -1,13 +1,13 @@
 /* The engine, as user mode drives it. The only file of the room that includes the translator. */
-#include "engine.h"
+#include "translator/engine.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "um.h"
-#include "um_host.h"
+#include "usermode/um.h"
+#include "usermode/um_host.h"
 
 static bool fetch_ok(void *opaque, uint64_t vaddr, uint64_t size)
 {

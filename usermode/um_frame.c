@@ -10,7 +10,7 @@
  */
 #include <string.h>
 
-#include "um.h"
+#include "usermode/um.h"
 
 enum {
     FRAME_BYTES = 1088,

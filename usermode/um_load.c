@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "um.h"
-#include "um_elf.h"
+#include "usermode/um.h"
+#include "usermode/um_elf.h"
 
 enum {
     HEAD_BYTES = 256, /* as much of a #! line as Linux reads */

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "um.h"
+#include "usermode/um.h"
 
 /* /proc/self/exe and /proc/<own pid>/exe are the guest program, not us. */
 static bool is_self_exe(const char *path)

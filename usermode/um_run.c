@@ -9,11 +9,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "backtrace.h"
-#include "guests.h"
-#include "um.h"
-#include "um_host.h"
-#include "um_symbol.h"
+#include "frontend/riscv64/backtrace.h"
+#include "frontend/guests.h"
+#include "usermode/um.h"
+#include "usermode/um_host.h"
+#include "usermode/um_symbol.h"
 
 /* Long enough to cost nothing; signals end a quantum early by run.attention. */
 #define QUANTUM (UINT64_C(1) << 40)

@@ -1,4 +1,4 @@
-#include "um_space.h"
+#include "usermode/um_space.h"
 
 #include <errno.h>
 #include <stdlib.h>

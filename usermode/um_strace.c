@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "um.h"
+#include "usermode/um.h"
 
 struct line {
     char text[1024];

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "um_symbol.h"
+#include "usermode/um_symbol.h"
 
 enum { MOST_SECTIONS = 4096, MOST_NAME = 80 };
 #define MOST_TABLE (UINT64_C(64) << 20)

@@ -2,7 +2,7 @@
 #ifndef UM_SYMBOL_H
 #define UM_SYMBOL_H
 
-#include "um_space.h"
+#include "usermode/um_space.h"
 
 /* "main+0x12", or "libc.so.6+0x1234" (the file's own address) where the file has no symbol for it;
  * "" where no file is behind the address. A return address belongs to what calls, which may end

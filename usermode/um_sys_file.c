@@ -15,7 +15,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "um.h"
+#include "usermode/um.h"
 
 /* struct stat of the generic ABI: include/uapi/asm-generic/stat.h */
 struct guest_stat {

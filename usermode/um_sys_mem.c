@@ -3,7 +3,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-#include "um.h"
+#include "usermode/um.h"
 
 int64_t um_sys_brk(struct um_proc *p, const uint64_t *a)
 {

@@ -8,8 +8,8 @@
 #include <sys/utsname.h>
 #include <time.h>
 
-#include "decode.h"
-#include "um.h"
+#include "frontend/riscv64/decode.h"
+#include "usermode/um.h"
 
 /* By the C library, which asks the vDSO. */
 int64_t um_sys_clock_gettime(struct um_proc *p, const uint64_t *a)

@@ -12,8 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "um.h"
-#include "um_host.h"
+#include "usermode/um.h"
+#include "usermode/um_host.h"
 
 int64_t um_sys_exit(struct um_proc *p, const uint64_t *a)
 {

@@ -6,8 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "um.h"
-#include "um_host.h"
+#include "usermode/um.h"
+#include "usermode/um_host.h"
 
 enum { SIGSET_BYTES = 8 };
 

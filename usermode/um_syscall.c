@@ -6,8 +6,8 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-#include "um.h"
-#include "um_host.h"
+#include "usermode/um.h"
+#include "usermode/um_host.h"
 
 enum { REG_A0 = 10, REG_A7 = 17 };
 
@@ -25,7 +25,7 @@ static const struct um_call calls[] = {
             .kind = UM_CALL_OWN,                                                                   \
             .flags = flags_,                                                                       \
             .fn = um_sys_##name_},
-#include "um_syscalls.inc"
+#include "usermode/um_syscalls.inc"
 };
 
 const struct um_call *um_call_find(uint64_t nr)

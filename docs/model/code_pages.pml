@@ -1,8 +1,8 @@
 /*
  * Code pages: protection, stores, blocks that become stale and live again, FENCE.I.
  *
- * Code: cc_find, cc_page_changed and page_protect (translator/code_cache.c), slow_store
- * (translator/slow_path.c), maps_fill and maps_protect (translator/page_map.c).
+ * Code: cc_find, cc_page_changed and page_protect (translator/code/cache.c), slow_store
+ * (translator/memory/slow_path.c), maps_fill and maps_protect (translator/memory/page_map.c).
  *
  * One page whose bytes are 0 or 1; two vCPUs that store to it or run it, and a device that writes to
  * it. A block is made of one content, and is known by it: to translate it and to revive it is the same

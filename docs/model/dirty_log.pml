@@ -2,7 +2,7 @@
  * Dirty logging: a page that is copied while the guest runs is copied again if it was written.
  *
  * Code: to come, for snapshots of running machines and for migration; flags and fills as in
- * translator/slow_path.c.
+ * translator/memory/slow_path.c.
  *
  * One page, whose stores are counted; two vCPUs and a device that write to it; a copier that goes
  * round it, at last with the world stopped. Checked: in the end the copy is the page.

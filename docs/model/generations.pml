@@ -1,7 +1,7 @@
 /*
  * Generations: links that leave their page, fetch TLBs, fences of this vCPU and of others.
  *
- * Code: translator/views.c (adoption, fences), cc_find and cc_link_to (translator/code_cache.c).
+ * Code: translator/memory/views.c (adoption, fences), cc_find and cc_link_to (translator/code/cache.c).
  *
  * Two address spaces map one virtual page, each to memory of its own, whose number moves on with each
  * change of the mapping. One link in shared code leads to that page. Its words are written one at a

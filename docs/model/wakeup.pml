@@ -1,7 +1,7 @@
 /*
  * A vCPU that sleeps in WFI, and all that may wake it: no wake-up is lost.
  *
- * Code: gw_events_kick and gw_events_sleep (devices/events.c), pass in machine/threads.c.
+ * Code: gw_events_kick and gw_events_sleep (devices/events.c), pass in machine/loop/threads.c.
  *
  * Who has something for a vCPU (an event in the queue, an interrupt bit) puts it where it belongs and
  * then kicks: attention is set, and if it was not set before and anybody sleeps, the vCPU is woken. The

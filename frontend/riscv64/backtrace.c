@@ -1,5 +1,5 @@
 /* Return addresses. See backtrace.h. */
-#include "backtrace.h"
+#include "frontend/riscv64/backtrace.h"
 
 enum { X_RA = 1, X_SP = 2, X_FP = 8, SCAN_WORDS = 1024, GUESS_MOST = 12, FRAME_MOST = 1 << 20 };
 

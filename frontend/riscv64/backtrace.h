@@ -5,7 +5,7 @@
 #ifndef RV_BACKTRACE_H
 #define RV_BACKTRACE_H
 
-#include "rv_cpu.h"
+#include "frontend/riscv64/rv_cpu.h"
 
 /* Reads size bytes (2 or 8) of guest memory, naturally aligned, at vaddr. code: they must be such as
  * may be executed. False: they are not there. */

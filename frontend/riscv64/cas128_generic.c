@@ -1,5 +1,5 @@
 /* A 16-byte compare-and-swap where the compiler's library has one (libatomic). */
-#include "priv.h"
+#include "frontend/riscv64/priv.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* A 16-byte compare-and-swap on x86-64: every 64-bit processor but the first ones has CMPXCHG16B. */
-#include "priv.h"
+#include "frontend/riscv64/priv.h"
 
 void rv_cas128(void *at, uint64_t expected[2], const uint64_t value[2])
 {

@@ -4,8 +4,8 @@
  */
 #include <string.h>
 
-#include "decode.h"
-#include "priv.h"
+#include "frontend/riscv64/decode.h"
+#include "frontend/riscv64/priv.h"
 
 enum { RESET_VECTOR = 0x1000 }; /* of the virt-1 board */
 

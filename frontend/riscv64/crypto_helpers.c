@@ -2,8 +2,8 @@
  * What the instructions of Zbkx, Zknd and Zkne do. Unpriv. 20240411, "Cryptography Extensions"; FIPS 197. Neither
  * reads nor writes the CPU.
  */
-#include "lift.h"
-#include "priv.h"
+#include "frontend/riscv64/lift.h"
+#include "frontend/riscv64/priv.h"
 
 uint64_t rv_h_xperm(void *cpu, uint64_t table, uint64_t indices, uint64_t bits)
 {

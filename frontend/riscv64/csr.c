@@ -4,8 +4,8 @@
  */
 #include <time.h>
 
-#include "decode.h"
-#include "priv.h"
+#include "frontend/riscv64/decode.h"
+#include "frontend/riscv64/priv.h"
 
 /* What else than its number a register's access depends on. */
 enum csr_kind {
@@ -409,14 +409,14 @@ static uint64_t read_tinfo(struct rv_cpu *cpu, unsigned csr)
 enum {
     ROW_NONE,
 #define CSR(number, NAME, kind_, read_, write_, field, mask_) ROW_##NAME,
-#include "csr_rows.inc"
+#include "frontend/riscv64/csr_rows.inc"
 #undef CSR
     ROW_COUNT
 };
 
 static const uint8_t row_of_csr[4096] = {
 #define CSR(number, NAME, kind_, read_, write_, field, mask_) [number] = ROW_##NAME,
-#include "csr_rows.inc"
+#include "frontend/riscv64/csr_rows.inc"
 #undef CSR
 };
 
@@ -429,7 +429,7 @@ static const struct csr_row rows[ROW_COUNT] = {
                     .write = (write_),                                                             \
                     .offset = offsetof(struct rv_cpu, field),                                      \
                     .kind = KIND_##kind_},
-#include "csr_rows.inc"
+#include "frontend/riscv64/csr_rows.inc"
 #undef CSR
 };
 
@@ -523,7 +523,7 @@ bool rv_csr_state_legal(const struct rv_cpu *cpu, const char **bad)
 {
     static const char *const names[ROW_COUNT] = {
 #define CSR(number, NAME, kind_, read_, write_, field, mask_) [ROW_##NAME] = #NAME,
-#include "csr_rows.inc"
+#include "frontend/riscv64/csr_rows.inc"
 #undef CSR
     };
     const struct rv_csrs *c = &cpu->c;

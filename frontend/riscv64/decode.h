@@ -16,21 +16,21 @@
 enum rv_op {
     RV_OP_ILLEGAL = 0,
 #define RV_OP(upper, lower, text, ext, format) RV_OP_##upper,
-#include "rv_ops.inc"
+#include "frontend/riscv64/rv_ops.inc"
 #undef RV_OP
     RV_OP_COUNT
 };
 
 enum rv_ext_bit {
 #define RV_EXT(upper, text) RV_EXT_BIT_##upper,
-#include "rv_exts.inc"
+#include "frontend/riscv64/rv_exts.inc"
 #undef RV_EXT
     RV_EXT_BIT_COUNT
 };
 
 /* Masks RV_EXT_ZBA and so on. RV_EXT_SM and RV_EXT_SS stand for the machine and supervisor
  * architecture. */
-#include "rv_ext_masks.h"
+#include "frontend/riscv64/rv_ext_masks.h"
 
 /*
  * A decoded instruction. Members that the operation has no use for are 0. rd, rs1, rs2, rs3 number

@@ -1,18 +1,18 @@
 /* The tables of rv64.decode, and the functions that need nothing else. */
-#include "decode_tables.h"
+#include "frontend/riscv64/decode_tables.h"
 
 #include <assert.h>
 
 static const struct rv_field fields[] = {
 #define RV_FIELD(name_, kind_, count_, shift_, add_, ...)                                          \
     {#name_, kind_, count_, shift_, add_, {__VA_ARGS__}},
-#include "rv_tables.inc"
+#include "frontend/riscv64/rv_tables.inc"
 #undef RV_FIELD
 };
 
 static const struct rv_format formats[] = {
 #define RV_FORMAT(name_, count_, ...) {#name_, count_, {__VA_ARGS__}},
-#include "rv_tables.inc"
+#include "frontend/riscv64/rv_tables.inc"
 #undef RV_FORMAT
 };
 
@@ -31,7 +31,7 @@ static const struct rv_pattern patterns[] = {
      .text = text_,                                                                                \
      .condition_count = count_,                                                                    \
      .conditions = {__VA_ARGS__}},
-#include "rv_tables.inc"
+#include "frontend/riscv64/rv_tables.inc"
 #undef RV_PATTERN
 };
 
@@ -40,7 +40,7 @@ static const struct {
     char name[18];
 } csrs[] = {
 #define RV_CSR(number_, name_) {number_, name_},
-#include "rv_tables.inc"
+#include "frontend/riscv64/rv_tables.inc"
 #undef RV_CSR
 };
 
@@ -50,13 +50,13 @@ static const struct {
 } ops[RV_OP_COUNT] = {
     [RV_OP_ILLEGAL] = {"illegal", 0},
 #define RV_OP(upper, lower, text, ext, format) [RV_OP_##upper] = {text, ext},
-#include "rv_ops.inc"
+#include "frontend/riscv64/rv_ops.inc"
 #undef RV_OP
 };
 
 static const char *const ext_names[] = {
 #define RV_EXT(upper, text) text,
-#include "rv_exts.inc"
+#include "frontend/riscv64/rv_exts.inc"
 #undef RV_EXT
 };
 

@@ -6,7 +6,7 @@
 #ifndef RV_DECODE_TABLES_H
 #define RV_DECODE_TABLES_H
 
-#include "decode.h"
+#include "frontend/riscv64/decode.h"
 
 enum rv_kind {
     RV_KIND_X,   /* integer register */

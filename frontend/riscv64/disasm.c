@@ -1,5 +1,5 @@
 /* Instructions as text, in the words of binutils with -M no-aliases. */
-#include "decode_tables.h"
+#include "frontend/riscv64/decode_tables.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
  * Floating-point operations on bits, of which the IR has none. They neither read nor write the CPU
  * and raise no flag.
  */
-#include "priv.h"
+#include "frontend/riscv64/priv.h"
 
 /* Unpriv. 20240411, "F", FCLASS: bit 0 -inf, then -normal, -subnormal, -0, +0 and so on up to +inf;
  * 8 signaling NaN, 9 quiet NaN. */

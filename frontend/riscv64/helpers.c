@@ -2,7 +2,7 @@
  * The helpers of lifted code as the engine calls them; rv_helpers.inc says what each one does, and
  * csr.c, trap.c and mmu.c hold them.
  */
-#include "isa_parts.h"
+#include "frontend/riscv64/isa_parts.h"
 
 uint64_t rv_h_sstatus_write(void *cpu, uint64_t value, uint64_t b, uint64_t c)
 {
@@ -14,6 +14,6 @@ uint64_t rv_h_sstatus_write(void *cpu, uint64_t value, uint64_t b, uint64_t c)
 const struct gw_helper rv_helper_table[RV_HELPER_COUNT] = {
 #define RV_HELPER(NAME, function, argc, bits)                                                      \
     [RV_HELPER_##NAME] = {.name = #function, .fn = function, .flags = (bits), .args = (argc)},
-#include "rv_helpers.inc"
+#include "frontend/riscv64/rv_helpers.inc"
 #undef RV_HELPER
 };

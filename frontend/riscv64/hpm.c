@@ -9,7 +9,7 @@
  * between blocks, where the engine goes after each change of privilege. Overflows are found there
  * too, so an interrupt may come up to a quantum late.
  */
-#include "priv.h"
+#include "frontend/riscv64/priv.h"
 
 enum { EVENT_MASK = 0xffff, EVENT_CYCLES = 1, EVENT_INSTRUCTIONS = 2 };
 

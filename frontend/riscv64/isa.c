@@ -1,9 +1,9 @@
 /*
  * RV64 as the engine, the machine and user mode see it: one const struct guest_isa.
  */
-#include "decode.h"
-#include "isa_parts.h"
-#include "lift.h"
+#include "frontend/riscv64/decode.h"
+#include "frontend/riscv64/isa_parts.h"
+#include "frontend/riscv64/lift.h"
 
 enum { EM_RISCV = 243 };
 

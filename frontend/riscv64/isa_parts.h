@@ -4,7 +4,7 @@
 #ifndef RV_ISA_PARTS_H
 #define RV_ISA_PARTS_H
 
-#include "priv.h"
+#include "frontend/riscv64/priv.h"
 
 extern const struct gw_helper rv_helper_table[RV_HELPER_COUNT];
 

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "decode.h"
-#include "priv.h"
+#include "frontend/riscv64/decode.h"
+#include "frontend/riscv64/priv.h"
 
 /* In the order of the ISA string. A row is a bit of cfg.ext, or a bool of struct rv_config, or
  * neither: then it is always there, or wherever an extension of `with` is. */

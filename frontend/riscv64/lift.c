@@ -4,13 +4,13 @@
  * end, or until a limit of the engine. Forward jumps within the page are followed. So are the branches
  * out of a constrained pair of LR and SC, which must lie in one block to be one.
  */
-#include "lift.h"
-#include "priv.h"
+#include "frontend/riscv64/lift.h"
+#include "frontend/riscv64/priv.h"
 
 static rv_lift_fn *const lift_table[RV_OP_COUNT] = {
     [RV_OP_ILLEGAL] = rv_lift_illegal,
 #define RV_OP(upper, lower, text, ext, format) [RV_OP_##upper] = rv_lift_##lower,
-#include "rv_ops.inc"
+#include "frontend/riscv64/rv_ops.inc"
 #undef RV_OP
 };
 

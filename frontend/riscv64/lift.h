@@ -8,8 +8,8 @@
 #ifndef RV_LIFT_H
 #define RV_LIFT_H
 
-#include "decode.h"
-#include "rv_cpu.h"
+#include "frontend/riscv64/decode.h"
+#include "frontend/riscv64/rv_cpu.h"
 
 /* Where translation goes on after an instruction. */
 enum rv_flow {
@@ -39,7 +39,7 @@ enum rv_aes { RV_AES_ES, RV_AES_ESM, RV_AES_DS, RV_AES_DSM, RV_AES_IM, RV_AES_KS
 typedef enum rv_flow rv_lift_fn(struct rv_lift *l, const struct rv_insn *in);
 
 #define RV_OP(upper, lower, text, ext, format) rv_lift_fn rv_lift_##lower;
-#include "rv_ops.inc"
+#include "frontend/riscv64/rv_ops.inc"
 #undef RV_OP
 
 /* guest_isa.lift, tb_flags, fp_round */

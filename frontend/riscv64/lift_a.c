@@ -1,7 +1,7 @@
 /*
  * A, Zacas and Zabha. Unpriv. 20240411, "A" and "Zacas"; the Zabha specification 1.0.
  */
-#include "lift.h"
+#include "frontend/riscv64/lift.h"
 
 #define LIFT(name) enum rv_flow rv_lift_##name(struct rv_lift *l, const struct rv_insn *in)
 

@@ -1,7 +1,7 @@
 /*
  * Zba, Zbb, Zbc, Zbs, Zbkb, Zbkx and Zicond. Unpriv. 20240411, "B", "Zbkb" and its kin, "Zicond".
  */
-#include "lift.h"
+#include "frontend/riscv64/lift.h"
 
 #define LIFT(name) enum rv_flow rv_lift_##name(struct rv_lift *l, const struct rv_insn *in)
 #define BINARY(name, op)                                                                           \

@@ -2,7 +2,7 @@
  * F and D. Unpriv. 20240411, chapters 21 and 22. Each operation is written once for both widths:
  * registers are 64 bits, and a single-precision value is boxed in ones (chapter 22.2).
  */
-#include "lift_fp.h"
+#include "frontend/riscv64/lift_fp.h"
 
 #define LIFT(name) enum rv_flow rv_lift_##name(struct rv_lift *l, const struct rv_insn *in)
 

@@ -4,7 +4,7 @@
 #ifndef RV_LIFT_FP_H
 #define RV_LIFT_FP_H
 
-#include "lift.h"
+#include "frontend/riscv64/lift.h"
 
 /* Does an instruction write an f register, or may it raise a flag? */
 enum rv_fp_effect { RV_FP_READS, RV_FP_WRITES };

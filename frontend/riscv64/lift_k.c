@@ -2,7 +2,7 @@
  * Zknd, Zkne and Zknh. Unpriv. 20240411, "Cryptography Extensions": AES on two columns at a time, and the sums and
  * sigmas of SHA-2 (FIPS 180-4, 4.1.2 and 4.1.3).
  */
-#include "lift.h"
+#include "frontend/riscv64/lift.h"
 
 #define LIFT(name) enum rv_flow rv_lift_##name(struct rv_lift *l, const struct rv_insn *in)
 

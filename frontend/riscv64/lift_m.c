@@ -2,7 +2,7 @@
  * M. Unpriv. 20240411, chapter 13: division by zero and overflow have results and do not trap,
  * as the IR's divisions do.
  */
-#include "lift.h"
+#include "frontend/riscv64/lift.h"
 
 #define BINARY(name, op)                                                                           \
     enum rv_flow rv_lift_##name(struct rv_lift *l, const struct rv_insn *in)                       \

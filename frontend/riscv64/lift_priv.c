@@ -3,8 +3,8 @@
  * chapter 19 (CMO). What depends on dynamic state (TSR, TW, TVM, the envcfg fields) is checked by
  * the helpers; user mode has none of that state.
  */
-#include "lift.h"
-#include "priv.h"
+#include "frontend/riscv64/lift.h"
+#include "frontend/riscv64/priv.h"
 
 #define LIFT(name) enum rv_flow rv_lift_##name(struct rv_lift *l, const struct rv_insn *in)
 

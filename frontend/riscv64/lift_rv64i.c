@@ -2,7 +2,7 @@
  * RV64I. Unpriv. 20240411, chapters 2 and 4: register x0 reads as zero, W operations work on the
  * low 32 bits and sign-extend, shift counts are taken modulo the width.
  */
-#include "lift.h"
+#include "frontend/riscv64/lift.h"
 
 #define LIFT(name) enum rv_flow rv_lift_##name(struct rv_lift *l, const struct rv_insn *in)
 

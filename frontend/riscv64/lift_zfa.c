@@ -1,7 +1,7 @@
 /*
  * Zfa. Unpriv. 20240411, "Zfa". Halves are done as singles, which they become exactly.
  */
-#include "lift_fp.h"
+#include "frontend/riscv64/lift_fp.h"
 
 #define LIFT(name) enum rv_flow rv_lift_##name(struct rv_lift *l, const struct rv_insn *in)
 

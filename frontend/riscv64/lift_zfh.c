@@ -14,7 +14,7 @@
  *
  * An integer of more than 24 bits is an overflow, whichever way it becomes a single.
  */
-#include "lift_fp.h"
+#include "frontend/riscv64/lift_fp.h"
 
 #define LIFT(name) enum rv_flow rv_lift_##name(struct rv_lift *l, const struct rv_insn *in)
 

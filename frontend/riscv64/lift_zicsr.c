@@ -3,8 +3,8 @@
  * place to keep a value are read and written in line; the others go through csr.c, and a write that
  * may change the block's key, the view of memory or what interrupts is the last of its block.
  */
-#include "lift.h"
-#include "priv.h"
+#include "frontend/riscv64/lift.h"
+#include "frontend/riscv64/priv.h"
 
 #define LIFT(name) enum rv_flow rv_lift_##name(struct rv_lift *l, const struct rv_insn *in)
 

@@ -4,7 +4,7 @@
  * that they are the walk's (Svadu): then it sets what the access at hand asks for, and a page may be
  * written by what is remembered of it only once its D bit is set.
  */
-#include "priv.h"
+#include "frontend/riscv64/priv.h"
 
 enum {
     PTE_V = 1 << 0,

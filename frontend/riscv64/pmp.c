@@ -2,7 +2,7 @@
  * Physical memory protection, Priv. 1.13, 3.7: 16 entries, granularity 4 bytes. Entries are kept as
  * written and, for the lookup, as ranges of bytes.
  */
-#include "priv.h"
+#include "frontend/riscv64/priv.h"
 
 static unsigned entry_mode(const struct rv_cpu *cpu, unsigned i)
 {

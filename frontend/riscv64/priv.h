@@ -6,7 +6,7 @@
 #ifndef RV_PRIV_H
 #define RV_PRIV_H
 
-#include "rv_cpu.h"
+#include "frontend/riscv64/rv_cpu.h"
 
 /* --- for isa.c ---------------------------------------------------------------------------------- */
 extern const struct state_desc rv_state_desc;
@@ -27,7 +27,7 @@ void rv_misaligned(void *cpu, uint64_t vaddr, enum gw_access access, struct gw_f
 
 /* The functions behind rv_helpers.inc. */
 #define RV_HELPER(NAME, fn, args, flags) uint64_t fn(void *cpu, uint64_t a, uint64_t b, uint64_t c);
-#include "rv_helpers.inc"
+#include "frontend/riscv64/rv_helpers.inc"
 #undef RV_HELPER
 
 /* --- for machine/ ------------------------------------------------------------------------------- */
@@ -133,7 +133,7 @@ enum {
 /* --- shared among this side's files ------------------------------------------------------------- */
 enum {
 #define CSR(number, NAME, kind, read, write, field, mask) RV_CSR_##NAME = (number),
-#include "csr_rows.inc"
+#include "frontend/riscv64/csr_rows.inc"
 #undef CSR
 };
 

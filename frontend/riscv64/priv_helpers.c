@@ -2,8 +2,8 @@
  * What lifted code calls for SYSTEM instructions, FENCE.I and cache-block operations
  * (rv_helpers.inc). A helper that raises sets run.leave and run.pc, and its result is not used.
  */
-#include "decode.h"
-#include "priv.h"
+#include "frontend/riscv64/decode.h"
+#include "frontend/riscv64/priv.h"
 
 uint64_t rv_h_illegal(void *cpu, uint64_t raw, uint64_t b, uint64_t c)
 {

@@ -3,7 +3,7 @@
  * which one thread at a time fills (that which holds the device lock). The hart takes them on its own
  * thread before it runs guest code again.
  */
-#include "priv.h"
+#include "frontend/riscv64/priv.h"
 
 #define FENCE_PAGES 64 /* pages of a fence that are flushed one by one; more than that: all */
 

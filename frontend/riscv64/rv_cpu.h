@@ -182,7 +182,7 @@ bool rv_pmp_allows(const struct rv_cpu *cpu, uint64_t paddr, unsigned size, enum
 /* --- helpers that lifted code calls (struct gw_helper table in helpers.c) ------------------------ */
 enum rv_helper {
 #define RV_HELPER(NAME, fn, args, flags) RV_HELPER_##NAME,
-#include "rv_helpers.inc"
+#include "frontend/riscv64/rv_helpers.inc"
 #undef RV_HELPER
     RV_HELPER_COUNT
 };

@@ -1,7 +1,7 @@
 /*
  * Traps in and out, interrupts, privilege (Priv. 1.13, 3.1.6 to 3.1.9, 3.3, 10.1).
  */
-#include "priv.h"
+#include "frontend/riscv64/priv.h"
 
 /* What tb_flags tells apart: off, on, dirty. */
 static unsigned fs_class(uint64_t mstatus)

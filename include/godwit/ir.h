@@ -125,7 +125,7 @@ struct ir_block {
     /* Settings: ir_begin leaves them alone, as it does no_fold. Zero the struct once, when made. */
     const struct gw_helper
         *helpers; /* guest_isa.helpers, or NULL: any helper may write any state */
-    /* Private to the builder: what state holds, and constants that exist; see ir_build.c. */
+    /* Private to the builder: what state holds, and constants that exist; see translator/ir/build.c. */
     uint32_t limit; /* count may not grow beyond; 0 once the block has ended */
     uint32_t epoch[2];
     ir_val last_const[64];
@@ -137,7 +137,7 @@ struct ir_block {
     } known[256];
 };
 
-/* --- builder (translator/ir_build.c). Folds constants, forwards state, unless no_fold. ---------- */
+/* --- builder (translator/ir/build.c). Folds constants, forwards state, unless no_fold. ---------- */
 /* Sets fp_round to IR_RNE: whoever knows the mode sets it after this. */
 void ir_begin(struct ir_block *b, uint64_t pc, uint32_t flags);
 /* Starts guest instruction at pc with len bytes; false when the block is full, or has ended by

@@ -6,11 +6,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "ring_driver.h"
-#include "virtio_blk.h"
-#include "virtio_console.h"
-#include "virtio_net.h"
-#include "virtio_rng.h"
+#include "tests/devices/ring_driver.h"
+#include "devices/virtio/blk.h"
+#include "devices/virtio/console.h"
+#include "devices/virtio/net.h"
+#include "devices/virtio/rng.h"
 
 enum any_kind { ANY_BLK, ANY_NET, ANY_RNG, ANY_CONSOLE, ANY_KINDS };
 enum { ANY_SIZE = 16, ANY_QUEUES = 6, ANY_RING_BYTES = 0x4000 };

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "ring_driver.h"
-#include "virtio_blk.h"
+#include "tests/devices/ring_driver.h"
+#include "devices/virtio/blk.h"
 
 enum { SECTORS = 64 };
 

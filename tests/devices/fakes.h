@@ -11,10 +11,10 @@
 
 #include <cmocka.h>
 
-#include "clock.h"
-#include "memory_bus.h"
-#include "registry.h"
-#include "serial.h"
+#include "devices/clock.h"
+#include "devices/memory_bus.h"
+#include "devices/registry.h"
+#include "devices/board/serial.h"
 
 #define RAM_BASE UINT64_C(0x80000000)
 #define RAM_SIZE UINT64_C(0x100000)

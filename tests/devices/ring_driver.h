@@ -2,8 +2,8 @@
 #ifndef TESTS_DEVICES_RING_DRIVER_H
 #define TESTS_DEVICES_RING_DRIVER_H
 
-#include "fakes.h"
-#include "virtio_mmio.h"
+#include "tests/devices/fakes.h"
+#include "devices/virtio/mmio.h"
 
 enum {
     R_ID = 0x08,

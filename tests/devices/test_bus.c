@@ -1,7 +1,7 @@
 /* RAM, windows, and the devices' way to memory. */
-#include "fakes.h"
-#include "plic.h"
-#include "power.h"
+#include "tests/devices/fakes.h"
+#include "devices/riscv/plic.h"
+#include "devices/board/power.h"
 
 static void ranges_are_checked(void **state)
 {

@@ -3,8 +3,8 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "console.h"
-#include "fakes.h"
+#include "devices/host/console.h"
+#include "tests/devices/fakes.h"
 
 struct fixture {
     struct fake_clock clock;

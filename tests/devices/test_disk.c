@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "disk.h"
-#include "fakes.h"
+#include "devices/host/disk.h"
+#include "tests/devices/fakes.h"
 
 enum { DISK_BYTES = 64 * 1024 + 512 }; /* the last cluster is a partial one */
 

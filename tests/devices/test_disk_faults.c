@@ -7,8 +7,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "disk.h"
-#include "fakes.h"
+#include "devices/host/disk.h"
+#include "tests/devices/fakes.h"
 
 enum { DISK_BYTES = 256 * 1024, HALF = DISK_BYTES / 2 };
 

@@ -11,8 +11,8 @@
 #include <signal.h>
 #include <ucontext.h>
 
-#include "any_virtio.h"
-#include "fw_cfg.h"
+#include "tests/devices/any_virtio.h"
+#include "devices/board/fw_cfg.h"
 
 enum { PAGES_MAX = 4, READS_MAX = 8, GROUPS = 4096 / 16, ONE_COPY_BYTES = 512, TRAP_FLAG = 0x100 };
 

@@ -1,7 +1,7 @@
 /* The event queue, timers and clocks. */
 #include <pthread.h>
 
-#include "fakes.h"
+#include "tests/devices/fakes.h"
 
 struct seen {
     unsigned count;

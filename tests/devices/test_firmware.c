@@ -4,11 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fakes.h"
-#include "flash.h"
-#include "fw_cfg.h"
-#include "pci_host.h"
-#include "pvpanic.h"
+#include "tests/devices/fakes.h"
+#include "devices/board/flash.h"
+#include "devices/board/fw_cfg.h"
+#include "devices/board/pci_host.h"
+#include "devices/board/pvpanic.h"
 
 #define FLASH_BASE UINT64_C(0x20000000)
 #define BOTH(v)    ((v) | (uint64_t)(v) << 16)

@@ -3,7 +3,7 @@
 #include <malloc.h>
 #include <pthread.h>
 
-#include "any_virtio.h"
+#include "tests/devices/any_virtio.h"
 
 enum { BAD_CHAINS = 500000 };
 

@@ -1,9 +1,9 @@
 /* PLIC, CLINT, power and clock devices. */
-#include "clint.h"
-#include "fakes.h"
-#include "plic.h"
-#include "power.h"
-#include "rtc.h"
+#include "devices/riscv/clint.h"
+#include "tests/devices/fakes.h"
+#include "devices/riscv/plic.h"
+#include "devices/board/power.h"
+#include "devices/board/rtc.h"
 
 enum { PLIC_ENABLE_M = 0x2000, PLIC_ENABLE_S = 0x2080, PLIC_M = 0x200000, PLIC_S = 0x201000 };
 

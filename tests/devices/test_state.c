@@ -1,6 +1,6 @@
 /* Every device's state: save, load into another instance, save: the same; bad values refused. */
-#include "fakes.h"
-#include "virtio_mmio.h"
+#include "tests/devices/fakes.h"
+#include "devices/virtio/mmio.h"
 
 struct world {
     struct fake_clock clock;

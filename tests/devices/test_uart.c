@@ -1,6 +1,6 @@
 /* The NS16550A as a driver sees it. */
-#include "fakes.h"
-#include "uart.h"
+#include "tests/devices/fakes.h"
+#include "devices/board/uart.h"
 
 enum { DATA, IER, IIR, LCR, MCR, LSR, MSR, SCR };
 

@@ -1,7 +1,7 @@
 /* virtio-mmio and virtio-blk, by a driver that is well-behaved and by one that is not. */
 #include <semaphore.h>
 
-#include "blk_fixture.h"
+#include "tests/devices/blk_fixture.h"
 
 enum { QUEUE = 16 };
 #define DESC   RAM_BASE

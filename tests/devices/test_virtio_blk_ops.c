@@ -1,5 +1,5 @@
 /* virtio-blk: discard, zeroes, several queues, rate limits, reads served at once. */
-#include "blk_fixture.h"
+#include "tests/devices/blk_fixture.h"
 
 enum { SIZE = 16, HEAD = 16 };
 #define HEADER (RAM_BASE + 0x3000)

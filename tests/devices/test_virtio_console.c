@@ -1,6 +1,6 @@
 /* virtio-console: two consoles and a named channel, by a driver in RAM. */
-#include "ring_driver.h"
-#include "virtio_console.h"
+#include "tests/devices/ring_driver.h"
+#include "devices/virtio/console.h"
 
 #define RINGS (RAM_BASE + 0x40000)
 #define BUF   (RAM_BASE + 0x10000)

@@ -4,9 +4,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "net_fd.h"
-#include "ring_driver.h"
-#include "virtio_net.h"
+#include "devices/host/net_fd.h"
+#include "tests/devices/ring_driver.h"
+#include "devices/virtio/net.h"
 
 #define RINGS (RAM_BASE + 0x40000)
 #define RXBUF (RAM_BASE + 0x60000)

@@ -1,6 +1,6 @@
 /* virtio-rng: entropy of the host by events, and of a seed at once. */
-#include "ring_driver.h"
-#include "virtio_rng.h"
+#include "tests/devices/ring_driver.h"
+#include "devices/virtio/rng.h"
 
 #define RINGS (RAM_BASE + 0x40000)
 #define DATA  (RAM_BASE + 0x8000)

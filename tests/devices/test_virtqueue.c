@@ -1,7 +1,7 @@
 /* Queues of both kinds, by a kind of device that gives chains back as the test says. */
 #include <pthread.h>
 
-#include "ring_driver.h"
+#include "tests/devices/ring_driver.h"
 
 enum { SIZE = 8 };
 #define RINGS (RAM_BASE + 0x40000)

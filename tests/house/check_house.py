@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Rules of the house: check_house.py ROOT RULE...; prints each breach, status 1 if there is one.
 
-includes  a room includes its own headers, include/ and what it may compose, and nothing else;
-          USES in its CMakeLists.txt names no more than that
+includes  a room includes, by path from the root, its own headers, include/ and what it may compose,
+          and nothing else; USES and SEES in its CMakeLists.txt name no more than that
+visible   the same of what a compiler would find, by the search paths of a build (GODWIT_BUILD)
+tests     each room has a folder of tests, and tests/ holds no folder that is neither a room's nor a kind of test
 headers   every header of include/godwit compiles alone, by gcc and clang where they are
 sizes     no tracked file is larger than 1 MB
 markers   no unfinished work is marked in tracked files
@@ -10,6 +12,8 @@ links     links and paths that README, ARCHITECTURE and docs/ name exist
 ir        docs/ir.md names the operations of ir_ops.inc, and no others
 verbs     README names the two commands, and each ./dev verb that documents name exists
 """
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -18,14 +22,18 @@ from pathlib import Path
 
 SKIP = 77
 MEGABYTE = 1_000_000
-# Rooms that compose others, and which; a room that is not here composes none.
-ALL_BELOW = ["frontend", "frontend/riscv64", "translator", "backend-x86_64", "backend-aarch64", "devices", "snapshot"]
+# What a room may include beside its own headers and include/: rooms that it composes, single headers
+# of others. A room that is not here includes nothing else.
+WORKERS = ["frontend/riscv64", "translator", "backend-x86_64", "devices"]
+GUESTS = ["frontend/guests.h"]
 COMPOSES = {
-    "machine": ALL_BELOW,
-    "usermode": ALL_BELOW,
-    "control": ALL_BELOW + ["machine"],
-    "cli": ALL_BELOW + ["machine", "usermode", "control"],
+    "machine": WORKERS + GUESTS + ["snapshot/snapshot.h"],
+    "usermode": ["frontend/riscv64", "translator", "backend-x86_64"] + GUESTS,
+    "control": ["machine/machine.h"],
+    "cli": ["control", "translator", "backend-x86_64", "usermode"] + GUESTS + ["machine/machine.h", "snapshot/snapshot.h"],
 }
+# Folders of tests that are no room's.
+OTHER_TESTS = ["house", "model"]
 
 
 def rooms(root):
@@ -55,15 +63,10 @@ def tracked(root):
 # ---- includes -----------------------------------------------------------------------------------
 
 def check_includes(root):
-    all_rooms = rooms(root)
-    owner = {}  # header's name -> rooms that have one
-    for room in all_rooms:
+    for room in rooms(root):
+        allowed = [room, *COMPOSES.get(room, [])]
         for path in sources(root / room):
-            owner.setdefault(path.name, set()).add(room)
-    for room in all_rooms:
-        allowed = {room, *COMPOSES.get(room, [])}
-        for path in sources(root / room):
-            yield from includes_of(root, room, allowed, owner, path)
+            yield from includes_of(root, room, allowed, path)
         yield from uses_of(root, room, allowed)
     for path in sources(root / "include"):
         for line, name in quoted_includes(path):
@@ -78,39 +81,96 @@ def quoted_includes(path):
             yield number, m.group(1)
 
 
-def includes_of(root, room, allowed, owner, path):
+def within(path, allowed):
+    """Is it one of the allowed headers, or in one of the allowed rooms? frontend is its own files alone."""
+    folder = path.rpartition("/")[0]
+    return any(path == a or folder == a or (a != "frontend" and path.startswith(a + "/")) for a in allowed)
+
+
+def includes_of(root, room, allowed, path):
     for line, name in quoted_includes(path):
-        if (path.parent / name).is_file():
-            if root / room not in (path.parent / name).resolve().parents:
-                yield f"{path}:{line}: {name} leads out of {room}"
+        if name.startswith("godwit/") and (root / "include" / name).is_file():
             continue
-        if (root / "include" / name).is_file():
-            continue
-        rooms_with_it = owner.get(Path(name).name)
-        if rooms_with_it is None:  # a generated file: its room's CMakeLists.txt names it
-            made = any(Path(name).name in (root / r / "CMakeLists.txt").read_text()
-                       for r in allowed if (root / r / "CMakeLists.txt").is_file())
-            if not made:
-                yield f"{path}:{line}: {name} is nowhere"
-        elif not rooms_with_it & allowed:
-            yield f"{path}:{line}: {room} includes {name} of {', '.join(sorted(rooms_with_it))}"
+        if ".." in name.split("/") or "/" not in name:
+            yield f"{path}:{line}: {name} is no path from the root"
+        elif not within(name, allowed):
+            yield f"{path}:{line}: {room} includes {name}"
+        elif not (root / name).is_file() and not is_made(root, name):
+            yield f"{path}:{line}: {name} is nowhere"
+
+
+def is_made(root, name):
+    """A generated file: the CMakeLists.txt of its room names it."""
+    folders = [root / f for f in Path(name).parents if (root / f / "CMakeLists.txt").is_file() and str(f) != "."]
+    return any(Path(name).name in (f / "CMakeLists.txt").read_text() for f in folders)
 
 
 def uses_of(root, room, allowed):
+    """What CMake makes visible is no more than the rules say."""
     cmake = root / room / "CMakeLists.txt"
     if not cmake.is_file():
         return
-    targets = set()
-    for other in allowed:
+    targets = {}
+    for other in rooms(root):
         if (root / other / "CMakeLists.txt").is_file():
-            targets |= set(re.findall(r"\bgw_room\((\w+)", (root / other / "CMakeLists.txt").read_text()))
+            for target in re.findall(r"\bgw_room\((\w+)", (root / other / "CMakeLists.txt").read_text()):
+                targets[target] = other
     text = cmake.read_text()
     values = dict(re.findall(r"\bset\((\w+)\s+([^)$]*)\)", text))
     text = re.sub(r"\$\{(\w+)\}", lambda m: values.get(m.group(1), m.group(0)), text)
-    for m in re.finditer(r"\bUSES\b([^)]*?)(?=\bLIBS\b|\bSOURCES\b|\))", text):
-        for used in m.group(1).split():
-            if used not in targets:
+    for m in re.finditer(r"\bgw_(?:room|program)\(\w+([^)]*)\)", text):
+        for used in words_behind("USES", m.group(1)):
+            folder = targets.get(used, used)
+            if not within(folder, allowed) and not any(a.rpartition("/")[0] == folder for a in allowed):
                 yield f"{cmake}: {room} may not use {used}"
+        for seen in words_behind("SEES", m.group(1)):
+            if not within(seen, allowed):
+                yield f"{cmake}: {room} may not see {seen}"
+
+
+def words_behind(keyword, arguments):
+    arguments = re.sub(r"#.*", "", arguments)
+    found = re.search(rf"\b{keyword}\b(.*?)(?=\b(?:USES|LIBS|SOURCES|SEES|SHOWS|IPO)\b|$)", arguments, re.S)
+    return found.group(1).split() if found else []
+
+
+def check_visible(root):
+    """By the search paths that the compiler was given in the build."""
+    build = os.environ.get("GODWIT_BUILD")
+    commands = json.loads((Path(build) / "compile_commands.json").read_text()) if build else []
+    if not commands:
+        yield "GODWIT_BUILD names no build"
+    headers = [str(p.relative_to(root)) for room in rooms(root) for p in sources(root / room) if p.suffix != ".c"]
+    for room, paths in sorted(search_paths(root, commands).items()):
+        allowed = [room, *COMPOSES.get(room, [])]
+        for header in headers:
+            if any((Path(p) / header).is_file() for p in paths) and not within(header, allowed):
+                yield f"{room} could include {header}"
+        for path in paths:
+            if root == Path(path) or (root in Path(path).parents and Path(path).parts[len(root.parts)] in COMPOSES):
+                yield f"{room} has {path} as a search path"
+
+
+def search_paths(root, commands):
+    found = {}
+    for entry in commands:
+        source = Path(entry["file"])
+        for room in rooms(root):
+            if root / room in source.parents and (room != "frontend" or source.parent == root / room):
+                found.setdefault(room, set()).update(re.findall(r"-I\s*(\S+)", entry["command"]))
+    return found
+
+
+# ---- tests ---------------------------------------------------------------------------------------
+
+def check_tests(root):
+    names = rooms(root)
+    for room in names:
+        if room != "frontend" and not any((root / "tests" / room).rglob("CMakeLists.txt")):
+            yield f"tests/{room}: the room has no tests"
+    for folder in sorted((root / "tests").glob("*/")):
+        if folder.name not in names + OTHER_TESTS:
+            yield f"{folder}: neither a room's tests nor one of {', '.join(OTHER_TESTS)}"
 
 
 # ---- headers ------------------------------------------------------------------------------------
@@ -217,6 +277,8 @@ def check_ir(root):
 RULES = {
     "ir": check_ir,
     "includes": check_includes,
+    "visible": check_visible,
+    "tests": check_tests,
     "headers": check_headers,
     "sizes": check_sizes,
     "markers": check_markers,

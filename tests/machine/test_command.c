@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "command.h"
+#include "machine/boot/command.h"
 
 enum { DATA_PAGE = 0x20000, HEADER = 110 };
 

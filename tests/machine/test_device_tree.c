@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include <libfdt.h>
 
-#include "device_tree.h"
+#include "machine/riscv64/device_tree.h"
 
 static const char isa_list[] = "i\0m\0zba";
 

@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
-#include "loader.h"
-#include "memory_bus.h"
-#include "text_watch.h"
+#include "machine/boot/loader.h"
+#include "devices/memory_bus.h"
+#include "machine/loop/text_watch.h"
 
 #define BASE UINT64_C(0x80000000)
 #define SIZE UINT64_C(0x400000)

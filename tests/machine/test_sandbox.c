@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-#include "sandbox.h"
+#include "machine/lock/sandbox.h"
 
 enum { FORBIDDEN = 125, NOT_ENTERED = 100 };
 enum { V = 1 << SANDBOX_VCPU, I = 1 << SANDBOX_IO, N = 1 << SANDBOX_NET, M = 1 << SANDBOX_MAIN };

@@ -8,11 +8,11 @@
 
 #include <cmocka.h>
 
-#include "clock.h"
-#include "memory_bus.h"
-#include "power.h"
-#include "priv.h"
-#include "sbi.h"
+#include "devices/clock.h"
+#include "devices/memory_bus.h"
+#include "devices/board/power.h"
+#include "frontend/riscv64/priv.h"
+#include "machine/riscv64/sbi.h"
 
 #define BASE UINT64_C(0x80000000)
 enum {

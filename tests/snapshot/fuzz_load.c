@@ -7,9 +7,9 @@
 #include <unistd.h>
 #include <zstd.h>
 
-#include "fuzzing.h"
-#include "sample.h"
-#include "snap_int.h"
+#include "tests/fuzzing.h"
+#include "tests/snapshot/sample.h"
+#include "snapshot/snap_int.h"
 
 enum { MAX_FILE = 1 << 16 };
 

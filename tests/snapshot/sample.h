@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "snapshot.h"
+#include "snapshot/snapshot.h"
 
 enum { SAMPLE_PAGES = 600 };
 

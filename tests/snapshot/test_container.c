@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "sample.h"
+#include "tests/snapshot/sample.h"
 
 static const struct sample one = {.flag = 1,
                                   .half = 0x1234,

@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "um_elf.h"
+#include "usermode/um_elf.h"
 
 enum { FILE_BYTES = 0x3000, CODE_AT = 0x1000, DATA_AT = 0x2100, DATA_FILE = 0x80, BSS = 0x3000 };
 #define CODE_VADDR UINT64_C(0x10000)

@@ -23,7 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "sanitizer.h"
+#include "tests/usermode/sanitizer.h"
 
 static const char *godwit, *programs, *sysroot;
 static char work[] = "/tmp/um_programs_XXXXXX";

@@ -12,8 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "sanitizer.h"
-#include "um_space.h"
+#include "tests/usermode/sanitizer.h"
+#include "usermode/um_space.h"
 
 enum { RW = PROT_READ | PROT_WRITE, ANON = MAP_PRIVATE | MAP_ANONYMOUS };
 #define FIXED_AT UINT64_C(0x10000000)

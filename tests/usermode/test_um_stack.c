@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "um.h"
+#include "usermode/um.h"
 
 enum { STACK_BYTES = 1 << 20 };
 #define TOP (UM_LIMIT - UM_PAGE)

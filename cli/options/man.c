@@ -1,0 +1,118 @@
+/* The man page, in roff. Verbs and options come from the table; what is beside them is here. */
+#include <string.h>
+
+#include "cli/cli.h"
+
+/* Text with what roff would take for its own made harmless. */
+static void roff(FILE *out, const char *text)
+{
+    if (*text == '.' || *text == '\'')
+        fputs("\\&", out);
+    for (; *text; text++) {
+        if (*text == '-' || *text == '\\')
+            fputc('\\', out);
+        fputc(*text, out);
+    }
+}
+
+static void heading(FILE *out, const char *macro, const char *a, const char *b)
+{
+    fprintf(out, ".%s \"", macro);
+    roff(out, a);
+    fputs(*b ? " " : "", out);
+    roff(out, b);
+    fputs("\"\n", out);
+}
+
+static void item(FILE *out, const char *term, const char *text)
+{
+    fputs(".TP\n.B ", out);
+    roff(out, term);
+    fputc('\n', out);
+    roff(out, text);
+    fputc('\n', out);
+}
+
+struct entry {
+    const char *term, *text;
+};
+
+static void section(FILE *out, const char *name, const struct entry *e)
+{
+    heading(out, "SH", name, "");
+    for (; e->term; e++)
+        item(out, e->term, e->text);
+}
+
+/* The tables of the manual, as in README.md. */
+static const struct entry statuses[] = {
+    {"the guest's own",
+     "exec: the program's; run -- CMD: the command's, 128+N where signal N killed "
+     "it; otherwise the code given to the test device"},
+    {"0", "the machine was powered off, or --stop-text was met"},
+    {"122", "the run ended before --stop-text was met"},
+    {"123", "the guest panicked"},
+    {"124", "--timeout"},
+    {"125", "Godwit's own failure"},
+    {"126, 127", "the program, or the command in the guest, cannot be run; there is none"},
+    {"a signal",
+     "a program that dies of a signal ends exec by the same one; SIGTERM and SIGHUP end a "
+     "machine with 143 and 129, its disks flushed"},
+    {NULL, NULL},
+};
+
+static const struct entry environment[] = {
+    {"GODWIT_RUN_DIR, XDG_RUNTIME_DIR", "where running machines are found: the first, or godwit in "
+                                        "the second, or /run/godwit for root, "
+                                        "or /tmp/godwit-UID; --run-dir wins"},
+    {"TERM", "of a command that run -- CMD starts, where a terminal is standard input"},
+    {NULL, NULL},
+};
+
+static const struct entry examples[] = {
+    {"godwit run -k vmlinux -i initrd.cpio -a console=ttyS0 -m 1G",
+     "a machine; Ctrl-] opens a menu, in which q quits"},
+    {"godwit run -k vmlinux -i initrd.cpio -- uname -m", "one command; its output, its status"},
+    {"godwit run -k vmlinux -d disk.img,overlay=changes.img -p 2222:22",
+     "a disk that is only read, and a network"},
+    {"godwit run -D --name web -k vmlinux -d disk.img,rw", "in the background; godwit console web"},
+    {"godwit exec ./program arg", "one static Linux program"},
+    {NULL, NULL},
+};
+
+static void verb(FILE *out, const struct cli_verb_info *v)
+{
+    char text[128], title[64];
+    snprintf(title, sizeof title, "godwit %s", v->name);
+    heading(out, "SS", title, v->operands);
+    roff(out, v->help);
+    fputs(".\n", out);
+    for (const struct cli_option *r = cli_option_rows; r->name; r++) {
+        if (!cli_option_listed(r, v))
+            continue;
+        cli_spell_option(text, sizeof text, r);
+        item(out, text + strspn(text, " "), r->help);
+    }
+}
+
+void cli_man_page(FILE *out)
+{
+    fputs(
+        ".TH GODWIT 1 \"\" \"godwit " GODWIT_VERSION "\" \"User Commands\"\n.nh\n"
+        ".SH NAME\ngodwit \\- run programs and machines of another instruction set\n"
+        ".SH SYNOPSIS\n.B godwit\n.I VERB\n[\\fIOPTIONS\\fR] [\\fIOBJECT\\fR...] "
+        "[\\-\\- \\fIGUEST COMMAND\\fR]\n"
+        ".SH DESCRIPTION\nGodwit runs programs and whole machines of one instruction set on a host "
+        "of another.\nStandard output is the guest's; Godwit's own words go to standard error.\n"
+        "Options stand before operands; \\-\\-x=v and \\-\\-x v are the same.\nSizes are binary "
+        "(K, "
+        "M, G); durations need a unit (30s, 5m).\n"
+        ".SH COMMANDS\n",
+        out);
+    for (const struct cli_verb_info *v = cli_verb_rows; v->name; v++)
+        if (v->help)
+            verb(out, v);
+    section(out, "EXIT STATUS", statuses);
+    section(out, "ENVIRONMENT", environment);
+    section(out, "EXAMPLES", examples);
+}

@@ -1,0 +1,269 @@
+/* The verb exec: from options to user mode, and from the program's end to ours. */
+#include "cli/verbs/exec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/verbs/exec_stats.h"
+#include "usermode/usermode.h"
+
+static uint64_t now_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static int start_status(enum gw_status s)
+{
+    /* too many arguments is the program's trouble here, not ours */
+    return s == GW_ERR_LIMIT ? CLI_CANNOT_RUN : cli_status_of(s);
+}
+
+/* Does entry ("A=b") set name (of len bytes)? */
+static bool names(const char *entry, const char *name, size_t len)
+{
+    return strncmp(entry, name, len) == 0 && entry[len] == '=';
+}
+
+/* Ours less -U, with -E; NULL: out of memory. */
+static char **make_env(const struct exec_options *o)
+{
+    unsigned n = 0, k = 0;
+    while (environ[n])
+        n++;
+    char **v = malloc((n + o->setenv_count + 1) * sizeof *v);
+    if (!v)
+        return NULL;
+    for (unsigned i = 0; i < n; i++) {
+        bool keep = true;
+        for (unsigned j = 0; j < o->unsetenv_count; j++)
+            keep &= !names(environ[i], o->unsetenv[j], strlen(o->unsetenv[j]));
+        for (unsigned j = 0; j < o->setenv_count; j++)
+            keep &= !names(environ[i], o->setenv[j], strcspn(o->setenv[j], "="));
+        if (keep)
+            v[k++] = environ[i];
+    }
+    for (unsigned j = 0; j < o->setenv_count; j++)
+        v[k++] = (char *)(uintptr_t)o->setenv[j];
+    v[k] = NULL;
+    return v;
+}
+
+static char **make_argv(const struct exec_options *o)
+{
+    unsigned n = 0;
+    while (o->args[n])
+        n++;
+    char **v = malloc((n + 1) * sizeof *v);
+    if (!v)
+        return NULL;
+    memcpy(v, o->args, (n + 1) * sizeof *v);
+    if (o->argv0)
+        v[0] = (char *)(uintptr_t)o->argv0;
+    return v;
+}
+
+/* How a guest's execve starts us again: the options that outlive it. */
+struct self_words {
+    char *words[24];
+    unsigned count;
+    char *once[4]; /* for the process that was started alone */
+    char cpu[256], fd[48], report[PATH_MAX];
+};
+
+static void add_word(struct self_words *w, const char *text)
+{
+    w->words[w->count++] = (char *)(uintptr_t)text;
+    w->words[w->count] = NULL;
+}
+
+static void make_self(struct self_words *w, const struct exec_options *o, int strace_fd)
+{
+    w->count = 0;
+    add_word(w, "godwit");
+    add_word(w, "exec");
+    if (o->sysroot) {
+        add_word(w, "-L");
+        add_word(w, o->sysroot);
+    }
+    if (o->interp) {
+        add_word(w, "--engine");
+        add_word(w, "interp");
+    }
+    if (o->cpu_model) {
+        snprintf(w->cpu, sizeof w->cpu, "%s%s%s", o->cpu_model, o->cpu_options ? "," : "",
+                 o->cpu_options ? o->cpu_options : "");
+        add_word(w, "--cpu");
+        add_word(w, w->cpu);
+    }
+    if (o->strace && !o->strace_file) {
+        add_word(w, "--strace");
+    } else if (o->strace) {
+        /* The same open file, which the new program inherits. */
+        snprintf(w->fd, sizeof w->fd, "--strace=/dev/fd/%d", strace_fd);
+        add_word(w, w->fd);
+    }
+    if (o->quiet)
+        add_word(w, "-q");
+    unsigned n = 0;
+    if (o->report) {
+        w->once[n++] = "--report";
+        w->once[n++] = w->report;
+    }
+    if (o->stats)
+        w->once[n++] = "--stats";
+    w->once[n] = NULL;
+}
+
+/* The guest may change the working directory. */
+static void report_path(struct self_words *w, const struct exec_options *o)
+{
+    size_t len = 0;
+    w->report[0] = 0;
+    if (!o->report)
+        return;
+    if (o->report[0] != '/' && getcwd(w->report, sizeof w->report)) {
+        len = strlen(w->report);
+        if (len + strlen(o->report) + 2 > sizeof w->report)
+            len = 0; /* too long: as it was given */
+        else
+            w->report[len++] = '/';
+    }
+    snprintf(w->report + len, sizeof w->report - len, "%s", o->report);
+}
+
+/* A descriptor above those that programs count on; it stays open over execve. */
+static int open_high(const char *path, struct gw_error *err)
+{
+    enum { HIGH = 900 };
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        gw_fail(err, GW_ERR_ARG, path, "cannot write: %s", strerror(errno));
+        return -1;
+    }
+    int high = fcntl(fd, F_DUPFD, HIGH);
+    if (high < 0)
+        return fd;
+    close(fd);
+    return high;
+}
+
+static enum gw_status enter_root(const char *root, struct gw_error *err)
+{
+    if (root && (chroot(root) || chdir("/")))
+        return gw_fail(err, GW_ERR_ARG, root, "cannot change the root directory: %s",
+                       strerror(errno));
+    return GW_OK;
+}
+
+static void no_core(void)
+{
+    /* Ours would be of no use to the guest's author. */
+    struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+}
+
+static int end(const char *report, const struct um_result *r, uint64_t wall_ns)
+{
+    static const char *const endings[] = {[UM_EXIT] = "exit",
+                                          [UM_SIGNAL] = "signal",
+                                          [UM_TIMEOUT] = "timeout",
+                                          [UM_STOP_INSN] = "stop-insn"};
+    struct cli_report rep = {.ended = endings[r->ending],
+                             .insns = r->insns,
+                             .wall_ns = wall_ns,
+                             .overhead_bytes = r->overhead_bytes};
+    if (r->ending == UM_EXIT)
+        rep.status = r->status;
+    else if (r->ending == UM_TIMEOUT)
+        rep.status = CLI_TIMEOUT;
+    else if (r->ending == UM_SIGNAL) {
+        rep.signal = r->signal;
+        rep.status = 128 + r->signal;
+    }
+    if (report[0] && !r->child && !cli_write_report(report, &rep, NULL))
+        return CLI_FAILURE;
+    if (r->ending == UM_SIGNAL) {
+        no_core();
+        um_raise(r->signal);
+    }
+    return rep.status;
+}
+
+static int run(const struct exec_options *o, struct um_config *cfg, struct self_words *self)
+{
+    struct gw_error err = {GW_OK, "", "", ""};
+    struct um_result r = {UM_EXIT, 0, 0, false, 0, 0, 0};
+    enum gw_status s = GW_OK;
+    cfg->strace_fd = o->strace ? STDERR_FILENO : -1;
+    cfg->dump_fd = STDERR_FILENO;
+    if (o->strace_file)
+        s = (cfg->strace_fd = open_high(o->strace_file, &err)) < 0 ? GW_ERR_ARG : GW_OK;
+    if (!s && o->dump_file)
+        s = (cfg->dump_fd = open_high(o->dump_file, &err)) < 0 ? GW_ERR_ARG : GW_OK;
+    report_path(self, o);
+    make_self(self, o, cfg->strace_fd);
+    cfg->self_argv = self->words;
+    cfg->once_argv = self->once;
+    if (!s)
+        s = enter_root(o->root, &err);
+    if (s) {
+        cli_print_error(&err);
+        return CLI_FAILURE;
+    }
+    uint64_t start = now_ns();
+    s = um_run(cfg, o->stats ? exec_stats_print : NULL, NULL, &r, &err);
+    if (!s)
+        return end(self->report, &r, now_ns() - start);
+    cli_print_error(&err);
+    int status = start_status(s);
+    if (self->report[0]) {
+        struct cli_report rep = {.ended = "error", .status = status, .wall_ns = now_ns() - start};
+        cli_write_report(self->report, &rep, &err);
+    }
+    return status;
+}
+
+int exec_main(const struct exec_options *o)
+{
+    struct self_words self;
+    struct um_config cfg = {
+        .path = o->args[0],
+        .sysroot = o->sysroot,
+        .interp = o->interp,
+        .cpu_model = o->cpu_model,
+        .cpu_options = o->cpu_options,
+        .timeout_ns = o->timeout_ns,
+        .stop_insn = o->stop_insn,
+        .own_deaths = o->report || o->stats,
+        .dump = o->dump,
+        .host_disasm = o->host_disasm,
+        .verbose = o->verbose,
+        .time_translation = o->stats,
+        .code_cache_bytes = o->code_cache_bytes,
+        .max_guest_insns = o->max_guest_insns,
+        .no_fold = o->no_fold,
+        .fp_traps = o->fp_traps,
+    };
+    char **argv = make_argv(o), **envp = make_env(o);
+    int status = CLI_FAILURE;
+    cfg.argv = argv;
+    cfg.envp = envp;
+    if (argv && envp)
+        status = run(o, &cfg, &self);
+    else
+        fprintf(stderr, "godwit: error: out of memory\n");
+    free(argv);
+    free(envp);
+    return status;
+}

@@ -1,0 +1,264 @@
+/* The verbs that act on running machines by name. */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "control/control.h"
+#include "snapshot/snapshot.h"
+
+/* Machines look up from their guests every few microseconds; a save may hold them for seconds. */
+enum { SOON_MS = 30000, STOP_MS = 60000, ENDING_MS = 2000, GONE_MS = 10000 };
+
+static int failed(const struct gw_error *err)
+{
+    cli_print_error(err);
+    return cli_status_of(err->status);
+}
+
+static void print_line(void *context, const char *text)
+{
+    puts(text);
+}
+
+/* ---- ps ------------------------------------------------------------------------------------- */
+
+struct row {
+    char state[16];
+    char status[12]; /* of one that has ended, where it left word; else empty */
+    uint64_t insns, vm_ns, memory_bytes;
+};
+
+static void row_line(void *context, const char *text)
+{
+    struct row *r = context;
+    sscanf(text, "state=%15s", r->state);
+    sscanf(text, "insns=%" SCNu64, &r->insns);
+    sscanf(text, "vm_ns=%" SCNu64, &r->vm_ns);
+    sscanf(text, "memory_bytes=%" SCNu64, &r->memory_bytes);
+}
+
+static void print_row(const struct cli_options *o, const char *name, int pid, const struct row *r,
+                      unsigned *lines)
+{
+    if (o->json)
+        printf("%s\n  {\"name\": \"%s\", \"pid\": %d, \"state\": \"%s\", \"status\": %s"
+               ", \"insns\": %" PRIu64 ", \"vm_ns\": %" PRIu64 ", \"memory_bytes\": %" PRIu64 "}",
+               *lines ? "," : "[", name, pid, r->state, r->status[0] ? r->status : "null", r->insns,
+               r->vm_ns, r->memory_bytes);
+    else
+        printf("%-20s %8d  %-10s %6s %16" PRIu64 " %9" PRIu64 ".%01" PRIu64 "s %7" PRIu64 "M\n",
+               name, pid, r->state, r->status[0] ? r->status : "-", r->insns,
+               r->vm_ns / 1000000000u, r->vm_ns / 100000000u % 10, r->memory_bytes >> 20);
+    ++*lines;
+}
+
+static void list_one(const struct cli_options *o, const struct ctl_dir *d, const char *name,
+                     unsigned *lines)
+{
+    struct row r = {.state = "busy"};
+    struct gw_error err;
+    struct ctl_ended e;
+    int fd, pid = 0;
+    if (ctl_name_is_taken(d, name)) {
+        if (ctl_connect(d, name, &fd, &err) == GW_OK) {
+            pid = ctl_peer_pid(fd);
+            ctl_ask(fd, name, "status", SOON_MS, row_line, &r, &err);
+            close(fd);
+        }
+        print_row(o, name, pid, &r, lines);
+    } else if (o->all) {
+        bool known = ctl_ended_read(d, name, &e);
+        snprintf(r.state, sizeof r.state, "%.15s", known ? e.how : "killed");
+        if (known)
+            snprintf(r.status, sizeof r.status, "%d", e.status);
+        r.insns = known ? e.insns : 0;
+        print_row(o, name, 0, &r, lines);
+    }
+}
+
+int cli_ps(const struct cli_options *o)
+{
+    struct gw_error err = {0};
+    struct ctl_dir d;
+    unsigned lines = 0;
+    char **names;
+    size_t n;
+    if (ctl_dir_open(&d, o->run_dir, &err) != GW_OK)
+        return failed(&err);
+    n = ctl_names(&d, &names);
+    if (!o->json)
+        printf("%-20s %8s  %-10s %6s %16s %12s %8s\n", "NAME", "PID", "STATE", "STATUS",
+               "INSTRUCTIONS", "TIME", "MEMORY");
+    for (size_t i = 0; i < n; i++) {
+        list_one(o, &d, names[i], &lines);
+        free(names[i]);
+    }
+    free(names);
+    if (o->json)
+        puts(lines ? "\n]" : "[]");
+    ctl_dir_close(&d);
+    return 0;
+}
+
+/* ---- one machine ---------------------------------------------------------------------------- */
+
+static void ended_line(void *context, const char *text)
+{
+    struct ctl_ended *e = context;
+    sscanf(text, "ended=%23s", e->how);
+    sscanf(text, "status=%d", &e->status);
+    sscanf(text, "insns=%" SCNu64, &e->insns);
+}
+
+static int say_ended(const struct cli_options *o, const struct ctl_ended *e)
+{
+    if (o->json)
+        printf("{\"ended\": \"%s\", \"status\": %d, \"insns\": %" PRIu64 "}\n", e->how, e->status,
+               e->insns);
+    return e->status;
+}
+
+/* Until the process is gone, at most: what it had to say of its end is said before that. */
+static void let_it_go(const struct ctl_dir *d, const char *name, unsigned ms)
+{
+    for (unsigned n = 0; n < ms && ctl_name_is_taken(d, name); n += 10)
+        usleep(10000);
+}
+
+/* A machine that ended before we looked left word of it. */
+static int wait_for(const struct cli_options *o, const struct ctl_dir *d, const char *name)
+{
+    struct gw_error err = {0};
+    struct ctl_ended e = {.how = ""};
+    enum gw_status st = GW_OK;
+    int fd = -1;
+    if (ctl_name_is_fine(name) && !ctl_name_is_taken(d, name) && ctl_ended_read(d, name, &e))
+        return say_ended(o, &e);
+    st = ctl_connect(d, name, &fd, &err);
+    if (st == GW_OK)
+        st = ctl_ask(fd, name, "wait", -1, ended_line, &e, &err);
+    if (fd >= 0)
+        close(fd);
+    /* It says so, or takes its socket away, a little before its name is free again. */
+    if (ctl_name_is_fine(name))
+        let_it_go(d, name, ENDING_MS);
+    if (st != GW_OK && !ctl_ended_read(d, name, &e))
+        return failed(&err);
+    return say_ended(o, &e);
+}
+
+static int stop(const struct cli_options *o, const struct ctl_dir *d, const char *name)
+{
+    struct gw_error err = {0};
+    enum gw_status st;
+    int fd, pid;
+    st = ctl_connect(d, name, &fd, &err);
+    if (st != GW_OK)
+        return failed(&err);
+    pid = ctl_peer_pid(fd);
+    if (o->force) {
+        if (pid <= 1 || kill(pid, SIGKILL) < 0)
+            st = gw_fail(&err, GW_ERR_STATE, name, "cannot kill the machine: %s", strerror(errno));
+    } else {
+        st = ctl_ask(fd, name, "stop", SOON_MS, NULL, NULL, &err);
+        /* Its end closes the connection where it does not answer. */
+        if (st == GW_OK)
+            ctl_ask(fd, name, "wait", STOP_MS, NULL, NULL, NULL);
+        else
+            snprintf(err.hint, sizeof err.hint, "godwit stop --force %s", name);
+    }
+    close(fd);
+    if (st == GW_OK) /* then the name is free */
+        let_it_go(d, name, GONE_MS);
+    return st == GW_OK ? 0 : failed(&err);
+}
+
+/* The machine writes, and may open nothing: the file is ours to make, and to name once it is whole. */
+static enum gw_status save_over(int fd, const char *name, const char *request, const char *path,
+                                struct gw_error *err)
+{
+    const struct snap_api *api = cli_snapshots(err);
+    struct snap_file_new *file;
+    enum gw_status st;
+    if (!api)
+        return err->status;
+    st = api->file_open(&file, path, err);
+    if (st != GW_OK)
+        return st;
+    st = ctl_ask_with_file(fd, name, request, api->file_fd(file), err);
+    if (st == GW_OK)
+        return api->file_keep(file, err);
+    api->file_drop(file);
+    return st;
+}
+
+static int save(const struct ctl_dir *d, const char *name, const char *file)
+{
+    struct gw_error err = {0};
+    char request[CTL_LINE_BYTES], here[CTL_LINE_BYTES / 2];
+    enum gw_status st;
+    int fd, n;
+    if (file[0] == '/' || !getcwd(here, sizeof here))
+        here[0] = 0;
+    /* In messages of the machine's log, whose directory is another. */
+    n = snprintf(request, sizeof request, "save %s%s%s", here, here[0] ? "/" : "", file);
+    if (n < 0 || (size_t)n >= sizeof request - 32) {
+        gw_fail(&err, GW_ERR_ARG, file, "cannot save there: the name is too long");
+        return failed(&err);
+    }
+    st = ctl_connect(d, name, &fd, &err);
+    if (st != GW_OK)
+        return failed(&err);
+    st = save_over(fd, name, request, file, &err);
+    close(fd);
+    return st == GW_OK ? 0 : failed(&err);
+}
+
+static int ask(const struct ctl_dir *d, const char *name, const char *request)
+{
+    struct gw_error err = {0};
+    enum gw_status st;
+    int fd;
+    st = ctl_connect(d, name, &fd, &err);
+    if (st != GW_OK)
+        return failed(&err);
+    st = ctl_ask(fd, name, request, SOON_MS, print_line, NULL, &err);
+    close(fd);
+    return st == GW_OK ? 0 : failed(&err);
+}
+
+static int run_verb(const struct cli_options *o, const struct ctl_dir *d, enum cli_verb verb)
+{
+    const char *name = o->args[0];
+    struct gw_error err = {0};
+    switch (verb) {
+    case VERB_PAUSE: return ask(d, name, "pause");
+    case VERB_RESUME: return ask(d, name, "resume");
+    case VERB_RESET: return ask(d, name, "reset");
+    case VERB_STATS: return ask(d, name, "stats");
+    case VERB_STOP: return stop(o, d, name);
+    case VERB_WAIT: return wait_for(o, d, name);
+    case VERB_SAVE: return save(d, name, o->args[1]);
+    default: return ctl_name_remove(d, name, &err) == GW_OK ? 0 : failed(&err);
+    }
+}
+
+int cli_machine_verb(const struct cli_options *o, enum cli_verb verb)
+{
+    struct gw_error err = {0};
+    struct ctl_dir d;
+    int wanted = verb == VERB_SAVE ? 2 : 1, status;
+    if (o->arg_count > wanted) {
+        gw_fail(&err, GW_ERR_ARG, o->args[wanted], "one machine at a time: this is too much");
+        return failed(&err);
+    }
+    if (ctl_dir_open(&d, o->run_dir, &err) != GW_OK)
+        return failed(&err);
+    status = run_verb(o, &d, verb);
+    ctl_dir_close(&d);
+    return status;
+}

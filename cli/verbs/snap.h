@@ -1,0 +1,11 @@
+/* Of the verb snap: what differs between two snapshots. Main thread. */
+#ifndef CLI_SNAP_H
+#define CLI_SNAP_H
+
+#include "snapshot/snapshot.h"
+
+/* Prints the fields and runs of pages that differ; *status is 1 if there are any. */
+enum gw_status snap_diff(const struct snap_api *api, struct snap_reader *a, struct snap_reader *b,
+                         bool json, int *status, struct gw_error *err);
+
+#endif

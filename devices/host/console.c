@@ -1,0 +1,395 @@
+/* The console's buffers, see console.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "devices/host/console.h"
+
+#define ESCAPE_KEY 0x1d /* Ctrl-] */
+/* What a pipe that epoll calls writable takes without blocking (PIPE_BUF). */
+#define WRITE_CHUNK 4096u
+/* The serial port sees no room below this, so a driver's whole burst fits. */
+#define OUT_RESERVE 64u
+
+enum { EV_INPUT, EV_MENU, EV_ROOM };
+
+struct dev_console {
+    struct dev_console_config cfg;
+    struct dev_serial serial;
+    struct dev_io_watch in, out;
+    struct dev_io_job out_job, in_job;
+    /* I/O thread. polled: the descriptor can be waited for, which the first job finds out. */
+    bool out_known, in_known, out_polled, in_polled;
+    bool in_closed, out_closed, out_lost, escaped, mid_line;
+    unsigned ends; /* how often the end key was pressed */
+
+    uint32_t out_head;   /* written by the vCPU thread */
+    uint32_t out_tail;   /* written by the I/O thread */
+    uint32_t out_kicked; /* atomic: the I/O thread knows that there is output */
+    uint32_t starved;    /* atomic: the vCPU side saw a full ring */
+    uint32_t credit;     /* atomic: bytes that the vCPU side has room for */
+    uint32_t in_stalled; /* atomic: the I/O thread stopped reading for want of credit */
+
+    uint8_t input[DEV_CONSOLE_IN_BYTES]; /* vCPU thread: a ring */
+    uint32_t input_at, input_count;
+    uint8_t ring[DEV_CONSOLE_OUT_BYTES];
+};
+
+/* ---- output --------------------------------------------------------------------------------- */
+
+static uint32_t out_used(const struct dev_console *c)
+{
+    return __atomic_load_n(&c->out_head, __ATOMIC_ACQUIRE) -
+           __atomic_load_n(&c->out_tail, __ATOMIC_ACQUIRE);
+}
+
+static bool console_room(void *context)
+{
+    struct dev_console *c = context;
+    if (c->cfg.patient)
+        return true;
+    if (out_used(c) <= DEV_CONSOLE_OUT_BYTES - OUT_RESERVE)
+        return true;
+    __atomic_store_n(&c->starved, 1, __ATOMIC_SEQ_CST);
+    return out_used(c) <= DEV_CONSOLE_OUT_BYTES - OUT_RESERVE;
+}
+
+static void wait_for_room(const struct dev_console *c)
+{
+    struct timespec ms = {.tv_nsec = 1000000};
+    while (out_used(c) == DEV_CONSOLE_OUT_BYTES)
+        nanosleep(&ms, NULL);
+}
+
+static void console_put(void *context, uint8_t byte)
+{
+    struct dev_console *c = context;
+    uint32_t head = c->out_head;
+    if (c->cfg.tap)
+        c->cfg.tap(c->cfg.context, byte);
+    if (c->cfg.patient && c->cfg.out_fd >= 0)
+        wait_for_room(c);
+    if (c->cfg.out_fd < 0 || out_used(c) == DEV_CONSOLE_OUT_BYTES)
+        return;
+    c->ring[head % DEV_CONSOLE_OUT_BYTES] = byte;
+    __atomic_store_n(&c->out_head, head + 1, __ATOMIC_RELEASE);
+    if (!__atomic_exchange_n(&c->out_kicked, 1, __ATOMIC_SEQ_CST))
+        dev_io_submit(c->cfg.io, &c->out_job);
+}
+
+static void deliver_room(void *device, const struct gw_event *ev)
+{
+    struct dev_console *c = device;
+    c->cfg.poke(c->cfg.context);
+}
+
+/* Output that the host does not take is thrown away: a guest does not stop for it. A full disk may
+ * have room again later; a reader that is gone does not come back. */
+static uint32_t lose(struct dev_console *c, uint32_t count, int error)
+{
+    c->out_closed = error != ENOSPC && error != EDQUOT && error != EFBIG;
+    if (!c->out_lost)
+        dev_fault_say(&c->cfg.fault, "cannot write what the guest says",
+                      c->cfg.name ? c->cfg.name : "its console", error);
+    c->out_lost = true;
+    return count;
+}
+
+/* Writes one chunk. False when the ring is empty or the descriptor is gone. */
+static bool write_chunk(struct dev_console *c)
+{
+    uint32_t tail = c->out_tail, used = out_used(c);
+    uint32_t at = tail % DEV_CONSOLE_OUT_BYTES, n = used;
+    ssize_t done;
+    if (n == 0)
+        return false;
+    if (n > DEV_CONSOLE_OUT_BYTES - at)
+        n = DEV_CONSOLE_OUT_BYTES - at;
+    if (n > WRITE_CHUNK)
+        n = WRITE_CHUNK;
+    done = c->out_closed ? (ssize_t)n : write(c->cfg.out_fd, c->ring + at, n);
+    if (done < 0 && (errno == EINTR || errno == EAGAIN))
+        return true;
+    if (done < 0)
+        done = (ssize_t)lose(c, n, errno);
+    __atomic_store_n(&c->out_tail, tail + (uint32_t)done, __ATOMIC_RELEASE);
+    if (__atomic_exchange_n(&c->starved, 0, __ATOMIC_SEQ_CST)) {
+        struct gw_event ev = {.device = c, .deliver = deliver_room, .kind = EV_ROOM};
+        gw_events_post(c->cfg.events, &ev);
+    }
+    return true;
+}
+
+/* The flag is cleared before the last look, so a byte put in between is either seen or submitted
+ * anew. */
+static void output_ready(void *context, uint32_t events)
+{
+    struct dev_console *c = context;
+    if (write_chunk(c))
+        return;
+    dev_io_rewatch(c->cfg.io, &c->out, 0);
+    __atomic_store_n(&c->out_kicked, 0, __ATOMIC_SEQ_CST);
+    if (out_used(c) && !__atomic_exchange_n(&c->out_kicked, 1, __ATOMIC_SEQ_CST))
+        dev_io_rewatch(c->cfg.io, &c->out, EPOLLOUT);
+}
+
+static void output_job(struct dev_io_job *job)
+{
+    struct dev_console *c =
+        (struct dev_console *)(void *)((char *)job - offsetof(struct dev_console, out_job));
+    if (!c->out_known)
+        c->out_polled = dev_io_watch(c->cfg.io, &c->out, 0) == GW_OK;
+    c->out_known = true;
+    if (c->out_polled) {
+        dev_io_rewatch(c->cfg.io, &c->out, EPOLLOUT);
+        return;
+    }
+    do {
+        __atomic_store_n(&c->out_kicked, 1, __ATOMIC_SEQ_CST);
+        while (write_chunk(c))
+            ;
+        __atomic_store_n(&c->out_kicked, 0, __ATOMIC_SEQ_CST);
+    } while (out_used(c) && !__atomic_exchange_n(&c->out_kicked, 1, __ATOMIC_SEQ_CST));
+}
+
+void dev_console_flush(struct dev_console *c)
+{
+    uint32_t last = __atomic_load_n(&c->out_tail, __ATOMIC_ACQUIRE);
+    for (unsigned idle_ms = 0; out_used(c) && c->cfg.out_fd >= 0 && idle_ms < 1000; idle_ms++) {
+        struct timespec ms = {.tv_nsec = 1000000};
+        uint32_t tail = __atomic_load_n(&c->out_tail, __ATOMIC_ACQUIRE);
+        if (tail != last)
+            idle_ms = 0;
+        last = tail;
+        nanosleep(&ms, NULL);
+    }
+}
+
+/* ---- input ---------------------------------------------------------------------------------- */
+
+static void deliver_input(void *device, const struct gw_event *ev)
+{
+    struct dev_console *c = device;
+    /* Credit bounds what is posted, so it always fits. */
+    for (uint32_t i = 0; i < ev->size_bytes && c->input_count < DEV_CONSOLE_IN_BYTES; i++) {
+        c->input[(c->input_at + c->input_count) % DEV_CONSOLE_IN_BYTES] = ev->payload[i];
+        c->input_count++;
+    }
+    c->cfg.poke(c->cfg.context);
+}
+
+static void deliver_menu(void *device, const struct gw_event *ev)
+{
+    struct dev_console *c = device;
+    c->cfg.menu(c->cfg.context, (uint8_t)ev->arg);
+}
+
+static size_t console_get(void *context, uint8_t *to, size_t max)
+{
+    struct dev_console *c = context;
+    size_t n = 0;
+    while (n < max && c->input_count) {
+        to[n++] = c->input[c->input_at];
+        c->input_at = (c->input_at + 1) % DEV_CONSOLE_IN_BYTES;
+        c->input_count--;
+    }
+    if (n) {
+        __atomic_add_fetch(&c->credit, (uint32_t)n, __ATOMIC_SEQ_CST);
+        if (__atomic_exchange_n(&c->in_stalled, 0, __ATOMIC_SEQ_CST))
+            dev_io_submit(c->cfg.io, &c->in_job);
+    }
+    return n;
+}
+
+/* Takes the menu's keys out of what was read; returns the bytes that remain for the guest. */
+static size_t filter_escape(struct dev_console *c, uint8_t *bytes, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint8_t b = bytes[i];
+        if (!c->escaped && b == ESCAPE_KEY) {
+            c->escaped = true;
+            if (c->cfg.menu_open)
+                c->cfg.menu_open(c->cfg.context);
+        } else if (c->escaped) {
+            c->escaped = false;
+            if (b == ']' || b == ESCAPE_KEY) {
+                bytes[kept++] = ESCAPE_KEY;
+            } else {
+                struct gw_event ev = {
+                    .device = c, .deliver = deliver_menu, .kind = EV_MENU, .arg = b};
+                gw_events_post(c->cfg.events, &ev);
+            }
+        } else {
+            bytes[kept++] = b;
+        }
+    }
+    return kept;
+}
+
+static void close_input(struct dev_console *c)
+{
+    c->in_closed = true;
+    if (c->in_polled)
+        dev_io_rewatch(c->cfg.io, &c->in, 0);
+}
+
+/* Reads once. False when there is no more to read now. */
+static bool read_some(struct dev_console *c)
+{
+    uint8_t bytes[1024];
+    uint32_t credit = __atomic_load_n(&c->credit, __ATOMIC_SEQ_CST);
+    size_t n = credit < sizeof bytes ? credit : sizeof bytes;
+    ssize_t got;
+    if (n == 0) {
+        /* With a menu the terminal is read even while the guest takes nothing; what it cannot
+         * take is dropped, as a full line discipline would. */
+        if (!c->cfg.escape)
+            return false;
+        n = 1;
+    }
+    got = read(c->cfg.in_fd, bytes, n);
+    if (got < 0 && (errno == EINTR || errno == EAGAIN))
+        return errno == EINTR;
+    if (got == 0 && c->cfg.end_key && c->ends < (c->mid_line ? 2 : 1)) {
+        bytes[0] = c->cfg.end_key; /* the next read finds the end again */
+        c->ends++;
+        got = 1;
+    } else if (got > 0) {
+        c->mid_line = bytes[got - 1] != '\n';
+    }
+    if (got <= 0) {
+        close_input(c);
+        return false;
+    }
+    n = (size_t)got;
+    if (c->cfg.escape)
+        n = filter_escape(c, bytes, n);
+    if (n && n <= credit) {
+        struct gw_event ev = {.device = c,
+                              .deliver = deliver_input,
+                              .kind = EV_INPUT,
+                              .size_bytes = (uint32_t)n,
+                              .payload = bytes};
+        __atomic_sub_fetch(&c->credit, (uint32_t)n, __ATOMIC_SEQ_CST);
+        if (!gw_events_post(c->cfg.events, &ev))
+            __atomic_add_fetch(&c->credit, (uint32_t)n, __ATOMIC_SEQ_CST);
+    }
+    return true;
+}
+
+static bool must_stall(struct dev_console *c)
+{
+    if (c->cfg.escape || __atomic_load_n(&c->credit, __ATOMIC_SEQ_CST))
+        return false;
+    __atomic_store_n(&c->in_stalled, 1, __ATOMIC_SEQ_CST);
+    /* Credit that came before the flag was seen resets it here, later credit submits the job. */
+    return !(__atomic_load_n(&c->credit, __ATOMIC_SEQ_CST) &&
+             __atomic_exchange_n(&c->in_stalled, 0, __ATOMIC_SEQ_CST));
+}
+
+static void input_ready(void *context, uint32_t events)
+{
+    struct dev_console *c = context;
+    read_some(c);
+    if (!c->in_closed && must_stall(c))
+        dev_io_rewatch(c->cfg.io, &c->in, 0);
+}
+
+static void input_job(struct dev_io_job *job)
+{
+    struct dev_console *c =
+        (struct dev_console *)(void *)((char *)job - offsetof(struct dev_console, in_job));
+    if (c->in_closed)
+        return;
+    if (!c->in_known)
+        c->in_polled = dev_io_watch(c->cfg.io, &c->in, 0) == GW_OK;
+    c->in_known = true;
+    if (c->in_polled) {
+        dev_io_rewatch(c->cfg.io, &c->in, EPOLLIN);
+        return;
+    }
+    while (!must_stall(c) && read_some(c))
+        ;
+}
+
+/* ---- state ---------------------------------------------------------------------------------- */
+
+void dev_console_settle(struct dev_console *c)
+{
+    uint8_t sorted[DEV_CONSOLE_IN_BYTES] = {0};
+    for (uint32_t i = 0; i < c->input_count; i++)
+        sorted[i] = c->input[(c->input_at + i) % DEV_CONSOLE_IN_BYTES];
+    memcpy(c->input, sorted, sizeof sorted);
+    c->input_at = 0;
+}
+
+static enum gw_status console_check(const void *object, struct gw_error *err)
+{
+    const struct dev_console *c = object;
+    if (c->input_count > DEV_CONSOLE_IN_BYTES)
+        return gw_fail(err, GW_ERR_FORMAT, "console", "more input than the console can hold");
+    return GW_OK;
+}
+
+/* Before dev_console_start(), so nothing reads yet. */
+static void console_post_load(void *object)
+{
+    struct dev_console *c = object;
+    c->input_at = 0;
+    __atomic_store_n(&c->credit, DEV_CONSOLE_IN_BYTES - c->input_count, __ATOMIC_SEQ_CST);
+}
+
+static const struct state_field console_fields[] = {
+    STATE_SCALAR(struct dev_console, input_count, STATE_U32),
+    STATE_ARRAY(struct dev_console, input, STATE_U8),
+};
+
+const struct state_desc dev_console_state = {
+    .name = "console",
+    .version = 1,
+    .fields = console_fields,
+    .field_count = STATE_COUNT_(console_fields),
+    .check = console_check,
+    .post_load = console_post_load,
+};
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+enum gw_status dev_console_new(struct dev_console **out, const struct dev_console_config *cfg,
+                               struct gw_error *err)
+{
+    struct dev_console *c = calloc(1, sizeof *c);
+    *out = NULL;
+    if (!c)
+        return gw_fail(err, GW_ERR_NOMEM, "", "no memory for the console");
+    c->cfg = *cfg;
+    c->serial = (struct dev_serial){
+        .room = console_room, .put = console_put, .get = console_get, .context = c};
+    c->out_job.run = output_job;
+    c->in_job.run = input_job;
+    c->credit = DEV_CONSOLE_IN_BYTES;
+    c->in = (struct dev_io_watch){.fd = cfg->in_fd, .ready = input_ready, .context = c};
+    c->out = (struct dev_io_watch){.fd = cfg->out_fd, .ready = output_ready, .context = c};
+    *out = c;
+    return GW_OK;
+}
+
+void dev_console_start(struct dev_console *c)
+{
+    if (c->cfg.in_fd >= 0)
+        dev_io_submit(c->cfg.io, &c->in_job);
+}
+
+void dev_console_free(struct dev_console *c)
+{
+    free(c);
+}
+
+const struct dev_serial *dev_console_serial(struct dev_console *c)
+{
+    return &c->serial;
+}

@@ -1,0 +1,68 @@
+/*
+ * The host side of a serial port: descriptors read and written on the I/O thread, with bounded
+ * buffers both ways, so neither a stuck terminal nor a flood of input holds the vCPU.
+ *
+ * Output: a ring that the vCPU fills and the I/O thread empties. Input: read only while the vCPU
+ * side has room, posted as an event, kept until the serial port takes it.
+ */
+#ifndef DEV_CONSOLE_H
+#define DEV_CONSOLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "devices/host/fault.h"
+#include "godwit/event.h"
+#include "godwit/state.h"
+#include "godwit/status.h"
+#include "devices/host/io_thread.h"
+#include "devices/board/serial.h"
+
+struct dev_console;
+
+struct dev_console_config {
+    int in_fd;  /* -1: no input */
+    int out_fd; /* -1: output is thrown away */
+    /* Ctrl-] in the input opens the menu: the key after it goes to menu() instead of the guest,
+     * save for ']' itself. menu_open(), on the I/O thread, shows the help line. */
+    bool escape;
+    /* Not 0: the end of the input is this key, pressed after a line's end or twice within a line,
+     * as it is for a terminal that is told of an end by Ctrl-D. */
+    uint8_t end_key;
+    /* The guest never sees a full ring: output waits for the host instead. For runs that can be
+     * repeated. */
+    bool patient;
+    struct gw_events *events;
+    struct dev_io *io;
+    struct dev_fault_sink fault; /* the first output that could not be written */
+    const char *name;            /* what it calls this console; or NULL */
+    /* vCPU thread. */
+    void (*poke)(void *context);              /* input came, or there is room for output again */
+    void (*tap)(void *context, uint8_t byte); /* sees each byte of output; may be NULL */
+    void (*menu)(void *context, uint8_t key);
+    void (*menu_open)(void *context); /* I/O thread */
+    void *context;
+};
+
+enum { DEV_CONSOLE_OUT_BYTES = 256 * 1024, DEV_CONSOLE_IN_BYTES = 4096 };
+
+/* Takes no ownership of the descriptors, and does not change their modes. */
+enum gw_status dev_console_new(struct dev_console **out, const struct dev_console_config *cfg,
+                               struct gw_error *err);
+/* Starts to read: once, when the machine is ready to run. */
+void dev_console_start(struct dev_console *c);
+/* Call when the I/O thread has ended (dev_io_free). */
+void dev_console_free(struct dev_console *c);
+
+/* The serial port's view. vCPU thread. */
+const struct dev_serial *dev_console_serial(struct dev_console *c);
+
+/* Input that the guest has not taken yet; of struct dev_console. dev_console_settle() first, which
+ * gives equal contents equal bytes. What was put out is no state: it has left the machine. */
+extern const struct state_desc dev_console_state;
+void dev_console_settle(struct dev_console *c);
+
+/* Waits until all output is written, or until none was for a second. vCPU thread. */
+void dev_console_flush(struct dev_console *c);
+
+#endif

@@ -1,0 +1,639 @@
+/* Disk files and overlays, see disk.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "devices/host/disk.h"
+
+#define OVERLAY_MAGIC  "GWOVL\0\0\1"
+#define HEADER_BYTES   4096u
+#define BITMAP_BLOCK   4096u
+#define BATCH          64u /* iovecs given to one system call */
+#define MAX_DISK_BYTES (UINT64_C(1) << 50)
+
+struct dev_disk {
+    char *path;
+    int fd; /* the file; written to only when rw */
+    bool rw;
+    uint64_t bytes; /* a multiple of the sector size */
+    /* Overlay. */
+    int overlay_fd;     /* -1: none, the file itself is written to */
+    bool overlay_whole; /* the overlay is as long as all clusters: it has no sparse end */
+    bool overlay_keeps; /* a file of the user's, with header and bitmap */
+    uint64_t data_at;   /* offset of cluster 0 in the overlay */
+    uint64_t clusters;
+    uint8_t *bitmap;       /* bit set: the overlay has the cluster */
+    uint8_t *bitmap_dirty; /* a byte per 4 KiB of bitmap, kept overlays only */
+    uint64_t written;      /* atomic: clusters in the overlay */
+    /* The host's failures. */
+    struct dev_fault_sink fault;
+    unsigned said; /* atomic: bits of enum said */
+    bool flush_failed;
+    int (*sync)(int fd);
+};
+
+enum said { SAID_READ = 1, SAID_WRITE = 2, SAID_FLUSH = 4 };
+
+/* errno says why. */
+static bool failed(struct dev_disk *d, enum said bit, const char *what)
+{
+    if (!(__atomic_fetch_or(&d->said, bit, __ATOMIC_RELAXED) & bit))
+        dev_fault_say(&d->fault, what, d->path, errno);
+    return false;
+}
+
+static uint64_t bitmap_bytes(uint64_t clusters)
+{
+    return ((clusters + 7) / 8 + BITMAP_BLOCK - 1) / BITMAP_BLOCK * BITMAP_BLOCK;
+}
+
+static bool has_cluster(const struct dev_disk *d, uint64_t cluster)
+{
+    return d->bitmap[cluster / 8] >> (cluster % 8) & 1;
+}
+
+/* ---- whole transfers ------------------------------------------------------------------------ */
+
+/* sparse: what is beyond the file's end is 0. Else the file was cut short under us. */
+static bool read_all(int fd, bool sparse, void *to, size_t size, uint64_t offset)
+{
+    uint8_t *p = to;
+    while (size) {
+        ssize_t n = pread(fd, p, size, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return false;
+        if (n == 0 && !sparse) {
+            errno = EIO;
+            return false;
+        }
+        if (n == 0) {
+            memset(p, 0, size);
+            return true;
+        }
+        p += n;
+        size -= (size_t)n;
+        offset += (uint64_t)n;
+    }
+    return true;
+}
+
+static bool write_all(int fd, const void *from, size_t size, uint64_t offset)
+{
+    const uint8_t *p = from;
+    while (size) {
+        ssize_t n = pwrite(fd, p, size, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n == 0)
+            errno = ENOSPC;
+        if (n <= 0)
+            return false;
+        p += n;
+        size -= (size_t)n;
+        offset += (uint64_t)n;
+    }
+    return true;
+}
+
+struct cursor {
+    struct iovec *iov;
+    unsigned count;
+};
+
+/* Takes up to `limit` bytes off the cursor into out[], returns the bytes taken. */
+static uint64_t take(struct cursor *c, uint64_t limit, struct iovec *out, unsigned *count)
+{
+    uint64_t taken = 0;
+    *count = 0;
+    while (c->count && *count < BATCH && taken < limit) {
+        size_t n = c->iov->iov_len;
+        if (n > limit - taken)
+            n = (size_t)(limit - taken);
+        if (n)
+            out[(*count)++] = (struct iovec){.iov_base = c->iov->iov_base, .iov_len = n};
+        c->iov->iov_base = (uint8_t *)c->iov->iov_base + n;
+        c->iov->iov_len -= n;
+        taken += n;
+        if (c->iov->iov_len == 0) {
+            c->iov++;
+            c->count--;
+        }
+    }
+    return taken;
+}
+
+/* Moves `size` bytes between the cursor and the file; short transfers are finished by pieces. */
+enum direction { READ, READ_SPARSE, WRITE };
+
+static bool transfer(int fd, enum direction how, struct cursor *c, uint64_t size, uint64_t offset)
+{
+    bool writing = how == WRITE;
+    struct iovec part[BATCH];
+    while (size) {
+        unsigned n;
+        uint64_t want = take(c, size, part, &n), done;
+        ssize_t got = writing ? pwritev(fd, part, (int)n, (off_t)offset)
+                              : preadv(fd, part, (int)n, (off_t)offset);
+        if (got < 0 && errno != EINTR)
+            return false;
+        done = got < 0 ? 0 : (uint64_t)got;
+        for (unsigned i = 0; i < n; i++) {
+            size_t len = part[i].iov_len, have = done < len ? (size_t)done : len;
+            uint8_t *p = (uint8_t *)part[i].iov_base + have;
+            if (have < len &&
+                !(writing ? write_all(fd, p, len - have, offset + have)
+                          : read_all(fd, how == READ_SPARSE, p, len - have, offset + have)))
+                return false;
+            done -= have;
+            offset += len;
+        }
+        size -= want;
+    }
+    return true;
+}
+
+/* ---- overlay -------------------------------------------------------------------------------- */
+
+static int temporary_file(void)
+{
+    static const char *const fallback[] = {"/var/tmp", "/tmp"};
+    const char *dir = getenv("TMPDIR");
+    int fd = dir && *dir ? open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : -1;
+    for (unsigned i = 0; fd < 0 && i < 2; i++)
+        fd = open(fallback[i], O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    return fd < 0 ? memfd_create("godwit-overlay", MFD_CLOEXEC) : fd;
+}
+
+/* Fills in what a write will leave of a cluster that the overlay does not have. */
+static bool copy_cluster(struct dev_disk *d, uint64_t cluster)
+{
+    uint8_t data[DEV_DISK_CLUSTER];
+    uint64_t at = cluster * DEV_DISK_CLUSTER;
+    size_t n = d->bytes - at < sizeof data ? (size_t)(d->bytes - at) : sizeof data;
+    return read_all(d->fd, false, data, n, at) &&
+           write_all(d->overlay_fd, data, n, d->data_at + at);
+}
+
+static bool prepare_clusters(struct dev_disk *d, uint64_t offset, uint64_t size)
+{
+    uint64_t first = offset / DEV_DISK_CLUSTER, last = (offset + size - 1) / DEV_DISK_CLUSTER;
+    if (offset % DEV_DISK_CLUSTER && !has_cluster(d, first) && !copy_cluster(d, first))
+        return false;
+    if ((offset + size) % DEV_DISK_CLUSTER && offset + size < d->bytes && !has_cluster(d, last) &&
+        !(last == first && offset % DEV_DISK_CLUSTER) && !copy_cluster(d, last))
+        return false;
+    return true;
+}
+
+static void mark_clusters(struct dev_disk *d, uint64_t offset, uint64_t size)
+{
+    uint64_t first = offset / DEV_DISK_CLUSTER, last = (offset + size - 1) / DEV_DISK_CLUSTER;
+    for (uint64_t c = first; c <= last; c++) {
+        if (has_cluster(d, c))
+            continue;
+        d->bitmap[c / 8] |= (uint8_t)(1u << (c % 8));
+        if (d->bitmap_dirty)
+            d->bitmap_dirty[c / 8 / BITMAP_BLOCK] = 1;
+        __atomic_add_fetch(&d->written, 1, __ATOMIC_RELAXED);
+    }
+}
+
+static uint64_t total(const struct iovec *iov, unsigned count)
+{
+    uint64_t size = 0;
+    for (unsigned i = 0; i < count; i++)
+        size += iov[i].iov_len;
+    return size;
+}
+
+static bool read_disk(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t offset)
+{
+    struct cursor c = {.iov = iov, .count = count};
+    uint64_t left = total(iov, count);
+    while (left) {
+        uint64_t run = left;
+        bool over = false;
+        if (d->bitmap) {
+            uint64_t cluster = offset / DEV_DISK_CLUSTER;
+            over = has_cluster(d, cluster);
+            run = DEV_DISK_CLUSTER - offset % DEV_DISK_CLUSTER;
+            while (run < left && has_cluster(d, ++cluster) == over)
+                run += DEV_DISK_CLUSTER;
+            if (run > left)
+                run = left;
+        }
+        if (!transfer(over ? d->overlay_fd : d->fd, over && !d->overlay_whole ? READ_SPARSE : READ,
+                      &c, run, over ? d->data_at + offset : offset))
+            return false;
+        offset += run;
+        left -= run;
+    }
+    return true;
+}
+
+bool dev_disk_read(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t offset)
+{
+    return read_disk(d, iov, count, offset) || failed(d, SAID_READ, "cannot read the disk");
+}
+
+static bool write_disk(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t offset)
+{
+    struct cursor c = {.iov = iov, .count = count};
+    uint64_t size = total(iov, count);
+    if (size == 0)
+        return true;
+    if (d->rw)
+        return transfer(d->fd, WRITE, &c, size, offset);
+    if (!prepare_clusters(d, offset, size) ||
+        !transfer(d->overlay_fd, WRITE, &c, size, d->data_at + offset))
+        return false;
+    mark_clusters(d, offset, size);
+    return true;
+}
+
+static bool write_failed(struct dev_disk *d)
+{
+    return failed(d, SAID_WRITE, "cannot write to the disk");
+}
+
+bool dev_disk_write(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t offset)
+{
+    return write_disk(d, iov, count, offset) || write_failed(d);
+}
+
+static bool sync_file(struct dev_disk *d, int fd)
+{
+    int done = d->sync ? d->sync(fd) : fdatasync(fd);
+    d->flush_failed = d->flush_failed || done != 0;
+    return done == 0;
+}
+
+static bool flush_disk(struct dev_disk *d)
+{
+    uint64_t blocks = bitmap_bytes(d->clusters) / BITMAP_BLOCK;
+    bool any = false;
+    if (d->flush_failed) {
+        errno = EIO;
+        return false;
+    }
+    if (d->rw)
+        return sync_file(d, d->fd);
+    if (!d->overlay_keeps)
+        return true; /* nothing of a temporary overlay outlives the process */
+    if (!sync_file(d, d->overlay_fd))
+        return false;
+    for (uint64_t b = 0; b < blocks; b++) {
+        if (!d->bitmap_dirty[b])
+            continue;
+        if (!write_all(d->overlay_fd, d->bitmap + b * BITMAP_BLOCK, BITMAP_BLOCK,
+                       HEADER_BYTES + b * BITMAP_BLOCK))
+            return false;
+        d->bitmap_dirty[b] = 0;
+        any = true;
+    }
+    return !any || sync_file(d, d->overlay_fd);
+}
+
+bool dev_disk_flush(struct dev_disk *d)
+{
+    return flush_disk(d) || failed(d, SAID_FLUSH, "cannot flush the disk");
+}
+
+bool dev_disk_read_cached(struct dev_disk *d, const struct iovec *iov, unsigned count,
+                          uint64_t offset)
+{
+    uint64_t size = total(iov, count);
+    int fd = d->fd;
+    if (count > BATCH || size == 0)
+        return false;
+    if (d->bitmap) {
+        uint64_t cluster = offset / DEV_DISK_CLUSTER;
+        bool over = has_cluster(d, cluster);
+        while (++cluster * DEV_DISK_CLUSTER < offset + size)
+            if (has_cluster(d, cluster) != over)
+                return false;
+        if (over) {
+            fd = d->overlay_fd;
+            offset += d->data_at;
+        }
+    }
+    /* Short, as at a sparse end of the file, is for the long way too. */
+    return preadv2(fd, iov, (int)count, (off_t)offset, RWF_NOWAIT) == (ssize_t)size;
+}
+
+/* ---- discard and zeroes --------------------------------------------------------------------- */
+
+static bool write_zeroes(struct dev_disk *d, uint64_t offset, uint64_t size)
+{
+    size_t room = size < (UINT64_C(1) << 18) ? (size_t)size : (size_t)1 << 18;
+    uint8_t *zeroes = calloc(1, room ? room : 1);
+    bool ok = zeroes != NULL;
+    while (ok && size) {
+        struct iovec iov = {.iov_base = zeroes, .iov_len = size < room ? (size_t)size : room};
+        uint64_t n = iov.iov_len;
+        ok = write_disk(d, &iov, 1, offset);
+        offset += n;
+        size -= n;
+    }
+    free(zeroes);
+    return ok;
+}
+
+/* False with errno where the file system cannot. */
+static bool punch(int fd, uint64_t offset, uint64_t size)
+{
+    return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size) ==
+           0;
+}
+
+static bool discard(struct dev_disk *d, uint64_t offset, uint64_t size)
+{
+    uint64_t first = (offset + DEV_DISK_CLUSTER - 1) / DEV_DISK_CLUSTER;
+    uint64_t end = (offset + size) / DEV_DISK_CLUSTER;
+    if (size == 0)
+        return true;
+    if (d->rw)
+        return punch(d->fd, offset, size) || errno == EOPNOTSUPP;
+    for (uint64_t c = first; c < end; c++)
+        if (has_cluster(d, c) &&
+            !punch(d->overlay_fd, d->data_at + c * DEV_DISK_CLUSTER, DEV_DISK_CLUSTER))
+            return errno == EOPNOTSUPP;
+    return true;
+}
+
+bool dev_disk_discard(struct dev_disk *d, uint64_t offset, uint64_t size)
+{
+    return discard(d, offset, size) || write_failed(d);
+}
+
+/* Whole clusters of an overlay: holes, which read as zeroes. */
+static bool zero_clusters(struct dev_disk *d, uint64_t offset, uint64_t size)
+{
+    if (!punch(d->overlay_fd, d->data_at + offset, size))
+        return errno == EOPNOTSUPP && write_zeroes(d, offset, size);
+    mark_clusters(d, offset, size);
+    return true;
+}
+
+static bool zero_range(struct dev_disk *d, uint64_t offset, uint64_t size, bool may_unmap)
+{
+    uint64_t head, tail;
+    if (size == 0)
+        return true;
+    if (d->rw) {
+        int how = may_unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE;
+        return fallocate(d->fd, how | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size) == 0 ||
+               (errno == EOPNOTSUPP && write_zeroes(d, offset, size));
+    }
+    head = (DEV_DISK_CLUSTER - offset % DEV_DISK_CLUSTER) % DEV_DISK_CLUSTER;
+    if (head > size)
+        head = size;
+    tail = (size - head) % DEV_DISK_CLUSTER;
+    return write_zeroes(d, offset, head) &&
+           (size == head + tail || zero_clusters(d, offset + head, size - head - tail)) &&
+           write_zeroes(d, offset + size - tail, tail);
+}
+
+bool dev_disk_write_zeroes(struct dev_disk *d, uint64_t offset, uint64_t size, bool may_unmap)
+{
+    return zero_range(d, offset, size, may_unmap) || write_failed(d);
+}
+
+/* ---- opening -------------------------------------------------------------------------------- */
+
+static enum gw_status open_locked(const char *path, int flags, int *fd, struct gw_error *err)
+{
+    bool writes = (flags & O_ACCMODE) != O_RDONLY;
+    *fd = open(path, flags | O_CLOEXEC, 0666);
+    if (*fd < 0)
+        return gw_fail(err, errno == ENOENT ? GW_ERR_NOTFOUND : GW_ERR_IO, path,
+                       "cannot open the disk: %s", strerror(errno));
+    if (flock(*fd, (writes ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+        return gw_fail(err, GW_ERR_STATE, path, "cannot open the disk: in use by another machine");
+    return GW_OK;
+}
+
+static enum gw_status find_size(struct dev_disk *d, struct gw_error *err)
+{
+    struct stat st;
+    off_t end;
+    if (fstat(d->fd, &st) < 0)
+        return gw_fail(err, GW_ERR_IO, d->path, "cannot open the disk: %s", strerror(errno));
+    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+        return gw_fail(err, GW_ERR_FORMAT, d->path,
+                       "cannot open the disk: neither a file nor a block device");
+    end = lseek(d->fd, 0, SEEK_END);
+    if (end <= 0)
+        return gw_fail(err, GW_ERR_FORMAT, d->path, "cannot open the disk: it is empty");
+    if (end % (off_t)DEV_DISK_SECTOR)
+        return gw_fail(err, GW_ERR_FORMAT, d->path,
+                       "cannot open the disk: its size is not a multiple of 512 bytes");
+    if ((uint64_t)end > MAX_DISK_BYTES)
+        return gw_fail(err, GW_ERR_UNSUPPORTED, d->path, "cannot open the disk: over 1024 TiB");
+    d->bytes = (uint64_t)end;
+    d->clusters = (d->bytes + DEV_DISK_CLUSTER - 1) / DEV_DISK_CLUSTER;
+    return GW_OK;
+}
+
+static void put_u64(uint8_t *p, uint64_t v)
+{
+    for (unsigned i = 0; i < 8; i++)
+        p[i] = (uint8_t)(v >> (8 * i));
+}
+
+static uint64_t get_u64(const uint8_t *p)
+{
+    uint64_t v = 0;
+    for (unsigned i = 0; i < 8; i++)
+        v |= (uint64_t)p[i] << (8 * i);
+    return v;
+}
+
+static enum gw_status load_overlay(struct dev_disk *d, const char *path, struct gw_error *err)
+{
+    uint64_t map = bitmap_bytes(d->clusters);
+    uint8_t head[24] = {0};
+    struct stat st;
+    enum gw_status status = open_locked(path, O_RDWR | O_CREAT, &d->overlay_fd, err);
+    if (status != GW_OK)
+        return status;
+    if (fstat(d->overlay_fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return gw_fail(err, GW_ERR_FORMAT, path, "cannot open the overlay: not a file");
+    d->data_at = HEADER_BYTES + map;
+    if (st.st_size == 0) {
+        memcpy(head, OVERLAY_MAGIC, 8);
+        put_u64(head + 8, d->bytes);
+        put_u64(head + 16, DEV_DISK_CLUSTER);
+        if (ftruncate(d->overlay_fd, (off_t)d->data_at) < 0 ||
+            !write_all(d->overlay_fd, head, sizeof head, 0))
+            return gw_fail(err, GW_ERR_IO, path, "cannot make the overlay: %s", strerror(errno));
+        return GW_OK;
+    }
+    if (!read_all(d->overlay_fd, true, head, sizeof head, 0))
+        return gw_fail(err, GW_ERR_IO, path, "cannot read the overlay: %s", strerror(errno));
+    if (memcmp(head, OVERLAY_MAGIC, 8) != 0 || get_u64(head + 16) != DEV_DISK_CLUSTER ||
+        (uint64_t)st.st_size < d->data_at)
+        return gw_fail(err, GW_ERR_FORMAT, path, "cannot use the overlay: not an overlay of ours");
+    if (get_u64(head + 8) != d->bytes)
+        return gw_fail(err, GW_ERR_FORMAT, path,
+                       "cannot use the overlay: made for a disk of %" PRIu64 " bytes",
+                       get_u64(head + 8));
+    if (!read_all(d->overlay_fd, false, d->bitmap, map, HEADER_BYTES))
+        return gw_fail(err, GW_ERR_IO, path, "cannot read the overlay: %s", strerror(errno));
+    return GW_OK;
+}
+
+/* Sparse up to its end, so that a read beyond it says that somebody has cut it short. Where the host
+ * refuses that length, what is beyond the end counts as never written. */
+static void make_whole(struct dev_disk *d)
+{
+    off_t whole = (off_t)(d->data_at + d->clusters * DEV_DISK_CLUSTER);
+    struct stat st;
+    d->overlay_whole = fstat(d->overlay_fd, &st) == 0 &&
+                       (st.st_size >= whole || ftruncate(d->overlay_fd, whole) == 0);
+}
+
+static enum gw_status open_parts(struct dev_disk *d, const struct dev_disk_config *cfg,
+                                 struct gw_error *err)
+{
+    uint64_t map;
+    enum gw_status st = open_locked(cfg->path, cfg->rw ? O_RDWR : O_RDONLY, &d->fd, err);
+    if (st == GW_OK)
+        st = find_size(d, err);
+    if (st != GW_OK || cfg->rw)
+        return st;
+    map = bitmap_bytes(d->clusters);
+    d->bitmap = calloc(1, map);
+    if (cfg->overlay)
+        d->bitmap_dirty = calloc(map / BITMAP_BLOCK, 1);
+    if (!d->bitmap || (cfg->overlay && !d->bitmap_dirty))
+        return gw_fail(err, GW_ERR_NOMEM, cfg->path, "cannot open the disk: out of memory");
+    d->overlay_keeps = cfg->overlay != NULL;
+    if (cfg->overlay) {
+        st = load_overlay(d, cfg->overlay, err);
+    } else {
+        d->overlay_fd = temporary_file(); /* now: a machine that runs may open nothing */
+        if (d->overlay_fd < 0)
+            st = gw_fail(err, GW_ERR_IO, cfg->path, "cannot make a temporary overlay: %s",
+                         strerror(errno));
+    }
+    if (st == GW_OK)
+        make_whole(d);
+    return st;
+}
+
+static void free_disk(struct dev_disk *d)
+{
+    if (d->fd >= 0)
+        close(d->fd);
+    if (d->overlay_fd >= 0)
+        close(d->overlay_fd);
+    free(d->bitmap);
+    free(d->bitmap_dirty);
+    free(d->path);
+    free(d);
+}
+
+enum gw_status dev_disk_open(struct dev_disk **out, const struct dev_disk_config *cfg,
+                             struct gw_error *err)
+{
+    struct dev_disk *d = calloc(1, sizeof *d);
+    enum gw_status st = GW_ERR_NOMEM;
+    *out = NULL;
+    if (!d)
+        return gw_fail(err, GW_ERR_NOMEM, cfg->path, "cannot open the disk: out of memory");
+    d->fd = d->overlay_fd = -1;
+    d->rw = cfg->rw;
+    d->fault = cfg->fault;
+    d->sync = cfg->sync;
+    d->path = strdup(cfg->path);
+    st = d->path ? open_parts(d, cfg, err) : gw_fail(err, GW_ERR_NOMEM, "", "out of memory");
+    if (st != GW_OK) {
+        free_disk(d);
+        return st;
+    }
+    *out = d;
+    return GW_OK;
+}
+
+void dev_disk_close(struct dev_disk *d)
+{
+    if (!d)
+        return;
+    dev_disk_flush(d);
+    free_disk(d);
+}
+
+const char *dev_disk_path(const struct dev_disk *d)
+{
+    return d->path;
+}
+
+uint64_t dev_disk_sectors(const struct dev_disk *d)
+{
+    return d->bytes / DEV_DISK_SECTOR;
+}
+
+uint64_t dev_disk_discarded(const struct dev_disk *d)
+{
+    if (d->rw || d->overlay_keeps)
+        return 0;
+    return __atomic_load_n(&d->written, __ATOMIC_RELAXED) * DEV_DISK_CLUSTER;
+}
+
+/* ---- snapshots ------------------------------------------------------------------------------ */
+
+static bool changed_at(int fd, uint64_t *ns)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return false;
+    *ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
+    return true;
+}
+
+bool dev_disk_identify(const struct dev_disk *d, struct dev_disk_identity *out)
+{
+    *out = (struct dev_disk_identity){.bytes = d->bytes};
+    out->mode = d->rw ? DEV_DISK_RW : d->overlay_keeps ? DEV_DISK_OVERLAY : DEV_DISK_TEMPORARY;
+    return changed_at(d->fd, &out->mtime_ns) &&
+           (out->mode != DEV_DISK_OVERLAY || changed_at(d->overlay_fd, &out->overlay_mtime_ns));
+}
+
+uint64_t dev_disk_clusters(const struct dev_disk *d)
+{
+    return d->clusters;
+}
+
+bool dev_disk_has_cluster(const struct dev_disk *d, uint64_t index)
+{
+    return d->bitmap && has_cluster(d, index);
+}
+
+/* Of the last cluster, what is behind the disk's end is 0. */
+static size_t cluster_bytes(const struct dev_disk *d, uint64_t index)
+{
+    uint64_t left = d->bytes - index * DEV_DISK_CLUSTER;
+    return left < DEV_DISK_CLUSTER ? (size_t)left : DEV_DISK_CLUSTER;
+}
+
+bool dev_disk_get_cluster(struct dev_disk *d, uint64_t index, uint8_t *to)
+{
+    memset(to, 0, DEV_DISK_CLUSTER);
+    return read_all(d->overlay_fd, !d->overlay_whole, to, cluster_bytes(d, index),
+                    d->data_at + index * DEV_DISK_CLUSTER);
+}
+
+bool dev_disk_put_cluster(struct dev_disk *d, uint64_t index, const uint8_t *from)
+{
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)from, .iov_len = cluster_bytes(d, index)};
+    return dev_disk_write(d, &iov, 1, index * DEV_DISK_CLUSTER);
+}

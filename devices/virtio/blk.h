@@ -1,0 +1,48 @@
+/*
+ * virtio-blk: requests are checked on the vCPU thread, run on the I/O thread straight between the
+ * disk and guest RAM, and given back on the vCPU thread by an event. At most VIRTIO_BLK_IN_FLIGHT
+ * at a time; further ones, and those over the rate limit, wait in the guest's own rings. Reads that
+ * the host can serve from memory, and all requests where time is counted in instructions, are done
+ * at once. State is taken after quiesce: no request is in flight then.
+ */
+#ifndef DEV_VIRTIO_BLK_H
+#define DEV_VIRTIO_BLK_H
+
+#include "devices/host/disk.h"
+#include "devices/host/io_thread.h"
+#include "devices/virtio/mmio.h"
+
+enum { VIRTIO_BLK_IN_FLIGHT = 32, VIRTIO_BLK_QUEUES = 8, VIRTIO_BLK_RANGES = 16 };
+
+/* Who does the work of a request. */
+enum virtio_blk_service {
+    VIRTIO_BLK_DEFAULT, /* the I/O thread, but for reads that need not wait */
+    VIRTIO_BLK_QUEUED,  /* the I/O thread, always */
+    VIRTIO_BLK_AT_ONCE, /* the vCPU thread, always: for runs that can be repeated */
+};
+
+struct virtio_blk_config {
+    struct dev_disk *disk; /* stays the caller's, until after destroy */
+    struct dev_io *io;
+    bool read_only;
+    enum virtio_blk_service service;
+    const char *serial;              /* up to 20 bytes, for GET_ID */
+    unsigned queues;                 /* 1 to VIRTIO_BLK_QUEUES; 0: one */
+    uint64_t bytes_per_s, ops_per_s; /* rate limit; 0: none */
+};
+
+/* The limit may change while the machine runs. vCPU thread. */
+void virtio_blk_limit(struct virtio_mmio *v, uint64_t bytes_per_s, uint64_t ops_per_s);
+
+/* Turns an empty slot into a disk. Before the vCPU starts. */
+enum gw_status virtio_blk_attach(struct virtio_mmio *v, const struct virtio_blk_config *cfg,
+                                 struct gw_error *err);
+
+struct virtio_blk_stats {
+    uint64_t reads, read_bytes, writes, write_bytes, flushes, discards, write_zeroes, errors,
+        delays;
+};
+extern const struct counter_desc virtio_blk_counters; /* of struct virtio_blk_stats */
+const struct virtio_blk_stats *virtio_blk_stats(const struct virtio_mmio *v);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * virtio-net (VIRTIO 1.2, 5.1): one pair of queues, mergeable receive buffers, checksums left to
+ * us, large segments where the back end takes them. Frames from the back end enter as events. A
+ * frame on its way is not state: it is lost when a machine is moved, as frames are.
+ */
+#ifndef DEV_VIRTIO_NET_H
+#define DEV_VIRTIO_NET_H
+
+#include "godwit/counter.h"
+#include "godwit/net.h"
+#include "devices/virtio/mmio.h"
+
+struct virtio_net_config {
+    uint8_t mac[6];
+    /* What is said to the user when the cable is lost. vCPU thread; may be NULL. */
+    void (*note)(void *context, const char *text);
+    void *context;
+};
+
+/* Turns an empty slot into a network card. Before the vCPU starts. */
+enum gw_status virtio_net_attach(struct virtio_mmio *v, const struct virtio_net_config *cfg,
+                                 struct gw_error *err);
+/* What a back end is to be opened with, and then plugged in. The device closes it at the end. */
+struct gw_net_port virtio_net_port(struct virtio_mmio *v);
+const uint8_t *virtio_net_mac(const struct virtio_mmio *v); /* 6 bytes */
+void virtio_net_plug(struct virtio_mmio *v, struct gw_net_backend *backend);
+
+struct virtio_net_stats {
+    uint64_t rx_frames, rx_bytes, rx_lost, tx_frames, tx_bytes, tx_refused, errors;
+};
+extern const struct counter_desc virtio_net_counters; /* of struct virtio_net_stats */
+const struct virtio_net_stats *virtio_net_stats(const struct virtio_mmio *v);
+
+#endif

@@ -1,0 +1,338 @@
+/* Filters by libseccomp, see sandbox.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "machine/host.h"
+#include "machine/lock/sandbox.h"
+
+enum {
+    V = 1 << SANDBOX_VCPU | 1 << SANDBOX_MAIN,
+    M = 1 << SANDBOX_MAIN,
+    I = 1 << SANDBOX_IO,
+    N = 1 << SANDBOX_NET,
+    ALL = V | I | N,
+    EXIT_FAILURE_OF_OURS = 125,
+};
+
+struct sandbox {
+    int names_fd; /* /etc/resolv.conf; -1: none */
+};
+
+struct rule {
+    int call;
+    int roles;
+};
+
+/* Allowed whatever the arguments. */
+static const struct rule plain_rules[] = {
+    /* Descriptors that are open. */
+    {SCMP_SYS(read), ALL},
+    {SCMP_SYS(write), ALL},
+    {SCMP_SYS(readv), ALL},
+    {SCMP_SYS(writev), ALL},
+    {SCMP_SYS(pread64), V | I},
+    {SCMP_SYS(pwrite64), V | I},
+    {SCMP_SYS(preadv), V | I},
+    {SCMP_SYS(pwritev), V | I},
+    {SCMP_SYS(preadv2), V | I},
+    {SCMP_SYS(lseek), ALL},
+    {SCMP_SYS(close), ALL},
+    {SCMP_SYS(fsync), V | I},
+    {SCMP_SYS(fdatasync), V | I},
+    {SCMP_SYS(fallocate), V | I},
+    {SCMP_SYS(ftruncate), V | I},
+    {SCMP_SYS(poll), ALL},
+    {SCMP_SYS(ppoll), ALL},
+    {SCMP_SYS(epoll_ctl), V | I},
+    {SCMP_SYS(epoll_wait), I},
+    {SCMP_SYS(epoll_pwait), I},
+    /* What files there are, not what is in them: fstat() is a newfstatat() too. */
+    {SCMP_SYS(fstat), ALL},
+    {SCMP_SYS(newfstatat), ALL},
+    {SCMP_SYS(statx), ALL},
+    {SCMP_SYS(readlink), M},
+    {SCMP_SYS(getcwd), M},
+    /* Memory; what may be mapped is below. */
+    {SCMP_SYS(brk), ALL},
+    {SCMP_SYS(munmap), ALL},
+    {SCMP_SYS(mremap), ALL},
+    {SCMP_SYS(madvise), ALL},
+    {SCMP_SYS(memfd_create), V},
+    {SCMP_SYS(mincore), M},
+    /* Threads that exist, time, signals of our own. */
+    {SCMP_SYS(futex), ALL},
+    {SCMP_SYS(membarrier), V},
+    {SCMP_SYS(sched_yield), ALL},
+    {SCMP_SYS(sched_getaffinity), ALL},
+    {SCMP_SYS(sysinfo), ALL},
+    {SCMP_SYS(getpid), ALL},
+    {SCMP_SYS(gettid), ALL},
+    {SCMP_SYS(getrusage), ALL},
+    {SCMP_SYS(getrandom), ALL},
+    {SCMP_SYS(clock_gettime), ALL},
+    {SCMP_SYS(gettimeofday), ALL},
+    {SCMP_SYS(nanosleep), ALL},
+    {SCMP_SYS(clock_nanosleep), ALL},
+    {SCMP_SYS(restart_syscall), ALL},
+    {SCMP_SYS(rt_sigaction), ALL},
+    {SCMP_SYS(rt_sigprocmask), ALL},
+    {SCMP_SYS(rt_sigreturn), ALL},
+    {SCMP_SYS(sigaltstack), ALL},
+    {SCMP_SYS(wait4), M},
+    {SCMP_SYS(exit), ALL},
+    {SCMP_SYS(exit_group), ALL},
+    /* Sockets that are connected, or that listen. */
+    {SCMP_SYS(accept4), I | N},
+    {SCMP_SYS(recvfrom), ALL},
+    {SCMP_SYS(recvmsg), ALL},
+    {SCMP_SYS(sendto), ALL},
+    {SCMP_SYS(sendmsg), ALL},
+    {SCMP_SYS(shutdown), ALL},
+    /* New ones: user networking alone. */
+    {SCMP_SYS(connect), N},
+    {SCMP_SYS(bind), N},
+    {SCMP_SYS(listen), N},
+    {SCMP_SYS(accept), N},
+    {SCMP_SYS(getsockname), N},
+    {SCMP_SYS(getpeername), N},
+    {SCMP_SYS(getsockopt), N},
+    {SCMP_SYS(setsockopt), N},
+};
+
+/* Allowed for one value of an argument, of the bits in mask. */
+struct value_rule {
+    int call;
+    unsigned arg;
+    uint64_t mask, value;
+    int roles;
+};
+
+#define EXACT UINT64_C(0xffffffff)
+
+static const struct value_rule value_rules[] = {
+    /* Never new code: that of translations was mapped before. */
+    {SCMP_SYS(mmap), 2, PROT_EXEC, 0, ALL},
+    {SCMP_SYS(mprotect), 2, PROT_EXEC, 0, ALL},
+    {SCMP_SYS(socket), 0, EXACT, AF_INET, N},
+    {SCMP_SYS(socket), 0, EXACT, AF_INET6, N},
+    {SCMP_SYS(ioctl), 1, EXACT, TCGETS, ALL},
+    {SCMP_SYS(ioctl), 1, EXACT, TCSETS, V},
+    {SCMP_SYS(ioctl), 1, EXACT, TCSETSW, V},
+    {SCMP_SYS(ioctl), 1, EXACT, TCSETSF, V},
+    {SCMP_SYS(ioctl), 1, EXACT, TIOCGPGRP, V},
+    {SCMP_SYS(ioctl), 1, EXACT, TIOCGWINSZ, ALL},
+    {SCMP_SYS(ioctl), 1, EXACT, FIONBIO, N},
+    {SCMP_SYS(ioctl), 1, EXACT, FIONREAD, N},
+    {SCMP_SYS(fcntl), 1, EXACT, F_GETFL, ALL},
+    {SCMP_SYS(fcntl), 1, EXACT, F_SETFL, ALL},
+    {SCMP_SYS(fcntl), 1, EXACT, F_GETFD, ALL},
+    {SCMP_SYS(fcntl), 1, EXACT, F_SETFD, ALL},
+    {SCMP_SYS(fcntl), 1, EXACT, F_DUPFD_CLOEXEC, ALL},
+};
+
+/* Refused with EACCES, and not the end: the C library opens a file of /proc when it trims its heap,
+ * and does without it. Names that are removed at the end of a run are the broker's. */
+static const int refused_calls[] = {SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(access),
+                                    SCMP_SYS(unlink), SCMP_SYS(unlinkat)};
+
+/* ---- what is said of a forbidden call --------------------------------------------------------- */
+
+/* A signal handler takes no context of ours; written once, before any filter. */
+static int resolv_fd = -1;
+static const char resolv_conf[] = "/etc/resolv.conf";
+
+static const struct {
+    int call;
+    const char *name;
+} call_names[] = {
+    {SCMP_SYS(execve), "execve"},
+    {SCMP_SYS(execveat), "execveat"},
+    {SCMP_SYS(fork), "fork"},
+    {SCMP_SYS(vfork), "vfork"},
+    {SCMP_SYS(clone), "clone"},
+    {SCMP_SYS(clone3), "clone3"},
+    {SCMP_SYS(socket), "socket"},
+    {SCMP_SYS(connect), "connect"},
+    {SCMP_SYS(bind), "bind"},
+    {SCMP_SYS(ioctl), "ioctl"},
+    {SCMP_SYS(fcntl), "fcntl"},
+    {SCMP_SYS(mmap), "mmap"},
+    {SCMP_SYS(mprotect), "mprotect"},
+    {SCMP_SYS(kill), "kill"},
+    {SCMP_SYS(tgkill), "tgkill"},
+    {SCMP_SYS(ptrace), "ptrace"},
+    {SCMP_SYS(rename), "rename"},
+    {SCMP_SYS(mkdir), "mkdir"},
+    {SCMP_SYS(prctl), "prctl"},
+    {SCMP_SYS(readlink), "readlink"},
+    {SCMP_SYS(getdents64), "getdents64"},
+    {SCMP_SYS(memfd_create), "memfd_create"},
+};
+
+/* One line, so that it is written as a whole. */
+struct line {
+    char text[160];
+    size_t used;
+};
+
+static void add_text(struct line *l, const char *text)
+{
+    size_t n = strlen(text), room = sizeof l->text - l->used;
+    n = n < room ? n : room;
+    memcpy(l->text + l->used, text, n);
+    l->used += n;
+}
+
+static void add_number(struct line *l, unsigned n)
+{
+    char digits[12], *p = digits + sizeof digits - 1;
+    *p = 0;
+    do
+        *--p = (char)('0' + n % 10);
+    while (n /= 10);
+    add_text(l, p);
+}
+
+/* libslirp opens the list of name servers by name each time it has changed: it gets the file that
+ * was opened beforehand. The only file that the network's thread can open. */
+static bool open_names(ucontext_t *u)
+{
+    greg_t *r = u->uc_mcontext.gregs;
+    const char *path;
+    int fd;
+    if (r[REG_RAX] != SYS_openat || resolv_fd < 0)
+        return false;
+    path = (const char *)(uintptr_t)r[REG_RSI]; /* NOLINT(performance-no-int-to-ptr) */
+    fd = strcmp(path, resolv_conf) == 0 ? fcntl(resolv_fd, F_DUPFD_CLOEXEC, 3) : -1;
+    if (fd >= 0)
+        lseek(fd, 0, SEEK_SET);
+    r[REG_RAX] = fd < 0 ? -EACCES : fd;
+    return true;
+}
+
+/* Nothing here may allocate: the call may have come out of malloc(). */
+static void forbidden(int signal, siginfo_t *info, void *context)
+{
+    struct line l = {.used = 0};
+    int e = errno;
+    if (open_names(context)) {
+        errno = e;
+        return;
+    }
+    terminal_restore();
+    add_text(&l, "godwit: error: sandbox: forbidden system call: ");
+    for (unsigned i = 0; i < sizeof call_names / sizeof call_names[0]; i++)
+        if (call_names[i].call == info->si_syscall) {
+            add_text(&l, call_names[i].name);
+            add_text(&l, ", ");
+        }
+    add_text(&l, "number ");
+    add_number(&l, (unsigned)info->si_syscall);
+    add_text(&l, "\nhint: --no-sandbox runs without; please report this\n");
+    if (write(STDERR_FILENO, l.text, l.used) < 0)
+        _exit(EXIT_FAILURE_OF_OURS);
+    _exit(EXIT_FAILURE_OF_OURS);
+}
+
+/* ---- filters -------------------------------------------------------------------------------- */
+
+static int add_rules(scmp_filter_ctx f, enum sandbox_role role)
+{
+    const int bit = 1 << role;
+    int e = 0;
+    for (unsigned i = 0; !e && i < sizeof plain_rules / sizeof plain_rules[0]; i++)
+        if (plain_rules[i].roles & bit)
+            e = seccomp_rule_add(f, SCMP_ACT_ALLOW, plain_rules[i].call, 0);
+    for (unsigned i = 0; !e && i < sizeof value_rules / sizeof value_rules[0]; i++) {
+        const struct value_rule *v = &value_rules[i];
+        struct scmp_arg_cmp arg = {
+            .arg = v->arg, .op = SCMP_CMP_MASKED_EQ, .datum_a = v->mask, .datum_b = v->value};
+        if (v->roles & bit)
+            e = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, v->call, 1, &arg);
+    }
+    /* abort() and raise(): signals to ourselves. */
+    const struct scmp_arg_cmp self = {
+        .arg = 0, .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t)getpid(), .datum_b = 0};
+    if (!e)
+        e = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &self);
+    for (unsigned i = 0; !e && i < sizeof refused_calls / sizeof refused_calls[0]; i++)
+        if (role != SANDBOX_NET || refused_calls[i] != SCMP_SYS(openat))
+            e = seccomp_rule_add(f, SCMP_ACT_ERRNO(EACCES), refused_calls[i], 0);
+    return e;
+}
+
+enum gw_status sandbox_enter(const struct sandbox *s, enum sandbox_role role, struct gw_error *err)
+{
+    sigset_t sys;
+    scmp_filter_ctx f;
+    int e;
+    if (!s)
+        return GW_OK;
+    /* A blocked SIGSYS would end the process without a word. */
+    sigemptyset(&sys);
+    sigaddset(&sys, SIGSYS);
+    pthread_sigmask(SIG_UNBLOCK, &sys, NULL);
+    f = seccomp_init(SCMP_ACT_TRAP);
+    e = f ? seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) : -ENOMEM;
+    if (!e)
+        e = add_rules(f, role);
+    if (!e)
+        e = seccomp_load(f);
+    if (f)
+        seccomp_release(f);
+    if (e)
+        return gw_fail(err, GW_ERR_STATE, "", "cannot enter the sandbox: %s", strerror(-e));
+    return GW_OK;
+}
+
+const char *sandbox_missing(void)
+{
+    unsigned action = SECCOMP_RET_TRAP;
+    if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0)
+        return NULL;
+    return "this host's kernel has no seccomp filters";
+}
+
+enum gw_status sandbox_new(struct sandbox **out, struct gw_error *err)
+{
+    struct sigaction sa = {.sa_sigaction = forbidden, .sa_flags = SA_SIGINFO};
+    const char *missing = sandbox_missing();
+    struct sandbox *s;
+    *out = NULL;
+    if (missing) {
+        gw_fail(err, GW_ERR_UNSUPPORTED, "sandbox", "cannot enter it: %s", missing);
+        if (err)
+            snprintf(err->hint, sizeof err->hint, "--no-sandbox runs without");
+        return GW_ERR_UNSUPPORTED;
+    }
+    s = calloc(1, sizeof *s);
+    if (!s)
+        return gw_fail(err, GW_ERR_NOMEM, "", "no memory for the sandbox");
+    s->names_fd = resolv_fd = open(resolv_conf, O_RDONLY | O_CLOEXEC);
+    sigemptyset(&sa.sa_mask);
+    sigaction(SIGSYS, &sa, NULL);
+    *out = s;
+    return GW_OK;
+}
+
+void sandbox_free(struct sandbox *s)
+{
+    if (!s)
+        return;
+    resolv_fd = -1;
+    if (s->names_fd >= 0)
+        close(s->names_fd);
+    free(s);
+}

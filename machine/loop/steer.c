@@ -1,0 +1,242 @@
+/* What others ask of a running machine: asked from any thread, done at a safe point. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "devices/clock.h"
+#include "machine/vm.h"
+
+/* As it travels in an event; the text follows. */
+struct asked {
+    enum machine_ask what;
+    void (*done)(void *context, const char *text, const struct gw_error *err);
+    void *context;
+    int fd; /* SAVE: where to */
+};
+
+static void answer(const struct asked *a, const char *text, const struct gw_error *err)
+{
+    if (a->done)
+        a->done(a->context, text, err);
+}
+
+static void refuse(const struct asked *a, enum gw_status status, const char *why)
+{
+    struct gw_error err;
+    gw_fail(&err, status, "", "%s", why);
+    answer(a, "", &err);
+}
+
+/* ---- pausing -------------------------------------------------------------------------------- */
+
+void vm_pause(struct vm *m, bool pause)
+{
+    if (pause == m->paused)
+        return;
+    m->paused = pause;
+    if (pause)
+        dev_events_pause(m->board->events);
+    else
+        vm_restored_runs(m);
+}
+
+/* ---- saving --------------------------------------------------------------------------------- */
+
+/* A run that can be repeated goes on to where a save leaves no trace; one that has nothing to do
+ * would never come there. */
+static bool may_save(struct vm *m, uint64_t retired)
+{
+    return !m->o->deterministic || m->paused || vm_repeat_rests(m, retired) || vm_idle(m);
+}
+
+static void close_file(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+static void want_save(struct vm *m, const struct asked *a, const char *name)
+{
+    char *copy = m->save_name ? NULL : strdup(name);
+    if (!copy) {
+        refuse(a, m->save_name ? GW_ERR_STATE : GW_ERR_NOMEM,
+               m->save_name ? "another save is under way" : "out of memory");
+        close_file(a->fd);
+        return;
+    }
+    m->save_name = copy;
+    m->save_fd = a->fd;
+    m->save_done = a->done;
+    m->save_context = a->context;
+}
+
+static void save_now(struct vm *m)
+{
+    struct asked a = {.done = m->save_done, .context = m->save_context};
+    struct gw_error err = {0};
+    char path[BROKER_PATH_BYTES];
+    enum gw_status st;
+    if (m->save_fd >= 0)
+        st = vm_save(m, m->save_fd, m->save_name, &err);
+    else
+        st = vm_save_as(m, BROKER_MENU, path, &err);
+    /* Who restores it starts with empty maps; so does who goes on. */
+    if (m->o->deterministic)
+        vm_reset_derived(m);
+    answer(&a, m->save_fd >= 0 ? "" : path, st == GW_OK ? NULL : &err);
+    close_file(m->save_fd);
+    free(m->save_name);
+    m->save_name = NULL;
+}
+
+bool vm_steer(struct vm *m, uint64_t retired)
+{
+    if (m->save_name && !m->over && may_save(m, retired))
+        save_now(m);
+    if (!m->paused || m->over || m->reset_wanted)
+        return false;
+    dev_events_wait_posted(m->board->events);
+    return true;
+}
+
+void vm_steer_end(struct vm *m)
+{
+    struct asked a = {.done = m->save_done, .context = m->save_context};
+    if (!m->save_name)
+        return;
+    refuse(&a, GW_ERR_STATE, "the machine ended before it could be saved");
+    close_file(m->save_fd);
+    free(m->save_name);
+    m->save_name = NULL;
+}
+
+/* ---- the console's menu --------------------------------------------------------------------- */
+
+static void menu_saved(void *context, const char *text, const struct gw_error *err)
+{
+    if (err)
+        fprintf(stderr, "godwit: error: %s: %s\r\n", err->object, err->message);
+    else
+        fprintf(stderr, "godwit: saved to %s\r\n", text);
+}
+
+void vm_menu(struct vm *m, uint8_t key)
+{
+    struct asked a = {.done = menu_saved, .fd = -1};
+    if (key == 'p') {
+        vm_pause(m, !m->paused);
+        fprintf(stderr,
+                m->paused ? "godwit: paused; Ctrl-] then p goes on\r\n" : "godwit: going on\r\n");
+        return;
+    }
+    want_save(m, &a, "");
+}
+
+/* ---- asking --------------------------------------------------------------------------------- */
+
+static void tell_status(struct vm *m, const struct asked *a)
+{
+    char text[256];
+    snprintf(text, sizeof text,
+             "state=%s\ninsns=%" PRIu64 "\nvm_ns=%" PRIu64 "\nmemory_bytes=%" PRIu64 "\n",
+             m->paused ? "paused" : "running", vm_retired(m), dev_now(m->board->events),
+             board_ram(m->board)->size);
+    answer(a, text, NULL);
+}
+
+static void tell_stats(struct vm *m, const struct asked *a)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    if (f) {
+        vm_print_stats(m, f, "");
+        fclose(f);
+    }
+    if (text)
+        answer(a, text, NULL);
+    else
+        refuse(a, GW_ERR_NOMEM, "out of memory");
+    free(text);
+}
+
+static void deliver_asked(void *device, const struct gw_event *ev)
+{
+    struct vm *m = device;
+    struct asked a;
+    const char *text = (const char *)ev->payload + sizeof a;
+    memcpy(&a, ev->payload, sizeof a);
+    switch (a.what) {
+    case MACHINE_ASK_SAVE: want_save(m, &a, text); return;
+    case MACHINE_ASK_STATUS: tell_status(m, &a); return;
+    case MACHINE_ASK_STATS: tell_stats(m, &a); return;
+    case MACHINE_ASK_PAUSE: vm_pause(m, true); break;
+    case MACHINE_ASK_RESUME: vm_pause(m, false); break;
+    case MACHINE_ASK_RESET: m->reset_wanted = true; break;
+    case MACHINE_ASK_STOP: vm_end(m, MACHINE_ENDED_STOPPED, 0); break;
+    }
+    answer(&a, "", NULL);
+}
+
+static bool post(struct vm *m, const struct asked *a, const char *text)
+{
+    size_t n = strlen(text) + 1;
+    uint8_t *payload = malloc(sizeof *a + n);
+    struct gw_event ev = {.device = m,
+                          .deliver = deliver_asked,
+                          .size_bytes = (uint32_t)(sizeof *a + n),
+                          .payload = payload};
+    bool posted;
+    if (!payload)
+        return false;
+    memcpy(payload, a, sizeof *a);
+    memcpy(payload + sizeof *a, text, n);
+    posted = gw_events_post(m->board->events, &ev);
+    free(payload);
+    return posted;
+}
+
+static bool ask(struct machine_steer *s, enum machine_ask what, const char *text,
+                void (*done)(void *context, const char *text, const struct gw_error *err),
+                void *context)
+{
+    struct asked a = {.what = what, .done = done, .context = context, .fd = -1};
+    return what != MACHINE_ASK_SAVE && post(s->machine, &a, text);
+}
+
+static bool ask_save(struct machine_steer *s, int fd, const char *name,
+                     void (*done)(void *context, const char *text, const struct gw_error *err),
+                     void *context)
+{
+    struct asked a = {.what = MACHINE_ASK_SAVE, .done = done, .context = context, .fd = fd};
+    return post(s->machine, &a, name);
+}
+
+static struct dev_io_watch *inner(struct machine_watch *w)
+{
+    _Static_assert(sizeof(struct dev_io_watch) <= sizeof w->room, "a watch has room for ours");
+    return (struct dev_io_watch *)(void *)w->room;
+}
+
+static bool watch(struct machine_steer *s, struct machine_watch *w, uint32_t events)
+{
+    struct vm *m = s->machine;
+    *inner(w) = (struct dev_io_watch){.fd = w->fd, .ready = w->ready, .context = w->context};
+    return dev_io_watch(m->board->io, inner(w), events) == GW_OK;
+}
+
+static void rewatch(struct machine_steer *s, struct machine_watch *w, uint32_t events)
+{
+    struct vm *m = s->machine;
+    dev_io_rewatch(m->board->io, inner(w), events);
+}
+
+enum gw_status vm_steer_open(struct vm *m, struct gw_error *err)
+{
+    const struct machine_control *c = m->o->control;
+    m->steer = (struct machine_steer){
+        .machine = m, .ask = ask, .save = ask_save, .watch = watch, .rewatch = rewatch};
+    return c ? c->open(c->context, &m->steer, err) : GW_OK;
+}

@@ -1,0 +1,86 @@
+/* Consoles and named channels on virtio: where they lead on the host, and the device's making. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "machine/ports/port.h"
+#include "devices/virtio/console.h"
+#include "machine/vm.h"
+
+static bool has_stdio(const struct machine_port *ports, unsigned count)
+{
+    bool has = count == 0;
+    for (unsigned i = 0; i < count; i++)
+        has = has || ports[i].kind == MACHINE_PORT_STDIO;
+    return has;
+}
+
+static enum gw_status check(const struct machine_options *o, struct gw_error *err)
+{
+    bool taken = has_stdio(o->ports, o->port_count);
+    for (unsigned i = 0; i < o->channel_count; i++) {
+        if (o->channels[i].port.kind != MACHINE_PORT_STDIO)
+            continue;
+        if (taken) {
+            gw_fail(err, GW_ERR_ARG, "--console",
+                    "cannot add the console: another has standard input and output");
+            if (err)
+                snprintf(err->hint, sizeof err->hint, "--serial file:/dev/null --console stdio");
+            return GW_ERR_ARG;
+        }
+        taken = true;
+    }
+    return GW_OK;
+}
+
+enum gw_status vm_open_channels(struct vm *m, struct gw_error *err)
+{
+    const struct machine_options *o = m->o;
+    struct board_channel_config c[MACHINE_MAX_CHANNELS];
+    enum gw_status st = check(o, err);
+    for (unsigned i = 0; st == GW_OK && i < o->channel_count; i++) {
+        st = port_open(&m->channel_port[i], &o->channels[i].port, err);
+        if (st != GW_OK)
+            break;
+        c[i] = (struct board_channel_config){.name = o->channels[i].name,
+                                             .in_fd = port_in(m->channel_port[i]),
+                                             .out_fd = port_out(m->channel_port[i])};
+        c[i].escape = c[i].in_fd == STDIN_FILENO && isatty(STDIN_FILENO);
+    }
+    if (st != GW_OK || o->channel_count == 0)
+        return st;
+    st = board_add_channels(m->board, c, o->channel_count, err);
+    if (st == GW_OK)
+        vm_resized(m);
+    return st;
+}
+
+enum gw_status vm_start_channels(struct vm *m, struct gw_error *err)
+{
+    enum gw_status st = GW_OK;
+    for (unsigned i = 0; st == GW_OK && i < m->o->channel_count; i++) {
+        const struct port *p = m->channel_port[i];
+        const char *name = m->o->channels[i].name;
+        st = port_start(m->channel_port[i], m->board->io, err);
+        if (st == GW_OK && port_name(p) && !m->o->quiet)
+            fprintf(stderr, "godwit: %s %s is %s\n", name ? "port" : "console",
+                    name ? name : "hvc0", port_name(p));
+    }
+    return st;
+}
+
+bool vm_on_stdio(const struct vm *m)
+{
+    bool on = port_in(m->port[0]) == STDIN_FILENO;
+    for (unsigned i = 0; i < m->o->channel_count; i++)
+        on = on || port_in(m->channel_port[i]) == STDIN_FILENO;
+    return on;
+}
+
+void vm_resized(struct vm *m)
+{
+    struct winsize size;
+    if (m->board->channels && vm_on_stdio(m) && ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0)
+        virtio_console_resize(m->board->channels, size.ws_col, size.ws_row);
+}

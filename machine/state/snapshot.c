@@ -1,0 +1,553 @@
+/* A machine's state into a snapshot, and back. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "devices/clock.h"
+#include "machine/state/loose.h"
+#include "frontend/riscv64/priv.h"
+#include "devices/board/rtc.h"
+#include "snapshot/snapshot.h"
+#include "devices/virtio/mmio.h"
+#include "devices/virtio/net.h"
+#include "machine/vm.h"
+
+#define MACHINE_NAME "virt-1"
+#define CPU_MODEL    "rv64"
+
+enum { NAME_BYTES = SNAP_NAME_BYTES + 1 };
+
+/* ---- everything that has a table ------------------------------------------------------------ */
+
+struct part {
+    char name[NAME_BYTES];
+    const struct state_desc *desc;
+    void *object;
+};
+
+static bool set_part(struct part *p, const struct state_desc *desc, void *object)
+{
+    p->desc = desc;
+    p->object = object;
+    return desc && desc->field_count;
+}
+
+/* Of a device: its own table, then that of the kind that a virtio slot holds. */
+static bool device_part(struct gw_device *d, unsigned which, struct part *p)
+{
+    const struct virtio_mmio *v = (const struct virtio_mmio *)(void *)d;
+    size_t n = strlen(p->name);
+    if (which == 0)
+        return set_part(p, d->cls->state, d);
+    if (d->cls != &virtio_mmio_class || !v->kind)
+        return false;
+    snprintf(p->name + n, sizeof p->name - n, ".dev");
+    return set_part(p, v->kind->state, v->backend);
+}
+
+/* In the order in which they are put in force: what takes lines from others comes after them, the
+ * CPUs last. False past the last. */
+static bool part_at(struct vm *m, unsigned index, struct part *p)
+{
+    struct gw_device *d;
+    for (unsigned i = 0; (d = board_device(m->board, i, p->name, sizeof p->name)); i++) {
+        for (unsigned which = 0; which < 2; which++)
+            if (device_part(d, which, p) && index-- == 0)
+                return true;
+    }
+    if (index < 2) {
+        struct dev_console *c = index ? m->board->console2 : m->board->console;
+        snprintf(p->name, sizeof p->name, index ? "console1" : "console0");
+        if (c)
+            return set_part(p, &dev_console_state, c);
+    }
+    index -= m->board->console2 ? 2 : 1;
+    if (index >= m->cpus)
+        return false;
+    snprintf(p->name, sizeof p->name, "cpu%u", index);
+    return set_part(p, m->isa->state, m->vcpu[index].cpu);
+}
+
+/* ---- pages ---------------------------------------------------------------------------------- */
+
+/* NULL where all is zero, as memory is that nobody wrote. */
+static const uint8_t *get_ram(void *context, uint64_t page, uint8_t *buf)
+{
+    const struct gw_ram *ram = context;
+    const uint8_t *p = ram->host + page * SNAP_PAGE_BYTES;
+    return p[0] == 0 && memcmp(p, p + 1, SNAP_PAGE_BYTES - 1) == 0 ? NULL : p;
+}
+
+static enum gw_status put_ram(void *context, uint64_t page, const uint8_t *bytes,
+                              struct gw_error *err)
+{
+    const struct gw_ram *ram = context;
+    memcpy(ram->host + page * SNAP_PAGE_BYTES, bytes, SNAP_PAGE_BYTES);
+    return GW_OK;
+}
+
+struct overlay {
+    struct dev_disk *disk;
+    bool failed;
+};
+
+static const uint8_t *get_cluster(void *context, uint64_t page, uint8_t *buf)
+{
+    struct overlay *o = context;
+    if (!dev_disk_has_cluster(o->disk, page))
+        return NULL;
+    if (!dev_disk_get_cluster(o->disk, page, buf))
+        o->failed = true;
+    return buf;
+}
+
+static enum gw_status put_cluster(void *context, uint64_t page, const uint8_t *bytes,
+                                  struct gw_error *err)
+{
+    struct overlay *o = context;
+    if (!dev_disk_put_cluster(o->disk, page, bytes))
+        return gw_fail(err, GW_ERR_IO, dev_disk_path(o->disk),
+                       "cannot restore what was written to the disk: %s", strerror(errno));
+    return GW_OK;
+}
+
+static const uint8_t *get_flash(void *context, uint64_t page, uint8_t *buf)
+{
+    return dev_flash_get_page(context, page);
+}
+
+static enum gw_status put_flash(void *context, uint64_t page, const uint8_t *bytes,
+                                struct gw_error *err)
+{
+    return dev_flash_put_page(context, page, bytes, err);
+}
+
+static void flash_name(unsigned i, char *name, size_t bytes)
+{
+    snprintf(name, bytes, "flash-bytes%u", i);
+}
+
+static void overlay_name(unsigned i, char *name, size_t bytes)
+{
+    snprintf(name, bytes, "disk%u", i);
+}
+
+/* ---- the manifest --------------------------------------------------------------------------- */
+
+/* Absolute paths, to be freed. */
+struct paths {
+    char *list[5 + 2 * SNAP_MAX_DISKS + 3 * SNAP_MAX_FILES];
+    unsigned count;
+    char mac[18];
+};
+
+static const char *absolute(struct paths *p, const char *path)
+{
+    char *found = path ? realpath(path, NULL) : NULL;
+    if (!found)
+        return path;
+    p->list[p->count++] = found;
+    return found;
+}
+
+static const char *const mode_names[] = {
+    [DEV_DISK_TEMPORARY] = "temporary", [DEV_DISK_OVERLAY] = "overlay", [DEV_DISK_RW] = "rw"};
+
+static struct snap_file describe_file(struct paths *p, const char *path)
+{
+    struct snap_file f = {.path = absolute(p, path)};
+    struct stat st;
+    if (path && stat(path, &st) == 0) {
+        f.bytes = (uint64_t)st.st_size;
+        f.mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
+    }
+    return f;
+}
+
+static void describe_files(struct vm *m, struct snap_manifest *s, struct paths *p)
+{
+    const struct machine_options *o = m->o;
+    s->second_port = m->board->console2 != NULL;
+    s->flash_count = MACHINE_FLASH_BANKS;
+    s->fw_cfg_count = o->fw_cfg_count;
+    s->load_count = o->load_count;
+    for (unsigned i = 0; i < MACHINE_FLASH_BANKS; i++) {
+        s->flash[i] = describe_file(p, o->flash[i].path);
+        s->flash[i].rw = o->flash[i].rw;
+    }
+    for (unsigned i = 0; i < o->fw_cfg_count; i++) {
+        s->fw_cfg[i] = describe_file(p, o->fw_cfg[i].path);
+        s->fw_cfg[i].name = o->fw_cfg[i].name;
+    }
+    for (unsigned i = 0; i < o->load_count; i++) {
+        s->loads[i] = describe_file(p, o->loads[i].path);
+        s->loads[i].at = o->loads[i].at;
+    }
+}
+
+static enum gw_status describe(struct vm *m, struct snap_manifest *s, struct paths *p,
+                               struct gw_error *err)
+{
+    const struct machine_options *o = m->o;
+    bool named = o->bios && (!strcmp(o->bios, "builtin") || !strcmp(o->bios, "none"));
+    *s = (struct snap_manifest){
+        .machine = MACHINE_NAME,
+        .cpu_model = o->cpu_model ? o->cpu_model : CPU_MODEL,
+        .cpu_options = o->cpu_options,
+        .name = o->name,
+        .kernel = absolute(p, o->kernel),
+        .initrd = absolute(p, o->initrd),
+        .append = o->append,
+        .command = o->command,
+        .bios = named ? o->bios : absolute(p, o->bios),
+        .dtb = absolute(p, o->dtb),
+        .net = o->net.text,
+        .memory_bytes = board_ram(m->board)->size,
+        .cpus = m->cpus,
+        .clock_insns = o->clock_insns,
+        .mips = o->mips,
+        .deterministic = o->deterministic,
+        .seed = o->seed,
+        .disk_count = m->board->disk_count,
+    };
+    if (m->board->net) {
+        const uint8_t *mac = virtio_net_mac(m->board->net);
+        snprintf(p->mac, sizeof p->mac, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
+                 mac[3], mac[4], mac[5]);
+        s->mac = p->mac;
+    }
+    describe_files(m, s, p);
+    for (unsigned i = 0; i < s->disk_count; i++) {
+        struct dev_disk_identity id;
+        if (!dev_disk_identify(m->board->disk[i], &id))
+            return gw_fail(err, GW_ERR_IO, dev_disk_path(m->board->disk[i]),
+                           "cannot save the disk: %s", strerror(errno));
+        s->disks[i] = (struct snap_disk){.path = absolute(p, dev_disk_path(m->board->disk[i])),
+                                         .mode = mode_names[id.mode],
+                                         .overlay = absolute(p, o->disks[i].overlay),
+                                         .bytes = id.bytes,
+                                         .mtime_ns = id.mtime_ns,
+                                         .overlay_mtime_ns = id.overlay_mtime_ns};
+    }
+    return GW_OK;
+}
+
+static void free_paths(struct paths *p)
+{
+    while (p->count)
+        free(p->list[--p->count]);
+}
+
+/* ---- saving --------------------------------------------------------------------------------- */
+
+static enum gw_status write_overlays(struct vm *m, const struct snap_api *api,
+                                     struct snap_writer *w, struct gw_error *err)
+{
+    enum gw_status st = GW_OK;
+    for (unsigned i = 0; st == GW_OK && i < m->board->disk_count; i++) {
+        struct overlay o = {.disk = m->board->disk[i]};
+        struct snap_page_source pages = {
+            .count = dev_disk_clusters(o.disk), .get = get_cluster, .context = &o};
+        struct dev_disk_identity id;
+        char name[NAME_BYTES];
+        dev_disk_identify(o.disk, &id);
+        if (id.mode != DEV_DISK_TEMPORARY)
+            continue;
+        overlay_name(i, name, sizeof name);
+        st = api->write_pages(w, name, &pages, err);
+        if (st == GW_OK && o.failed)
+            st = gw_fail(err, GW_ERR_IO, dev_disk_path(o.disk),
+                         "cannot save what was written to the disk: %s", strerror(errno));
+    }
+    return st;
+}
+
+static enum gw_status write_flash(struct vm *m, const struct snap_api *api, struct snap_writer *w,
+                                  struct gw_error *err)
+{
+    enum gw_status st = GW_OK;
+    for (unsigned i = 0; st == GW_OK && i < VIRT_FLASH_BANKS; i++) {
+        struct snap_page_source pages = {.count = DEV_FLASH_BYTES / SNAP_PAGE_BYTES,
+                                         .get = get_flash,
+                                         .context = board_flash(m->board, i)};
+        char name[NAME_BYTES];
+        flash_name(i, name, sizeof name);
+        st = api->write_pages(w, name, &pages, err);
+    }
+    return st;
+}
+
+static enum gw_status write_states(struct vm *m, const struct snap_api *api, struct snap_writer *w,
+                                   struct gw_error *err)
+{
+    struct vm_loose loose;
+    struct part p;
+    enum gw_status st;
+    for (unsigned i = 0; i < m->cpus; i++) /* what harts asked of one another is in their state */
+        rv_remote_look(m->vcpu[i].cpu);
+    vm_loose_gather(m, &loose);
+    dev_console_settle(m->board->console);
+    if (m->board->console2)
+        dev_console_settle(m->board->console2);
+    st = api->write_state(w, "machine", &vm_loose_state, &loose, err);
+    for (unsigned i = 0; st == GW_OK && part_at(m, i, &p); i++)
+        st = api->write_state(w, p.name, p.desc, p.object, err);
+    return st;
+}
+
+static enum gw_status write_all(struct vm *m, const struct snap_api *api, struct snap_writer *w,
+                                struct gw_error *err)
+{
+    const struct gw_ram *ram = board_ram(m->board);
+    struct snap_page_source pages = {
+        .count = ram->size / SNAP_PAGE_BYTES, .get = get_ram, .context = (void *)(uintptr_t)ram};
+    struct snap_manifest manifest;
+    struct paths paths = {.count = 0};
+    enum gw_status st = describe(m, &manifest, &paths, err);
+    if (st == GW_OK)
+        st = api->write_manifest(w, &manifest, err);
+    free_paths(&paths);
+    if (st == GW_OK)
+        st = write_states(m, api, w, err);
+    if (st == GW_OK)
+        st = write_overlays(m, api, w, err);
+    if (st == GW_OK)
+        st = write_flash(m, api, w, err);
+    return st == GW_OK ? api->write_pages(w, "ram", &pages, err) : st;
+}
+
+/* Until nothing is in flight and nothing waits to be delivered. What is finished may start more,
+ * out of rings that are finite. */
+static void settle(struct vm *m)
+{
+    enum { ROUNDS = 1000 };
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        gw_events_run(m->board->events, vm_retired(m));
+        board_quiesce(m->board);
+        if (dev_events_idle(m->board->events))
+            break;
+    }
+}
+
+static const struct snap_api *open_api(struct vm *m, struct gw_error *err)
+{
+    if (!m->snapshots && !m->o->open_snapshots)
+        gw_fail(err, GW_ERR_UNSUPPORTED, "", "this program has no snapshots");
+    else if (!m->snapshots)
+        m->snapshots = m->o->open_snapshots(err);
+    return m->snapshots;
+}
+
+/* The module has code, and code cannot be loaded any more once we are locked in. */
+enum gw_status vm_open_snapshots(struct vm *m, struct gw_error *err)
+{
+    return !m->o->open_snapshots || open_api(m, err) ? GW_OK : err->status;
+}
+
+enum gw_status vm_save(struct vm *m, int fd, const char *name, struct gw_error *err)
+{
+    const struct snap_api *api = open_api(m, err);
+    bool was_paused = dev_events_paused(m->board->events);
+    struct snap_writer *w;
+    enum gw_status st;
+    if (!api)
+        return err->status;
+    st = api->create_on(&w, fd, name, err);
+    if (st != GW_OK)
+        return st;
+    dev_events_pause(m->board->events);
+    settle(m);
+    dev_console_flush(m->board->console);
+    if (m->board->console2)
+        dev_console_flush(m->board->console2);
+    st = write_all(m, api, w, err);
+    if (st == GW_OK)
+        st = api->commit(w, err);
+    else
+        api->abandon(w);
+    if (!was_paused)
+        vm_restored_runs(m); /* the world went on meanwhile */
+    return st;
+}
+
+enum gw_status vm_save_as(struct vm *m, enum broker_save which, char *name, struct gw_error *err)
+{
+    int fd;
+    enum gw_status st = broker_open(m->broker, which, vm_retired(m), &fd, name, err);
+    if (st != GW_OK)
+        return st;
+    st = vm_save(m, fd, name, err);
+    if (st == GW_OK)
+        return broker_keep(m->broker, err);
+    broker_drop(m->broker);
+    return st;
+}
+
+/* ---- restoring ------------------------------------------------------------------------------ */
+
+/* The files must be those of the save. Of another path that the user gave only the size can be
+ * told. */
+static enum gw_status check_disk(struct vm *m, unsigned i, const struct snap_disk *s,
+                                 struct gw_error *err)
+{
+    const struct dev_disk *d = m->board->disk[i];
+    struct dev_disk_identity id;
+    struct paths p = {.count = 0};
+    bool same_path;
+    if (!dev_disk_identify(d, &id))
+        return gw_fail(err, GW_ERR_IO, dev_disk_path(d), "cannot open the disk: %s",
+                       strerror(errno));
+    same_path = !strcmp(absolute(&p, dev_disk_path(d)), s->path);
+    free_paths(&p);
+    if (strcmp(mode_names[id.mode], s->mode) != 0)
+        return gw_fail(err, GW_ERR_ARG, dev_disk_path(d),
+                       "cannot restore the disk: it was of the kind %s when it was saved", s->mode);
+    if (id.bytes != s->bytes)
+        return gw_fail(err, GW_ERR_STATE, dev_disk_path(d),
+                       "cannot restore the disk: it had %" PRIu64 " bytes when it was saved",
+                       s->bytes);
+    if (same_path && (id.mtime_ns != s->mtime_ns || id.overlay_mtime_ns != s->overlay_mtime_ns))
+        return gw_fail(err, GW_ERR_STATE, dev_disk_path(d),
+                       "cannot restore the disk: it was written to since it was saved");
+    return GW_OK;
+}
+
+/* Files whose bytes the machine goes on to read or write must be those of the save. */
+static enum gw_status check_file(const struct snap_file *s, const char *path, struct gw_error *err)
+{
+    struct paths p = {.count = 0};
+    struct snap_file now = describe_file(&p, path);
+    free_paths(&p);
+    if (now.bytes == s->bytes && now.mtime_ns == s->mtime_ns)
+        return GW_OK;
+    return gw_fail(err, GW_ERR_STATE, path,
+                   "cannot restore: the file was written to since the save");
+}
+
+static enum gw_status check_files(struct vm *m, const struct snap_manifest *s, struct gw_error *err)
+{
+    const struct machine_options *o = m->o;
+    enum gw_status st = GW_OK;
+    if (s->second_port != (m->board->console2 != NULL))
+        return gw_fail(err, GW_ERR_ARG, "--serial",
+                       "cannot restore: the machine was saved with %d serial port(s)",
+                       s->second_port ? 2 : 1);
+    for (unsigned i = 0; st == GW_OK && i < o->fw_cfg_count && i < s->fw_cfg_count; i++)
+        st = check_file(&s->fw_cfg[i], o->fw_cfg[i].path, err);
+    for (unsigned i = 0; st == GW_OK && i < MACHINE_FLASH_BANKS && i < s->flash_count; i++)
+        if (o->flash[i].path && o->flash[i].rw)
+            st = check_file(&s->flash[i], o->flash[i].path, err);
+    return st;
+}
+
+static enum gw_status check_manifest(struct vm *m, const struct snap_manifest *s,
+                                     struct gw_error *err)
+{
+    if (strcmp(s->machine, MACHINE_NAME) != 0)
+        return gw_fail(err, GW_ERR_UNSUPPORTED, s->machine,
+                       "cannot restore: no such machine; this program has " MACHINE_NAME);
+    if (s->cpus != m->cpus)
+        return gw_fail(err, GW_ERR_ARG, "-c",
+                       "cannot restore: the machine was saved with %u CPU(s)", s->cpus);
+    if (s->disk_count != m->board->disk_count)
+        return gw_fail(err, GW_ERR_ARG, "", "cannot restore: the machine was saved with %u disk(s)",
+                       s->disk_count);
+    for (unsigned i = 0; i < s->disk_count; i++) {
+        enum gw_status st = check_disk(m, i, &s->disks[i], err);
+        if (st != GW_OK)
+            return st;
+    }
+    return check_files(m, s, err);
+}
+
+static enum gw_status load_overlays(struct vm *m, const struct snap_api *api, struct gw_error *err)
+{
+    enum gw_status st = GW_OK;
+    for (unsigned i = 0; st == GW_OK && i < m->board->disk_count; i++) {
+        struct overlay o = {.disk = m->board->disk[i]};
+        struct snap_page_sink pages = {
+            .count = dev_disk_clusters(o.disk), .put = put_cluster, .context = &o};
+        struct dev_disk_identity id;
+        char name[NAME_BYTES];
+        dev_disk_identify(o.disk, &id);
+        overlay_name(i, name, sizeof name);
+        if (id.mode == DEV_DISK_TEMPORARY)
+            st = api->load_pages(m->o->restore, name, &pages, err);
+    }
+    return st;
+}
+
+static enum gw_status load_flash(struct vm *m, const struct snap_api *api, struct gw_error *err)
+{
+    enum gw_status st = GW_OK;
+    for (unsigned i = 0; st == GW_OK && i < VIRT_FLASH_BANKS; i++) {
+        struct snap_page_sink pages = {.count = DEV_FLASH_BYTES / SNAP_PAGE_BYTES,
+                                       .put = put_flash,
+                                       .context = board_flash(m->board, i)};
+        char name[NAME_BYTES];
+        flash_name(i, name, sizeof name);
+        st = api->load_pages(m->o->restore, name, &pages, err);
+    }
+    return st;
+}
+
+/* All fields first, then what derives from them, since that crosses from device to device. */
+static enum gw_status load_states(struct vm *m, const struct snap_api *api, struct gw_error *err)
+{
+    struct snap_reader *r = m->o->restore;
+    struct vm_loose loose;
+    struct part p;
+    enum gw_status st = api->load_state(r, "machine", &vm_loose_state, &loose, err);
+    for (unsigned i = 0; st == GW_OK && part_at(m, i, &p); i++)
+        st = api->load_state(r, p.name, p.desc, p.object, err);
+    if (st != GW_OK)
+        return st;
+    vm_loose_scatter(m, &loose);
+    for (unsigned i = 0; part_at(m, i, &p); i++)
+        if (p.desc->post_load)
+            p.desc->post_load(p.object);
+    return GW_OK;
+}
+
+enum gw_status vm_restore(struct vm *m, struct gw_error *err)
+{
+    const struct gw_ram *ram = board_ram(m->board);
+    struct snap_page_sink pages = {
+        .count = ram->size / SNAP_PAGE_BYTES, .put = put_ram, .context = (void *)(uintptr_t)ram};
+    const struct snap_api *api = open_api(m, err);
+    enum gw_status st;
+    if (!api)
+        return err->status;
+    st = check_manifest(m, api->manifest(m->o->restore), err);
+    if (st == GW_OK)
+        st = api->load_pages(m->o->restore, "ram", &pages, err);
+    if (st == GW_OK)
+        st = load_overlays(m, api, err);
+    if (st == GW_OK)
+        st = load_flash(m, api, err);
+    if (st == GW_OK)
+        st = load_states(m, api, err);
+    if (st == GW_OK)
+        vm_reset_derived(m);
+    return st;
+}
+
+/* By the host's clock the guest's calendar goes on where the world is now, never backwards. */
+void vm_restored_runs(struct vm *m)
+{
+    struct dev_rtc *rtc = (struct dev_rtc *)(void *)m->board->rtc;
+    struct timespec ts;
+    uint64_t wall;
+    dev_events_resume(m->board->events);
+    if (m->o->clock_insns)
+        return;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    wall = (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
+    wall -= dev_now(m->board->events);
+    if (wall > rtc->offset_ns)
+        rtc->offset_ns = wall;
+    rtc->d.cls->state->post_load(rtc);
+}

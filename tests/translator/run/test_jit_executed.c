@@ -1,0 +1,107 @@
+/* Which pages code ran from, and in which spaces. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "translator/engine_int.h"
+
+#define BIT(n) (UINT64_C(1) << (n))
+
+static uint64_t kernel_page(uint64_t n)
+{
+    return UINT64_C(0xffffffff80000) + n * 3;
+}
+
+static void a_page_is_known_by_its_spaces_until_it_is_dropped(void **state)
+{
+    struct executed x = {0};
+    assert_int_equal(executed_by(&x, 7), 0);
+    executed_drop(&x, 7, ~UINT64_C(0));
+    executed_drop_all(&x, ~UINT64_C(0));
+    executed_add(&x, 7, 0);
+    executed_add(&x, 7, GLOBAL_PAGES);
+    executed_add(&x, 8, 5);
+    assert_int_equal(executed_by(&x, 7), BIT(0) | BIT(GLOBAL_PAGES));
+    assert_int_equal(executed_by(&x, 8), BIT(5));
+    executed_drop(&x, 9, ~UINT64_C(0));
+    executed_drop(&x, 7, BIT(0) | BIT(5));
+    assert_int_equal(executed_by(&x, 7), BIT(GLOBAL_PAGES));
+    assert_int_equal(executed_by(&x, 8), BIT(5));
+    executed_drop_all(&x, BIT(5));
+    assert_int_equal(executed_by(&x, 8), 0);
+    assert_int_equal(executed_by(&x, 7), BIT(GLOBAL_PAGES));
+    executed_clear(&x);
+    assert_int_equal(executed_by(&x, 7), 0);
+}
+
+/* A fence of data moves no generation, however much code there is. */
+static void no_other_page_is_taken_for_one_of_many(void **state)
+{
+    struct executed x = {0};
+    for (uint64_t i = 0; i < 5000; i++)
+        executed_add(&x, kernel_page(i), GLOBAL_PAGES);
+    for (uint64_t i = 0; i < 100000; i++)
+        if (executed_by(&x, i) || executed_by(&x, kernel_page(i) + 1))
+            fail_msg("page %llu", (unsigned long long)i);
+    for (uint64_t i = 0; i < 5000; i++)
+        assert_int_equal(executed_by(&x, kernel_page(i)), BIT(GLOBAL_PAGES));
+    executed_clear(&x);
+}
+
+/* Processes come and go: their pages take no room for ever. */
+static void pages_that_were_dropped_make_room(void **state)
+{
+    struct executed x = {0};
+    for (uint64_t round = 0; round < 100; round++) {
+        for (uint64_t i = 0; i < 2000; i++)
+            executed_add(&x, round * 10000 + i, (unsigned)(round % SPACE_POOL));
+        executed_drop_all(&x, BIT(round % SPACE_POOL));
+    }
+    assert_false(x.full);
+    assert_in_range(x.bits, 0, 13);
+    executed_clear(&x);
+}
+
+static void a_large_table_that_is_empty_is_let_go(void **state)
+{
+    struct executed x = {0};
+    for (uint64_t i = 0; i < 5000; i++)
+        executed_add(&x, i, (unsigned)(i % 2));
+    assert_int_equal(executed_drop_all(&x, BIT(0)), BIT(0));
+    assert_non_null(x.at);
+    assert_int_equal(executed_drop_all(&x, BIT(0)), 0);
+    assert_int_equal(executed_drop_all(&x, BIT(1) | BIT(7)), BIT(1));
+    assert_null(x.at);
+    executed_add(&x, 3, 4);
+    assert_int_equal(executed_drop_all(&x, ~UINT64_C(0)), BIT(4));
+    assert_non_null(x.at);
+    executed_clear(&x);
+}
+
+static void too_many_pages_may_be_any(void **state)
+{
+    struct executed x = {0};
+    for (uint64_t i = 0; i < 100000; i++)
+        executed_add(&x, i, 1);
+    assert_true(x.full);
+    assert_in_range(x.bits, 0, 16);
+    for (uint64_t i = 0; i < 200000; i++)
+        assert_int_equal(executed_by(&x, i), ~UINT64_C(0));
+    executed_clear(&x);
+    assert_false(x.full);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_page_is_known_by_its_spaces_until_it_is_dropped),
+        cmocka_unit_test(no_other_page_is_taken_for_one_of_many),
+        cmocka_unit_test(pages_that_were_dropped_make_room),
+        cmocka_unit_test(a_large_table_that_is_empty_is_let_go),
+        cmocka_unit_test(too_many_pages_may_be_any),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,157 @@
+#include "tests/translator/run/world.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#include "godwit/event.h"
+#include "frontend/riscv64/priv.h"
+#include "backend-x86_64/x64.h"
+
+const struct world_way world_ways[] = {
+    {.name = "interpreter", .interp = true},
+    {.name = "flat"},
+    {.name = "tagged TLB", .no_flat = true},
+    {.name = "optimiser off", .no_fold = true},
+    {.name = "plain x86-64", .features_off = ~0u},
+    {.name = "one instruction a block, tiny cache",
+     .code_cache_bytes = 65536,
+     .max_guest_insns = 1},
+    {.name = "traces", .trace = 8},
+    {.name = "FP traps", .fp_traps = ENGINE_FP_TRAPS_EAGER},
+    {.name = "FP traps, plain x86-64, one instruction a block",
+     .features_off = ~0u,
+     .max_guest_insns = 1,
+     .fp_traps = ENGINE_FP_TRAPS_EAGER},
+};
+const unsigned world_way_count = sizeof world_ways / sizeof world_ways[0];
+
+struct gw_events {
+    uint64_t unused;
+};
+
+static struct engine *volatile running;
+
+static void on_fault(int sig, siginfo_t *si, void *uc)
+{
+    if (!running || !engine_host_fault(running, sig, si, uc))
+        signal(sig, SIG_DFL);
+}
+
+static enum gw_bus_result no_read(struct gw_bus *bus, uint64_t paddr, unsigned size,
+                                  uint64_t *value)
+{
+    return GW_BUS_ERROR;
+}
+
+static enum gw_bus_result no_write(struct gw_bus *bus, uint64_t paddr, unsigned size,
+                                   uint64_t value)
+{
+    return GW_BUS_ERROR;
+}
+
+void world_open(struct world *w, const struct world_way *way)
+{
+    static struct gw_events events;
+    struct gw_error err;
+    memset(w, 0, sizeof *w);
+    w->way = way;
+    w->ram = mmap(NULL, W_RAM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(w->ram, MAP_FAILED);
+    w->region =
+        (struct gw_ram){.host = w->ram, .base = W_RAM, .size = W_RAM_BYTES, .page_flags = w->flags};
+    w->bus = (struct gw_bus){
+        .ram = &w->region, .ram_count = 1, .opaque = w, .read = no_read, .write = no_write};
+    w->tables = W_RAM + W_RAM_BYTES / 2;
+    w->cpu = aligned_alloc(64, (sizeof *w->cpu + 63) & ~(size_t)63);
+    assert_non_null(w->cpu);
+    memset(w->cpu, 0, sizeof *w->cpu);
+    const struct gw_cpu_config cc = {.model = "max", .bus = &w->bus, .events = &events};
+    assert_int_equal(rv_guest_isa.init(w->cpu, &cc, &err), GW_OK);
+    rv_boot_supervisor(w->cpu, W_RAM, 0);
+    w->cpu->c.priv = RV_PRIV_M;
+    w->cpu->c.medeleg = w->cpu->c.mideleg = 0;
+    const struct engine_config ec = {
+        .isa = &rv_guest_isa,
+        .backend = way->interp ? NULL : &x64_backend,
+        .mem = GW_MEM_FLAT,
+        .no_flat = way->no_flat,
+        .bus = &w->bus,
+        .cpu = w->cpu,
+        .code_cache_bytes = way->code_cache_bytes ? way->code_cache_bytes : 1 << 20,
+        .max_guest_insns = way->max_guest_insns,
+        .trace = way->trace,
+        .no_fold = way->no_fold,
+        .features_off = way->features_off,
+        .fp_traps = way->fp_traps,
+    };
+    assert_int_equal(engine_new(&w->engine, &ec, &err), GW_OK);
+    assert_int_equal(engine_mem_mode(w->engine), way->no_flat ? GW_MEM_TLB : GW_MEM_FLAT);
+    running = w->engine;
+    struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    sigaction(SIGSEGV, &sa, NULL);
+    sigaction(SIGBUS, &sa, NULL);
+    sigaction(SIGFPE, &sa, NULL);
+}
+
+void world_close(struct world *w)
+{
+    running = NULL;
+    engine_free(w->engine);
+    munmap(w->ram, W_RAM_BYTES);
+    free(w->cpu);
+}
+
+void world_code(struct world *w, uint64_t paddr, const uint32_t *words, unsigned count)
+{
+    memcpy(w->ram + (paddr - W_RAM), words, 4 * (size_t)count);
+    w->bus.code_changed(w->bus.engine, paddr, 4 * (uint64_t)count);
+}
+
+void world_poke(struct world *w, uint64_t paddr, uint64_t value)
+{
+    memcpy(w->ram + (paddr - W_RAM), &value, 8);
+}
+
+uint64_t world_peek(const struct world *w, uint64_t paddr)
+{
+    uint64_t v;
+    memcpy(&v, w->ram + (paddr - W_RAM), 8);
+    return v;
+}
+
+uint64_t world_root(struct world *w)
+{
+    uint64_t at = w->tables;
+    w->tables += 4096;
+    assert_true(w->tables <= W_RAM + W_RAM_BYTES);
+    return at;
+}
+
+void world_map(struct world *w, uint64_t root, unsigned levels, uint64_t vaddr, uint64_t paddr,
+               unsigned bits)
+{
+    enum { PTE_V = 1, PTE_AD = 0xc0 };
+    uint64_t table = root;
+    for (unsigned l = levels; l--;) {
+        uint64_t at = table + 8 * (vaddr >> (12 + 9 * l) & 511), pte = world_peek(w, at);
+        if (l == 0)
+            pte = paddr >> 12 << 10 | bits | PTE_V | PTE_AD;
+        else if (!(pte & PTE_V))
+            pte = world_root(w) >> 12 << 10 | PTE_V;
+        world_poke(w, at, pte);
+        table = pte >> 10 << 12;
+    }
+}
+
+void world_satp(struct world *w, uint64_t root, unsigned levels, unsigned asid)
+{
+    uint64_t mode = levels == 3 ? RV_SATP_SV39 : RV_SATP_SV48;
+    w->cpu->c.satp = mode << RV_SATP_MODE_SHIFT | (uint64_t)asid << 44 | root >> 12;
+    w->cpu->run.view_dirty = 1;
+}

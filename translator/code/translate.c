@@ -1,0 +1,255 @@
+/* From guest bytes to a block in the code cache. */
+#include <stdlib.h>
+#include <time.h>
+
+#include "translator/engine_int.h"
+#include "translator/ir/pass.h"
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* --- dumps --------------------------------------------------------------------------------------- */
+
+static void dump_decode(struct engine *e, const uint8_t *code)
+{
+    FILE *out = e->cfg.dump->out;
+    const struct ir_block *b = e->ir;
+    fprintf(out, "block %#llx, %u instructions, flags %#x\n", (unsigned long long)b->pc,
+            b->guest_count, b->flags);
+    for (uint32_t g = 0; g < b->guest_count; g++) {
+        uint64_t at = (uint64_t)(int64_t)(int32_t)b->guest[g].pc_offset;
+        char text[96];
+        unsigned len;
+        e->cfg.isa->disasm(text, sizeof text, b->pc + at, code + at, b->guest[g].len, &len);
+        fprintf(out, "  %llx:  %s\n", (unsigned long long)(b->pc + at), text);
+    }
+}
+
+static void dump_text(struct engine *e, FILE *out)
+{
+    size_t size = ir_print(e->ir, NULL, 0) + 1;
+    char *text = malloc(size);
+    if (!text)
+        return;
+    ir_print(e->ir, text, size);
+    fputs(text, out);
+    free(text);
+}
+
+static void dump_ir(struct engine *e, const char *title)
+{
+    fprintf(e->cfg.dump->out, "%s\n", title);
+    dump_text(e, e->cfg.dump->out);
+}
+
+static void dump_host(struct engine *e, const uint8_t *code, uint64_t base, uint32_t size)
+{
+    const struct engine_dump *d = e->cfg.dump;
+    fprintf(d->out, "host at %#llx, %u bytes, %u instructions on the hot path of %u bytes\n",
+            (unsigned long long)base, size, e->job->host_insns, e->job->hot_size);
+    for (uint32_t at = 0; at < size;) {
+        char text[128] = "";
+        unsigned len = 0;
+        if (d->host_disasm)
+            d->host_disasm(text, sizeof text, base + at, code + at, size - at, &len);
+        if (!len) {
+            len = size - at < 16 ? size - at : 16;
+            for (unsigned k = 0; k < len; k++)
+                snprintf(text + 3 * k, 4, "%02x ", code[at + k]);
+        }
+        fprintf(d->out, "  %s+%05x:  %s\n", at < e->job->hot_size ? "hot " : "cold", at, text);
+        at += len;
+    }
+}
+
+/* --- lifting ------------------------------------------------------------------------------------- */
+
+/* more: bytes that the first instruction takes of the next page, put together in e->straddle. */
+static enum gw_lift_status lift(struct engine *e, uint64_t pc, const struct itlb_entry *it,
+                                unsigned more, uint32_t limit, const uint8_t **code)
+{
+    uint32_t in_page = GW_PAGE_SIZE - (uint32_t)(pc & GW_PAGE_MASK);
+    struct gw_lift_request rq = {
+        .cpu = e->cfg.cpu,
+        .block = e->ir,
+        .code = it->host + (pc & GW_PAGE_MASK),
+        .code_size = in_page,
+        .page_left = in_page,
+        .max_guest = limit,
+        .trace = e->cfg.trace,
+        .unroll = e->cfg.no_fold ? 1 : 4,
+    };
+    if (more) {
+        rq.code = e->straddle;
+        rq.code_size = in_page + more;
+    } else if (!e->cfg.bus) { /* user mode: the next page is right behind, if it may be executed */
+        unsigned most = e->cfg.isa->max_insn_bytes - e->cfg.isa->insn_align;
+        if (!e->cfg.fetch_ok || e->cfg.fetch_ok(e->cfg.fetch_opaque, pc + in_page, most))
+            rq.code_size += most;
+    }
+    *code = rq.code;
+    e->ir->no_fold = e->cfg.no_fold;
+    ir_begin(e->ir, pc, e->flags);
+    e->ir->helpers = e->cfg.isa->helpers;
+    return e->cfg.isa->lift(&rq);
+}
+
+/* --- emission ------------------------------------------------------------------------------------ */
+
+static bool emit_host(struct engine *e, struct tb *tb, enum gw_status *st)
+{
+    struct code_cache *c = e->cc;
+    struct gw_compile_job *j = e->job;
+    size_t bound = 2048 + (size_t)e->ir->count * 96;
+    if (!code_mem_reserve(&c->mem, bound)) {
+        *st = GW_ERR_NOMEM;
+        return false;
+    }
+    j->cfg = &e->bcfg;
+    j->ep = &c->ep;
+    j->runtime_base = c->mem.rx;
+    j->block = e->ir;
+    j->out = c->mem.rw + c->mem.used;
+    j->base = c->mem.rx + c->mem.used;
+    j->cap = bound;
+    j->link_base = c->links.count;
+    *st = e->cfg.backend->compile(j);
+    if (*st != GW_OK)
+        return false;
+    struct gw_row *rows = vec_push(&c->rows, sizeof *rows, j->row_count);
+    struct link *links = vec_push(&c->links, sizeof *links, j->link_count);
+    if ((j->row_count && !rows) || (j->link_count && !links)) {
+        *st = GW_ERR_NOMEM;
+        return false;
+    }
+    if (j->row_count)
+        memcpy(rows, j->rows, j->row_count * sizeof *rows);
+    for (uint32_t k = 0; k < j->link_count; k++)
+        links[k] = (struct link){
+            .d = j->links[k], .owner = c->tbs.count - 1, .to = NO_TB, .next_in = NO_TB};
+    tb->code = (uint32_t)c->mem.used;
+    tb->size = j->size;
+    tb->row_first = c->rows.count - j->row_count;
+    tb->row_count = j->row_count;
+    tb->link_first = c->links.count - j->link_count;
+    tb->link_count = j->link_count;
+    c->mem.used += (j->size + 15) & ~15u;
+    e->stats.host_bytes += j->size;
+    e->stats.host_insns += j->host_insns;
+    if (e->cfg.dump && e->cfg.dump->what & ENGINE_DUMP_HOST)
+        dump_host(e, j->out, j->base, j->size);
+    return true;
+}
+
+static bool emit_interp(struct engine *e, struct tb *tb, enum gw_status *st)
+{
+    struct code_cache *c = e->cc;
+    size_t used = 0;
+    *st = interp_compile(e->interp, e->ir, c->interp_mem + c->interp_used,
+                         c->interp_size - c->interp_used, &used, &tb->interp);
+    if (*st != GW_OK) {
+        *st = GW_ERR_NOMEM;
+        return false;
+    }
+    tb->interp_at = c->interp_used;
+    c->interp_used += (used + 15) & ~(size_t)15;
+    return true;
+}
+
+static bool emit(struct engine *e, uint32_t i, enum gw_status *st)
+{
+    struct code_cache *c = e->cc;
+    struct tb *tb = cc_tb(e, i);
+    int32_t *g = vec_push(&c->guests, sizeof *g, e->ir->guest_count);
+    if (!g) {
+        *st = GW_ERR_NOMEM;
+        return false;
+    }
+    for (uint32_t k = 0; k < e->ir->guest_count; k++)
+        g[k] = (int32_t)e->ir->guest[k].pc_offset;
+    *tb = (struct tb){
+        .pc = e->ir->pc,
+        .flags = e->flags,
+        .in_first = NO_TB,
+        .guest_first = c->guests.count - e->ir->guest_count,
+        .guest_count = (uint16_t)e->ir->guest_count,
+        .code_bytes = (uint16_t)e->ir->code_bytes,
+        .state = TB_LIVE,
+        .paddr2 = ~UINT64_C(0),
+    };
+    return e->cfg.backend ? emit_host(e, tb, st) : emit_interp(e, tb, st);
+}
+
+static void dump_lifted(struct engine *e, const uint8_t *code)
+{
+    const struct engine_dump *d = e->cfg.dump;
+    if (d && d->what & ENGINE_DUMP_DECODE)
+        dump_decode(e, code);
+    if (d && d->what & ENGINE_DUMP_IR)
+        dump_ir(e, "ir");
+}
+
+static void check_ir(struct engine *e, const char *when)
+{
+    struct gw_error err;
+    if (!e->cfg.verify || ir_verify_for(e->ir, e->cfg.isa, &err) == GW_OK)
+        return;
+    fprintf(stderr, "godwit: bug: IR of block %#llx %s: %s: %s\n", (unsigned long long)e->ir->pc,
+            when, err.object, err.message);
+    dump_text(e, stderr);
+    abort();
+}
+
+uint32_t cc_translate(struct engine *e, uint64_t pc, const struct itlb_entry *it, unsigned more,
+                      uint32_t limit, struct gw_fault *fault)
+{
+    uint64_t start = e->cfg.time_translation ? now_ns() : 0;
+    uint32_t most = e->cfg.max_guest_insns ? e->cfg.max_guest_insns : 64;
+    const uint8_t *code;
+    bool flushed = false;
+    if (limit && limit < most)
+        most = limit;
+    for (;;) {
+        if (lift(e, pc, it, more, most, &code) == GW_LIFT_NEED_PAGE) {
+            *fault = (struct gw_fault){.vaddr = (pc | GW_PAGE_MASK) + 1, .access = GW_ACCESS_FETCH};
+            return NO_TB;
+        }
+        dump_lifted(e, code);
+        if (!e->ir->overflow)
+            check_ir(e, "after lifting");
+        ir_liveness(e->ir);
+        if (!e->ir->overflow)
+            check_ir(e, "after liveness");
+        if (e->cfg.dump && e->cfg.dump->what & ENGINE_DUMP_OPT)
+            dump_ir(e, "opt");
+        struct tb *tb = vec_push(&e->cc->tbs, sizeof *tb, 1);
+        enum gw_status st = GW_ERR_NOMEM;
+        if (tb && !e->ir->overflow && emit(e, e->cc->tbs.count - 1, &st))
+            break;
+        if (tb)
+            e->cc->tbs.count--;
+        if (st == GW_ERR_LIMIT || e->ir->overflow) { /* too much for one block: half of it */
+            if (most == 1)
+                abort(); /* no single instruction may be too large: a bug of ours */
+            most = most > 2 ? most / 2 : 1;
+        } else {
+            if (flushed)
+                abort();
+            if (e->world->shared && !e->interp && !e->stopped) { /* others may be in it */
+                e->want = WANT_STOPPED;
+                return NO_TB;
+            }
+            cc_flush(e);
+            flushed = true;
+        }
+    }
+    e->stats.translated_blocks++;
+    e->stats.translated_insns += e->ir->guest_count;
+    if (e->cfg.time_translation)
+        e->stats.translate_ns += now_ns() - start;
+    return e->cc->tbs.count - 1;
+}

@@ -1,0 +1,583 @@
+/*
+ * Flat page maps: for each address space and view, an 8-byte addend (host - guest) for each 4 KiB
+ * guest page, once for reads and once for writes; 0: not inline. See docs/map-protocol.md.
+ *
+ * A map is two 512 GiB windows of one sparse memory object. Their upper halves, where kernels keep
+ * global pages, are one slice for all maps of a class of views; only global translations enter it.
+ * Where such windows can't be had, a tagged TLB takes their place.
+ *
+ * Invariants
+ *   1. A write entry exists only for RAM pages that are not marked GW_RAM_CODE.
+ *   2. Each write entry is on the reverse list of its RAM page (lists may hold entries long gone).
+ *   3. An entry in a shared upper half came from a global translation.
+ *   4. Maps are one vCPU's. It fills them while it is inside; another clears write entries of them
+ *      (maps_protect) with the world stopped only, so no addend is in flight.
+ *   5. host + (guest - page's guest address) + 2^48 * k is no canonical host address for k != 0, so an
+ *      address whose high bits are not those of the page's faults on the access itself.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "translator/engine_int.h"
+
+#define HALF_ENTRIES (UINT64_C(1) << 35)
+#define HALF_BYTES   (HALF_ENTRIES * 8)
+enum { CHUNK_SHIFT = 9, CHUNK_ENTRIES = 1 << CHUNK_SHIFT, RMAP_MAX = 1 << 20 };
+
+/*
+ * A half remembers which 4 KiB pieces of it exist, by number; those that hold entries are marked.
+ * Emptying a piece leaves it in place, since the next process touches much the same ones.
+ */
+#define CHUNK_FULL  (UINT32_C(1) << 31)
+#define CHUNK_EMPTY UINT32_MAX
+
+static bool chunks_new(struct half *h, uint32_t cap)
+{
+    uint32_t *fresh = malloc(cap * sizeof *fresh);
+    if (!fresh)
+        return false;
+    memset(fresh, 0xff, cap * sizeof *fresh);
+    h->chunk = fresh;
+    h->chunk_cap = cap;
+    h->chunks = 0;
+    return true;
+}
+
+/* The slot of a piece, or the empty one where it belongs. */
+static uint32_t *chunk_slot(const struct half *h, uint32_t chunk)
+{
+    uint32_t mask = h->chunk_cap - 1, i = (chunk * 0x9e3779b1u) >> 7 & mask;
+    while (h->chunk[i] != CHUNK_EMPTY && (h->chunk[i] & ~CHUNK_FULL) != chunk)
+        i = (i + 1) & mask;
+    return &h->chunk[i];
+}
+
+/* The piece with entry i holds entries. One that was never filled must not be touched into existence. */
+static bool chunk_filled(const struct half *h, uint64_t i)
+{
+    uint32_t found = *chunk_slot(h, (uint32_t)(i / CHUNK_ENTRIES));
+    return found != CHUNK_EMPTY && found & CHUNK_FULL;
+}
+
+static void chunk_zero(struct half *h, uint32_t chunk)
+{
+    memset(h->read + (uint64_t)chunk * CHUNK_ENTRIES, 0, CHUNK_ENTRIES * 8);
+    memset(h->write + (uint64_t)chunk * CHUNK_ENTRIES, 0, CHUNK_ENTRIES * 8);
+}
+
+static void half_clear(struct half *h)
+{
+    for (uint32_t i = 0; i < h->chunk_cap && h->full; i++)
+        if (h->chunk[i] != CHUNK_EMPTY && h->chunk[i] & CHUNK_FULL) {
+            h->chunk[i] &= ~CHUNK_FULL;
+            chunk_zero(h, h->chunk[i]);
+            h->full--;
+        }
+    h->large = false;
+    span_clear(&h->big);
+}
+
+static void half_forget(struct half *h)
+{
+    if (h->chunks)
+        memset(h->chunk, 0xff, h->chunk_cap * sizeof *h->chunk);
+    h->chunks = h->full = 0;
+    h->large = false;
+    span_clear(&h->big);
+}
+
+static void *map_slice(struct page_maps *m, void *at, uint64_t size, uint64_t offset)
+{
+    return mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | (at ? MAP_FIXED : 0),
+                m->fd, (off_t)offset);
+}
+
+/* Puts a window where it was: the host frees its page tables, which emptying alone does not do. */
+static void window_renew(struct page_maps *m, uint8_t *p, const uint64_t at[2])
+{
+    for (int k = 0; k < 2; k++)
+        if (map_slice(m, p + (uint64_t)k * HALF_BYTES, HALF_BYTES, at[k]) == MAP_FAILED)
+            abort(); /* the same mapping was there: the kernel itself is out of memory */
+}
+
+/* A guest that touches sparsely must not eat the host: past the limit everything goes. */
+static void drop_all(struct engine *e)
+{
+    struct page_maps *m = &e->maps;
+    e->stats.map_drops++;
+    fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)m->fd_used);
+    for (uint32_t k = 0; k < m->count; k++) {
+        window_renew(m, m->map[k].read, m->map[k].at[0]);
+        window_renew(m, m->map[k].write, m->map[k].at[1]);
+        half_forget(&m->map[k].low);
+        half_forget(&m->map[k].own_high);
+    }
+    for (int c = 1; c < MAX_CLASSES; c++)
+        half_forget(&m->high[c]);
+    m->chunks = 0;
+    /* Zeroing entries by way of the lists would bring their pieces back. */
+    memset(m->rmap_head, 0, m->rmap_pages * sizeof *m->rmap_head);
+    m->rmap.count = 0;
+}
+
+static bool chunks_grow(struct half *h)
+{
+    uint32_t *old = h->chunk, cap = h->chunk_cap, count = h->chunks;
+    if (!chunks_new(h, 2 * cap))
+        return false;
+    for (uint32_t i = 0; i < cap; i++)
+        if (old[i] != CHUNK_EMPTY)
+            *chunk_slot(h, old[i] & ~CHUNK_FULL) = old[i];
+    h->chunks = count;
+    free(old);
+    return true;
+}
+
+/* The slot of a piece that exists, or is about to. NULL: out of memory. */
+static uint32_t *chunk_exists(struct engine *e, struct half *h, uint64_t index)
+{
+    struct page_maps *m = &e->maps;
+    uint32_t chunk = (uint32_t)(index / CHUNK_ENTRIES), *slot = chunk_slot(h, chunk);
+    if (*slot != CHUNK_EMPTY)
+        return slot;
+    if (m->chunks >= m->chunk_limit)
+        drop_all(e);
+    if (2 * h->chunks >= h->chunk_cap && !chunks_grow(h))
+        return NULL;
+    slot = chunk_slot(h, chunk);
+    h->chunks++;
+    m->chunks++;
+    *slot = chunk;
+    return slot;
+}
+
+/* Before an entry is filled. False: out of memory, it must not be. */
+static bool touch(struct engine *e, struct half *h, uint64_t index)
+{
+    uint32_t *slot = chunk_exists(e, h, index);
+    if (slot && !(*slot & CHUNK_FULL)) {
+        *slot |= CHUNK_FULL;
+        h->full++;
+    }
+    return slot != NULL;
+}
+
+static uint64_t new_slice(struct page_maps *m)
+{
+    uint64_t at = m->fd_used;
+    m->fd_used += HALF_BYTES;
+    if (ftruncate(m->fd, (off_t)m->fd_used) < 0)
+        return ~UINT64_C(0);
+    return at;
+}
+
+/* One window: low half its own, upper half at at[1] of the object; where the low one is becomes
+ * at[0]. */
+static uint8_t *new_window(struct page_maps *m, uint64_t at[2])
+{
+    uint64_t low = at[0] = new_slice(m);
+    uint8_t *p =
+        mmap(NULL, 2 * HALF_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (low == ~UINT64_C(0) || p == MAP_FAILED)
+        return NULL;
+    if (map_slice(m, p, HALF_BYTES, low) == MAP_FAILED ||
+        map_slice(m, p + HALF_BYTES, HALF_BYTES, at[1]) == MAP_FAILED) {
+        munmap(p, 2 * HALF_BYTES);
+        return NULL;
+    }
+    return p;
+}
+
+static bool half_init(struct half *h, uint8_t *read, uint8_t *write)
+{
+    h->read = (uint64_t *)(void *)read;
+    h->write = (uint64_t *)(void *)write;
+    return chunks_new(h, 64);
+}
+
+/* Address space may be scarce: what a map could not use is for others. */
+static void map_discard(struct map *p)
+{
+    free(p->low.chunk);
+    free(p->own_high.chunk);
+    if (p->read)
+        munmap(p->read, 2 * HALF_BYTES);
+    if (p->write)
+        munmap(p->write, 2 * HALF_BYTES);
+    *p = (struct map){0};
+}
+
+static bool map_create(struct page_maps *m, struct map *p, uint8_t cls)
+{
+    if (!m->high_valid[cls]) {
+        m->high_fd[cls][0] = new_slice(m);
+        m->high_fd[cls][1] = new_slice(m);
+    }
+    for (int k = 0; k < 2; k++) {
+        p->at[k][1] = cls ? m->high_fd[cls][k] : new_slice(m);
+        if (p->at[k][1] == ~UINT64_C(0))
+            return false;
+    }
+    p->cls = cls;
+    p->read = new_window(m, p->at[0]);
+    p->write = new_window(m, p->at[1]);
+    if (!p->read || !p->write || !half_init(&p->low, p->read, p->write))
+        return false;
+    if (!cls)
+        return half_init(&p->own_high, p->read + HALF_BYTES, p->write + HALF_BYTES);
+    if (!m->high_valid[cls])
+        m->high_valid[cls] = half_init(&m->high[cls], p->read + HALF_BYTES, p->write + HALF_BYTES);
+    return m->high_valid[cls];
+}
+
+/* The tag of an empty entry: a page that belongs in another one. No value that is not a page address
+ * would do: generated code looks at the page's bits alone, for a byte. */
+static uint64_t tlb_no_tag(uint64_t i)
+{
+    return (i ^ 1) << GW_PAGE_SHIFT;
+}
+
+static void tlb_clear(struct page_maps *m)
+{
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < 1 << GW_TLB_BITS; i++)
+            m->tlb[k][i].tag = tlb_no_tag((uint64_t)i);
+    span_clear(&m->tlb_large);
+}
+
+unsigned maps_possible(unsigned most)
+{
+    struct page_maps *m = calloc(1, sizeof *m);
+    unsigned count = 0;
+    if (!m)
+        return 0;
+    m->fd = memfd_create("godwit-maps", MFD_CLOEXEC);
+    while (m->fd >= 0 && count < most && count < MAP_POOL && map_create(m, &m->map[count], 0))
+        count++;
+    for (unsigned i = 0; i < MAP_POOL; i++)
+        map_discard(&m->map[i]);
+    if (m->fd >= 0)
+        close(m->fd);
+    free(m);
+    return count;
+}
+
+static uint32_t limit(uint64_t wanted, uint32_t most)
+{
+    return wanted < most ? (uint32_t)wanted : most;
+}
+
+enum gw_status maps_open(struct engine *e, struct gw_error *err)
+{
+    struct page_maps *m = &e->maps;
+    m->fd = -1;
+    m->most = MAPS_OF_ALL / e->world->vcpus < MAP_POOL ? MAPS_OF_ALL / e->world->vcpus : MAP_POOL;
+    m->flat = e->cfg.mem == GW_MEM_FLAT && !e->cfg.no_flat;
+    if (m->flat) {
+        m->fd = memfd_create("godwit-maps", MFD_CLOEXEC);
+        m->flat = m->fd >= 0 && map_create(m, &m->map[0], 0);
+        if (m->flat)
+            m->count = 1;
+        else
+            map_discard(&m->map[0]);
+    }
+    for (unsigned k = 0; k < e->cfg.bus->ram_count; k++)
+        m->rmap_pages += e->cfg.bus->ram[k].size >> GW_PAGE_SHIFT;
+    /* 16 KiB of host memory each at worst, page tables included: room for all of RAM twice, and for
+     * what a few dozen processes touch */
+    m->chunk_limit = 3072 + (uint32_t)(2 * m->rmap_pages / CHUNK_ENTRIES);
+    m->rmap_max = RMAP_MAX;
+    if (e->cfg.map_bytes) { /* three quarters for the pieces, one for the reverse lists */
+        m->chunk_limit = limit(e->cfg.map_bytes / 4 * 3 / (16 << 10), m->chunk_limit);
+        m->rmap_max = limit(e->cfg.map_bytes / 4 / sizeof(struct rmap_node), RMAP_MAX);
+    }
+    m->rmap_head = calloc(m->rmap_pages, sizeof *m->rmap_head);
+    for (int k = 0; k < 2; k++)
+        m->tlb[k] = aligned_alloc(64, sizeof *m->tlb[k] << GW_TLB_BITS);
+    if (!m->rmap_head || !m->tlb[0] || !m->tlb[1])
+        return gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory for page maps");
+    tlb_clear(m);
+    e->run->tlb_read = m->tlb[0];
+    e->run->tlb_write = m->tlb[1];
+    return GW_OK;
+}
+
+void maps_close(struct engine *e)
+{
+    struct page_maps *m = &e->maps;
+    for (uint32_t i = 0; i < MAP_POOL; i++)
+        map_discard(&m->map[i]);
+    for (int c = 0; c < MAX_CLASSES; c++)
+        free(m->high[c].chunk);
+    if (m->fd > 0)
+        close(m->fd);
+    free(m->rmap_head);
+    free(m->rmap.data);
+    free(m->tlb[0]);
+    free(m->tlb[1]);
+}
+
+/* --- selection ----------------------------------------------------------------------------------- */
+
+static void map_clear(struct map *p)
+{
+    half_clear(&p->low);
+    if (!p->cls)
+        half_clear(&p->own_high);
+}
+
+static uint32_t take_map(struct engine *e, uint8_t cls)
+{
+    struct page_maps *m = &e->maps;
+    uint32_t best = MAP_POOL;
+    for (uint32_t i = 0; i < m->count; i++)
+        if (!m->map[i].valid && m->map[i].cls == cls)
+            return i;
+    if (m->count < m->most) {
+        struct map *p = &m->map[m->count];
+        if (map_create(m, p, cls))
+            return m->count++;
+        map_discard(p); /* no more address space: make do with what there is */
+    }
+    for (uint32_t i = 0; i < m->count; i++)
+        if (m->map[i].cls == cls && (best == MAP_POOL || m->map[i].used < m->map[best].used))
+            best = i;
+    if (best != MAP_POOL)
+        map_clear(&m->map[best]);
+    return best;
+}
+
+static bool shows(const struct map *p, const struct gw_view *v)
+{
+    return p->valid && p->key == v->data_key && p->cls == v->data_class;
+}
+
+void maps_select(struct engine *e, uint8_t *hint)
+{
+    struct page_maps *m = &e->maps;
+    const struct gw_view *v = &e->view;
+    if (!m->flat) {
+        if (m->tlb_key != v->data_key)
+            tlb_clear(m);
+        m->tlb_key = v->data_key;
+        return;
+    }
+    struct map *p = &m->map[*hint];
+    if (!shows(p, v)) {
+        uint32_t i;
+        for (i = 0; i < m->count; i++)
+            if (shows(&m->map[i], v))
+                break;
+        if (i == m->count)
+            i = take_map(e, v->data_class);
+        if (i == MAP_POOL) { /* not even one map of this class: take over the first, unshared */
+            i = 0;
+            map_clear(&m->map[0]);
+        }
+        p = &m->map[i];
+        p->key = v->data_key;
+        p->asid = v->asid;
+        p->valid = true;
+        *hint = (uint8_t)i;
+    }
+    m->current = *hint;
+    p->used = ++m->tick;
+    e->run->map_read = p->read;
+    e->run->map_write = p->write;
+}
+
+/* --- filling ------------------------------------------------------------------------------------- */
+
+static uint64_t ram_page_number(struct engine *e, uint64_t paddr)
+{
+    uint64_t n = 0;
+    for (unsigned k = 0; k < e->cfg.bus->ram_count; k++) {
+        const struct gw_ram *r = &e->cfg.bus->ram[k];
+        if (paddr - r->base < r->size)
+            return n + ((paddr - r->base) >> GW_PAGE_SHIFT);
+        n += r->size >> GW_PAGE_SHIFT;
+    }
+    return ~UINT64_C(0);
+}
+
+static bool rmap_add(struct engine *e, uint64_t paddr, uint64_t index)
+{
+    struct page_maps *m = &e->maps;
+    uint64_t page = ram_page_number(e, paddr);
+    if (page >= m->rmap_pages)
+        return false;
+    struct rmap_node *all = m->rmap.data;
+    uint32_t depth = 0;
+    for (uint32_t k = m->rmap_head[page]; k && depth < 4; k = all[k - 1].next, depth++)
+        if (all[k - 1].index == index && all[k - 1].map == m->current)
+            return true;
+    if (m->rmap.count >= m->rmap_max) {
+        maps_flush(e, 0, true);
+        memset(m->rmap_head, 0, m->rmap_pages * sizeof *m->rmap_head);
+        m->rmap.count = 0;
+    }
+    struct rmap_node *n = vec_push(&m->rmap, sizeof *n, 1);
+    if (!n)
+        return false;
+    *n = (struct rmap_node){.index = index, .map = m->current, .next = m->rmap_head[page]};
+    m->rmap_head[page] = m->rmap.count;
+    return true;
+}
+
+/* Of the current map. */
+static struct half *half_of(struct page_maps *m, uint64_t index)
+{
+    struct map *p = &m->map[m->current];
+    if (index < HALF_ENTRIES)
+        return &p->low;
+    return p->cls ? &m->high[p->cls] : &p->own_high;
+}
+
+void maps_looked_up(struct engine *e, uint64_t vaddr)
+{
+    uint64_t index = vaddr >> GW_PAGE_SHIFT & (2 * HALF_ENTRIES - 1);
+    if (e->maps.flat)
+        chunk_exists(e, half_of(&e->maps, index), index & (HALF_ENTRIES - 1));
+}
+
+bool maps_writable(void *cpu, uint64_t vaddr)
+{
+    struct page_maps *m = &((struct engine *)gw_run(cpu)->engine)->maps;
+    uint64_t page = vaddr >> GW_PAGE_SHIFT, i = page & (HALF_ENTRIES - 1);
+    if (!m->flat)
+        return m->tlb[1][page & ((1 << GW_TLB_BITS) - 1)].tag == page << GW_PAGE_SHIFT;
+    if ((uint64_t)((int64_t)(vaddr << 16) >> 16) != vaddr)
+        return false;
+    const struct half *h = half_of(m, page & (2 * HALF_ENTRIES - 1));
+    return chunk_filled(h, i) && h->write[i];
+}
+
+void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8_t *host_page,
+               bool may_write)
+{
+    struct page_maps *m = &e->maps;
+    uint64_t page = vaddr & ~(uint64_t)GW_PAGE_MASK;
+    uint64_t addend = (uint64_t)(uintptr_t)host_page - page;
+    bool readable = x->perms >> GW_ACCESS_LOAD & 1;
+    /* Generated code takes a page that may be written for one that may be read, too. */
+    bool writable = may_write && readable && x->perms >> GW_ACCESS_STORE & 1;
+    e->stats.map_fills++;
+    if (!m->flat) {
+        uint64_t i = vaddr >> GW_PAGE_SHIFT & ((1 << GW_TLB_BITS) - 1);
+        if (x->shift > GW_PAGE_SHIFT)
+            span_add(&m->tlb_large, vaddr >> GW_PAGE_SHIFT, x->shift);
+        if (readable)
+            m->tlb[0][i] = (struct gw_tlb_entry){.tag = page, .addend = addend};
+        if (writable)
+            m->tlb[1][i] = (struct gw_tlb_entry){.tag = page, .addend = addend};
+        return;
+    }
+    uint64_t index = vaddr >> GW_PAGE_SHIFT & (2 * HALF_ENTRIES - 1);
+    struct half *h = half_of(m, index);
+    if (index >= HALF_ENTRIES && m->map[m->current].cls && !x->global)
+        return; /* would be seen by other address spaces */
+    uint64_t i = index & (HALF_ENTRIES - 1);
+    /* Room for the piece first, since making it may empty the lists; room in the lists may empty the
+     * piece, so that it is marked anew. */
+    if (!touch(e, h, i))
+        return;
+    if (writable && !rmap_add(e, x->paddr, index))
+        writable = false;
+    if (!touch(e, h, i))
+        return;
+    if (x->shift > GW_PAGE_SHIFT)
+        h->large = true;
+    if (x->shift > GW_PAGE_SHIFT + CHUNK_SHIFT)
+        span_add(&h->big, i, x->shift);
+    if (readable)
+        h->read[i] = addend;
+    if (writable)
+        h->write[i] = addend;
+}
+
+/* --- emptying ------------------------------------------------------------------------------------ */
+
+/* With what else a mapping larger than a page may have brought along. */
+static void clear_entry(struct half *h, uint64_t i)
+{
+    if (span_has(&h->big, i)) {
+        half_clear(h);
+        return;
+    }
+    if (!chunk_filled(h, i))
+        return;
+    if (h->large) {
+        chunk_zero(h, (uint32_t)(i / CHUNK_ENTRIES));
+        return;
+    }
+    h->read[i] = 0;
+    h->write[i] = 0;
+}
+
+void maps_flush_page(struct engine *e, uint64_t vaddr, uint64_t asid, bool asid_all)
+{
+    struct page_maps *m = &e->maps;
+    if (!m->flat) {
+        uint64_t i = vaddr >> GW_PAGE_SHIFT & ((1 << GW_TLB_BITS) - 1);
+        if (span_has(&m->tlb_large, vaddr >> GW_PAGE_SHIFT)) {
+            tlb_clear(m);
+            return;
+        }
+        m->tlb[0][i].tag = m->tlb[1][i].tag = tlb_no_tag(i);
+        return;
+    }
+    uint64_t index = vaddr >> GW_PAGE_SHIFT & (2 * HALF_ENTRIES - 1);
+    uint64_t i = index & (HALF_ENTRIES - 1);
+    bool upper = index >= HALF_ENTRIES;
+    for (uint32_t k = 0; k < m->count; k++) {
+        struct map *p = &m->map[k];
+        if (!p->valid || !(asid_all || p->asid == asid))
+            continue;
+        if (!upper)
+            clear_entry(&p->low, i);
+        else if (!p->cls)
+            clear_entry(&p->own_high, i);
+    }
+    for (int c = 1; c < MAX_CLASSES && upper && asid_all; c++)
+        if (m->high_valid[c])
+            clear_entry(&m->high[c], i);
+}
+
+void maps_flush(struct engine *e, uint64_t asid, bool asid_all)
+{
+    struct page_maps *m = &e->maps;
+    e->stats.map_flushes++;
+    if (!m->flat) {
+        tlb_clear(m);
+        return;
+    }
+    for (uint32_t k = 0; k < m->count; k++)
+        if (m->map[k].valid && (asid_all || m->map[k].asid == asid))
+            map_clear(&m->map[k]);
+    for (int c = 1; c < MAX_CLASSES && asid_all; c++)
+        if (m->high_valid[c])
+            half_clear(&m->high[c]);
+}
+
+void maps_protect(struct engine *e, uint64_t paddr)
+{
+    struct page_maps *m = &e->maps;
+    if (!m->flat) {
+        for (int i = 0; i < 1 << GW_TLB_BITS; i++)
+            m->tlb[1][i].tag = tlb_no_tag((uint64_t)i);
+        return;
+    }
+    uint64_t page = ram_page_number(e, paddr);
+    if (page >= m->rmap_pages)
+        return;
+    struct rmap_node *all = m->rmap.data;
+    for (uint32_t k = m->rmap_head[page]; k; k = all[k - 1].next) {
+        struct map *p = &m->map[all[k - 1].map];
+        uint64_t index = all[k - 1].index, i = index & (HALF_ENTRIES - 1);
+        struct half *h = index < HALF_ENTRIES ? &p->low : p->cls ? &m->high[p->cls] : &p->own_high;
+        h->write[i] = 0; /* maybe another page's by now: it is filled again when needed */
+    }
+    m->rmap_head[page] = 0;
+}

@@ -1,0 +1,339 @@
+/*
+ * Guest memory accesses that generated code does not do itself: page-map misses, page crossers,
+ * MMIO, stores to code, faults. Generated code comes here through a thunk with all guest registers in
+ * state; a fault is left in run.fault for the run loop, which knows the instruction.
+ */
+#include "translator/engine_int.h"
+
+static struct engine *engine_of(void *cpu)
+{
+    return gw_run(cpu)->engine;
+}
+
+uint8_t *page_flags(struct engine *e, uint64_t paddr)
+{
+    const struct gw_ram *r = e->cfg.bus ? gw_bus_ram(e->cfg.bus, paddr, 1) : NULL;
+    struct gw_rom *rom = e->cfg.bus && !r ? gw_bus_rom(e->cfg.bus, paddr, 1) : NULL;
+    if (rom)
+        r = &rom->mem;
+    return r ? &r->page_flags[(paddr - r->base) >> GW_PAGE_SHIFT] : NULL;
+}
+
+static uint32_t faulted(struct engine *e)
+{
+    e->run->leave = GW_LEAVE_FAULT;
+    return 1;
+}
+
+static uint32_t misaligned(struct engine *e, uint64_t va, enum gw_access access)
+{
+    if (e->cfg.isa->misaligned)
+        e->cfg.isa->misaligned(e->cfg.cpu, va, access, &e->run->fault);
+    else
+        e->run->fault = (struct gw_fault){.vaddr = va, .access = (uint8_t)access};
+    return faulted(e);
+}
+
+/* Every access by this file may change page maps, so the block looks its pages up anew. */
+static void begin(struct engine *e, uint64_t va)
+{
+    memset(e->run->site, 0, sizeof e->run->site);
+    maps_looked_up(e, va);
+}
+
+/* One piece of an access, within a page. host: its byte in RAM, or NULL for MMIO. */
+struct piece {
+    struct gw_xlate x;
+    uint8_t *host;
+    uint8_t *flags;
+    bool read_only; /* stores take another way */
+};
+
+static bool resolve(struct engine *e, uint64_t va, unsigned size, enum gw_access access,
+                    struct piece *p)
+{
+    if (!e->cfg.isa->translate(e->cfg.cpu, va, size, access, &p->x, &e->run->fault))
+        return false;
+    const struct gw_ram *r = gw_bus_ram(e->cfg.bus, p->x.paddr, size);
+    const struct gw_rom *rom =
+        r || access == GW_ACCESS_STORE ? NULL : gw_bus_rom(e->cfg.bus, p->x.paddr, size);
+    p->read_only = rom != NULL;
+    if (rom && !rom->hidden)
+        r = &rom->mem;
+    p->host = r ? gw_ram_host(r, p->x.paddr) : NULL;
+    p->flags = r ? &r->page_flags[(p->x.paddr - r->base) >> GW_PAGE_SHIFT] : NULL;
+    return true;
+}
+
+/* Aligned accesses to RAM are whole: other vCPUs see all of one or nothing. */
+static uint64_t ram_load(const uint8_t *p, unsigned size)
+{
+    uint64_t v = 0;
+    if ((uintptr_t)p & (size - 1)) {
+        memcpy(&v, p, size);
+        return v;
+    }
+    switch (size) {
+    case 1: return __atomic_load_n(p, __ATOMIC_RELAXED);
+    case 2: return __atomic_load_n((const uint16_t *)(const void *)p, __ATOMIC_RELAXED);
+    case 4: return __atomic_load_n((const uint32_t *)(const void *)p, __ATOMIC_RELAXED);
+    default: return __atomic_load_n((const uint64_t *)(const void *)p, __ATOMIC_RELAXED);
+    }
+}
+
+static void ram_store(uint8_t *p, unsigned size, uint64_t v)
+{
+    if (size & (size - 1) || (uintptr_t)p & (size - 1)) {
+        memcpy(p, &v, size);
+        return;
+    }
+    switch (size) {
+    case 1: __atomic_store_n(p, (uint8_t)v, __ATOMIC_RELAXED); break;
+    case 2: __atomic_store_n((uint16_t *)(void *)p, (uint16_t)v, __ATOMIC_RELAXED); break;
+    case 4: __atomic_store_n((uint32_t *)(void *)p, (uint32_t)v, __ATOMIC_RELAXED); break;
+    default: __atomic_store_n((uint64_t *)(void *)p, v, __ATOMIC_RELAXED); break;
+    }
+}
+
+/* Lets later accesses to the page go inline. */
+static void fill(struct engine *e, uint64_t va, const struct piece *p)
+{
+    if (p->x.whole_page)
+        maps_fill(e, va, &p->x, p->host - (va & GW_PAGE_MASK),
+                  !p->read_only && !(__atomic_load_n(p->flags, __ATOMIC_SEQ_CST) &
+                                     (GW_RAM_CODE | GW_RAM_RESERVED)));
+}
+
+static bool mmio_read(struct engine *e, uint64_t va, const struct piece *p, unsigned size,
+                      uint64_t *value)
+{
+    uint64_t v = 0;
+    if (e->cfg.bus->read(e->cfg.bus, p->x.paddr, size, &v) != GW_BUS_OK) {
+        e->cfg.isa->bus_fault(e->cfg.cpu, va, GW_ACCESS_LOAD, &e->run->fault);
+        return false;
+    }
+    *value = v;
+    return true;
+}
+
+static bool mmio_write(struct engine *e, uint64_t va, const struct piece *p, unsigned size,
+                       uint64_t value)
+{
+    if (e->cfg.bus->write(e->cfg.bus, p->x.paddr, size, value) != GW_BUS_OK) {
+        e->cfg.isa->bus_fault(e->cfg.cpu, va, GW_ACCESS_STORE, &e->run->fault);
+        return false;
+    }
+    return true;
+}
+
+static uint64_t extend(uint64_t v, uint32_t desc)
+{
+    unsigned bits = 8u << (desc & IR_SIZE_MASK);
+    if (bits == 64)
+        return v;
+    v &= (UINT64_C(1) << bits) - 1;
+    return desc & IR_SIGN && v >> (bits - 1) ? v | ~UINT64_C(0) << bits : v;
+}
+
+/* Both pages are translated before either is accessed; MMIO must not be crossed into. */
+static bool resolve_two(struct engine *e, uint64_t va, unsigned size, enum gw_access access,
+                        struct piece p[2], unsigned *first)
+{
+    *first = GW_PAGE_SIZE - (unsigned)(va & GW_PAGE_MASK);
+    if (!resolve(e, va, *first, access, &p[0]) ||
+        !resolve(e, va + *first, size - *first, access, &p[1]))
+        return false;
+    if (p[0].host && p[1].host)
+        return true;
+    e->cfg.isa->bus_fault(e->cfg.cpu, p[0].host ? va + *first : va, access, &e->run->fault);
+    return false;
+}
+
+uint32_t slow_load(void *cpu, uint32_t desc)
+{
+    struct engine *e = engine_of(cpu);
+    struct gw_vcpu *run = e->run;
+    uint64_t va = run->slow_addr, v = 0;
+    unsigned size = 1u << (desc & IR_SIZE_MASK), first;
+    struct piece p[2];
+    e->stats.slow_loads++;
+    begin(e, va);
+    if (desc & IR_ALIGNED && va & (size - 1))
+        return misaligned(e, va, GW_ACCESS_LOAD);
+    if ((va & GW_PAGE_MASK) + size > GW_PAGE_SIZE) {
+        if (!resolve_two(e, va, size, GW_ACCESS_LOAD, p, &first))
+            return faulted(e);
+        memcpy(&v, p[0].host, first);
+        memcpy((uint8_t *)&v + first, p[1].host, size - first);
+    } else {
+        if (!resolve(e, va, size, GW_ACCESS_LOAD, &p[0]))
+            return faulted(e);
+        if (p[0].host) {
+            v = ram_load(p[0].host, size);
+            fill(e, va, &p[0]);
+        } else if (va & (size - 1)) {
+            return misaligned(e, va, GW_ACCESS_LOAD);
+        } else if (!mmio_read(e, va, &p[0], size, &v)) {
+            return faulted(e);
+        }
+    }
+    run->slow_value = extend(v, desc);
+    return 0;
+}
+
+static void code_written(struct engine *e, const struct piece *p)
+{
+    if (__atomic_load_n(p->flags, __ATOMIC_SEQ_CST) & GW_RAM_CODE)
+        cc_page_changed(e, p->x.paddr >> GW_PAGE_SHIFT);
+}
+
+/* size bytes of v to one piece. */
+static void store_piece(struct engine *e, const struct piece *p, unsigned size, uint64_t v)
+{
+    bool held;
+    code_written(e, p);
+    held = reserve_begin_store(e, p->x.paddr, size);
+    ram_store(p->host, size, v);
+    if (held)
+        reserve_end_store(e);
+}
+
+uint32_t slow_store(void *cpu, uint32_t desc)
+{
+    struct engine *e = engine_of(cpu);
+    uint64_t va = e->run->slow_addr, v = e->run->slow_value;
+    unsigned size = 1u << (desc & IR_SIZE_MASK), first;
+    struct piece p[2];
+    e->stats.slow_stores++;
+    begin(e, va);
+    if ((va & GW_PAGE_MASK) + size > GW_PAGE_SIZE) {
+        if (!resolve_two(e, va, size, GW_ACCESS_STORE, p, &first))
+            return faulted(e);
+        store_piece(e, &p[0], first, v);
+        store_piece(e, &p[1], size - first, v >> (8 * first));
+        return 0;
+    }
+    if (!resolve(e, va, size, GW_ACCESS_STORE, &p[0]))
+        return faulted(e);
+    if (p[0].host) {
+        store_piece(e, &p[0], size, v);
+        fill(e, va, &p[0]);
+        return 0;
+    }
+    if (va & (size - 1))
+        return misaligned(e, va, GW_ACCESS_STORE);
+    return mmio_write(e, va, &p[0], size, v) ? 0 : faulted(e);
+}
+
+/* v's low size bytes, sign- or zero-extended. */
+static int64_t signed_part(uint64_t v, unsigned size)
+{
+    unsigned unused = 64 - 8 * size;
+    return (int64_t)(v << unused) >> unused;
+}
+
+static uint64_t unsigned_part(uint64_t v, unsigned size)
+{
+    unsigned unused = 64 - 8 * size;
+    return v << unused >> unused;
+}
+
+/* Right in the low size bytes. */
+static uint64_t amo_result(unsigned kind, unsigned size, uint64_t old, uint64_t b,
+                           uint64_t expected)
+{
+    int64_t so = signed_part(old, size), sb = signed_part(b, size);
+    uint64_t uo = unsigned_part(old, size), ub = unsigned_part(b, size);
+    switch (kind) {
+    case IR_AMO_SWAP: return b;
+    case IR_AMO_ADD: return old + b;
+    case IR_AMO_AND: return old & b;
+    case IR_AMO_OR: return old | b;
+    case IR_AMO_XOR: return old ^ b;
+    case IR_AMO_MIN: return so < sb ? old : b;
+    case IR_AMO_MAX: return so > sb ? old : b;
+    case IR_AMO_MINU: return uo < ub ? old : b;
+    case IR_AMO_MAXU: return uo > ub ? old : b;
+    default: return uo == unsigned_part(expected, size) ? b : old;
+    }
+}
+
+bool ram_swap(void *p, unsigned size, uint64_t *old, uint64_t value)
+{
+    bool done;
+    switch (size) {
+#define SIZE(bytes, type)                                                                          \
+    case bytes: {                                                                                  \
+        type expected = (type)*old;                                                                \
+        done = __atomic_compare_exchange_n((type *)p, &expected, (type)value, false,               \
+                                           __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                    \
+        *old = expected;                                                                           \
+        return done;                                                                               \
+    }
+        SIZE(1, uint8_t)
+        SIZE(2, uint16_t)
+        SIZE(4, uint32_t)
+#undef SIZE
+    default:
+        return __atomic_compare_exchange_n((uint64_t *)p, old, value, false, __ATOMIC_SEQ_CST,
+                                           __ATOMIC_SEQ_CST);
+    }
+}
+
+/* What is there first need not be read atomically: a wrong guess makes the first try fail. */
+static uint64_t amo_on(uint8_t *host, unsigned kind, unsigned size, uint64_t b, uint64_t expected)
+{
+    uint64_t old = expected;
+    if (kind <= IR_AMO_MAXU)
+        ram_swap(host, size, &old, old);
+    while (!ram_swap(host, size, &old, amo_result(kind, size, old, b, expected)))
+        ;
+    return (uint64_t)signed_part(old, size);
+}
+
+/* Atomics also on MMIO: not atomic there, and nobody can tell with one bus master. */
+uint32_t slow_amo(void *cpu, uint32_t desc)
+{
+    struct engine *e = engine_of(cpu);
+    struct gw_vcpu *run = e->run;
+    uint64_t va = run->slow_addr, b = run->slow_value, expected = run->spill[0], old;
+    unsigned size = 1u << (desc & IR_SIZE_MASK), kind = desc >> 16;
+    struct piece p;
+    e->stats.slow_stores++;
+    begin(e, va);
+    if (va & (size - 1))
+        return misaligned(e, va, GW_ACCESS_STORE);
+    if (!resolve(e, va, size, GW_ACCESS_STORE, &p))
+        return faulted(e);
+    if (p.host) {
+        code_written(e, &p);
+        bool held = reserve_begin_store(e, p.x.paddr, size);
+        run->slow_value = amo_on(p.host, kind, size, b, expected);
+        if (held)
+            reserve_end_store(e);
+        fill(e, va, &p);
+        return 0;
+    }
+    if (e->cfg.bus->read(e->cfg.bus, p.x.paddr, size, &old) != GW_BUS_OK) {
+        e->cfg.isa->bus_fault(e->cfg.cpu, va, GW_ACCESS_STORE, &run->fault);
+        return faulted(e);
+    }
+    if (!mmio_write(e, va, &p, size, amo_result(kind, size, old, b, expected)))
+        return faulted(e);
+    run->slow_value = (uint64_t)signed_part(old, size);
+    return 0;
+}
+
+/* Operands and result are in run.spill; a single's upper half may hold anything. */
+void slow_eval(void *cpu, const struct ir_insn *in)
+{
+    struct gw_vcpu *run = gw_run(cpu);
+    struct ir_insn copy;
+    memcpy(&copy, in, sizeof copy); /* it stands among code, unaligned */
+    bool single = copy.type == IR_F32 && copy.op != IR_F2F && copy.op != IR_UNBOX &&
+                  copy.op != IR_I2F && copy.op != IR_H2F && copy.op != IR_BITSF;
+    single |= copy.op == IR_BOX || (copy.op == IR_F2F && copy.type == IR_F64);
+    uint64_t mask = single ? UINT32_MAX : ~UINT64_C(0);
+    run->spill[0] = ir_eval(&copy, run->spill[0] & mask, run->spill[1] & mask, run->spill[2] & mask,
+                            run->spill[3] & mask, &run->fp_flags);
+}

@@ -1,0 +1,118 @@
+/* Host faults at guest accesses, on x86-64 Linux. Runs in a signal handler. */
+#include <float.h>
+#include <signal.h>
+#include <ucontext.h>
+
+#include "translator/engine_int.h"
+
+enum { ERR_WRITE = 2 };
+
+static uint64_t fault_address(const siginfo_t *si, struct engine *e)
+{
+    /* A non-canonical address raises #GP, which tells none: the guest sees the all-ones address. */
+    return si->si_code == SI_KERNEL ? ~UINT64_C(0)
+                                    : (uint64_t)(uintptr_t)si->si_addr - e->cfg.guest_base;
+}
+
+/* MXCSR: flags in bits 0 to 5, their masks 7 bits higher. Denormal operands are always masked. */
+enum { FLAGS = 0x3f, MASK_SHIFT = 7, ZERO_DIVIDE = 4 };
+
+/*
+ * An exception that was to trap. Nothing traps from here on; the instruction runs again and raises
+ * its flags, all of them and exactly: what the trap has set need not be that, as a tiny result
+ * traps though it is exact. Flags that were masked are in run.fp_flags already. The code may also
+ * be C called from generated code, which runs under the guest's MXCSR.
+ */
+static bool fp_trap(struct engine *e, ucontext_t *uc)
+{
+    struct gw_vcpu *run = e->run;
+    struct _libc_fpstate *fp = uc->uc_mcontext.fpregs;
+    if (!fp || !(fp->mxcsr & ~(fp->mxcsr >> MASK_SHIFT) & FLAGS))
+        return false; /* not by SSE */
+    if (e->fp_probes && --e->fp_probes == 0)
+        siglongjmp(e->interp_jmp, 1);
+    if (!run->fp_trap)
+        return false;
+    run->fp_trap = 0;
+    run->mxcsr = run->mxcsr_masked;
+    e->stats.fp_traps++;
+    fp->mxcsr = run->mxcsr_masked | (fp->mxcsr & fp->mxcsr >> MASK_SHIFT & FLAGS);
+    return true;
+}
+
+/* Divides by zero once, as generated code would. Emulators may raise nothing, or not look at what
+ * the handler makes of MXCSR and come back: then the second signal ends it. */
+bool host_fp_traps_work(struct engine *e)
+{
+    struct gw_vcpu *run = e->run;
+    uint32_t host, after = 0, control = run->mxcsr_masked & ~(uint32_t)(ZERO_DIVIDE << MASK_SHIFT);
+    const double one = 1, zero = 0;
+    double q = 0;
+    __asm__ volatile("stmxcsr %0" : "=m"(host));
+    e->fp_probes = 2;
+    run->fp_trap = 1;
+    bool back = sigsetjmp(e->interp_jmp, 0);
+    if (!back)
+        __asm__ volatile("ldmxcsr %2\n\t"
+                         "movsd %3, %0\n\t"
+                         "divsd %4, %0\n\t"
+                         "stmxcsr %1"
+                         : "=&x"(q), "=m"(after)
+                         : "m"(control), "m"(one), "m"(zero));
+    __asm__ volatile("ldmxcsr %0" : : "m"(host));
+    bool ok = !back && !run->fp_trap && q > DBL_MAX && after == (run->mxcsr_masked | ZERO_DIVIDE);
+    e->fp_probes = 0;
+    run->fp_trap = 0;
+    e->stats.fp_traps = 0;
+    return ok;
+}
+
+/* Is it an access of generated code? Then this thread was in it, and holds no lock. slow: where to go
+ * on. */
+static bool find_access(struct engine *e, uint64_t rip, uint64_t *slow)
+{
+    const struct gw_row *row = NULL;
+    if (rip - e->cc->mem.rx >= e->cc->mem.size)
+        return false;
+    world_lock(e->world);
+    uint32_t i = cc_by_host(e, rip);
+    if (i != NO_TB)
+        row = cc_row(e, cc_tb(e, i), rip, GW_ROW_ACCESS);
+    if (row)
+        *slow = e->cc->mem.rx + cc_tb(e, i)->code + row->slow_offset;
+    world_unlock(e->world);
+    return row != NULL;
+}
+
+bool engine_host_fault(struct engine *e, int sig, void *siginfo, void *ucontext)
+{
+    const siginfo_t *si = siginfo;
+    ucontext_t *uc = ucontext;
+    greg_t *gr = uc->uc_mcontext.gregs;
+    struct gw_vcpu *run = e->run;
+    bool write = gr[REG_ERR] & ERR_WRITE;
+    if (sig == SIGFPE)
+        return si->si_code > 0 && fp_trap(e, uc);
+    if (sig != SIGSEGV && sig != SIGBUS)
+        return false;
+    if (e->in_interp) {
+        run->fault = (struct gw_fault){.vaddr = fault_address(si, e),
+                                       .access = write ? GW_ACCESS_STORE : GW_ACCESS_LOAD};
+        siglongjmp(e->interp_jmp, 1);
+    }
+    uint64_t rip = (uint64_t)gr[REG_RIP], slow;
+    if (e->interp || !find_access(e, rip, &slow))
+        return false;
+    e->stats.host_faults++;
+    if (e->cfg.bus) { /* non-canonical guest address: the slow path knows what to do */
+        gr[REG_RIP] = (greg_t)slow;
+        return true;
+    }
+    run->fault = (struct gw_fault){.vaddr = fault_address(si, e),
+                                   .access = write ? GW_ACCESS_STORE : GW_ACCESS_LOAD};
+    run->leave = GW_LEAVE_FAULT;
+    run->slow_ra = rip;
+    e->at_access = true;
+    gr[REG_RIP] = (greg_t)(e->cc->mem.rx + e->cc->ep.fault[e->fp]);
+    return true;
+}
