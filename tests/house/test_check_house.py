@@ -4,12 +4,14 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
 
 import check_house
 
+HOUSE = Path(__file__).resolve().parents[2] / "tools" / "house.py"
 USAGE = "usage() { cat <<T\n  boot   boots\n  check  checks\nT\n}\nusage\n"
 SOUND = {
     "README.md": "    ./dev boot\n    ./dev check\nsee [docs](docs/a.md#one-thing) and `translator/t.h`\n",
@@ -86,6 +88,18 @@ class Houses(unittest.TestCase):
     def test_each_room_has_tests(self):
         self.refused("tests", "devices/d.c", "")
         self.refused("tests", "tests/odd/CMakeLists.txt", "")
+
+    def test_arrows_and_circles_are_found(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder).resolve()
+            files = {"machine/m.c": '#include "devices/d.h"\n#include "godwit/a.h"\n', "include/godwit/a.h": "",
+                     "devices/d.h": '#include "t.h"\n', "translator/t.h": '#include "devices/d.h"\n'}
+            for name, text in files.items():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                (root / name).write_text(text)
+            out = subprocess.run([sys.executable, "-B", str(HOUSE), str(root)], capture_output=True, text=True, check=True)
+        self.assertRegex(out.stdout, r"machine +-> devices +1 +1")
+        self.assertIn("4 arrows; circles: [['devices', 'translator']]", out.stdout)
 
     def test_headers_stand_alone(self):
         found = self.breaches("headers", {"include/godwit/a.h": "uint8_t a(void);\n"})
