@@ -38,7 +38,19 @@ enum {
     X64_F_BASE = 1 << 30
 };
 
-enum { X64_BIAS = 128, X64_GPRS = 16, X64_XMMS = 16, X64_SPILL_FIRST = 4, X64_SPILL_COUNT = 28 };
+enum { X64_BIAS = 128, X64_GPRS = 16, X64_XMMS = 16, X64_SPILLS = 28 };
+
+/* gw_vcpu.host */
+struct x64_host {
+    struct gw_slot spill[X64_SPILLS]; /* values that have no register */
+    struct gw_slot xmm[4];            /* scratch registers, while C runs */
+    uint64_t gpr[3];
+    uint32_t mxcsr;     /* the host's own, while guest code runs */
+    uint32_t mxcsr_now; /* what stmxcsr writes */
+    uint32_t fp_before; /* fp_flags before a helper */
+};
+_Static_assert(sizeof(struct x64_host) <= GW_VCPU_HOST_BYTES, "it fits");
+_Static_assert(_Alignof(struct x64_host) <= 16, "and is aligned");
 
 /* Thunks in gw_entry_points.table; the first index is the FP variant. */
 enum x64_thunk {
@@ -188,7 +200,12 @@ static inline struct x64_mem x64_state(uint32_t offset)
 {
     return x64_at(RBP, (int64_t)offset - X64_BIAS);
 }
-#define X64_RUN(member) (GW_VCPU_OFFSET + (uint32_t)offsetof(struct gw_vcpu, member))
+#define X64_RUN(member)  (GW_VCPU_OFFSET + (uint32_t)offsetof(struct gw_vcpu, member))
+#define X64_HOST(member) (X64_RUN(host) + (uint32_t)offsetof(struct x64_host, member))
+static inline uint32_t x64_operand(unsigned k)
+{
+    return X64_RUN(operand) + (uint32_t)sizeof(struct gw_slot) * k;
+}
 static inline struct x64_mem x64_run(uint32_t offset)
 {
     return x64_state(offset);

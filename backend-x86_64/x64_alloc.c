@@ -58,18 +58,18 @@ bool x64_is_const(const struct x64 *x, ir_val v, int64_t *imm)
 static uint32_t spill_slot(struct x64 *x)
 {
     unsigned n = (unsigned)__builtin_ctz(~x->spill_used);
-    if (n >= X64_SPILL_COUNT) {
+    if (n >= X64_SPILLS) {
         x->e.full = true; /* the translator retries with a shorter block */
         n = 0;
     }
     x->spill_used |= 1u << n;
-    return X64_RUN(spill) + 8 * (X64_SPILL_FIRST + n);
+    return X64_HOST(spill) + (uint32_t)sizeof(struct gw_slot) * n;
 }
 
 static void free_spill(struct x64 *x, struct xval *w)
 {
     if (w->flags & XV_SPILLED) {
-        uint32_t n = ((uint32_t)w->mem - X64_RUN(spill)) / 8 - X64_SPILL_FIRST;
+        uint32_t n = ((uint32_t)w->mem - X64_HOST(spill)) / (uint32_t)sizeof(struct gw_slot);
         x->spill_freed |= 1u << n; /* this instruction may still read it */
         w->flags &= (uint8_t)~XV_SPILLED;
     }

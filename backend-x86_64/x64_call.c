@@ -3,7 +3,7 @@
 
 static void store_arg(struct x64 *x, unsigned k, ir_val v)
 {
-    struct x64_mem m = x64_run(X64_RUN(spill) + 8 * k);
+    struct x64_mem m = x64_run(x64_operand(k));
     if (x->v[v].flags & XV_FLOAT) {
         x64_rm(&x->e, X_66 | X_MAP_0F | 0xd6, x64_usef(x, v), m, 0);
     } else {
@@ -55,7 +55,7 @@ void x64_lower_eval(struct x64 *x, const struct ir_insn *in)
     x64_call_to(&x->e, x64_thunk(x, T_EVAL));
     for (unsigned k = 0; k < sizeof *in; k++) /* the thunk finds the instruction at its return */
         x64_u8(&x->e, ((const uint8_t *)in)[k]);
-    struct x64_mem r = x64_run(X64_RUN(spill));
+    struct x64_mem r = x64_run(x64_operand(0));
     char result = ir_op_info[in->op].result;
     if (result == 'F')
         x64_rm(&x->e, X_F3 | X_MAP_0F | 0x7e, x64_deff(x, 0), r, 0);

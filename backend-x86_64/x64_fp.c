@@ -418,7 +418,7 @@ static void lower_box(struct x64 *x, const struct ir_insn *in)
 static void gather(struct x64 *x, int t, int u)
 {
     struct x64_buf *e = &x->e;
-    struct x64_mem tmp = x64_run(X64_RUN(gpr_save) + 8 * 15);
+    struct x64_mem tmp = x64_run(X64_HOST(mxcsr_now));
     x64_alu_mi(e, X_W, 0, x64_run(X64_RUN(fp_gathers)), 1);
     x64_rm(e, X_MAP_0F | 0xae, 3, tmp, 0); /* stmxcsr */
     x64_rm(e, 0x8b, t, tmp, 0);
@@ -505,7 +505,7 @@ bool x64_lower_fp(struct x64 *x, const struct ir_insn *in)
 
 static void store_operand(struct x64 *x, unsigned k, int xmm)
 {
-    x64_rm(&x->e, X_66 | X_MAP_0F | 0xd6, xmm, x64_run(X64_RUN(spill) + 8 * k), 0);
+    x64_rm(&x->e, X_66 | X_MAP_0F | 0xd6, xmm, x64_run(x64_operand(k)), 0);
 }
 
 /* FPSET: from, no exception traps; from2, they do, and the flags in register a are others. */
@@ -521,10 +521,10 @@ static void cold_flags(struct x64 *x, struct x64_cold *c)
     x64_link(e, x64_jcc(e, CC_E), c->back);
     x64_link(e, c->from2, x64_pos(e));
     x64_mov_mi(e, 0, x64_run(X64_RUN(fp_trap)), 0);
-    x64_rm(e, 0x8b, t, x64_run(X64_RUN(mxcsr_masked)), 0);
-    x64_rm(e, 0x89, t, x64_run(X64_RUN(mxcsr)), 0);
+    x64_rm(e, 0x8b, t, x64_run(X64_RUN(fp_control_quiet)), 0);
+    x64_rm(e, 0x89, t, x64_run(X64_RUN(fp_control)), 0);
     x64_rm(e, 0x89, u, x64_run(X64_RUN(fp_flags)), 0);
-    x64_rm(e, X_MAP_0F | 0xae, 2, x64_run(X64_RUN(mxcsr)), 0); /* ldmxcsr: none raised */
+    x64_rm(e, X_MAP_0F | 0xae, 2, x64_run(X64_RUN(fp_control)), 0); /* ldmxcsr: none raised */
     x64_link(e, x64_jmp(e), c->back);
 }
 
@@ -572,7 +572,7 @@ void x64_cold_fp(struct x64 *x, struct x64_cold *c)
     x64_call_to(e, x64_thunk(x, T_EVAL));
     for (unsigned k = 0; k < sizeof *in; k++) /* the thunk finds the instruction at its return */
         x64_u8(e, ((const uint8_t *)in)[k]);
-    struct x64_mem r = x64_run(X64_RUN(spill));
+    struct x64_mem r = x64_run(x64_operand(0));
     if (c->value_kind)
         x64_rm(e, X_W | 0x8b, c->dest, r, 0);
     else

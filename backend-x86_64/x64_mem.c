@@ -271,7 +271,7 @@ static struct x64_opnd amo_opnd(struct x64 *x, ir_val v)
             return (struct x64_opnd){.kind = O_IMM, .imm = (int32_t)imm};
         /* a wide constant goes through a run slot of its own */
         unsigned slot = x->b->insn[x->i].op == IR_CAS && x->b->insn[x->i].b == v ? 2 : 1;
-        uint32_t off = X64_RUN(spill) + 8 * slot;
+        uint32_t off = x64_operand(slot);
         x64_mov_ri(&x->e, RAX, (uint64_t)imm);
         x64_rm(&x->e, X_W | 0x89, RAX, x64_state(off), 0);
         return (struct x64_opnd){.kind = O_MEM, .mem = x64_state(off)};
@@ -397,7 +397,7 @@ static void cold_amo(struct x64 *x, struct x64_cold *c)
     x64_rm(e, X_W | 0x89, RDX, x64_run(X64_RUN(slow_addr)), 0);
     if (cas) {
         load_to(x, RAX, &c->opnd);
-        x64_rm(e, X_W | 0x89, RAX, x64_run(X64_RUN(spill)), 0);
+        x64_rm(e, X_W | 0x89, RAX, x64_run(x64_operand(0)), 0);
     }
     load_to(x, RAX, cas ? &c->opnd2 : &c->opnd);
     x64_rm(e, X_W | 0x89, RAX, x64_run(X64_RUN(slow_value)), 0);

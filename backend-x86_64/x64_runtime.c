@@ -55,18 +55,17 @@ static void move_scratch(struct rt *r, bool save, bool with_rax)
 {
     for (int g = RAX; g <= RDX; g++)
         if (g != RAX || with_rax)
-            x64_rm(&r->e, X_W | (save ? 0x89 : 0x8b), g, run(X64_RUN(gpr_save) + 8 * (uint32_t)g),
-                   0);
+            x64_rm(&r->e, X_W | (save ? 0x89 : 0x8b), g, run(X64_HOST(gpr) + 8 * (uint32_t)g), 0);
     for (int k = 0; k < 4 && r->fp; k++)
         x64_rm(&r->e, save ? X_66 | X_MAP_0F | 0xd6 : X_F3 | X_MAP_0F | 0x7e, k,
-               run(X64_RUN(xmm_save) + 8 * (uint32_t)k), 0);
+               run(X64_HOST(xmm) + 16 * (uint32_t)k), 0);
 }
 
 /* run.fp_flags |= the flags that MXCSR gathered; clobbers ecx, edx. */
 static void gather_flags(struct rt *r)
 {
     struct x64_buf *e = &r->e;
-    struct x64_mem tmp = run(X64_RUN(gpr_save) + 8 * 15);
+    struct x64_mem tmp = run(X64_HOST(mxcsr_now));
     x64_rm(e, X_MAP_0F | 0xae, 3, tmp, 0); /* stmxcsr */
     x64_rm(e, 0x8b, RCX, tmp, 0);
     x64_alu_ri(e, 0, 4, RCX, 63);
@@ -117,8 +116,8 @@ static void emit_enter(struct rt *r)
     x64_rm(e, X_W | 0x8d, RBP, x64_at(RDI, X64_BIAS), 0);
     x64_rr(e, X_W | 0x8b, RAX, RSI);
     if (r->fp) {
-        x64_rm(e, X_MAP_0F | 0xae, 3, run(X64_RUN(host_mxcsr)), 0);
-        load_mxcsr(r, X64_RUN(mxcsr));
+        x64_rm(e, X_MAP_0F | 0xae, 3, run(X64_HOST(mxcsr)), 0);
+        load_mxcsr(r, X64_RUN(fp_control));
     }
     load_gprs(r, true);
     move_xmms(r, false);
@@ -148,7 +147,7 @@ static void emit_exits(struct rt *r)
     r->exit_nosave = x64_pos(e);
     if (r->fp) {
         gather_flags(r);
-        load_mxcsr(r, X64_RUN(host_mxcsr));
+        load_mxcsr(r, X64_HOST(mxcsr));
     }
     x64_alu_ri(e, X_W, 0, RSP, 8);
     for (unsigned k = sizeof callee_saved; k-- > 0;)
@@ -199,7 +198,7 @@ static void slow_entry(struct rt *r, unsigned thunk, uint32_t desc, uint32_t bod
 {
     struct x64_buf *e = &r->e;
     r->ep->table[r->fp][thunk] = x64_pos(e);
-    x64_rm(e, X_W | 0x89, RAX, run(X64_RUN(gpr_save)), 0);
+    x64_rm(e, X_W | 0x89, RAX, run(X64_HOST(gpr)), 0);
     x64_mov_ri(e, RAX, desc);
     jmp_pos(r, body);
 }
@@ -269,7 +268,7 @@ static void before_fp_helper(struct rt *r)
 {
     gather_flags(r);
     x64_rm(&r->e, 0x8b, RCX, run(X64_RUN(fp_flags)), 0);
-    x64_rm(&r->e, 0x89, RCX, run(X64_RUN(fp_before)), 0);
+    x64_rm(&r->e, 0x89, RCX, run(X64_HOST(fp_before)), 0);
 }
 
 /* After it: what may trap was chosen by the flags, so with other flags nothing traps. Keeps rax. */
@@ -277,13 +276,13 @@ static void after_fp_helper(struct rt *r)
 {
     struct x64_buf *e = &r->e;
     x64_rm(e, 0x8b, RCX, run(X64_RUN(fp_flags)), 0);
-    x64_rm(e, 0x3b, RCX, run(X64_RUN(fp_before)), 0);
+    x64_rm(e, 0x3b, RCX, run(X64_HOST(fp_before)), 0);
     uint32_t same = x64_jcc(e, CC_E);
     x64_mov_mi(e, 0, run(X64_RUN(fp_trap)), 0);
-    x64_rm(e, 0x8b, RCX, run(X64_RUN(mxcsr_masked)), 0);
-    x64_rm(e, 0x89, RCX, run(X64_RUN(mxcsr)), 0);
+    x64_rm(e, 0x8b, RCX, run(X64_RUN(fp_control_quiet)), 0);
+    x64_rm(e, 0x89, RCX, run(X64_RUN(fp_control)), 0);
     x64_link(e, same, x64_pos(e));
-    load_mxcsr(r, X64_RUN(mxcsr)); /* drops flags already gathered */
+    load_mxcsr(r, X64_RUN(fp_control)); /* drops flags already gathered */
 }
 
 static void emit_helper(struct rt *r, unsigned index)
@@ -300,7 +299,7 @@ static void emit_helper(struct rt *r, unsigned index)
     static const uint8_t arg[3] = {RSI, RDX, RCX};
     assert(h->args <= 3);
     for (unsigned k = 0; k < h->args; k++)
-        x64_rm(e, X_W | 0x8b, arg[k], run(X64_RUN(spill) + 8 * k), 0);
+        x64_rm(e, X_W | 0x8b, arg[k], run(x64_operand(k)), 0);
     call_c(r, (uint64_t)(uintptr_t)h->fn);
     if (r->fp && h->flags & GW_HELPER_FP)
         after_fp_helper(r);

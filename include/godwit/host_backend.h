@@ -43,7 +43,7 @@ struct gw_runtime {
     uint32_t (*store)(void *cpu, uint32_t desc);
     uint32_t (*amo)(void *cpu, uint32_t desc);
     /* ir_eval by the default helper: in is the backend's copy of the instruction; operands in
-     * run.spill[0..3], result there in [0]; flags go to run.fp_flags. */
+     * run.operand[0..3], result there in [0]; flags go to run.fp_flags. */
     void (*eval)(void *cpu, const struct ir_insn *in);
 };
 
@@ -118,7 +118,7 @@ struct host_backend {
      * passed the guard before may stand ahead of the jump still. */
     void (*patch)(uint8_t *block, uint64_t block_rx, const struct gw_link_desc *link,
                   uint64_t target, bool gen_global, uint32_t gen);
-    /* Value of run.mxcsr for a rounding mode. */
+    /* Value of run.fp_control_quiet for a rounding mode. */
     uint32_t (*fp_control)(unsigned round);
     /* The same with a trap at each exception whose flag (IR_FP_*) is not in fp_flags. */
     uint32_t (*fp_trap_control)(uint32_t control, uint32_t fp_flags);

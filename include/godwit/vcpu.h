@@ -15,9 +15,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GW_VCPU_OFFSET 256
-#define GW_JC_BITS     12 /* log2 entries of a jump cache */
-#define GW_SITES       16 /* lookups that accesses of one block share */
+#define GW_VCPU_OFFSET     256
+#define GW_VCPU_HOST_BYTES 624
+#define GW_JC_BITS         12 /* log2 entries of a jump cache */
+#define GW_SITES           16 /* lookups that accesses of one block share */
 
 /* Why a helper asks to leave the block; 0: it does not. The instruction has not retired, and pc is
  * where execution goes on (for SYSCALL and HCALL: the calling instruction itself). */
@@ -46,14 +47,23 @@ struct gw_jump_entry {
 
 struct gw_hooks;
 
+/* A value on its way between generated code and C: an integer, or a float's bits, is in lo (what lies
+ * above 32 bits of a single may be anything); a vector of 16 bytes has all of it. */
+struct gw_slot {
+    _Alignas(16) uint64_t lo;
+    uint64_t hi;
+};
+
 struct gw_vcpu {
     uint64_t pc;
     int64_t budget;     /* instructions left in this quantum; the register's home */
     uint32_t leave;     /* enum gw_leave */
     uint32_t fp_flags;  /* IR_FP_*, accumulated; complete at safe points */
     uint32_t attention; /* atomic: look at events and interrupts soon */
-    uint32_t mxcsr;     /* host FP control while guest code runs (backend's encoding) */
-    uint32_t host_mxcsr;
+    /* What the host's FP unit is told while guest code runs, in the backend's encoding
+     * (host_backend.fp_control), and the same without traps. */
+    uint32_t fp_control;
+    uint32_t fp_control_quiet;
     uint32_t view_dirty; /* translation or protection state changed: derive flags and maps anew */
     /* memory access: flat maps (machine), base (user), or tagged TLB */
     void *map_read;
@@ -67,27 +77,28 @@ struct gw_vcpu {
     /* slow path and exits */
     uint64_t slow_addr;
     uint64_t slow_value;
-    uint64_t slow_ra;   /* host return address: finds the row of the access */
-    uint64_t exit_link; /* number of the direct branch that was not linked */
-    uint64_t exit_row;
+    uint64_t slow_ra;    /* host return address: finds the row of the access */
+    uint64_t exit_link;  /* number of the direct branch that was not linked */
+    uint64_t exit_row;   /* interpreter: index of the guest instruction that may leave the block */
     uint64_t insns_base; /* retired instructions = insns_base - budget, at safe points */
-    uint64_t host_sp;
     void *engine;
     const struct gw_hooks *hooks;
     struct gw_fault fault; /* with GW_LEAVE_FAULT */
     uint64_t fault_pc;
-    uint64_t spill[32];      /* 0..3: operands and result of helper calls */
-    uint64_t site[GW_SITES]; /* addends, within one pass through a block */
-    uint64_t xmm_save[16];
-    uint64_t gpr_save[16];
-    /* FP flags by trap (docs/performance.md). While fp_trap is set, mxcsr lets an exception trap
-     * unless its flag is in fp_flags already, so that fp_flags is complete at any moment. */
+    /* FP flags by trap (docs/performance.md). While fp_trap is set, fp_control lets an exception
+     * trap unless its flag is in fp_flags already, so that fp_flags is complete at any moment. */
     uint32_t fp_trap;
-    uint32_t mxcsr_masked;       /* mxcsr without traps: the rounding mode only */
-    uint64_t fp_gathers;         /* times that generated code read the host's flags */
     uint32_t reservation_broken; /* atomic: the vCPU's reservation fell to somebody's store */
-    uint32_t fp_before;          /* scratch of thunks: fp_flags before a helper */
+    uint64_t fp_gathers;         /* times that generated code read the host's flags */
+    struct gw_slot operand[4];   /* of helpers and of ir_eval; [0] is ir_eval's result */
+    /* Addends (host - guest) that accesses of the running block share, 0 where each is on its own. A
+     * slow path empties them all. */
+    uint64_t site[GW_SITES];
+    /* The backend's own: spilled values, registers that a thunk puts by. It lays a struct over this;
+     * nobody else looks at it. */
+    _Alignas(16) uint8_t host[GW_VCPU_HOST_BYTES];
 };
+_Static_assert(sizeof(struct gw_vcpu) % 16 == 0 && GW_VCPU_OFFSET % 16 == 0, "slots are aligned");
 
 static inline struct gw_vcpu *gw_run(void *cpu)
 {
@@ -111,8 +122,8 @@ struct gw_hooks {
                            uint64_t value);
 };
 
-/* Exact while a block runs only in an instruction that starts its block (see
- * guest_isa's lift_request.isolate); at safe points always. */
+/* Exact at safe points. While a block runs, all of it counts, for its length was taken off the budget
+ * at its entry: then it is exact in an instruction that is a block of its own alone. */
 static inline uint64_t gw_retired(const struct gw_vcpu *run)
 {
     return run->insns_base - (uint64_t)run->budget;

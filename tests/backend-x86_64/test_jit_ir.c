@@ -112,7 +112,7 @@ static void point_maps(struct rig *r, struct toy_cpu *cpu)
     cpu->run.jump_cache = r->jumps;
     cpu->run.engine = r->memory;
     cpu->run.guest_base = addend;
-    cpu->run.mxcsr = cpu->run.mxcsr_masked = x64_backend.fp_control(r->block.fp_round);
+    cpu->run.fp_control = cpu->run.fp_control_quiet = x64_backend.fp_control(r->block.fp_round);
 }
 
 static void fill_memory(uint8_t *mem, uint64_t seed)

@@ -200,7 +200,7 @@ static __attribute__((noinline)) bool do_atomic(struct interp *it, const struct 
     set_pc(run, blk, op);
     run->slow_addr = addr;
     run->slow_value = op->code == INTERP_CAS ? *op->u.c : *op->b;
-    run->spill[0] = *op->b;
+    run->operand[0].lo = *op->b;
     if (it->rt->amo(it->cpu, (uint32_t)op->disp))
         return true;
     *op->d = loaded(run->slow_value, (unsigned)(op->disp & IR_SIZE_MASK) | IR_SIGN);

@@ -62,7 +62,7 @@ struct interp {
 
 /* The interpreter and all it refers to outlive its blocks. rt: load, store and amo are used; when
  * they are called, run.pc is the instruction's address. A CAS reaches rt->amo as kind
- * INTERP_KIND_CAS with the new value in run.slow_value and the expected one in run.spill[0]; old
+ * INTERP_KIND_CAS with the new value in run.slow_value and the expected one in run.operand[0]; old
  * values come back in run.slow_value. */
 enum { INTERP_KIND_CAS = IR_AMO_MAXU + 1 };
 void interp_init(struct interp *it, void *cpu, enum gw_mem_mode mem,

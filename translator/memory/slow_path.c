@@ -296,7 +296,7 @@ uint32_t slow_amo(void *cpu, uint32_t desc)
 {
     struct engine *e = engine_of(cpu);
     struct gw_vcpu *run = e->run;
-    uint64_t va = run->slow_addr, b = run->slow_value, expected = run->spill[0], old;
+    uint64_t va = run->slow_addr, b = run->slow_value, expected = run->operand[0].lo, old;
     unsigned size = 1u << (desc & IR_SIZE_MASK), kind = desc >> 16;
     struct piece p;
     e->stats.slow_stores++;
@@ -324,7 +324,7 @@ uint32_t slow_amo(void *cpu, uint32_t desc)
     return 0;
 }
 
-/* Operands and result are in run.spill; a single's upper half may hold anything. */
+/* Operands and result are in run.operand; a single's upper half may hold anything. */
 void slow_eval(void *cpu, const struct ir_insn *in)
 {
     struct gw_vcpu *run = gw_run(cpu);
@@ -334,6 +334,7 @@ void slow_eval(void *cpu, const struct ir_insn *in)
                   copy.op != IR_I2F && copy.op != IR_H2F && copy.op != IR_BITSF;
     single |= copy.op == IR_BOX || (copy.op == IR_F2F && copy.type == IR_F64);
     uint64_t mask = single ? UINT32_MAX : ~UINT64_C(0);
-    run->spill[0] = ir_eval(&copy, run->spill[0] & mask, run->spill[1] & mask, run->spill[2] & mask,
-                            run->spill[3] & mask, &run->fp_flags);
+    struct gw_slot *v = run->operand;
+    v[0].lo = ir_eval(&copy, v[0].lo & mask, v[1].lo & mask, v[2].lo & mask, v[3].lo & mask,
+                      &run->fp_flags);
 }

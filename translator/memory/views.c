@@ -174,7 +174,7 @@ void views_refresh(struct engine *e)
     unsigned round = isa->fp_round(e->flags);
     e->fp = round != IR_FP_OFF;
     if (e->cfg.backend)
-        run->mxcsr = run->mxcsr_masked = e->cfg.backend->fp_control(round);
+        run->fp_control = run->fp_control_quiet = e->cfg.backend->fp_control(round);
     if (!e->cfg.bus) {
         select_jumps(e, 0, &hint_of(e)->jumps);
         return;

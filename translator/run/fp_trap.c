@@ -65,5 +65,5 @@ void fp_trap_look(struct engine *e, uint64_t retired)
         run->fp_trap = 1;
     }
     /* Each time: flags and rounding may have been changed from outside. */
-    run->mxcsr = e->cfg.backend->fp_trap_control(run->mxcsr_masked, run->fp_flags);
+    run->fp_control = e->cfg.backend->fp_trap_control(run->fp_control_quiet, run->fp_flags);
 }

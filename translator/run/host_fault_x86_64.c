@@ -34,9 +34,9 @@ static bool fp_trap(struct engine *e, ucontext_t *uc)
     if (!run->fp_trap)
         return false;
     run->fp_trap = 0;
-    run->mxcsr = run->mxcsr_masked;
+    run->fp_control = run->fp_control_quiet;
     e->stats.fp_traps++;
-    fp->mxcsr = run->mxcsr_masked | (fp->mxcsr & fp->mxcsr >> MASK_SHIFT & FLAGS);
+    fp->mxcsr = run->fp_control_quiet | (fp->mxcsr & fp->mxcsr >> MASK_SHIFT & FLAGS);
     return true;
 }
 
@@ -45,7 +45,8 @@ static bool fp_trap(struct engine *e, ucontext_t *uc)
 bool host_fp_traps_work(struct engine *e)
 {
     struct gw_vcpu *run = e->run;
-    uint32_t host, after = 0, control = run->mxcsr_masked & ~(uint32_t)(ZERO_DIVIDE << MASK_SHIFT);
+    uint32_t host, after = 0,
+                   control = run->fp_control_quiet & ~(uint32_t)(ZERO_DIVIDE << MASK_SHIFT);
     const double one = 1, zero = 0;
     double q = 0;
     __asm__ volatile("stmxcsr %0" : "=m"(host));
@@ -60,7 +61,8 @@ bool host_fp_traps_work(struct engine *e)
                          : "=&x"(q), "=m"(after)
                          : "m"(control), "m"(one), "m"(zero));
     __asm__ volatile("ldmxcsr %0" : : "m"(host));
-    bool ok = !back && !run->fp_trap && q > DBL_MAX && after == (run->mxcsr_masked | ZERO_DIVIDE);
+    bool ok =
+        !back && !run->fp_trap && q > DBL_MAX && after == (run->fp_control_quiet | ZERO_DIVIDE);
     e->fp_probes = 0;
     run->fp_trap = 0;
     e->stats.fp_traps = 0;

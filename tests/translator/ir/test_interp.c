@@ -362,7 +362,7 @@ static void misaligned_atomics_take_the_slow_path(void **state)
         assert_int_equal(f->cpu.x[1], 0x23456789); /* and the load itself did not run */
         assert_int_equal(slow_calls_at(f, cas, TOY_BASE + 2 * at), 1);
         assert_int_equal(f->last_desc, INTERP_KIND_CAS << 16 | IR_I64 << 8 | 3);
-        assert_int_equal(f->cpu.run.spill[0], 5);
+        assert_int_equal(f->cpu.run.operand[0].lo, 5);
     }
     f->page[8] = 5;
     assert_int_equal(slow_calls_at(f, cas, TOY_BASE + 8), 0);

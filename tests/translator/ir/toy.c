@@ -132,7 +132,7 @@ uint32_t toy_slow_amo(void *cpu_, uint32_t desc)
         return slow_fault(cpu);
     uint64_t old = read_mem(cpu->run.engine, cpu->run.slow_addr, aux | IR_SIGN);
     write_mem(cpu->run.engine, cpu->run.slow_addr, aux,
-              combine(desc >> 16, aux, old, cpu->run.slow_value, cpu->run.spill[0]));
+              combine(desc >> 16, aux, old, cpu->run.slow_value, cpu->run.operand[0].lo));
     cpu->run.slow_value = old;
     return 0;
 }
