@@ -9,8 +9,8 @@
 
 #include "godwit/event.h"
 
-/* Payload bytes (with a fixed charge per event) that may wait in a queue. Events without payload
- * are always accepted: their senders are bounded by the device (one per request in flight). */
+/* Bytes of events (with a fixed charge per event) that may wait in a queue, but for those that
+ * gw_events_post_bounded() takes. */
 #define DEV_EVENTS_MAX_BYTES (1024u * 1024u)
 
 /* retired(context) gives the vCPU's retired instructions; without one, the count of the last

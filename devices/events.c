@@ -1,5 +1,5 @@
 /*
- * The event queue, the timers and the VM clock of godwit/event.h.
+ * The event queue, its sources, the timers and the VM clock of godwit/event.h.
  *
  * Posting is under a mutex and sets the vCPU's attention flag after the event is linked, so a vCPU
  * that sees the flag finds the event. Timers belong to the vCPU threads, under the device lock, and
@@ -14,6 +14,7 @@
  */
 #include <linux/futex.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -23,14 +24,20 @@
 #include "devices/clock.h"
 
 #define NS_PER_S           1000000000ull
-#define EVENT_COST         64u /* charged per event with payload, beside its bytes */
+#define EVENT_COST         64u /* charged per event, beside its bytes */
 #define MAX_FIRED          64u /* timers per gw_events_run() */
 #define DEFAULT_INSNS_MIPS 1000
 
 struct queued_event {
     struct queued_event *next;
     struct gw_event ev;
-    uint8_t payload[];
+    uint8_t bytes[];
+};
+
+struct source {
+    char name[GW_SOURCE_NAME_BYTES]; /* empty: never was one */
+    gw_event_deliver deliver;        /* NULL: withdrawn */
+    void *context;
 };
 
 struct gw_events {
@@ -38,6 +45,12 @@ struct gw_events {
     pthread_cond_t posted;
     struct queued_event *head, **tail; /* under lock */
     uint64_t bytes;                    /* under lock */
+    struct queued_event *taken;        /* vCPU thread: what is being delivered */
+    /* Written by vCPU threads under lock, so that these read without. */
+    struct source source[GW_SOURCES_MAX];
+    bool replaying; /* nothing is posted */
+    void (*record)(void *context, const struct gw_event *ev);
+    void *record_context;
     uint32_t *attention;
     struct gw_timer *timers; /* sorted by deadline; equal ones in the order of arming */
     enum gw_clock_mode mode;
@@ -96,6 +109,90 @@ void gw_events_free(struct gw_events *q)
     free(q);
 }
 
+/* ---- sources --------------------------------------------------------------------------------- */
+
+/* The source of an id, while it has one. */
+static const struct source *source_of(const struct gw_events *q, uint16_t id)
+{
+    return id != GW_NO_SOURCE && id <= GW_SOURCES_MAX && q->source[id - 1].deliver
+               ? &q->source[id - 1]
+               : NULL;
+}
+
+/* Where this name is, or the first place that never had one; -1: there is none. */
+static int find_name(const struct gw_events *q, const char *name)
+{
+    int free_at = -1;
+    for (int i = GW_SOURCES_MAX - 1; i >= 0; i--) {
+        if (!strcmp(q->source[i].name, name))
+            return i;
+        if (!q->source[i].name[0])
+            free_at = i;
+    }
+    return free_at;
+}
+
+uint16_t gw_events_register(struct gw_events *q, const char *name, gw_event_deliver deliver,
+                            void *context)
+{
+    size_t n = strlen(name);
+    int at = find_name(q, name);
+    if (n == 0 || n >= GW_SOURCE_NAME_BYTES || at < 0 || q->source[at].deliver)
+        return GW_NO_SOURCE;
+    pthread_mutex_lock(&q->lock);
+    memcpy(q->source[at].name, name, n + 1);
+    q->source[at].deliver = deliver;
+    q->source[at].context = context;
+    pthread_mutex_unlock(&q->lock);
+    return (uint16_t)(at + 1);
+}
+
+uint16_t gw_events_register_next(struct gw_events *q, const char *cls, gw_event_deliver deliver,
+                                 void *context)
+{
+    uint16_t id = GW_NO_SOURCE;
+    for (unsigned i = 0; id == GW_NO_SOURCE && i < GW_SOURCES_MAX; i++) {
+        char name[GW_SOURCE_NAME_BYTES + 12];
+        snprintf(name, sizeof name, "%s%u", cls, i);
+        id = gw_events_register(q, name, deliver, context);
+    }
+    return id;
+}
+
+const char *gw_events_source_name(const struct gw_events *q, uint16_t source)
+{
+    const struct source *s = source_of(q, source);
+    return s ? s->name : NULL;
+}
+
+/* Returns where the list ends now. */
+static struct queued_event **drop_events(struct queued_event **list, uint16_t source)
+{
+    while (*list) {
+        struct queued_event *e = *list;
+        if (e->ev.source == source) {
+            *list = e->next;
+            free(e);
+        } else {
+            list = &e->next;
+        }
+    }
+    return list;
+}
+
+void gw_events_withdraw(struct gw_events *q, uint16_t source)
+{
+    if (!source_of(q, source))
+        return;
+    pthread_mutex_lock(&q->lock);
+    q->source[source - 1].deliver = NULL;
+    q->tail = drop_events(&q->head, source);
+    pthread_mutex_unlock(&q->lock);
+    drop_events(&q->taken, source);
+}
+
+/* ---- posting --------------------------------------------------------------------------------- */
+
 void gw_events_attach(struct gw_events *q, uint32_t *attention)
 {
     pthread_mutex_lock(&q->lock);
@@ -124,19 +221,27 @@ void gw_events_kick(struct gw_events *q, uint32_t *attention)
         futex(attention, FUTEX_WAKE, 1, NULL);
 }
 
-bool gw_events_post(struct gw_events *q, const struct gw_event *ev)
+static struct queued_event *copy_event(const struct gw_event *ev)
 {
-    uint64_t cost = ev->size_bytes ? (uint64_t)ev->size_bytes + EVENT_COST : 0;
     struct queued_event *e = malloc(sizeof *e + ev->size_bytes);
     if (!e)
-        return false;
+        return NULL;
     e->next = NULL;
     e->ev = *ev;
-    e->ev.payload = e->payload;
+    e->ev.bytes = e->bytes;
     if (ev->size_bytes)
-        memcpy(e->payload, ev->payload, ev->size_bytes);
+        memcpy(e->bytes, ev->bytes, ev->size_bytes);
+    return e;
+}
+
+/* cost: what is charged; 0: it is taken whatever waits. */
+static bool enter(struct gw_events *q, const struct gw_event *ev, uint64_t cost)
+{
+    struct queued_event *e = copy_event(ev);
+    if (!e)
+        return false;
     pthread_mutex_lock(&q->lock);
-    if (cost && q->bytes + cost > DEV_EVENTS_MAX_BYTES) {
+    if (!source_of(q, ev->source) || (cost && q->bytes + cost > DEV_EVENTS_MAX_BYTES)) {
         pthread_mutex_unlock(&q->lock);
         free(e);
         return false;
@@ -150,6 +255,35 @@ bool gw_events_post(struct gw_events *q, const struct gw_event *ev)
     pthread_mutex_unlock(&q->lock);
     return true;
 }
+
+bool gw_events_post(struct gw_events *q, const struct gw_event *ev)
+{
+    return q->replaying || enter(q, ev, (uint64_t)ev->size_bytes + EVENT_COST);
+}
+
+bool gw_events_post_bounded(struct gw_events *q, const struct gw_event *ev)
+{
+    return q->replaying || enter(q, ev, 0);
+}
+
+bool gw_events_inject(struct gw_events *q, const struct gw_event *ev)
+{
+    return enter(q, ev, 0);
+}
+
+void gw_events_replay(struct gw_events *q)
+{
+    q->replaying = true;
+}
+
+void gw_events_record(struct gw_events *q, void (*record)(void *context, const struct gw_event *ev),
+                      void *context)
+{
+    q->record = record;
+    q->record_context = context;
+}
+
+/* ---- the clock ------------------------------------------------------------------------------- */
 
 /* insns * 1000 / mips without overflow for any count that a run can reach. */
 static uint64_t insns_to_ns(const struct gw_events *q, uint64_t insns)
@@ -259,6 +393,8 @@ void dev_events_load_clock(struct gw_events *q, uint64_t insns, const struct dev
     }
 }
 
+/* ---- timers and delivery --------------------------------------------------------------------- */
+
 void gw_timer_cancel(struct gw_events *q, struct gw_timer *t)
 {
     if (t->deadline_ns == UINT64_MAX)
@@ -286,21 +422,30 @@ void gw_timer_arm(struct gw_events *q, struct gw_timer *t, uint64_t deadline_ns)
     *p = t;
 }
 
+static void deliver(struct gw_events *q, struct gw_event *ev)
+{
+    const struct source *s = source_of(q, ev->source);
+    if (!s)
+        return;
+    ev->insns = q->insns;
+    if (q->record)
+        q->record(q->record_context, ev);
+    s->deliver(s->context, ev);
+}
+
 static void deliver_posted(struct gw_events *q)
 {
-    struct queued_event *e;
     pthread_mutex_lock(&q->lock);
-    e = q->head;
+    q->taken = q->head;
     q->head = NULL;
     q->tail = &q->head;
     q->bytes = 0;
     pthread_mutex_unlock(&q->lock);
-    while (e) {
-        struct queued_event *next = e->next;
-        e->ev.insns = q->insns;
-        e->ev.deliver(e->ev.device, &e->ev);
+    while (q->taken) {
+        struct queued_event *e = q->taken;
+        q->taken = e->next;
+        deliver(q, &e->ev);
         free(e);
-        e = next;
     }
 }
 

@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "godwit/little.h"
 #include "machine/host.h"
 
 struct host {
@@ -17,40 +19,76 @@ struct host {
     struct dev_io_watch signal_watch, timer_watch;
     struct dev_io *io;
     struct gw_events *events;
+    uint16_t source;
     struct host_hooks hooks;
 };
 
-static void deliver_signal(void *device, const struct gw_event *ev)
+static void deliver(void *context, const struct gw_event *ev)
 {
-    struct host *h = device;
-    h->hooks.signal(h->hooks.context, (int)ev->arg);
+    const struct host *h = context;
+    const uint8_t *b = ev->bytes;
+    if (ev->kind == HOST_SIGNAL && ev->size_bytes == 4)
+        h->hooks.signal(h->hooks.context, (int)gw_little(b, 4));
+    else if (ev->kind == HOST_TIMEOUT)
+        h->hooks.timeout(h->hooks.context);
+    else if (ev->kind == HOST_RESIZE && ev->size_bytes == 4)
+        h->hooks.resize(h->hooks.context, (uint16_t)gw_little(b, 2), (uint16_t)gw_little(b + 2, 2));
 }
 
-static void deliver_timeout(void *device, const struct gw_event *ev)
+/* ---- I/O thread ----------------------------------------------------------------------------- */
+
+static void post(struct host *h, enum host_event kind, const uint8_t *bytes, uint32_t size)
 {
-    struct host *h = device;
-    h->hooks.timeout(h->hooks.context);
+    struct gw_event ev = {
+        .source = h->source, .kind = (uint16_t)kind, .size_bytes = size, .bytes = bytes};
+    gw_events_post_bounded(h->events, &ev);
+}
+
+bool host_terminal_size(uint16_t *columns, uint16_t *rows)
+{
+    struct winsize size;
+    if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0)
+        return false;
+    *columns = size.ws_col;
+    *rows = size.ws_row;
+    return true;
+}
+
+static void report_size(struct host *h)
+{
+    uint16_t columns, rows;
+    uint8_t bytes[4];
+    if (!host_terminal_size(&columns, &rows))
+        return;
+    gw_put_little(bytes, columns, 2);
+    gw_put_little(bytes + 2, rows, 2);
+    post(h, HOST_RESIZE, bytes, sizeof bytes);
 }
 
 static void signal_ready(void *context, uint32_t events)
 {
     struct host *h = context;
     struct signalfd_siginfo info;
-    if (read(h->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
-        struct gw_event ev = {.device = h, .deliver = deliver_signal, .arg = info.ssi_signo};
-        gw_events_post(h->events, &ev);
+    uint8_t number[4];
+    if (read(h->signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
+        return;
+    if (info.ssi_signo == SIGWINCH) {
+        report_size(h);
+        return;
     }
+    gw_put_little(number, info.ssi_signo, sizeof number);
+    post(h, HOST_SIGNAL, number, sizeof number);
 }
 
 static void timer_ready(void *context, uint32_t events)
 {
     struct host *h = context;
     uint64_t count;
-    if (read(h->timer_fd, &count, sizeof count) == (ssize_t)sizeof count) {
-        struct gw_event ev = {.device = h, .deliver = deliver_timeout};
-        gw_events_post(h->events, &ev);
-    }
+    if (read(h->timer_fd, &count, sizeof count) == (ssize_t)sizeof count)
+        post(h, HOST_TIMEOUT, NULL, 0);
 }
+
+/* ---- life ----------------------------------------------------------------------------------- */
 
 enum gw_status host_new(struct host **out, struct gw_error *err)
 {
@@ -84,6 +122,9 @@ enum gw_status host_start(struct host *h, struct dev_io *io, struct gw_events *e
     h->io = io;
     h->events = events;
     h->hooks = *hooks;
+    h->source = gw_events_register(events, "host", deliver, h);
+    if (h->source == GW_NO_SOURCE)
+        return gw_fail(err, GW_ERR_LIMIT, "host", "too many devices have events");
     h->signal_watch =
         (struct dev_io_watch){.fd = h->signal_fd, .ready = signal_ready, .context = h};
     if (h->signal_fd < 0 || dev_io_watch(io, &h->signal_watch, EPOLLIN) != GW_OK)

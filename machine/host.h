@@ -14,14 +14,25 @@
 
 struct host;
 
+/* Events of the source "host". */
+enum host_event {
+    HOST_SIGNAL,  /* 4 bytes: its number */
+    HOST_TIMEOUT, /* none */
+    HOST_RESIZE,  /* 4 bytes: columns and rows of the terminal, two each */
+};
+
+/* vCPU thread. */
 struct host_hooks {
-    void (*signal)(void *context, int signal); /* vCPU thread */
+    void (*signal)(void *context, int signal); /* one that ends us */
     void (*timeout)(void *context);
+    void (*resize)(void *context, uint16_t columns, uint16_t rows);
     void *context;
 };
 
 /* Ignores SIGPIPE and SIGXFSZ. Blocks SIGTERM, SIGHUP, SIGINT, SIGQUIT and SIGWINCH in this thread, before other threads are made. */
 enum gw_status host_new(struct host **out, struct gw_error *err);
+/* What standard input's terminal has; false when it is none. */
+bool host_terminal_size(uint16_t *columns, uint16_t *rows);
 /* Starts to report; timeout_ns 0: none. */
 enum gw_status host_start(struct host *h, struct dev_io *io, struct gw_events *events,
                           const struct host_hooks *hooks, uint64_t timeout_ns,

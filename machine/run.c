@@ -57,10 +57,6 @@ void vm_power(void *context, int request, unsigned code)
 static void on_signal(void *context, int signal)
 {
     struct vm *m = context;
-    if (signal == SIGWINCH) {
-        vm_resized(m);
-        return;
-    }
     if (!m->over)
         m->result->signal = signal;
     vm_end(m, MACHINE_ENDED_SIGNAL, 0);
@@ -247,7 +243,8 @@ void vm_start_input(struct vm *m)
 
 static enum gw_status run_guest(struct vm *m, struct gw_error *err)
 {
-    struct host_hooks hooks = {.signal = on_signal, .timeout = on_timeout, .context = m};
+    struct host_hooks hooks = {
+        .signal = on_signal, .timeout = on_timeout, .resize = vm_resized, .context = m};
     enum gw_status st = vm_make_engines(m, err);
     m->memory_fd = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
     m->status_fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
@@ -323,6 +320,7 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
     m->cpus = o->cpus;
     m->firmware_builtin = !o->bios || !strcmp(o->bios, "builtin");
     m->memory_fd = m->status_fd = -1;
+    asks_init(&m->asks);
     st = check_options(o, err);
     if (st == GW_OK && !o->no_sandbox && !o->dump_dtb)
         st = sandbox_new(&m->sandbox, err);
@@ -343,6 +341,7 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
     for (unsigned i = 0; i < MACHINE_MAX_CPUS; i++)
         free(m->vcpu[i].cpu);
     host_free(m->host);
+    asks_destroy(&m->asks);
     host_code_dump_end(&m->dump);
     for (unsigned i = 0; i < MACHINE_PORTS; i++)
         port_close(m->port[i]);

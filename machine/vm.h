@@ -12,6 +12,7 @@
 #include "translator/engine.h"
 #include "machine/host.h"
 #include "machine/boot/loader.h"
+#include "machine/loop/asks.h"
 #include "machine/machine.h"
 #include "machine/ports/port.h"
 #include "frontend/riscv64/rv_cpu.h"
@@ -70,10 +71,10 @@ struct vm {
     /* steer.c */
     struct machine_steer steer;
     bool paused, panic_held;
-    char *save_name; /* a save that was asked for; NULL: none */
-    int save_fd;     /* where to; -1: a file of the menu's */
-    void (*save_done)(void *context, const char *text, const struct gw_error *err);
-    void *save_context;
+    uint16_t control; /* the source of what is asked */
+    struct asks asks;
+    char *save_name;   /* a save that was asked for; NULL: none */
+    struct asker save; /* by whom; without a descriptor to a file of the menu's */
 
     struct text_watch stop, panic, panic_end;
     bool panicked;
@@ -146,8 +147,8 @@ enum gw_status vm_open_channels(struct vm *m, struct gw_error *err);
 enum gw_status vm_start_channels(struct vm *m, struct gw_error *err);
 /* A serial port or a console has standard input. */
 bool vm_on_stdio(const struct vm *m);
-/* The terminal there may have another size. */
-void vm_resized(struct vm *m);
+/* The terminal there has this size, in characters. context: struct vm. */
+void vm_resized(void *context, uint16_t columns, uint16_t rows);
 
 /* console_watch.c */
 enum gw_status vm_watch_init(struct vm *m, struct gw_error *err);

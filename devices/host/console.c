@@ -14,11 +14,10 @@
 /* The serial port sees no room below this, so a driver's whole burst fits. */
 #define OUT_RESERVE 64u
 
-enum { EV_INPUT, EV_MENU, EV_ROOM };
-
 struct dev_console {
     struct dev_console_config cfg;
     struct dev_serial serial;
+    uint16_t source; /* of our events */
     struct dev_io_watch in, out;
     struct dev_io_job out_job, in_job;
     /* I/O thread. polled: the descriptor can be waited for, which the first job finds out. */
@@ -80,12 +79,6 @@ static void console_put(void *context, uint8_t byte)
         dev_io_submit(c->cfg.io, &c->out_job);
 }
 
-static void deliver_room(void *device, const struct gw_event *ev)
-{
-    struct dev_console *c = device;
-    c->cfg.poke(c->cfg.context);
-}
-
 /* Output that the host does not take is thrown away: a guest does not stop for it. A full disk may
  * have room again later; a reader that is gone does not come back. */
 static uint32_t lose(struct dev_console *c, uint32_t count, int error)
@@ -117,8 +110,8 @@ static bool write_chunk(struct dev_console *c)
         done = (ssize_t)lose(c, n, errno);
     __atomic_store_n(&c->out_tail, tail + (uint32_t)done, __ATOMIC_RELEASE);
     if (__atomic_exchange_n(&c->starved, 0, __ATOMIC_SEQ_CST)) {
-        struct gw_event ev = {.device = c, .deliver = deliver_room, .kind = EV_ROOM};
-        gw_events_post(c->cfg.events, &ev);
+        struct gw_event ev = {.source = c->source, .kind = DEV_CONSOLE_ROOM};
+        gw_events_post_bounded(c->cfg.events, &ev);
     }
     return true;
 }
@@ -170,21 +163,38 @@ void dev_console_flush(struct dev_console *c)
 
 /* ---- input ---------------------------------------------------------------------------------- */
 
-static void deliver_input(void *device, const struct gw_event *ev)
+/* Credit bounds what is posted, so it always fits; what a log has too much is dropped. */
+static void take_input(struct dev_console *c, const struct gw_event *ev)
 {
-    struct dev_console *c = device;
-    /* Credit bounds what is posted, so it always fits. */
     for (uint32_t i = 0; i < ev->size_bytes && c->input_count < DEV_CONSOLE_IN_BYTES; i++) {
-        c->input[(c->input_at + c->input_count) % DEV_CONSOLE_IN_BYTES] = ev->payload[i];
+        c->input[(c->input_at + c->input_count) % DEV_CONSOLE_IN_BYTES] = ev->bytes[i];
         c->input_count++;
     }
     c->cfg.poke(c->cfg.context);
 }
 
-static void deliver_menu(void *device, const struct gw_event *ev)
+static void deliver(void *context, const struct gw_event *ev)
 {
-    struct dev_console *c = device;
-    c->cfg.menu(c->cfg.context, (uint8_t)ev->arg);
+    struct dev_console *c = context;
+    switch (ev->kind) {
+    case DEV_CONSOLE_INPUT: take_input(c, ev); break;
+    case DEV_CONSOLE_MENU:
+        if (ev->size_bytes == 1 && c->cfg.menu)
+            c->cfg.menu(c->cfg.context, ev->bytes[0]);
+        break;
+    case DEV_CONSOLE_ROOM: c->cfg.poke(c->cfg.context); break;
+    default: break;
+    }
+}
+
+/* Input of a log was never paid for, so there is never more than the buffer holds. */
+static void give_credit(struct dev_console *c, uint32_t n)
+{
+    uint32_t was = __atomic_load_n(&c->credit, __ATOMIC_SEQ_CST), now;
+    do
+        now = n > DEV_CONSOLE_IN_BYTES - was ? DEV_CONSOLE_IN_BYTES : was + n;
+    while (!__atomic_compare_exchange_n(&c->credit, &was, now, true, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST));
 }
 
 static size_t console_get(void *context, uint8_t *to, size_t max)
@@ -197,7 +207,7 @@ static size_t console_get(void *context, uint8_t *to, size_t max)
         c->input_count--;
     }
     if (n) {
-        __atomic_add_fetch(&c->credit, (uint32_t)n, __ATOMIC_SEQ_CST);
+        give_credit(c, (uint32_t)n);
         if (__atomic_exchange_n(&c->in_stalled, 0, __ATOMIC_SEQ_CST))
             dev_io_submit(c->cfg.io, &c->in_job);
     }
@@ -220,8 +230,8 @@ static size_t filter_escape(struct dev_console *c, uint8_t *bytes, size_t count)
                 bytes[kept++] = ESCAPE_KEY;
             } else {
                 struct gw_event ev = {
-                    .device = c, .deliver = deliver_menu, .kind = EV_MENU, .arg = b};
-                gw_events_post(c->cfg.events, &ev);
+                    .source = c->source, .kind = DEV_CONSOLE_MENU, .size_bytes = 1, .bytes = &b};
+                gw_events_post_bounded(c->cfg.events, &ev);
             }
         } else {
             bytes[kept++] = b;
@@ -269,14 +279,13 @@ static bool read_some(struct dev_console *c)
     if (c->cfg.escape)
         n = filter_escape(c, bytes, n);
     if (n && n <= credit) {
-        struct gw_event ev = {.device = c,
-                              .deliver = deliver_input,
-                              .kind = EV_INPUT,
+        struct gw_event ev = {.source = c->source,
+                              .kind = DEV_CONSOLE_INPUT,
                               .size_bytes = (uint32_t)n,
-                              .payload = bytes};
+                              .bytes = bytes};
         __atomic_sub_fetch(&c->credit, (uint32_t)n, __ATOMIC_SEQ_CST);
         if (!gw_events_post(c->cfg.events, &ev))
-            __atomic_add_fetch(&c->credit, (uint32_t)n, __ATOMIC_SEQ_CST);
+            give_credit(c, (uint32_t)n);
     }
     return true;
 }
@@ -374,6 +383,11 @@ enum gw_status dev_console_new(struct dev_console **out, const struct dev_consol
     c->credit = DEV_CONSOLE_IN_BYTES;
     c->in = (struct dev_io_watch){.fd = cfg->in_fd, .ready = input_ready, .context = c};
     c->out = (struct dev_io_watch){.fd = cfg->out_fd, .ready = output_ready, .context = c};
+    c->source = gw_events_register_next(cfg->events, cfg->source, deliver, c);
+    if (c->source == GW_NO_SOURCE) {
+        free(c);
+        return gw_fail(err, GW_ERR_LIMIT, cfg->source, "too many devices have events");
+    }
     *out = c;
     return GW_OK;
 }
@@ -386,6 +400,9 @@ void dev_console_start(struct dev_console *c)
 
 void dev_console_free(struct dev_console *c)
 {
+    if (!c)
+        return;
+    gw_events_withdraw(c->cfg.events, c->source);
     free(c);
 }
 

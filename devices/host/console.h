@@ -20,6 +20,13 @@
 
 struct dev_console;
 
+/* Events of a console. */
+enum dev_console_event {
+    DEV_CONSOLE_INPUT, /* what was read: up to DEV_CONSOLE_IN_BYTES */
+    DEV_CONSOLE_MENU,  /* 1 byte: the key */
+    DEV_CONSOLE_ROOM,  /* for output again */
+};
+
 struct dev_console_config {
     int in_fd;  /* -1: no input */
     int out_fd; /* -1: output is thrown away */
@@ -36,6 +43,7 @@ struct dev_console_config {
     struct dev_io *io;
     struct dev_fault_sink fault; /* the first output that could not be written */
     const char *name;            /* what it calls this console; or NULL */
+    const char *source;          /* the class of its events' source: "uart", for uart0 */
     /* vCPU thread. */
     void (*poke)(void *context);              /* input came, or there is room for output again */
     void (*tap)(void *context, uint8_t byte); /* sees each byte of output; may be NULL */
@@ -51,7 +59,7 @@ enum gw_status dev_console_new(struct dev_console **out, const struct dev_consol
                                struct gw_error *err);
 /* Starts to read: once, when the machine is ready to run. */
 void dev_console_start(struct dev_console *c);
-/* Call when the I/O thread has ended (dev_io_free). */
+/* Call when the I/O thread has ended (dev_io_free), and before the event queue goes. NULL is fine. */
 void dev_console_free(struct dev_console *c);
 
 /* The serial port's view. vCPU thread. */

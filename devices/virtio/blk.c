@@ -53,6 +53,7 @@ struct request {
     uint32_t generation;
     bool busy;
     bool failed; /* valid when the I/O thread is finished with it */
+    bool worked; /* atomic: it is */
     unsigned queue;
     struct virtq_token token;
     uint32_t type;
@@ -128,19 +129,18 @@ static void work(struct request *r)
     r->failed = !ok;
 }
 
-static void deliver_done(void *device, const struct gw_event *ev);
-
 /* I/O thread. */
 static void run_request(struct dev_io_job *job)
 {
     struct request *r = (struct request *)(void *)job;
     struct virtio_mmio *v = r->owner;
-    struct gw_event ev = {.device = v,
-                          .deliver = deliver_done,
-                          .kind = r->type,
-                          .arg = (uint64_t)r->generation << 32 | (uint64_t)(r - blk(v)->request)};
+    uint8_t done[VIRTIO_BLK_DONE_BYTES];
     work(r);
-    gw_events_post(v->d.events, &ev);
+    gw_put_little(done + VIRTIO_BLK_DONE_GENERATION, r->generation, 4);
+    gw_put_little(done + VIRTIO_BLK_DONE_SLOT, (uint64_t)(r - blk(v)->request), 2);
+    gw_put_little(done + VIRTIO_BLK_DONE_RESULT, r->failed, 2);
+    __atomic_store_n(&r->worked, true, __ATOMIC_RELEASE);
+    virtio_mmio_post_bounded(v, VIRTIO_BLK_DONE, done, sizeof done);
 }
 
 /* ---- vCPU thread ---------------------------------------------------------------------------- */
@@ -178,34 +178,57 @@ static void finish(struct virtio_mmio *v, struct request *r)
 
 static void take_requests(struct virtio_mmio *v);
 
-static void deliver_done(void *device, const struct gw_event *ev)
+/* The request that a completion names. NULL: none, or one that was forgotten since. */
+static struct request *completed(struct blk *b, const struct gw_event *ev)
 {
-    struct virtio_mmio *v = device;
+    struct request *r;
+    uint64_t slot;
+    if (ev->size_bytes != VIRTIO_BLK_DONE_BYTES)
+        return NULL;
+    slot = gw_little(ev->bytes + VIRTIO_BLK_DONE_SLOT, 2);
+    if (gw_little(ev->bytes + VIRTIO_BLK_DONE_GENERATION, 4) != b->generation ||
+        slot >= VIRTIO_BLK_IN_FLIGHT)
+        return NULL;
+    r = &b->request[slot];
+    return r->busy ? r : NULL;
+}
+
+static void deliver_done(struct virtio_mmio *v, const struct gw_event *ev)
+{
     struct blk *b = blk(v);
-    struct request *r = &b->request[(uint32_t)ev->arg];
-    unsigned queue = r->queue;
-    if ((uint32_t)(ev->arg >> 32) != b->generation || !r->busy)
+    struct request *r = completed(b, ev);
+    unsigned queue;
+    if (!r)
         return;
+    if (!__atomic_load_n(&r->worked, __ATOMIC_ACQUIRE)) /* a log is ahead of our disk */
+        dev_io_drain(b->cfg.io);
+    r->failed = gw_little(ev->bytes + VIRTIO_BLK_DONE_RESULT, 2) != 0;
+    queue = r->queue;
     finish(v, r);
     virtio_mmio_used(v, queue);
     if (b->stalled)
         take_requests(v);
 }
 
-static void deliver_kick(void *device, const struct gw_event *ev)
+static void deliver(void *device, const struct gw_event *ev)
 {
     struct virtio_mmio *v = device;
-    blk(v)->kicked = false;
-    if (blk(v)->stalled)
-        take_requests(v);
+    switch (ev->kind) {
+    case VIRTIO_BLK_DONE: deliver_done(v, ev); break;
+    case VIRTIO_BLK_GO_ON:
+        blk(v)->kicked = false;
+        if (blk(v)->stalled)
+            take_requests(v);
+        break;
+    default: break;
+    }
 }
 
 /* Has take_requests() called again soon, by an event. */
 static void kick(struct virtio_mmio *v)
 {
-    struct gw_event ev = {.device = v, .deliver = deliver_kick};
     if (!blk(v)->kicked)
-        blk(v)->kicked = gw_events_post(v->d.events, &ev);
+        blk(v)->kicked = virtio_mmio_post_bounded(v, VIRTIO_BLK_GO_ON, NULL, 0);
 }
 
 static void rate_timer(void *device, uint64_t now_ns)
@@ -271,7 +294,7 @@ static void submit(struct virtio_mmio *v, struct request *r)
     r->owner = v;
     r->generation = b->generation;
     r->busy = true;
-    r->failed = false;
+    r->failed = r->worked = false;
     b->in_flight++;
     if (b->cfg.service == VIRTIO_BLK_AT_ONCE) {
         work(r);
@@ -306,8 +329,8 @@ static uint8_t read_ranges(struct blk *b, struct request *r, const struct virtq_
     r->range_count = (unsigned)(bytes / RANGE_BYTES);
     for (unsigned i = 0; i < r->range_count; i++) {
         const uint8_t *p = raw + i * RANGE_BYTES;
-        uint64_t sector = virtio_little(p, 8), count = virtio_little(p + 8, 4);
-        uint32_t flags = (uint32_t)virtio_little(p + 12, 4);
+        uint64_t sector = gw_little(p, 8), count = gw_little(p + 8, 4);
+        uint32_t flags = (uint32_t)gw_little(p + 12, 4);
         if ((flags & ~(uint32_t)RANGE_UNMAP) || (r->type == T_DISCARD && flags))
             return S_UNSUPP;
         if (count > RANGE_SECTORS_MAX || !within(b, sector, count * DEV_DISK_SECTOR))
@@ -370,12 +393,12 @@ static void start(struct virtio_mmio *v, unsigned queue, struct request *r,
         give_back(v, queue, r->token, r->status_paddr, S_IOERR, 0);
         return;
     }
-    r->type = (uint32_t)virtio_little(header, 4);
+    r->type = (uint32_t)gw_little(header, 4);
     if (r->type == T_GET_ID) {
         get_id(v, c, r);
         return;
     }
-    refused = prepare(b, r, c, virtio_little(header + 8, 8));
+    refused = prepare(b, r, c, gw_little(header + 8, 8));
     if (refused != S_OK) {
         give_back(v, queue, r->token, r->status_paddr, refused, 0);
         return;
@@ -467,8 +490,6 @@ static void blk_destroy(struct virtio_mmio *v)
 {
     blk_stop(v);
     free(v->backend);
-    v->backend = NULL;
-    v->kind = NULL;
 }
 
 static enum gw_status blk_check(const void *object, struct gw_error *err)
@@ -511,6 +532,7 @@ static const struct virtio_kind blk_kind = {
     .stop = blk_stop,
     .quiesce = blk_quiesce,
     .destroy = blk_destroy,
+    .event = deliver,
 };
 
 void virtio_blk_limit(struct virtio_mmio *v, uint64_t bytes_per_s, uint64_t ops_per_s)
@@ -524,17 +546,17 @@ void virtio_blk_limit(struct virtio_mmio *v, uint64_t bytes_per_s, uint64_t ops_
 static void fill_config(struct blk *b, unsigned queues)
 {
     uint8_t *c = b->config;
-    virtio_put_little(c + C_CAPACITY, dev_disk_sectors(b->cfg.disk), 8);
-    virtio_put_little(c + C_SEG_MAX, VIRTQ_MAX_SEGS - 2, 4); /* beside header and status */
-    virtio_put_little(c + C_BLK_SIZE, DEV_DISK_SECTOR, 4);
+    gw_put_little(c + C_CAPACITY, dev_disk_sectors(b->cfg.disk), 8);
+    gw_put_little(c + C_SEG_MAX, VIRTQ_MAX_SEGS - 2, 4); /* beside header and status */
+    gw_put_little(c + C_BLK_SIZE, DEV_DISK_SECTOR, 4);
     c[C_PHYSICAL_EXP] = 3; /* 4 KiB: an overlay's cluster, and most hosts' page */
-    virtio_put_little(c + C_OPT_IO_SIZE, (128u << 10) / DEV_DISK_SECTOR, 4);
-    virtio_put_little(c + C_NUM_QUEUES, queues, 2);
-    virtio_put_little(c + C_MAX_DISCARD_SECTORS, RANGE_SECTORS_MAX, 4);
-    virtio_put_little(c + C_MAX_DISCARD_SEG, VIRTIO_BLK_RANGES, 4);
-    virtio_put_little(c + C_DISCARD_ALIGNMENT, DEV_DISK_CLUSTER / DEV_DISK_SECTOR, 4);
-    virtio_put_little(c + C_MAX_ZEROES_SECTORS, RANGE_SECTORS_MAX, 4);
-    virtio_put_little(c + C_MAX_ZEROES_SEG, VIRTIO_BLK_RANGES, 4);
+    gw_put_little(c + C_OPT_IO_SIZE, (128u << 10) / DEV_DISK_SECTOR, 4);
+    gw_put_little(c + C_NUM_QUEUES, queues, 2);
+    gw_put_little(c + C_MAX_DISCARD_SECTORS, RANGE_SECTORS_MAX, 4);
+    gw_put_little(c + C_MAX_DISCARD_SEG, VIRTIO_BLK_RANGES, 4);
+    gw_put_little(c + C_DISCARD_ALIGNMENT, DEV_DISK_CLUSTER / DEV_DISK_SECTOR, 4);
+    gw_put_little(c + C_MAX_ZEROES_SECTORS, RANGE_SECTORS_MAX, 4);
+    gw_put_little(c + C_MAX_ZEROES_SEG, VIRTIO_BLK_RANGES, 4);
     c[C_ZEROES_MAY_UNMAP] = 1;
 }
 
@@ -555,8 +577,7 @@ enum gw_status virtio_blk_attach(struct virtio_mmio *v, const struct virtio_blk_
     if (id)
         memcpy(b->id, cfg->serial, id < ID_BYTES ? id : ID_BYTES);
     fill_config(b, queues);
-    virtio_mmio_attach(v, &blk_kind, b, queues);
-    return GW_OK;
+    return virtio_mmio_attach(v, &blk_kind, b, queues, err);
 }
 
 static const struct counter_field blk_counter_fields[] = {

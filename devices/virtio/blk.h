@@ -14,6 +14,20 @@
 
 enum { VIRTIO_BLK_IN_FLIGHT = 32, VIRTIO_BLK_QUEUES = 8, VIRTIO_BLK_RANGES = 16 };
 
+/* Events of a disk. */
+enum virtio_blk_event {
+    VIRTIO_BLK_DONE,  /* a request is finished; what bytes it has is said below */
+    VIRTIO_BLK_GO_ON, /* with what waits in the rings */
+};
+/* Bytes of DONE. A request is named by the slot that it holds, and by how often the device was reset
+ * or quiesced before it was taken (modulo 2^32), so one that was forgotten meanwhile names nothing. */
+enum {
+    VIRTIO_BLK_DONE_GENERATION = 0, /* 4 */
+    VIRTIO_BLK_DONE_SLOT = 4,       /* 2: less than VIRTIO_BLK_IN_FLIGHT */
+    VIRTIO_BLK_DONE_RESULT = 6,     /* 2: 0 is done, 1 is failed */
+    VIRTIO_BLK_DONE_BYTES = 8
+};
+
 /* Who does the work of a request. */
 enum virtio_blk_service {
     VIRTIO_BLK_DEFAULT, /* the I/O thread, but for reads that need not wait */

@@ -74,9 +74,9 @@ static uint8_t console_config(struct virtio_mmio *v, uint64_t offset)
 {
     const struct console *c = console(v);
     uint8_t bytes[CONFIG_BYTES] = {0};
-    virtio_put_little(bytes + C_COLUMNS, c->columns, 2);
-    virtio_put_little(bytes + C_ROWS, c->rows, 2);
-    virtio_put_little(bytes + C_MAX_PORTS, c->count, 4);
+    gw_put_little(bytes + C_COLUMNS, c->columns, 2);
+    gw_put_little(bytes + C_ROWS, c->rows, 2);
+    gw_put_little(bytes + C_MAX_PORTS, c->count, 4);
     return offset < CONFIG_BYTES ? bytes[offset] : 0;
 }
 
@@ -95,15 +95,15 @@ static size_t write_message(const struct console *c, unsigned port, uint16_t eve
                             uint8_t to[MESSAGE_MAX])
 {
     size_t name = strlen(c->port[port].name), size = MESSAGE_BYTES;
-    virtio_put_little(to, port, 4);
-    virtio_put_little(to + 4, event, 2);
-    virtio_put_little(to + 6, 1, 2);
+    gw_put_little(to, port, 4);
+    gw_put_little(to + 4, event, 2);
+    gw_put_little(to + 6, 1, 2);
     if (event == PORT_NAME) {
         memcpy(to + size, c->port[port].name, name);
         size += name;
     } else if (event == RESIZE) { /* 5.3.6.2.1: columns, then rows */
-        virtio_put_little(to + size, c->columns, 2);
-        virtio_put_little(to + size + 2, c->rows, 2);
+        gw_put_little(to + size, c->columns, 2);
+        gw_put_little(to + size + 2, c->rows, 2);
         size += 4;
     }
     return size;
@@ -139,9 +139,9 @@ static void take_input(struct virtio_mmio *v, unsigned port);
 static void take_message(struct virtio_mmio *v, const uint8_t message[MESSAGE_BYTES])
 {
     struct console *c = console(v);
-    uint32_t id = (uint32_t)virtio_little(message, 4);
-    uint16_t event = (uint16_t)virtio_little(message + 4, 2);
-    uint16_t value = (uint16_t)virtio_little(message + 6, 2);
+    uint32_t id = (uint32_t)gw_little(message, 4);
+    uint16_t event = (uint16_t)gw_little(message + 4, 2);
+    uint16_t value = (uint16_t)gw_little(message + 6, 2);
     if (event == DEVICE_READY && value == 1)
         for (unsigned p = 0; p < c->count; p++)
             c->owed[p] = OWES_ADD;
@@ -263,11 +263,13 @@ static void console_notify(struct virtio_mmio *v, unsigned queue)
         take_output(v, port_of(queue));
 }
 
-static void deliver_kick(void *device, const struct gw_event *ev)
+static void deliver(void *device, const struct gw_event *ev)
 {
     struct virtio_mmio *v = device;
     struct console *c = console(v);
     unsigned queues = c->unfinished | (unsigned)c->unfinished_high << 8;
+    if (ev->kind != VIRTIO_CONSOLE_GO_ON)
+        return;
     c->kicked = false;
     c->unfinished = c->unfinished_high = 0;
     for (unsigned q = 0; q < v->queue_count; q++)
@@ -277,9 +279,8 @@ static void deliver_kick(void *device, const struct gw_event *ev)
 
 static void post_kick(struct virtio_mmio *v)
 {
-    struct gw_event ev = {.device = v, .deliver = deliver_kick};
     if (!console(v)->kicked)
-        console(v)->kicked = gw_events_post(v->d.events, &ev);
+        console(v)->kicked = virtio_mmio_post_bounded(v, VIRTIO_CONSOLE_GO_ON, NULL, 0);
 }
 
 /* Has the queue looked at again soon, by an event: a driver that refills it does not hold us. */
@@ -337,8 +338,6 @@ static void console_quiesce(struct virtio_mmio *v)
 static void console_destroy(struct virtio_mmio *v)
 {
     free(v->backend);
-    v->backend = NULL;
-    v->kind = NULL;
 }
 
 static enum gw_status console_check(const void *object, struct gw_error *err)
@@ -388,6 +387,7 @@ static const struct virtio_kind console_kind = {
     .stop = console_stop,
     .quiesce = console_quiesce,
     .destroy = console_destroy,
+    .event = deliver,
 };
 
 enum gw_status virtio_console_attach(struct virtio_mmio *v, const struct virtio_console_port *ports,
@@ -407,6 +407,5 @@ enum gw_status virtio_console_attach(struct virtio_mmio *v, const struct virtio_
             memcpy(c->port[p].name, ports[p].name,
                    strnlen(ports[p].name, VIRTIO_CONSOLE_NAME_BYTES));
     }
-    virtio_mmio_attach(v, &console_kind, c, 2 * (count + 1));
-    return GW_OK;
+    return virtio_mmio_attach(v, &console_kind, c, 2 * (count + 1), err);
 }

@@ -8,6 +8,11 @@
 #include "devices/board/serial.h"
 #include "devices/virtio/mmio.h"
 
+/* Events of a console; what its lines bring are events of theirs. */
+enum virtio_console_event {
+    VIRTIO_CONSOLE_GO_ON, /* with the queues that are unfinished */
+};
+
 enum { VIRTIO_CONSOLE_PORTS = VIRTIO_MAX_QUEUES / 2 - 1, VIRTIO_CONSOLE_NAME_BYTES = 64 };
 
 struct virtio_console_port {

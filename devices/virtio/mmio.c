@@ -116,13 +116,52 @@ static void virtio_reset(struct gw_device *d)
     clear(v);
 }
 
-void virtio_mmio_attach(struct virtio_mmio *v, const struct virtio_kind *kind, void *backend,
-                        unsigned queues)
+static void virtio_destroy(struct gw_device *d)
+{
+    struct virtio_mmio *v = virtio(d);
+    if (!v->kind)
+        return;
+    v->kind->destroy(v); /* what posts stops first */
+    if (v->d.events)
+        gw_events_withdraw(v->d.events, v->source);
+    v->backend = NULL;
+    v->kind = NULL;
+}
+
+enum gw_status virtio_mmio_attach(struct virtio_mmio *v, const struct virtio_kind *kind,
+                                  void *backend, unsigned queues, struct gw_error *err)
 {
     v->kind = kind;
     v->backend = backend;
     v->queue_count = queues;
+    v->source = v->d.events && kind->event
+                    ? gw_events_register_next(v->d.events, kind->name, kind->event, v)
+                    : GW_NO_SOURCE;
     virtio_reset(&v->d);
+    if (v->d.events && kind->event && v->source == GW_NO_SOURCE) {
+        virtio_destroy(&v->d);
+        return gw_fail(err, GW_ERR_LIMIT, kind->name, "too many devices have events");
+    }
+    return GW_OK;
+}
+
+static struct gw_event event(const struct virtio_mmio *v, uint16_t kind, const void *bytes,
+                             uint32_t size)
+{
+    return (struct gw_event){.source = v->source, .kind = kind, .size_bytes = size, .bytes = bytes};
+}
+
+bool virtio_mmio_post(const struct virtio_mmio *v, uint16_t kind, const void *bytes, uint32_t size)
+{
+    struct gw_event ev = event(v, kind, bytes, size);
+    return gw_events_post(v->d.events, &ev);
+}
+
+bool virtio_mmio_post_bounded(const struct virtio_mmio *v, uint16_t kind, const void *bytes,
+                              uint32_t size)
+{
+    struct gw_event ev = event(v, kind, bytes, size);
+    return gw_events_post_bounded(v->d.events, &ev);
 }
 
 /* The selected queue, or NULL when there is no such queue. */
@@ -277,13 +316,6 @@ static void virtio_quiesce(struct gw_device *d)
     struct virtio_mmio *v = virtio(d);
     if (v->kind)
         v->kind->quiesce(v);
-}
-
-static void virtio_destroy(struct gw_device *d)
-{
-    struct virtio_mmio *v = virtio(d);
-    if (v->kind)
-        v->kind->destroy(v);
 }
 
 static enum gw_status virtio_check(const void *object, struct gw_error *err)

@@ -6,6 +6,7 @@
 #define DEV_VIRTIO_MMIO_H
 
 #include "godwit/device.h"
+#include "godwit/little.h"
 #include "devices/virtio/virtqueue.h"
 
 enum { VIRTIO_MAX_QUEUES = 16 };
@@ -39,7 +40,8 @@ struct virtio_kind {
     void (*started)(struct virtio_mmio *v);                /* DRIVER_OK came; may be NULL */
     void (*stop)(struct virtio_mmio *v);    /* forgets requests; returns when none is in flight */
     void (*quiesce)(struct virtio_mmio *v); /* finishes requests in flight, takes no more */
-    void (*destroy)(struct virtio_mmio *v);
+    void (*destroy)(struct virtio_mmio *v); /* stops and frees the backend */
+    gw_event_deliver event; /* its own events; the context is v. NULL: it has none */
 };
 
 struct virtio_mmio {
@@ -47,6 +49,7 @@ struct virtio_mmio {
     /* Configuration. */
     const struct virtio_kind *kind; /* NULL: empty slot */
     void *backend;                  /* the kind's own */
+    uint16_t source;                /* of its events, by the kind's name: virtio-blk0 */
     uint32_t queue_count;
     uint64_t refused_features; /* not offered, whatever the kind says; for tests */
     /* Architectural state. */
@@ -57,9 +60,15 @@ struct virtio_mmio {
 
 extern const struct gw_device_class virtio_mmio_class;
 
-/* Makes an empty slot a device of this kind, in the state of a reset. queues <= the maximum. */
-void virtio_mmio_attach(struct virtio_mmio *v, const struct virtio_kind *kind, void *backend,
-                        unsigned queues);
+/* Makes an empty slot a device of this kind, in the state of a reset. queues <= the maximum. The
+ * backend is the device's from then on, also where this fails. */
+enum gw_status virtio_mmio_attach(struct virtio_mmio *v, const struct virtio_kind *kind,
+                                  void *backend, unsigned queues, struct gw_error *err);
+/* Any thread: an event for the device itself. kind and bytes: of its header. False: it is lost. */
+bool virtio_mmio_post(const struct virtio_mmio *v, uint16_t kind, const void *bytes, uint32_t size);
+/* The same for what is bounded, see event.h. */
+bool virtio_mmio_post_bounded(const struct virtio_mmio *v, uint16_t kind, const void *bytes,
+                              uint32_t size);
 /* Requests on this queue were given back: raises the interrupt if the driver wants one. */
 void virtio_mmio_used(struct virtio_mmio *v, unsigned queue);
 /* 2.5, 4.2.2: the configuration space has changed. */
@@ -74,19 +83,5 @@ static inline bool virtio_mmio_has(const struct virtio_mmio *v, uint64_t feature
 /* The next chain of a queue. False when there is none, the queue is not ready, or the device does
  * not run; a broken ring asks for a reset. */
 bool virtio_mmio_pop(struct virtio_mmio *v, unsigned queue, struct virtq_chain *chain);
-
-static inline uint64_t virtio_little(const uint8_t *p, unsigned size)
-{
-    uint64_t v = 0;
-    for (unsigned i = 0; i < size; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    return v;
-}
-
-static inline void virtio_put_little(uint8_t *p, uint64_t v, unsigned size)
-{
-    for (unsigned i = 0; i < size; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
-}
 
 #endif

@@ -20,6 +20,7 @@ enum { GSO_NONE = 0, GSO_TCPV4 = 1, GSO_TCPV6 = 4 };
 enum { C_STATUS = 6, C_PAIRS = 8, C_MTU = 10, CONFIG_BYTES = 12, STATUS_LINK_UP = 1 };
 enum { H_FLAGS = 0, H_GSO_TYPE = 1, H_CSUM_START = 6, H_CSUM_OFFSET = 8, H_NUM_BUFFERS = 10 };
 enum { MTU_ETHERNET = 1500, MERGE_MAX = 64 };
+enum { LINK_BYTES = 128 }; /* of an event of the cable */
 
 /* Frames that left the back end and are not yet in the guest: in the event queue, or waiting for
  * buffers. */
@@ -68,7 +69,7 @@ static uint8_t net_config(struct virtio_mmio *v, uint64_t offset)
     memcpy(c, n->cfg.mac, sizeof n->cfg.mac);
     c[C_STATUS] = n->link_up ? STATUS_LINK_UP : 0;
     c[C_PAIRS] = 1;
-    virtio_put_little(c + C_MTU, n->backend ? n->backend->mtu : MTU_ETHERNET, 2);
+    gw_put_little(c + C_MTU, n->backend ? n->backend->mtu : MTU_ETHERNET, 2);
     return offset < CONFIG_BYTES ? c[offset] : 0;
 }
 
@@ -111,7 +112,7 @@ static enum filled fill_buffers(struct virtio_mmio *v, const uint8_t *frame, siz
     } else {
         if (n->backend && n->backend->checked && virtio_mmio_has(v, F_GUEST_CSUM))
             header[H_FLAGS] = HDR_DATA_VALID;
-        virtio_put_little(header + H_NUM_BUFFERS, count, 2);
+        gw_put_little(header + H_NUM_BUFFERS, count, 2);
         virtq_write(&n->first, &v->d.dma, 0, header, sizeof header);
     }
     virtq_push_all(&v->queue[RX], &v->d.dma, token, written, count);
@@ -135,9 +136,14 @@ static bool give_frame(struct virtio_mmio *v, const uint8_t *frame, size_t size)
     return how != NO_BUFFERS;
 }
 
+/* Frames of a log were never on the wire. */
 static void left_the_wire(struct net *n, size_t size)
 {
-    size_t now = __atomic_sub_fetch(&n->rx_bytes, size, __ATOMIC_SEQ_CST);
+    size_t was = __atomic_load_n(&n->rx_bytes, __ATOMIC_SEQ_CST), now;
+    do
+        now = was < size ? 0 : was - size;
+    while (!__atomic_compare_exchange_n(&n->rx_bytes, &was, now, true, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST));
     if (now < RX_BYTES_MAX / 2 && __atomic_exchange_n(&n->resume_wanted, false, __ATOMIC_SEQ_CST) &&
         n->backend)
         n->backend->ops->resume(n->backend);
@@ -160,12 +166,19 @@ static bool give_waiting(struct virtio_mmio *v)
     return true;
 }
 
-static void deliver_frame(void *device, const struct gw_event *ev)
+static bool is_frame(size_t size)
 {
-    struct virtio_mmio *v = device;
+    return size >= GW_NET_FRAME_MIN && size <= GW_NET_FRAME_MAX;
+}
+
+static void deliver_frame(struct virtio_mmio *v, const struct gw_event *ev)
+{
     struct net *n = net(v);
     struct waiting_frame *f;
-    bool given = give_waiting(v) && give_frame(v, ev->payload, ev->size_bytes);
+    bool given;
+    if (!is_frame(ev->size_bytes))
+        return;
+    given = give_waiting(v) && give_frame(v, ev->bytes, ev->size_bytes);
     virtio_mmio_used(v, RX);
     f = given ? NULL : malloc(sizeof *f + ev->size_bytes);
     if (!f) {
@@ -174,7 +187,7 @@ static void deliver_frame(void *device, const struct gw_event *ev)
     }
     f->next = NULL;
     f->size_bytes = ev->size_bytes;
-    memcpy(f->bytes, ev->payload, ev->size_bytes);
+    memcpy(f->bytes, ev->bytes, ev->size_bytes);
     *n->rx_tail = f;
     n->rx_tail = &f->next;
 }
@@ -184,10 +197,8 @@ static bool port_receive(void *context, const uint8_t *frame, size_t size)
 {
     struct virtio_mmio *v = context;
     struct net *n = net(v);
-    struct gw_event ev = {
-        .device = v, .deliver = deliver_frame, .size_bytes = (uint32_t)size, .payload = frame};
-    if (size < GW_NET_FRAME_MIN || size > GW_NET_FRAME_MAX)
-        return true; /* not a frame */
+    if (!is_frame(size))
+        return true;
     for (;;) {
         if (__atomic_add_fetch(&n->rx_bytes, size, __ATOMIC_SEQ_CST) <= RX_BYTES_MAX)
             break;
@@ -197,7 +208,7 @@ static bool port_receive(void *context, const uint8_t *frame, size_t size)
             !__atomic_exchange_n(&n->resume_wanted, false, __ATOMIC_SEQ_CST))
             return false;
     }
-    if (!gw_events_post(v->d.events, &ev))
+    if (!virtio_mmio_post(v, VIRTIO_NET_FRAME, frame, (uint32_t)size))
         __atomic_sub_fetch(&n->rx_bytes, size, __ATOMIC_SEQ_CST); /* lost */
     return true;
 }
@@ -208,8 +219,8 @@ static bool port_receive(void *context, const uint8_t *frame, size_t size)
  * pseudo header. False when it would lie outside the frame. */
 static bool complete_checksum(uint8_t *frame, size_t size, const uint8_t header[HDR_BYTES])
 {
-    size_t start = virtio_little(header + H_CSUM_START, 2), i;
-    size_t at = start + virtio_little(header + H_CSUM_OFFSET, 2);
+    size_t start = gw_little(header + H_CSUM_START, 2), i;
+    size_t at = start + gw_little(header + H_CSUM_OFFSET, 2);
     uint64_t sum = 0;
     if (start > size || at + 2 > size)
         return false;
@@ -225,7 +236,7 @@ static bool complete_checksum(uint8_t *frame, size_t size, const uint8_t header[
     sum = ~sum & 0xffff;
     if (sum == 0)
         sum = 0xffff; /* RFC 768: 0 would mean none */
-    virtio_put_little(frame + at, sum, 2);
+    gw_put_little(frame + at, sum, 2);
     return true;
 }
 
@@ -257,13 +268,10 @@ static size_t gather(struct virtio_mmio *v)
     return size;
 }
 
-static void deliver_kick(void *device, const struct gw_event *ev);
-
 /* Has take_frames() called again soon, by an event. Any thread. */
 static bool post_kick(struct virtio_mmio *v)
 {
-    struct gw_event ev = {.device = v, .deliver = deliver_kick};
-    return gw_events_post(v->d.events, &ev);
+    return virtio_mmio_post_bounded(v, VIRTIO_NET_GO_ON, NULL, 0);
 }
 
 static void kick(struct virtio_mmio *v)
@@ -300,14 +308,6 @@ static void take_frames(struct virtio_mmio *v)
     virtio_mmio_used(v, TX);
 }
 
-static void deliver_kick(void *device, const struct gw_event *ev)
-{
-    struct virtio_mmio *v = device;
-    net(v)->kicked = false;
-    if (net(v)->tx_stalled)
-        take_frames(v);
-}
-
 /* Back end's thread. */
 static void port_writable(void *context)
 {
@@ -326,17 +326,16 @@ static void net_notify(struct virtio_mmio *v, unsigned queue)
 
 /* ---- the cable ------------------------------------------------------------------------------ */
 
-static void deliver_link(void *device, const struct gw_event *ev)
+static void deliver_link(struct virtio_mmio *v, const struct gw_event *ev)
 {
-    struct virtio_mmio *v = device;
     struct net *n = net(v);
-    char why[128] = "";
-    bool up = ev->arg;
-    if (up == n->link_up)
+    char why[LINK_BYTES] = "";
+    bool up = ev->size_bytes && ev->bytes[0] == 1;
+    if (!ev->size_bytes || up == n->link_up)
         return;
     n->link_up = up;
-    if (ev->size_bytes < sizeof why)
-        memcpy(why, ev->payload, ev->size_bytes);
+    if (ev->size_bytes - 1 < sizeof why)
+        memcpy(why, ev->bytes + 1, ev->size_bytes - 1);
     if (n->cfg.note && why[0])
         n->cfg.note(n->cfg.context, why);
     virtio_mmio_config_changed(v);
@@ -348,12 +347,27 @@ static void deliver_link(void *device, const struct gw_event *ev)
 static void port_link(void *context, bool up, const char *why)
 {
     struct virtio_mmio *v = context;
-    struct gw_event ev = {.device = v, .deliver = deliver_link, .arg = up};
-    if (why) {
-        ev.payload = (const uint8_t *)why;
-        ev.size_bytes = (uint32_t)strlen(why);
+    uint8_t bytes[LINK_BYTES] = {up};
+    size_t n = why ? strnlen(why, LINK_BYTES - 1) : 0;
+    memcpy(bytes + 1, why ? why : "", n);
+    /* The words may be lost where the queue is full, what the cable does not. */
+    if (!virtio_mmio_post(v, VIRTIO_NET_LINK, bytes, (uint32_t)(1 + n)))
+        virtio_mmio_post_bounded(v, VIRTIO_NET_LINK, bytes, 1);
+}
+
+static void deliver(void *device, const struct gw_event *ev)
+{
+    struct virtio_mmio *v = device;
+    switch (ev->kind) {
+    case VIRTIO_NET_FRAME: deliver_frame(v, ev); break;
+    case VIRTIO_NET_GO_ON:
+        net(v)->kicked = false;
+        if (net(v)->tx_stalled)
+            take_frames(v);
+        break;
+    case VIRTIO_NET_LINK: deliver_link(v, ev); break;
+    default: break;
     }
-    gw_events_post(v->d.events, &ev);
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
@@ -390,8 +404,6 @@ static void net_destroy(struct virtio_mmio *v)
         b->ops->close(b);
     drop_waiting(n);
     free(n);
-    v->backend = NULL;
-    v->kind = NULL;
 }
 
 static enum gw_status net_check(const void *object, struct gw_error *err)
@@ -433,6 +445,7 @@ static const struct virtio_kind net_kind = {
     .stop = net_stop,
     .quiesce = net_quiesce,
     .destroy = net_destroy,
+    .event = deliver,
 };
 
 enum gw_status virtio_net_attach(struct virtio_mmio *v, const struct virtio_net_config *cfg,
@@ -444,8 +457,7 @@ enum gw_status virtio_net_attach(struct virtio_mmio *v, const struct virtio_net_
     n->v = v;
     n->cfg = *cfg;
     n->rx_tail = &n->rx_head;
-    virtio_mmio_attach(v, &net_kind, n, 2);
-    return GW_OK;
+    return virtio_mmio_attach(v, &net_kind, n, 2, err);
 }
 
 struct gw_net_port virtio_net_port(struct virtio_mmio *v)

@@ -10,6 +10,13 @@
 #include "godwit/net.h"
 #include "devices/virtio/mmio.h"
 
+/* Events of a network card. */
+enum virtio_net_event {
+    VIRTIO_NET_FRAME, /* for the guest: its bytes, as many as net.h allows */
+    VIRTIO_NET_GO_ON, /* with what waits in the ring: the back end has room */
+    VIRTIO_NET_LINK,  /* the cable: 1 byte, 1 is up; then a few words for the user, or none */
+};
+
 struct virtio_net_config {
     uint8_t mac[6];
     /* What is said to the user when the cable is lost. vCPU thread; may be NULL. */

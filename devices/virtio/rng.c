@@ -16,7 +16,8 @@ struct rng {
     uint64_t state[4]; /* seeded: the generator's */
     /* Derived. */
     struct dev_io_job job;
-    bool submitted; /* the job is the I/O thread's, or its event is on the way */
+    bool submitted; /* the job is the I/O thread's, or an event is on the way */
+    bool at_work;   /* atomic: it is the I/O thread's */
     struct virtq_chain chain;
 };
 
@@ -81,10 +82,14 @@ static void generate(struct rng *g, uint8_t *to, size_t size)
 static void serve(struct virtio_mmio *v, const uint8_t *bytes, size_t size);
 static void serve_seeded(struct virtio_mmio *v);
 
-static void deliver_bytes(void *device, const struct gw_event *ev)
+static void deliver(void *device, const struct gw_event *ev)
 {
     struct virtio_mmio *v = device;
     struct rng *g = rng(v);
+    if (ev->kind != (g->cfg.seeded ? VIRTIO_RNG_GO_ON : VIRTIO_RNG_BYTES))
+        return;
+    if (__atomic_load_n(&g->at_work, __ATOMIC_ACQUIRE)) /* a log is ahead of our host */
+        dev_io_drain(g->cfg.io);
     g->submitted = false;
     if (!g->waiting)
         return; /* a reset came between */
@@ -92,7 +97,7 @@ static void deliver_bytes(void *device, const struct gw_event *ev)
     if (g->cfg.seeded)
         serve_seeded(v);
     else
-        serve(v, ev->payload, ev->size_bytes);
+        serve(v, ev->bytes, ev->size_bytes);
 }
 
 /* I/O thread. */
@@ -100,13 +105,11 @@ static void ask_host(struct dev_io_job *job)
 {
     struct rng *g = (struct rng *)(void *)((char *)job - offsetof(struct rng, job));
     uint8_t bytes[BATCH_BYTES];
-    struct gw_event ev = {.device = g->v, .deliver = deliver_bytes, .payload = bytes};
     ssize_t n = getrandom(bytes, sizeof bytes, 0);
-    ev.size_bytes = n > 0 ? (uint32_t)n : 0;
-    if (!gw_events_post(g->v->d.events, &ev)) {
-        ev.size_bytes = 0; /* the queue is full: this one is always accepted, and asks again */
-        gw_events_post(g->v->d.events, &ev);
-    }
+    __atomic_store_n(&g->at_work, false, __ATOMIC_RELEASE);
+    /* The queue is full: this one is always accepted, and asks again. */
+    if (!virtio_mmio_post(g->v, VIRTIO_RNG_BYTES, bytes, n > 0 ? (uint32_t)n : 0))
+        virtio_mmio_post_bounded(g->v, VIRTIO_RNG_BYTES, NULL, 0);
 }
 
 static void ask(struct rng *g)
@@ -114,7 +117,7 @@ static void ask(struct rng *g)
     g->waiting = 1;
     if (g->submitted)
         return;
-    g->submitted = true;
+    g->submitted = g->at_work = true;
     g->job.run = ask_host;
     dev_io_submit(g->cfg.io, &g->job);
 }
@@ -123,10 +126,9 @@ static void ask(struct rng *g)
  * does not hold the vCPU. */
 static void go_on(struct rng *g)
 {
-    struct gw_event ev = {.device = g->v, .deliver = deliver_bytes};
     g->waiting = 1;
     if (!g->submitted)
-        g->submitted = gw_events_post(g->v->d.events, &ev);
+        g->submitted = virtio_mmio_post_bounded(g->v, VIRTIO_RNG_GO_ON, NULL, 0);
 }
 
 /* ---- the queue ------------------------------------------------------------------------------ */
@@ -194,8 +196,6 @@ static void rng_destroy(struct virtio_mmio *v)
     if (g->cfg.io)
         dev_io_drain(g->cfg.io);
     free(g);
-    v->backend = NULL;
-    v->kind = NULL;
 }
 
 static enum gw_status rng_check(const void *object, struct gw_error *err)
@@ -240,6 +240,7 @@ static const struct virtio_kind rng_kind = {
     .stop = rng_stop,
     .quiesce = rng_quiesce,
     .destroy = rng_destroy,
+    .event = deliver,
 };
 
 enum gw_status virtio_rng_attach(struct virtio_mmio *v, const struct virtio_rng_config *cfg,
@@ -251,6 +252,5 @@ enum gw_status virtio_rng_attach(struct virtio_mmio *v, const struct virtio_rng_
     g->v = v;
     g->cfg = *cfg;
     start_generator(g);
-    virtio_mmio_attach(v, &rng_kind, g, 1);
-    return GW_OK;
+    return virtio_mmio_attach(v, &rng_kind, g, 1, err);
 }

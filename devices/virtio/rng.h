@@ -9,6 +9,12 @@
 #include "devices/host/io_thread.h"
 #include "devices/virtio/mmio.h"
 
+/* Events of a source of entropy. */
+enum virtio_rng_event {
+    VIRTIO_RNG_BYTES, /* what the host gave, up to 1024 bytes; none: it is asked again */
+    VIRTIO_RNG_GO_ON, /* with what waits in the ring; seeded */
+};
+
 struct virtio_rng_config {
     struct dev_io *io; /* where the host is asked */
     bool seeded;

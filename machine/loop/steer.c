@@ -6,23 +6,16 @@
 #include <unistd.h>
 
 #include "devices/clock.h"
+#include "godwit/little.h"
 #include "machine/vm.h"
 
-/* As it travels in an event; the text follows. */
-struct asked {
-    enum machine_ask what;
-    void (*done)(void *context, const char *text, const struct gw_error *err);
-    void *context;
-    int fd; /* SAVE: where to */
-};
-
-static void answer(const struct asked *a, const char *text, const struct gw_error *err)
+static void answer(const struct asker *a, const char *text, const struct gw_error *err)
 {
     if (a->done)
         a->done(a->context, text, err);
 }
 
-static void refuse(const struct asked *a, enum gw_status status, const char *why)
+static void refuse(const struct asker *a, enum gw_status status, const char *why)
 {
     struct gw_error err;
     gw_fail(&err, status, "", "%s", why);
@@ -57,9 +50,9 @@ static void close_file(int fd)
         close(fd);
 }
 
-static void want_save(struct vm *m, const struct asked *a, const char *name)
+static void want_save(struct vm *m, const struct asker *a, const char *name, size_t size)
 {
-    char *copy = m->save_name ? NULL : strdup(name);
+    char *copy = m->save_name ? NULL : strndup(name, size);
     if (!copy) {
         refuse(a, m->save_name ? GW_ERR_STATE : GW_ERR_NOMEM,
                m->save_name ? "another save is under way" : "out of memory");
@@ -67,28 +60,31 @@ static void want_save(struct vm *m, const struct asked *a, const char *name)
         return;
     }
     m->save_name = copy;
-    m->save_fd = a->fd;
-    m->save_done = a->done;
-    m->save_context = a->context;
+    m->save = *a;
+}
+
+static void end_save(struct vm *m)
+{
+    close_file(m->save.fd);
+    free(m->save_name);
+    m->save_name = NULL;
 }
 
 static void save_now(struct vm *m)
 {
-    struct asked a = {.done = m->save_done, .context = m->save_context};
+    const struct asker *a = &m->save;
     struct gw_error err = {0};
     char path[BROKER_PATH_BYTES];
     enum gw_status st;
-    if (m->save_fd >= 0)
-        st = vm_save(m, m->save_fd, m->save_name, &err);
+    if (a->fd >= 0)
+        st = vm_save(m, a->fd, m->save_name, &err);
     else
         st = vm_save_as(m, BROKER_MENU, path, &err);
     /* Who restores it starts with empty maps; so does who goes on. */
     if (m->o->deterministic)
         vm_reset_derived(m);
-    answer(&a, m->save_fd >= 0 ? "" : path, st == GW_OK ? NULL : &err);
-    close_file(m->save_fd);
-    free(m->save_name);
-    m->save_name = NULL;
+    answer(a, a->fd >= 0 ? "" : path, st == GW_OK ? NULL : &err);
+    end_save(m);
 }
 
 bool vm_steer(struct vm *m, uint64_t retired)
@@ -101,15 +97,18 @@ bool vm_steer(struct vm *m, uint64_t retired)
     return true;
 }
 
+/* Who asks from now on is not answered: the connection ends with the machine. */
 void vm_steer_end(struct vm *m)
 {
-    struct asked a = {.done = m->save_done, .context = m->save_context};
-    if (!m->save_name)
-        return;
-    refuse(&a, GW_ERR_STATE, "the machine ended before it could be saved");
-    close_file(m->save_fd);
-    free(m->save_name);
-    m->save_name = NULL;
+    struct asker a;
+    if (m->save_name) {
+        refuse(&m->save, GW_ERR_STATE, "the machine ended before it could be saved");
+        end_save(m);
+    }
+    for (uint64_t last = asks_last(&m->asks); asks_take_one(&m->asks, last, &a);) {
+        refuse(&a, GW_ERR_STATE, "the machine ended before it could do that");
+        close_file(a.fd);
+    }
 }
 
 /* ---- the console's menu --------------------------------------------------------------------- */
@@ -124,19 +123,19 @@ static void menu_saved(void *context, const char *text, const struct gw_error *e
 
 void vm_menu(struct vm *m, uint8_t key)
 {
-    struct asked a = {.done = menu_saved, .fd = -1};
+    struct asker a = {.done = menu_saved, .fd = -1};
     if (key == 'p') {
         vm_pause(m, !m->paused);
         fprintf(stderr,
                 m->paused ? "godwit: paused; Ctrl-] then p goes on\r\n" : "godwit: going on\r\n");
         return;
     }
-    want_save(m, &a, "");
+    want_save(m, &a, "", 0);
 }
 
 /* ---- asking --------------------------------------------------------------------------------- */
 
-static void tell_status(struct vm *m, const struct asked *a)
+static void tell_status(struct vm *m, const struct asker *a)
 {
     char text[256];
     snprintf(text, sizeof text,
@@ -146,7 +145,7 @@ static void tell_status(struct vm *m, const struct asked *a)
     answer(a, text, NULL);
 }
 
-static void tell_stats(struct vm *m, const struct asked *a)
+static void tell_stats(struct vm *m, const struct asker *a)
 {
     char *text = NULL;
     size_t size;
@@ -162,56 +161,72 @@ static void tell_stats(struct vm *m, const struct asked *a)
     free(text);
 }
 
-static void deliver_asked(void *device, const struct gw_event *ev)
+/* What a log asks is done too, but for a save, which has nowhere to go; there is nobody to tell. */
+static void deliver(void *context, const struct gw_event *ev)
 {
-    struct vm *m = device;
-    struct asked a;
-    const char *text = (const char *)ev->payload + sizeof a;
-    memcpy(&a, ev->payload, sizeof a);
-    switch (a.what) {
-    case MACHINE_ASK_SAVE: want_save(m, &a, text); return;
+    struct vm *m = context;
+    struct asker a;
+    bool known;
+    if (ev->size_bytes < ASKED_TEXT)
+        return;
+    known = asks_take(&m->asks, gw_little(ev->bytes + ASKED_TOKEN, 8), &a);
+    switch (ev->kind) {
+    case MACHINE_ASK_SAVE:
+        if (known)
+            want_save(m, &a, (const char *)ev->bytes + ASKED_TEXT, ev->size_bytes - ASKED_TEXT);
+        return;
     case MACHINE_ASK_STATUS: tell_status(m, &a); return;
     case MACHINE_ASK_STATS: tell_stats(m, &a); return;
     case MACHINE_ASK_PAUSE: vm_pause(m, true); break;
     case MACHINE_ASK_RESUME: vm_pause(m, false); break;
     case MACHINE_ASK_RESET: m->reset_wanted = true; break;
     case MACHINE_ASK_STOP: vm_end(m, MACHINE_ENDED_STOPPED, 0); break;
+    default: break;
     }
     answer(&a, "", NULL);
 }
 
-static bool post(struct vm *m, const struct asked *a, const char *text)
+static bool post(struct vm *m, enum machine_ask what, uint64_t token, const char *text)
 {
-    size_t n = strlen(text) + 1;
-    uint8_t *payload = malloc(sizeof *a + n);
-    struct gw_event ev = {.device = m,
-                          .deliver = deliver_asked,
-                          .size_bytes = (uint32_t)(sizeof *a + n),
-                          .payload = payload};
+    size_t n = ASKED_TEXT + strlen(text);
+    uint8_t *bytes = malloc(n);
+    struct gw_event ev = {
+        .source = m->control, .kind = (uint16_t)what, .size_bytes = (uint32_t)n, .bytes = bytes};
     bool posted;
-    if (!payload)
+    if (!bytes)
         return false;
-    memcpy(payload, a, sizeof *a);
-    memcpy(payload + sizeof *a, text, n);
+    gw_put_little(bytes + ASKED_TOKEN, token, 8);
+    memcpy(bytes + ASKED_TEXT, text, n - ASKED_TEXT);
     posted = gw_events_post(m->board->events, &ev);
-    free(payload);
+    free(bytes);
     return posted;
+}
+
+/* On failure the descriptor stays the asker's. */
+static bool post_asker(struct vm *m, enum machine_ask what, const struct asker *a, const char *text)
+{
+    struct asker taken_back;
+    uint64_t token = asks_add(&m->asks, a);
+    if (token && post(m, what, token, text))
+        return true;
+    asks_take(&m->asks, token, &taken_back);
+    return false;
 }
 
 static bool ask(struct machine_steer *s, enum machine_ask what, const char *text,
                 void (*done)(void *context, const char *text, const struct gw_error *err),
                 void *context)
 {
-    struct asked a = {.what = what, .done = done, .context = context, .fd = -1};
-    return what != MACHINE_ASK_SAVE && post(s->machine, &a, text);
+    struct asker a = {.done = done, .context = context, .fd = -1};
+    return what != MACHINE_ASK_SAVE && post_asker(s->machine, what, &a, text);
 }
 
 static bool ask_save(struct machine_steer *s, int fd, const char *name,
                      void (*done)(void *context, const char *text, const struct gw_error *err),
                      void *context)
 {
-    struct asked a = {.what = MACHINE_ASK_SAVE, .done = done, .context = context, .fd = fd};
-    return post(s->machine, &a, name);
+    struct asker a = {.done = done, .context = context, .fd = fd};
+    return post_asker(s->machine, MACHINE_ASK_SAVE, &a, name);
 }
 
 static struct dev_io_watch *inner(struct machine_watch *w)
@@ -238,5 +253,8 @@ enum gw_status vm_steer_open(struct vm *m, struct gw_error *err)
     const struct machine_control *c = m->o->control;
     m->steer = (struct machine_steer){
         .machine = m, .ask = ask, .save = ask_save, .watch = watch, .rewatch = rewatch};
+    m->control = gw_events_register(m->board->events, "control", deliver, m);
+    if (m->control == GW_NO_SOURCE)
+        return gw_fail(err, GW_ERR_LIMIT, "control", "too many devices have events");
     return c ? c->open(c->context, &m->steer, err) : GW_OK;
 }

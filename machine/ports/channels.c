@@ -1,7 +1,6 @@
 /* Consoles and named channels on virtio: where they lead on the host, and the device's making. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "machine/ports/port.h"
@@ -38,6 +37,7 @@ enum gw_status vm_open_channels(struct vm *m, struct gw_error *err)
 {
     const struct machine_options *o = m->o;
     struct board_channel_config c[MACHINE_MAX_CHANNELS];
+    uint16_t columns, rows;
     enum gw_status st = check(o, err);
     for (unsigned i = 0; st == GW_OK && i < o->channel_count; i++) {
         st = port_open(&m->channel_port[i], &o->channels[i].port, err);
@@ -51,8 +51,8 @@ enum gw_status vm_open_channels(struct vm *m, struct gw_error *err)
     if (st != GW_OK || o->channel_count == 0)
         return st;
     st = board_add_channels(m->board, c, o->channel_count, err);
-    if (st == GW_OK)
-        vm_resized(m);
+    if (st == GW_OK && host_terminal_size(&columns, &rows))
+        vm_resized(m, columns, rows);
     return st;
 }
 
@@ -78,9 +78,9 @@ bool vm_on_stdio(const struct vm *m)
     return on;
 }
 
-void vm_resized(struct vm *m)
+void vm_resized(void *context, uint16_t columns, uint16_t rows)
 {
-    struct winsize size;
-    if (m->board->channels && vm_on_stdio(m) && ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0)
-        virtio_console_resize(m->board->channels, size.ws_col, size.ws_row);
+    struct vm *m = context;
+    if (m->board->channels && vm_on_stdio(m))
+        virtio_console_resize(m->board->channels, columns, rows);
 }

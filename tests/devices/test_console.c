@@ -41,7 +41,8 @@ static void menu_open(void *context)
 static void setup(struct fixture *f, bool escape)
 {
     struct gw_error err = {0};
-    struct dev_console_config cfg = {.escape = escape,
+    struct dev_console_config cfg = {.source = "uart",
+                                     .escape = escape,
                                      .poke = poke,
                                      .tap = tap,
                                      .menu = menu,
@@ -175,7 +176,7 @@ static void file_as_input(void **state)
     char path[] = "/tmp/godwit-console-XXXXXX";
     static uint8_t sent[10000], got[10000];
     struct gw_error err = {0};
-    struct dev_console_config cfg = {.out_fd = -1, .poke = poke, .context = &f};
+    struct dev_console_config cfg = {.source = "uart", .out_fd = -1, .poke = poke, .context = &f};
     memset(&f, 0, sizeof f);
     for (size_t i = 0; i < sizeof sent; i++)
         sent[i] = (uint8_t)(i >> 3);

@@ -5,20 +5,20 @@
 
 struct seen {
     unsigned count;
-    uint64_t args[64];
+    uint16_t kinds[64];
     uint64_t insns;
     uint8_t last[16];
     uint32_t last_size;
 };
 
-static void deliver(void *device, const struct gw_event *ev)
+static void deliver(void *context, const struct gw_event *ev)
 {
-    struct seen *s = device;
-    s->args[s->count++ % 64] = ev->arg;
+    struct seen *s = context;
+    s->kinds[s->count++ % 64] = ev->kind;
     s->insns = ev->insns;
     s->last_size = ev->size_bytes;
     if (ev->size_bytes && ev->size_bytes <= sizeof s->last)
-        memcpy(s->last, ev->payload, ev->size_bytes);
+        memcpy(s->last, ev->bytes, ev->size_bytes);
 }
 
 static void events_come_in_order_of_posting(void **state)
@@ -27,45 +27,166 @@ static void events_come_in_order_of_posting(void **state)
     struct gw_events *q = fake_events(&clock);
     struct seen s = {0};
     uint32_t attention = 0;
+    uint16_t source = gw_events_register(q, "a", deliver, &s);
     gw_events_attach(q, &attention);
-    for (uint64_t i = 0; i < 5; i++) {
-        struct gw_event ev = {.device = &s, .deliver = deliver, .arg = i};
+    for (uint16_t i = 0; i < 5; i++) {
+        struct gw_event ev = {.source = source, .kind = i};
         assert_true(gw_events_post(q, &ev));
     }
     assert_int_equal(attention, 1);
     assert_int_equal(s.count, 0);
     gw_events_run(q, 1234);
     assert_int_equal(s.count, 5);
-    for (uint64_t i = 0; i < 5; i++)
-        assert_int_equal(s.args[i], i);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(s.kinds[i], i);
     assert_int_equal(s.insns, 1234);
     gw_events_run(q, 1235);
     assert_int_equal(s.count, 5);
     gw_events_free(q);
 }
 
-static void payload_is_copied_and_bounded(void **state)
+static void bytes_are_copied_and_bounded(void **state)
 {
     struct fake_clock clock;
     struct gw_events *q = fake_events(&clock);
     struct seen s = {0};
     static uint8_t bytes[4096];
-    struct gw_event ev = {
-        .device = &s, .deliver = deliver, .size_bytes = 4, .payload = (const uint8_t *)"abcd"};
+    struct gw_event ev = {.source = gw_events_register(q, "a", deliver, &s),
+                          .size_bytes = 4,
+                          .bytes = (const uint8_t *)"abcd"};
     unsigned posted = 0;
     assert_true(gw_events_post(q, &ev));
     gw_events_run(q, 0);
     assert_memory_equal(s.last, "abcd", 4);
-    ev.payload = bytes;
+    ev.bytes = bytes;
     ev.size_bytes = sizeof bytes;
     while (posted < 10000 && gw_events_post(q, &ev))
         posted++;
     assert_in_range(posted, 1, DEV_EVENTS_MAX_BYTES / sizeof bytes);
-    ev.size_bytes = 0; /* completions are never refused */
-    assert_true(gw_events_post(q, &ev));
+    ev.size_bytes = 8; /* completions are never refused */
+    while (posted < 20000 && gw_events_post(q, &ev))
+        posted++;
+    assert_false(gw_events_post(q, &ev));
+    for (unsigned i = 0; i < 100; i++)
+        assert_true(gw_events_post_bounded(q, &ev));
     gw_events_run(q, 0);
     ev.size_bytes = sizeof bytes;
     assert_true(gw_events_post(q, &ev));
+    gw_events_free(q);
+}
+
+static bool post(struct gw_events *q, uint16_t source, uint16_t kind)
+{
+    struct gw_event ev = {.source = source, .kind = kind};
+    return gw_events_post(q, &ev);
+}
+
+static void sources_are_numbered_as_they_come(void **state)
+{
+    struct fake_clock clock;
+    struct gw_events *q = fake_events(&clock);
+    struct seen s = {0};
+    uint16_t last = 0;
+    assert_int_equal(gw_events_register(q, "control", deliver, &s), 1);
+    assert_int_equal(gw_events_register_next(q, "uart", deliver, &s), 2);
+    assert_int_equal(gw_events_register_next(q, "uart", deliver, &s), 3);
+    assert_int_equal(gw_events_register(q, "uart1", deliver, &s), GW_NO_SOURCE);
+    assert_string_equal(gw_events_source_name(q, 1), "control");
+    assert_string_equal(gw_events_source_name(q, 3), "uart1");
+    assert_null(gw_events_source_name(q, 0));
+    assert_null(gw_events_source_name(q, 4));
+    assert_null(gw_events_source_name(q, UINT16_MAX));
+    gw_events_withdraw(q, 2);
+    assert_null(gw_events_source_name(q, 2));
+    assert_int_equal(gw_events_register_next(q, "clock", deliver, &s), 4); /* not another's */
+    assert_int_equal(gw_events_register_next(q, "uart", deliver, &s), 2);
+    assert_int_equal(gw_events_register(q, "", deliver, &s), GW_NO_SOURCE);
+    assert_int_equal(gw_events_register(q, "a-name-of-twenty-four-by", deliver, &s), GW_NO_SOURCE);
+    for (uint16_t id; (id = gw_events_register_next(q, "x", deliver, &s)) != GW_NO_SOURCE;)
+        last = id;
+    assert_int_equal(last, GW_SOURCES_MAX);
+    gw_events_free(q);
+}
+
+static void nobody_gets_what_is_for_nobody(void **state)
+{
+    struct fake_clock clock;
+    struct gw_events *q = fake_events(&clock);
+    struct seen s = {0}, t = {0};
+    uint16_t a = gw_events_register(q, "a", deliver, &s), b;
+    assert_false(post(q, GW_NO_SOURCE, 0));
+    assert_false(post(q, (uint16_t)(a + 1), 0));
+    assert_false(post(q, UINT16_MAX, 0));
+    b = gw_events_register(q, "b", deliver, &t);
+    assert_true(post(q, a, 1) && post(q, b, 2) && post(q, a, 3));
+    gw_events_withdraw(q, a); /* what waits for it is dropped, and whoever has its name later */
+    assert_false(post(q, a, 4));
+    assert_true(post(q, b, 5));
+    assert_int_equal(gw_events_register(q, "a", deliver, &s), a);
+    gw_events_run(q, 0);
+    assert_int_equal(s.count, 0);
+    assert_int_equal(t.count, 2);
+    assert_int_equal(t.kinds[1], 5);
+    assert_true(post(q, a, 6));
+    gw_events_run(q, 0);
+    assert_int_equal(s.count, 1);
+    gw_events_withdraw(q, GW_NO_SOURCE);
+    gw_events_free(q);
+}
+
+struct leaver {
+    struct gw_events *q;
+    uint16_t other;
+};
+
+static void deliver_and_withdraw(void *context, const struct gw_event *ev)
+{
+    struct leaver *l = context;
+    gw_events_withdraw(l->q, l->other);
+}
+
+/* Both events were taken off the queue together. */
+static void a_source_that_goes_while_events_are_delivered_gets_none(void **state)
+{
+    struct fake_clock clock;
+    struct gw_events *q = fake_events(&clock);
+    struct seen s = {0};
+    struct leaver l = {.q = q};
+    uint16_t a = gw_events_register(q, "a", deliver_and_withdraw, &l);
+    l.other = gw_events_register(q, "b", deliver, &s);
+    assert_true(post(q, a, 0) && post(q, l.other, 1));
+    gw_events_run(q, 0);
+    assert_int_equal(s.count, 0);
+    gw_events_free(q);
+}
+
+static void record(void *context, const struct gw_event *ev)
+{
+    struct seen *s = context;
+    s->kinds[s->count++ % 64] = ev->kind;
+    s->insns = ev->insns;
+}
+
+static void what_is_replayed_is_the_log_alone(void **state)
+{
+    struct fake_clock clock;
+    struct gw_events *q = fake_events(&clock);
+    struct seen s = {0}, log = {0};
+    uint16_t a = gw_events_register(q, "a", deliver, &s);
+    struct gw_event ev = {.insns = 5, .source = a, .kind = 7};
+    gw_events_record(q, record, &log);
+    gw_events_replay(q);
+    assert_true(post(q, a, 1)); /* as if it were taken */
+    assert_true(dev_events_idle(q));
+    assert_true(gw_events_inject(q, &ev));
+    ev.source++;
+    assert_false(gw_events_inject(q, &ev));
+    gw_events_run(q, 100);
+    assert_int_equal(s.count, 1);
+    assert_int_equal(s.kinds[0], 7);
+    assert_int_equal(log.count, 1);
+    assert_int_equal(log.kinds[0], 7);
+    assert_int_equal(log.insns, 100); /* when it was delivered */
     gw_events_free(q);
 }
 
@@ -149,7 +270,7 @@ static void waiting_does_not_jump_over_an_event(void **state)
     struct fake_clock clock;
     struct gw_events *q = fake_events(&clock);
     struct seen s = {0};
-    struct gw_event ev = {.device = &s, .deliver = deliver};
+    struct gw_event ev = {.source = gw_events_register(q, "a", deliver, &s)};
     gw_events_post(q, &ev);
     gw_events_wait(q, 1000);
     assert_int_equal(gw_events_now(q, 0), 0);
@@ -158,8 +279,7 @@ static void waiting_does_not_jump_over_an_event(void **state)
 
 static void *post_later(void *context)
 {
-    static struct seen s;
-    struct gw_event ev = {.device = &s, .deliver = deliver};
+    struct gw_event ev = {.source = 1};
     gw_events_post(context, &ev);
     return NULL;
 }
@@ -167,7 +287,9 @@ static void *post_later(void *context)
 static void post_wakes_a_sleeper(void **state)
 {
     struct gw_events *q = gw_events_new(GW_CLOCK_HOST, 0);
+    struct seen s = {0};
     pthread_t t;
+    gw_events_register(q, "a", deliver, &s);
     pthread_create(&t, NULL, post_later, q);
     gw_events_wait(q, UINT64_MAX); /* hangs when the wake-up is lost */
     pthread_join(t, NULL);
@@ -218,6 +340,8 @@ static void a_sleeper_wakes_for_a_post_and_a_deadline(void **state)
     uint32_t attention = 0, none = 0;
     uint64_t start;
     pthread_t t;
+    struct seen s = {0};
+    gw_events_register(q, "a", deliver, &s);
     gw_events_attach(q, &attention);
     pthread_create(&t, NULL, post_later, q);
     while (!__atomic_load_n(&attention, __ATOMIC_SEQ_CST))
@@ -282,7 +406,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_come_in_order_of_posting),
-        cmocka_unit_test(payload_is_copied_and_bounded),
+        cmocka_unit_test(bytes_are_copied_and_bounded),
+        cmocka_unit_test(sources_are_numbered_as_they_come),
+        cmocka_unit_test(nobody_gets_what_is_for_nobody),
+        cmocka_unit_test(a_source_that_goes_while_events_are_delivered_gets_none),
+        cmocka_unit_test(what_is_replayed_is_the_log_alone),
         cmocka_unit_test(timers_fire_by_deadline),
         cmocka_unit_test(timer_armed_in_the_past_does_not_hold_the_vcpu),
         cmocka_unit_test(idle_insns_clock_jumps_to_the_deadline),

@@ -72,9 +72,9 @@ static void control(struct fixture *f, uint32_t id, uint16_t event, uint16_t val
 {
     uint8_t m[8] = {0};
     uint32_t len;
-    virtio_put_little(m, id, 4);
-    virtio_put_little(m + 4, event, 2);
-    virtio_put_little(m + 6, value, 2);
+    gw_put_little(m, id, 4);
+    gw_put_little(m + 4, event, 2);
+    gw_put_little(m + 6, value, 2);
     put_out(f, 3, m, sizeof m);
     assert_int_equal(ring_take(&f->r[3], &len), 0);
 }

@@ -87,7 +87,7 @@ static void setup(struct fixture *f, bool packed, bool event_idx)
     f->d = dev_new(&virtio_mmio_class, NULL, &f->bus.bus);
     f->v = (struct virtio_mmio *)(void *)f->d;
     f->d->irq = fake_irq(&f->line);
-    virtio_mmio_attach(f->v, &echo_kind, &f->echo, 1);
+    assert_int_equal(virtio_mmio_attach(f->v, &echo_kind, &f->echo, 1, NULL), GW_OK);
     restart(f, packed, event_idx);
 }
 

@@ -40,7 +40,7 @@ static uint8_t *ram(struct fz_world *w, uint64_t paddr)
 
 static void put(struct fz_world *w, uint64_t paddr, uint64_t v, unsigned size)
 {
-    virtio_put_little(ram(w, paddr), v, size);
+    gw_put_little(ram(w, paddr), v, size);
 }
 
 static void reg(struct fz_world *w, uint64_t offset, uint64_t v)
