@@ -43,6 +43,8 @@ struct gw_device *dev_new(const struct gw_device_class *cls, struct gw_events *e
     d->cls = cls;
     d->events = events;
     d->dma.bus = bus;
+    if (cls->init)
+        cls->init(d);
     if (cls->reset)
         cls->reset(d);
     return d;

@@ -96,7 +96,7 @@ void vm_print_stats(struct vm *m, FILE *out, const char *prefix)
     }
     for (unsigned i = 0; i < m->board->disk_count; i++)
         print_counters(out, prefix, &virtio_blk_counters,
-                       virtio_blk_stats((struct virtio_mmio *)(void *)m->board->slot[i]));
+                       virtio_blk_stats(virtio_mmio_dev(m->board->slot[i])));
     if (m->board->net)
         print_counters(out, prefix, &virtio_net_counters, virtio_net_stats(m->board->net));
 }

@@ -49,7 +49,7 @@ struct range {
 
 struct request {
     struct dev_io_job job;
-    struct virtio_mmio *owner;
+    struct virtio_dev *owner;
     uint32_t generation;
     bool busy;
     bool failed; /* valid when the I/O thread is finished with it */
@@ -68,7 +68,7 @@ struct request {
 };
 
 struct blk {
-    struct virtio_mmio *v;
+    struct virtio_dev *v;
     struct virtio_blk_config cfg;
     uint8_t config[CONFIG_BYTES];
     char id[ID_BYTES];
@@ -86,18 +86,18 @@ struct blk {
     struct request request[VIRTIO_BLK_IN_FLIGHT];
 };
 
-static struct blk *blk(const struct virtio_mmio *v)
+static struct blk *blk(const struct virtio_dev *v)
 {
     return v->backend;
 }
 
-static uint64_t blk_features(struct virtio_mmio *v)
+static uint64_t blk_features(struct virtio_dev *v)
 {
     return F_SEG_MAX | F_BLK_SIZE | F_FLUSH | F_TOPOLOGY | (v->queue_count > 1 ? F_MQ : 0) |
            (blk(v)->cfg.read_only ? F_RO : F_DISCARD | F_WRITE_ZEROES);
 }
 
-static uint8_t blk_config(struct virtio_mmio *v, uint64_t offset)
+static uint8_t blk_config(struct virtio_dev *v, uint64_t offset)
 {
     return offset < CONFIG_BYTES ? blk(v)->config[offset] : 0;
 }
@@ -133,39 +133,39 @@ static void work(struct request *r)
 static void run_request(struct dev_io_job *job)
 {
     struct request *r = (struct request *)(void *)job;
-    struct virtio_mmio *v = r->owner;
+    struct virtio_dev *v = r->owner;
     uint8_t done[VIRTIO_BLK_DONE_BYTES];
     work(r);
     gw_put_little(done + VIRTIO_BLK_DONE_GENERATION, r->generation, 4);
     gw_put_little(done + VIRTIO_BLK_DONE_SLOT, (uint64_t)(r - blk(v)->request), 2);
     gw_put_little(done + VIRTIO_BLK_DONE_RESULT, r->failed, 2);
     __atomic_store_n(&r->worked, true, __ATOMIC_RELEASE);
-    virtio_mmio_post_bounded(v, VIRTIO_BLK_DONE, done, sizeof done);
+    virtio_post_bounded(v, VIRTIO_BLK_DONE, done, sizeof done);
 }
 
 /* ---- vCPU thread ---------------------------------------------------------------------------- */
 
-static void give_back(struct virtio_mmio *v, unsigned queue, struct virtq_token token,
+static void give_back(struct virtio_dev *v, unsigned queue, struct virtq_token token,
                       uint64_t status_paddr, uint8_t status, uint64_t written)
 {
     if (status != S_OK)
         blk(v)->stats.errors++;
-    gw_dma_write(&v->d.dma, status_paddr, &status, 1);
-    virtq_push(&v->queue[queue], &v->d.dma, token,
+    gw_dma_write(v->dma, status_paddr, &status, 1);
+    virtq_push(&v->queue[queue], v->dma, token,
                written >= UINT32_MAX ? UINT32_MAX : (uint32_t)(written + 1));
 }
 
 /* The disk wrote into guest memory behind the bus's back: tell the translator. */
-static void touch(struct virtio_mmio *v, const struct request *r)
+static void touch(struct virtio_dev *v, const struct request *r)
 {
     for (unsigned i = 0; i < r->count; i++) {
-        const struct gw_ram *ram = gw_bus_ram(v->d.dma.bus, r->paddr[i], r->len[i]);
+        const struct gw_ram *ram = gw_bus_ram(v->dma->bus, r->paddr[i], r->len[i]);
         if (ram)
-            dev_bus_touched(v->d.dma.bus, ram, r->paddr[i], r->len[i]);
+            dev_bus_touched(v->dma->bus, ram, r->paddr[i], r->len[i]);
     }
 }
 
-static void finish(struct virtio_mmio *v, struct request *r)
+static void finish(struct virtio_dev *v, struct request *r)
 {
     bool ok = !r->failed;
     if (r->type == T_IN)
@@ -176,7 +176,7 @@ static void finish(struct virtio_mmio *v, struct request *r)
               ok && r->type == T_IN ? r->bytes : 0);
 }
 
-static void take_requests(struct virtio_mmio *v);
+static void take_requests(struct virtio_dev *v);
 
 /* The request that a completion names. NULL: none, or one that was forgotten since. */
 static struct request *completed(struct blk *b, const struct gw_event *ev)
@@ -193,7 +193,7 @@ static struct request *completed(struct blk *b, const struct gw_event *ev)
     return r->busy ? r : NULL;
 }
 
-static void deliver_done(struct virtio_mmio *v, const struct gw_event *ev)
+static void deliver_done(struct virtio_dev *v, const struct gw_event *ev)
 {
     struct blk *b = blk(v);
     struct request *r = completed(b, ev);
@@ -205,14 +205,14 @@ static void deliver_done(struct virtio_mmio *v, const struct gw_event *ev)
     r->failed = gw_little(ev->bytes + VIRTIO_BLK_DONE_RESULT, 2) != 0;
     queue = r->queue;
     finish(v, r);
-    virtio_mmio_used(v, queue);
+    virtio_used(v, queue);
     if (b->stalled)
         take_requests(v);
 }
 
 static void deliver(void *device, const struct gw_event *ev)
 {
-    struct virtio_mmio *v = device;
+    struct virtio_dev *v = device;
     switch (ev->kind) {
     case VIRTIO_BLK_DONE: deliver_done(v, ev); break;
     case VIRTIO_BLK_GO_ON:
@@ -225,15 +225,15 @@ static void deliver(void *device, const struct gw_event *ev)
 }
 
 /* Has take_requests() called again soon, by an event. */
-static void kick(struct virtio_mmio *v)
+static void kick(struct virtio_dev *v)
 {
     if (!blk(v)->kicked)
-        blk(v)->kicked = virtio_mmio_post_bounded(v, VIRTIO_BLK_GO_ON, NULL, 0);
+        blk(v)->kicked = virtio_post_bounded(v, VIRTIO_BLK_GO_ON, NULL, 0);
 }
 
 static void rate_timer(void *device, uint64_t now_ns)
 {
-    struct virtio_mmio *v = device;
+    struct virtio_dev *v = device;
     if (blk(v)->stalled)
         take_requests(v);
 }
@@ -280,14 +280,14 @@ static uint64_t status_address(const struct virtq_chain *c)
     return 0;
 }
 
-static void get_id(struct virtio_mmio *v, const struct virtq_chain *c, const struct request *r)
+static void get_id(struct virtio_dev *v, const struct virtq_chain *c, const struct request *r)
 {
     uint64_t n = c->in_bytes - 1 < ID_BYTES ? c->in_bytes - 1 : ID_BYTES;
-    virtq_write(c, &v->d.dma, 0, blk(v)->id, n);
+    virtq_write(c, v->dma, 0, blk(v)->id, n);
     give_back(v, r->queue, r->token, r->status_paddr, S_OK, n);
 }
 
-static void submit(struct virtio_mmio *v, struct request *r)
+static void submit(struct virtio_dev *v, struct request *r)
 {
     struct blk *b = blk(v);
     r->job.run = run_request;
@@ -372,18 +372,18 @@ static void count_request(struct blk *b, const struct request *r)
     b->stats.flushes += r->type == T_FLUSH;
     b->stats.discards += r->type == T_DISCARD;
     b->stats.write_zeroes += r->type == T_WRITE_ZEROES;
-    dev_rate_pay(&b->rate, dev_now(b->v->d.events), r->bytes);
+    dev_rate_pay(&b->rate, dev_now(b->v->events), r->bytes);
 }
 
 /* One chain. The header is copied once, then only the copy is looked at. */
-static void start(struct virtio_mmio *v, unsigned queue, struct request *r,
+static void start(struct virtio_dev *v, unsigned queue, struct request *r,
                   const struct virtq_chain *c)
 {
     struct blk *b = blk(v);
     uint8_t header[HEADER_BYTES], refused;
     if (c->in_bytes == 0) { /* nowhere to put a status: give it back empty */
         b->stats.errors++;
-        virtq_push(&v->queue[queue], &v->d.dma, c->token, 0);
+        virtq_push(&v->queue[queue], v->dma, c->token, 0);
         return;
     }
     r->queue = queue;
@@ -408,13 +408,13 @@ static void start(struct virtio_mmio *v, unsigned queue, struct request *r,
 }
 
 /* What a request needs beside a chain; if it is not there, sees to it that we are called again. */
-static struct request *may_start(struct virtio_mmio *v)
+static struct request *may_start(struct virtio_dev *v)
 {
     struct blk *b = blk(v);
     struct request *r = free_request(b);
     uint64_t again;
-    if (r && !dev_rate_allows(&b->rate, dev_now(v->d.events), &again)) {
-        gw_timer_arm(v->d.events, &b->timer, again);
+    if (r && !dev_rate_allows(&b->rate, dev_now(v->events), &again)) {
+        gw_timer_arm(v->events, &b->timer, again);
         b->stats.delays++;
         r = NULL;
     }
@@ -423,7 +423,7 @@ static struct request *may_start(struct virtio_mmio *v)
 
 /* Takes turns between the queues. Chains that are refused are given back at once, so a bound on the
  * loop keeps a driver that refills the rings meanwhile from holding the vCPU. */
-static void take_requests(struct virtio_mmio *v)
+static void take_requests(struct virtio_dev *v)
 {
     struct blk *b = blk(v);
     unsigned empty = 0, taken = 0;
@@ -438,7 +438,7 @@ static void take_requests(struct virtio_mmio *v)
             break;
         }
         b->next_queue = q + 1 == v->queue_count ? 0 : q + 1;
-        if (virtio_mmio_pop(v, q, &b->chain)) {
+        if (virtio_pop(v, q, &b->chain)) {
             start(v, q, r, &b->chain);
             empty = 0;
             taken++;
@@ -447,15 +447,15 @@ static void take_requests(struct virtio_mmio *v)
         }
     }
     for (unsigned q = 0; q < v->queue_count; q++)
-        virtio_mmio_used(v, q);
+        virtio_used(v, q);
 }
 
-static void blk_notify(struct virtio_mmio *v, unsigned queue)
+static void blk_notify(struct virtio_dev *v, unsigned queue)
 {
     take_requests(v);
 }
 
-static void blk_stop(struct virtio_mmio *v)
+static void blk_stop(struct virtio_dev *v)
 {
     struct blk *b = blk(v);
     dev_io_drain(b->cfg.io);
@@ -464,13 +464,13 @@ static void blk_stop(struct virtio_mmio *v)
             touch(v, &b->request[i]);
         b->request[i].busy = false;
     }
-    gw_timer_cancel(v->d.events, &b->timer);
+    gw_timer_cancel(v->events, &b->timer);
     b->in_flight = b->next_queue = 0;
     b->stalled = 0;
     b->generation++;
 }
 
-static void blk_quiesce(struct virtio_mmio *v)
+static void blk_quiesce(struct virtio_dev *v)
 {
     struct blk *b = blk(v);
     if (b->in_flight == 0)
@@ -480,13 +480,13 @@ static void blk_quiesce(struct virtio_mmio *v)
         if (b->request[i].busy)
             finish(v, &b->request[i]);
     for (unsigned q = 0; q < v->queue_count; q++)
-        virtio_mmio_used(v, q);
+        virtio_used(v, q);
     b->generation++; /* the events of these are dropped, so somebody else must go on */
     if (b->stalled)
         kick(v);
 }
 
-static void blk_destroy(struct virtio_mmio *v)
+static void blk_destroy(struct virtio_dev *v)
 {
     blk_stop(v);
     free(v->backend);
@@ -535,7 +535,7 @@ static const struct virtio_kind blk_kind = {
     .event = deliver,
 };
 
-void virtio_blk_limit(struct virtio_mmio *v, uint64_t bytes_per_s, uint64_t ops_per_s)
+void virtio_blk_limit(struct virtio_dev *v, uint64_t bytes_per_s, uint64_t ops_per_s)
 {
     struct blk *b = blk(v);
     b->rate = (struct dev_rate){.bytes_per_s = bytes_per_s, .ops_per_s = ops_per_s};
@@ -560,7 +560,7 @@ static void fill_config(struct blk *b, unsigned queues)
     c[C_ZEROES_MAY_UNMAP] = 1;
 }
 
-enum gw_status virtio_blk_attach(struct virtio_mmio *v, const struct virtio_blk_config *cfg,
+enum gw_status virtio_blk_attach(struct virtio_dev *v, const struct virtio_blk_config *cfg,
                                  struct gw_error *err)
 {
     struct blk *b = calloc(1, sizeof *b);
@@ -577,7 +577,7 @@ enum gw_status virtio_blk_attach(struct virtio_mmio *v, const struct virtio_blk_
     if (id)
         memcpy(b->id, cfg->serial, id < ID_BYTES ? id : ID_BYTES);
     fill_config(b, queues);
-    return virtio_mmio_attach(v, &blk_kind, b, queues, err);
+    return virtio_attach(v, &blk_kind, b, queues, err);
 }
 
 static const struct counter_field blk_counter_fields[] = {
@@ -598,7 +598,7 @@ const struct counter_desc virtio_blk_counters = {
     .field_count = STATE_COUNT_(blk_counter_fields),
 };
 
-const struct virtio_blk_stats *virtio_blk_stats(const struct virtio_mmio *v)
+const struct virtio_blk_stats *virtio_blk_stats(const struct virtio_dev *v)
 {
     return v->kind == &blk_kind ? &blk(v)->stats : NULL;
 }

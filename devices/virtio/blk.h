@@ -10,7 +10,7 @@
 
 #include "devices/host/disk.h"
 #include "devices/host/io_thread.h"
-#include "devices/virtio/mmio.h"
+#include "devices/virtio/dev.h"
 
 enum { VIRTIO_BLK_IN_FLIGHT = 32, VIRTIO_BLK_QUEUES = 8, VIRTIO_BLK_RANGES = 16 };
 
@@ -46,10 +46,10 @@ struct virtio_blk_config {
 };
 
 /* The limit may change while the machine runs. vCPU thread. */
-void virtio_blk_limit(struct virtio_mmio *v, uint64_t bytes_per_s, uint64_t ops_per_s);
+void virtio_blk_limit(struct virtio_dev *v, uint64_t bytes_per_s, uint64_t ops_per_s);
 
-/* Turns an empty slot into a disk. Before the vCPU starts. */
-enum gw_status virtio_blk_attach(struct virtio_mmio *v, const struct virtio_blk_config *cfg,
+/* Makes an empty virtio device a disk. Before the vCPU starts. */
+enum gw_status virtio_blk_attach(struct virtio_dev *v, const struct virtio_blk_config *cfg,
                                  struct gw_error *err);
 
 struct virtio_blk_stats {
@@ -57,6 +57,6 @@ struct virtio_blk_stats {
         delays;
 };
 extern const struct counter_desc virtio_blk_counters; /* of struct virtio_blk_stats */
-const struct virtio_blk_stats *virtio_blk_stats(const struct virtio_mmio *v);
+const struct virtio_blk_stats *virtio_blk_stats(const struct virtio_dev *v);
 
 #endif

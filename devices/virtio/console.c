@@ -35,7 +35,7 @@ struct port {
 };
 
 struct console {
-    struct virtio_mmio *v;
+    struct virtio_dev *v;
     unsigned count;
     struct port port[VIRTIO_CONSOLE_PORTS];
     /* State. */
@@ -50,7 +50,7 @@ struct console {
     struct virtq_chain chain;
 };
 
-static struct console *console(const struct virtio_mmio *v)
+static struct console *console(const struct virtio_dev *v)
 {
     return v->backend;
 }
@@ -65,12 +65,12 @@ static unsigned rx_queue(unsigned port)
     return port == 0 ? 0 : 2 * port + 2;
 }
 
-static uint64_t console_features(struct virtio_mmio *v)
+static uint64_t console_features(struct virtio_dev *v)
 {
     return F_MULTIPORT | F_EMERG_WRITE | (console(v)->columns ? F_SIZE : 0);
 }
 
-static uint8_t console_config(struct virtio_mmio *v, uint64_t offset)
+static uint8_t console_config(struct virtio_dev *v, uint64_t offset)
 {
     const struct console *c = console(v);
     uint8_t bytes[CONFIG_BYTES] = {0};
@@ -81,7 +81,7 @@ static uint8_t console_config(struct virtio_mmio *v, uint64_t offset)
 }
 
 /* 5.3.5: a character for whoever listens, before there are any queues. */
-static void console_config_write(struct virtio_mmio *v, uint64_t offset, unsigned size,
+static void console_config_write(struct virtio_dev *v, uint64_t offset, unsigned size,
                                  uint64_t value)
 {
     const struct dev_serial *s = console(v)->port[0].serial;
@@ -110,7 +110,7 @@ static size_t write_message(const struct console *c, unsigned port, uint16_t eve
 }
 
 /* Sends what is owed, as far as there are buffers. */
-static void send_messages(struct virtio_mmio *v)
+static void send_messages(struct virtio_dev *v)
 {
     struct console *c = console(v);
     for (unsigned p = 0; p < c->count; p++)
@@ -120,23 +120,23 @@ static void send_messages(struct virtio_mmio *v)
             bool fits;
             if (!(c->owed[p] >> kind & 1))
                 continue;
-            if (!virtio_mmio_pop(v, CONTROL_RX, &c->chain)) {
-                virtio_mmio_used(v, CONTROL_RX);
+            if (!virtio_pop(v, CONTROL_RX, &c->chain)) {
+                virtio_used(v, CONTROL_RX);
                 return;
             }
             size = write_message(c, p, owed_events[kind], message);
             fits = !c->chain.bad && c->chain.in_bytes >= size;
             if (fits)
-                virtq_write(&c->chain, &v->d.dma, 0, message, size);
-            virtq_push(&v->queue[CONTROL_RX], &v->d.dma, c->chain.token, fits ? (uint32_t)size : 0);
+                virtq_write(&c->chain, v->dma, 0, message, size);
+            virtq_push(&v->queue[CONTROL_RX], v->dma, c->chain.token, fits ? (uint32_t)size : 0);
             c->owed[p] &= (uint8_t) ~(1u << kind);
         }
-    virtio_mmio_used(v, CONTROL_RX);
+    virtio_used(v, CONTROL_RX);
 }
 
-static void take_input(struct virtio_mmio *v, unsigned port);
+static void take_input(struct virtio_dev *v, unsigned port);
 
-static void take_message(struct virtio_mmio *v, const uint8_t message[MESSAGE_BYTES])
+static void take_message(struct virtio_dev *v, const uint8_t message[MESSAGE_BYTES])
 {
     struct console *c = console(v);
     uint32_t id = (uint32_t)gw_little(message, 4);
@@ -159,22 +159,22 @@ static void take_message(struct virtio_mmio *v, const uint8_t message[MESSAGE_BY
 
 /* ---- bytes ---------------------------------------------------------------------------------- */
 
-static void kick(struct virtio_mmio *v, unsigned queue);
+static void kick(struct virtio_dev *v, unsigned queue);
 
 /* True while the guest wants input here: consoles always do. */
-static bool listens(const struct virtio_mmio *v, unsigned port)
+static bool listens(const struct virtio_dev *v, unsigned port)
 {
     const struct console *c = console(v);
-    return !virtio_mmio_has(v, F_MULTIPORT) ? port == 0 : c->open[port] || !c->port[port].name[0];
+    return !virtio_has(v, F_MULTIPORT) ? port == 0 : c->open[port] || !c->port[port].name[0];
 }
 
-static void take_input(struct virtio_mmio *v, unsigned port)
+static void take_input(struct virtio_dev *v, unsigned port)
 {
     struct console *c = console(v);
     const struct dev_serial *s = c->port[port].serial;
     unsigned queue = rx_queue(port), taken = 0;
     uint8_t bytes[CHUNK_BYTES];
-    while (listens(v, port) && virtio_mmio_pop(v, queue, &c->chain)) {
+    while (listens(v, port) && virtio_pop(v, queue, &c->chain)) {
         uint64_t room = c->chain.bad ? 0 : c->chain.in_bytes;
         size_t n = room < sizeof bytes ? (size_t)room : sizeof bytes;
         n = n ? s->get(s->context, bytes, n) : 0;
@@ -182,14 +182,14 @@ static void take_input(struct virtio_mmio *v, unsigned port)
             virtq_unpop(&v->queue[queue], c->chain.token);
             break;
         }
-        virtq_write(&c->chain, &v->d.dma, 0, bytes, n);
-        virtq_push(&v->queue[queue], &v->d.dma, c->chain.token, (uint32_t)n);
+        virtq_write(&c->chain, v->dma, 0, bytes, n);
+        virtq_push(&v->queue[queue], v->dma, c->chain.token, (uint32_t)n);
         if (++taken == VIRTQ_MAX_SIZE) {
             kick(v, queue);
             break;
         }
     }
-    virtio_mmio_used(v, queue);
+    virtio_used(v, queue);
 }
 
 /* Puts out the chain from its offset on. False: no room, and the offset says how far it came. */
@@ -213,33 +213,33 @@ static bool put_chain(struct console *c, unsigned port)
     return true;
 }
 
-static void take_output(struct virtio_mmio *v, unsigned port)
+static void take_output(struct virtio_dev *v, unsigned port)
 {
     struct console *c = console(v);
     unsigned queue = rx_queue(port) + 1, taken = 0;
-    while (virtio_mmio_pop(v, queue, &c->chain)) {
+    while (virtio_pop(v, queue, &c->chain)) {
         if (!put_chain(c, port)) {
             virtq_unpop(&v->queue[queue], c->chain.token);
             break; /* until a poke */
         }
-        virtq_push(&v->queue[queue], &v->d.dma, c->chain.token, 0);
+        virtq_push(&v->queue[queue], v->dma, c->chain.token, 0);
         if (++taken == VIRTQ_MAX_SIZE) {
             kick(v, queue);
             break;
         }
     }
-    virtio_mmio_used(v, queue);
+    virtio_used(v, queue);
 }
 
-static void take_messages(struct virtio_mmio *v)
+static void take_messages(struct virtio_dev *v)
 {
     struct console *c = console(v);
     unsigned taken = 0;
-    while (virtio_mmio_pop(v, CONTROL_TX, &c->chain)) {
+    while (virtio_pop(v, CONTROL_TX, &c->chain)) {
         uint8_t message[MESSAGE_BYTES];
         struct virtq_token token = c->chain.token;
         bool whole = !c->chain.bad && virtq_read(&c->chain, 0, message, sizeof message);
-        virtq_push(&v->queue[CONTROL_TX], &v->d.dma, token, 0);
+        virtq_push(&v->queue[CONTROL_TX], v->dma, token, 0);
         if (whole)
             take_message(v, message);
         if (++taken == VIRTQ_MAX_SIZE) {
@@ -247,11 +247,11 @@ static void take_messages(struct virtio_mmio *v)
             break;
         }
     }
-    virtio_mmio_used(v, CONTROL_TX);
+    virtio_used(v, CONTROL_TX);
     send_messages(v);
 }
 
-static void console_notify(struct virtio_mmio *v, unsigned queue)
+static void console_notify(struct virtio_dev *v, unsigned queue)
 {
     if (queue == CONTROL_RX)
         send_messages(v);
@@ -265,7 +265,7 @@ static void console_notify(struct virtio_mmio *v, unsigned queue)
 
 static void deliver(void *device, const struct gw_event *ev)
 {
-    struct virtio_mmio *v = device;
+    struct virtio_dev *v = device;
     struct console *c = console(v);
     unsigned queues = c->unfinished | (unsigned)c->unfinished_high << 8;
     if (ev->kind != VIRTIO_CONSOLE_GO_ON)
@@ -277,14 +277,14 @@ static void deliver(void *device, const struct gw_event *ev)
             console_notify(v, q);
 }
 
-static void post_kick(struct virtio_mmio *v)
+static void post_kick(struct virtio_dev *v)
 {
     if (!console(v)->kicked)
-        console(v)->kicked = virtio_mmio_post_bounded(v, VIRTIO_CONSOLE_GO_ON, NULL, 0);
+        console(v)->kicked = virtio_post_bounded(v, VIRTIO_CONSOLE_GO_ON, NULL, 0);
 }
 
 /* Has the queue looked at again soon, by an event: a driver that refills it does not hold us. */
-static void kick(struct virtio_mmio *v, unsigned queue)
+static void kick(struct virtio_dev *v, unsigned queue)
 {
     struct console *c = console(v);
     if (queue < 8)
@@ -294,26 +294,26 @@ static void kick(struct virtio_mmio *v, unsigned queue)
     post_kick(v);
 }
 
-void virtio_console_poke(struct virtio_mmio *v, unsigned port)
+void virtio_console_poke(struct virtio_dev *v, unsigned port)
 {
-    if (!virtio_mmio_running(v))
+    if (!virtio_running(v))
         return;
     take_output(v, port);
     take_input(v, port);
 }
 
-void virtio_console_resize(struct virtio_mmio *v, uint16_t columns, uint16_t rows)
+void virtio_console_resize(struct virtio_dev *v, uint16_t columns, uint16_t rows)
 {
     struct console *c = console(v);
     if (c->columns == columns && c->rows == rows)
         return;
     c->columns = columns;
     c->rows = rows;
-    if (!virtio_mmio_running(v))
+    if (!virtio_running(v))
         return;
-    if (virtio_mmio_has(v, F_SIZE))
-        virtio_mmio_config_changed(v);
-    for (unsigned p = 0; p < c->count && virtio_mmio_has(v, F_MULTIPORT); p++)
+    if (virtio_has(v, F_SIZE))
+        virtio_config_changed(v);
+    for (unsigned p = 0; p < c->count && virtio_has(v, F_MULTIPORT); p++)
         if (!c->port[p].name[0])
             c->owed[p] |= OWES_RESIZE;
     send_messages(v);
@@ -321,7 +321,7 @@ void virtio_console_resize(struct virtio_mmio *v, uint16_t columns, uint16_t row
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-static void console_stop(struct virtio_mmio *v)
+static void console_stop(struct virtio_dev *v)
 {
     struct console *c = console(v);
     memset(c->owed, 0, sizeof c->owed);
@@ -330,12 +330,12 @@ static void console_stop(struct virtio_mmio *v)
     c->unfinished = c->unfinished_high = 0;
 }
 
-static void console_quiesce(struct virtio_mmio *v)
+static void console_quiesce(struct virtio_dev *v)
 {
     /* Nothing of the guest's is held between calls. */
 }
 
-static void console_destroy(struct virtio_mmio *v)
+static void console_destroy(struct virtio_dev *v)
 {
     free(v->backend);
 }
@@ -390,7 +390,7 @@ static const struct virtio_kind console_kind = {
     .event = deliver,
 };
 
-enum gw_status virtio_console_attach(struct virtio_mmio *v, const struct virtio_console_port *ports,
+enum gw_status virtio_console_attach(struct virtio_dev *v, const struct virtio_console_port *ports,
                                      unsigned count, struct gw_error *err)
 {
     struct console *c;
@@ -407,5 +407,5 @@ enum gw_status virtio_console_attach(struct virtio_mmio *v, const struct virtio_
             memcpy(c->port[p].name, ports[p].name,
                    strnlen(ports[p].name, VIRTIO_CONSOLE_NAME_BYTES));
     }
-    return virtio_mmio_attach(v, &console_kind, c, 2 * (count + 1), err);
+    return virtio_attach(v, &console_kind, c, 2 * (count + 1), err);
 }

@@ -6,7 +6,7 @@
 #define DEV_VIRTIO_CONSOLE_H
 
 #include "devices/board/serial.h"
-#include "devices/virtio/mmio.h"
+#include "devices/virtio/dev.h"
 
 /* Events of a console; what its lines bring are events of theirs. */
 enum virtio_console_event {
@@ -20,13 +20,13 @@ struct virtio_console_port {
     const char *name;                /* of a channel; NULL: a console. Copied */
 };
 
-/* Turns an empty slot into a console device of 1 to VIRTIO_CONSOLE_PORTS ports. Before the vCPU
+/* Makes an empty virtio device a console device of 1 to VIRTIO_CONSOLE_PORTS ports. Before the vCPU
  * starts. */
-enum gw_status virtio_console_attach(struct virtio_mmio *v, const struct virtio_console_port *ports,
+enum gw_status virtio_console_attach(struct virtio_dev *v, const struct virtio_console_port *ports,
                                      unsigned count, struct gw_error *err);
 /* Input came for this port, or there is room for its output again. vCPU thread. */
-void virtio_console_poke(struct virtio_mmio *v, unsigned port);
+void virtio_console_poke(struct virtio_dev *v, unsigned port);
 /* The size of the terminal behind the consoles, in characters. vCPU thread. */
-void virtio_console_resize(struct virtio_mmio *v, uint16_t columns, uint16_t rows);
+void virtio_console_resize(struct virtio_dev *v, uint16_t columns, uint16_t rows);
 
 #endif

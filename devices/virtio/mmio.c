@@ -1,6 +1,4 @@
 /* virtio-mmio registers. Source: VIRTIO 1.2, 4.2.2 (table 4.1). */
-#include <string.h>
-
 #include "devices/virtio/mmio.h"
 
 enum {
@@ -34,167 +32,84 @@ enum {
 #define INT_USED   1u
 #define INT_CONFIG 2u
 
-static struct virtio_mmio *virtio(struct gw_device *d)
+static struct virtio_mmio *slot(struct gw_device *d)
 {
     return (struct virtio_mmio *)(void *)d;
 }
 
-static void update(struct virtio_mmio *v)
+struct virtio_dev *virtio_mmio_dev(struct gw_device *d)
 {
-    gw_irq_set(&v->d.irq, v->interrupt != 0);
+    return &slot(d)->dev;
 }
 
-static uint64_t offered(struct virtio_mmio *v)
+static void update(struct virtio_mmio *m)
 {
-    uint64_t transport =
-        VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VIRTIO_F_RING_PACKED;
-    return (v->kind->features(v) | transport) & ~v->refused_features;
+    gw_irq_set(&m->d.irq, m->interrupt != 0);
 }
 
-static unsigned ring_mode(const struct virtio_mmio *v)
+static void interrupt(struct virtio_dev *v, uint32_t why)
 {
-    return (virtio_mmio_has(v, VIRTIO_F_RING_PACKED) ? VIRTQ_PACKED : 0) |
-           (virtio_mmio_has(v, VIRTIO_F_EVENT_IDX) ? VIRTQ_EVENT_IDX : 0);
+    struct virtio_mmio *m =
+        (struct virtio_mmio *)(void *)((char *)v - offsetof(struct virtio_mmio, dev));
+    m->interrupt |= why;
+    update(m);
 }
 
-bool virtio_mmio_running(const struct virtio_mmio *v)
+static void mmio_used(struct virtio_dev *v, unsigned queue)
 {
-    return (v->status & (VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_NEEDS_RESET)) ==
-           VIRTIO_STATUS_DRIVER_OK;
+    interrupt(v, INT_USED);
 }
 
-void virtio_mmio_used(struct virtio_mmio *v, unsigned queue)
+static void mmio_config_changed(struct virtio_dev *v)
 {
-    if (!v->queue[queue].ready || !virtq_wants_interrupt(&v->queue[queue], &v->d.dma))
-        return;
-    v->interrupt |= INT_USED;
-    update(v);
+    interrupt(v, INT_CONFIG);
 }
 
-void virtio_mmio_needs_reset(struct virtio_mmio *v)
+static void mmio_init(struct gw_device *d)
 {
-    v->status |= VIRTIO_STATUS_NEEDS_RESET;
-    if (v->status & VIRTIO_STATUS_DRIVER_OK)
-        v->interrupt |= INT_CONFIG;
-    update(v);
+    static const struct virtio_transport transport = {.used = mmio_used,
+                                                      .config_changed = mmio_config_changed};
+    virtio_init(&slot(d)->dev, &transport, &d->dma, d->events);
 }
 
-void virtio_mmio_config_changed(struct virtio_mmio *v)
+static void clear_registers(struct virtio_mmio *m)
 {
-    v->config_generation++;
-    if (v->status & VIRTIO_STATUS_DRIVER_OK)
-        v->interrupt |= INT_CONFIG;
-    update(v);
+    m->device_sel = m->driver_sel = m->queue_sel = m->interrupt = 0;
+    update(m);
 }
 
-bool virtio_mmio_pop(struct virtio_mmio *v, unsigned queue, struct virtq_chain *chain)
+static void mmio_reset(struct gw_device *d)
 {
-    enum virtq_result got;
-    if (!v->queue[queue].ready || !virtio_mmio_running(v))
-        return false;
-    got = virtq_pop(&v->queue[queue], &v->d.dma, chain);
-    if (got == VIRTQ_BROKEN)
-        virtio_mmio_needs_reset(v);
-    return got == VIRTQ_CHAIN;
+    virtio_reset(&slot(d)->dev);
+    clear_registers(slot(d));
 }
 
-static void clear(struct virtio_mmio *v)
+static uint32_t read_register(struct virtio_mmio *m, uint64_t offset)
 {
-    v->driver_features = 0;
-    v->status = v->device_sel = v->driver_sel = v->queue_sel = v->interrupt = 0;
-    memset(v->queue, 0, sizeof v->queue);
-    for (unsigned i = 0; i < v->queue_count; i++)
-        v->queue[i].size = VIRTQ_MAX_SIZE;
-    update(v);
-}
-
-static void virtio_reset(struct gw_device *d)
-{
-    struct virtio_mmio *v = virtio(d);
-    if (v->kind)
-        v->kind->stop(v);
-    clear(v);
-}
-
-static void virtio_destroy(struct gw_device *d)
-{
-    struct virtio_mmio *v = virtio(d);
-    if (!v->kind)
-        return;
-    v->kind->destroy(v); /* what posts stops first */
-    if (v->d.events)
-        gw_events_withdraw(v->d.events, v->source);
-    v->backend = NULL;
-    v->kind = NULL;
-}
-
-enum gw_status virtio_mmio_attach(struct virtio_mmio *v, const struct virtio_kind *kind,
-                                  void *backend, unsigned queues, struct gw_error *err)
-{
-    v->kind = kind;
-    v->backend = backend;
-    v->queue_count = queues;
-    v->source = v->d.events && kind->event
-                    ? gw_events_register_next(v->d.events, kind->name, kind->event, v)
-                    : GW_NO_SOURCE;
-    virtio_reset(&v->d);
-    if (v->d.events && kind->event && v->source == GW_NO_SOURCE) {
-        virtio_destroy(&v->d);
-        return gw_fail(err, GW_ERR_LIMIT, kind->name, "too many devices have events");
-    }
-    return GW_OK;
-}
-
-static struct gw_event event(const struct virtio_mmio *v, uint16_t kind, const void *bytes,
-                             uint32_t size)
-{
-    return (struct gw_event){.source = v->source, .kind = kind, .size_bytes = size, .bytes = bytes};
-}
-
-bool virtio_mmio_post(const struct virtio_mmio *v, uint16_t kind, const void *bytes, uint32_t size)
-{
-    struct gw_event ev = event(v, kind, bytes, size);
-    return gw_events_post(v->d.events, &ev);
-}
-
-bool virtio_mmio_post_bounded(const struct virtio_mmio *v, uint16_t kind, const void *bytes,
-                              uint32_t size)
-{
-    struct gw_event ev = event(v, kind, bytes, size);
-    return gw_events_post_bounded(v->d.events, &ev);
-}
-
-/* The selected queue, or NULL when there is no such queue. */
-static struct virtq *selected(struct virtio_mmio *v)
-{
-    return v->queue_sel < v->queue_count ? &v->queue[v->queue_sel] : NULL;
-}
-
-static uint32_t read_register(struct virtio_mmio *v, uint64_t offset)
-{
-    const struct virtq *q = selected(v);
+    const struct virtq *q = virtio_queue(&m->dev, m->queue_sel);
     switch (offset) {
     case REG_DEVICE_FEATURES:
-        return v->device_sel < 2 ? (uint32_t)(offered(v) >> (32 * v->device_sel)) : 0;
+        return m->device_sel < 2 ? (uint32_t)(virtio_offered(&m->dev) >> (32 * m->device_sel)) : 0;
     case REG_QUEUE_SIZE_MAX: return q ? VIRTQ_MAX_SIZE : 0;
     case REG_QUEUE_READY: return q ? q->ready : 0;
-    case REG_INTERRUPT_STATUS: return v->interrupt;
-    case REG_STATUS: return v->status;
-    case REG_CONFIG_GENERATION: return v->config_generation;
+    case REG_INTERRUPT_STATUS: return m->interrupt;
+    case REG_STATUS: return m->dev.status;
+    case REG_CONFIG_GENERATION: return m->dev.config_generation;
     default:
         /* 4.2.2: no shared memory: length and base are all ones */
         return offset >= REG_SHM_LENGTH_LOW && offset <= REG_SHM_BASE_HIGH ? UINT32_MAX : 0;
     }
 }
 
-static enum gw_bus_result virtio_read(struct gw_device *d, uint64_t offset, unsigned size,
-                                      uint64_t *value)
+static enum gw_bus_result mmio_read(struct gw_device *d, uint64_t offset, unsigned size,
+                                    uint64_t *value)
 {
-    struct virtio_mmio *v = virtio(d);
+    struct virtio_mmio *m = slot(d);
+    const struct virtio_kind *kind = m->dev.kind;
     *value = 0;
     if (offset >= REG_CONFIG) {
-        for (unsigned i = 0; v->kind && i < size; i++)
-            *value |= (uint64_t)v->kind->config(v, offset - REG_CONFIG + i) << (8 * i);
+        if (kind)
+            *value = virtio_read_config(&m->dev, offset - REG_CONFIG, size);
         return GW_BUS_OK;
     }
     if (size != 4)
@@ -202,48 +117,11 @@ static enum gw_bus_result virtio_read(struct gw_device *d, uint64_t offset, unsi
     switch (offset) {
     case REG_MAGIC: *value = MAGIC; break;
     case REG_VERSION: *value = 2; break;
-    case REG_DEVICE_ID: *value = v->kind ? v->kind->id : 0; break;
+    case REG_DEVICE_ID: *value = kind ? kind->id : 0; break;
     case REG_VENDOR_ID: *value = VENDOR_ID; break;
-    default: *value = v->kind ? read_register(v, offset) : 0; break;
+    default: *value = kind ? read_register(m, offset) : 0; break;
     }
     return GW_BUS_OK;
-}
-
-/* 3.1.1: FEATURES_OK stays only when the driver took a subset that we can serve. */
-static void set_status(struct virtio_mmio *v, uint32_t status)
-{
-    bool start;
-    status &= 0xff & ~(uint32_t)VIRTIO_STATUS_NEEDS_RESET;
-    if (status == 0) {
-        virtio_reset(&v->d);
-        return;
-    }
-    if ((status & VIRTIO_STATUS_FEATURES_OK) && !(v->status & VIRTIO_STATUS_FEATURES_OK) &&
-        ((v->driver_features & ~offered(v)) || !(v->driver_features & VIRTIO_F_VERSION_1)))
-        status &= ~(uint32_t)VIRTIO_STATUS_FEATURES_OK;
-    status |= v->status; /* 2.1.1: bits are only added, so what was agreed on stays */
-    if (!(status & VIRTIO_STATUS_FEATURES_OK))
-        status &= ~(uint32_t)VIRTIO_STATUS_DRIVER_OK;
-    start = (status & ~v->status & VIRTIO_STATUS_DRIVER_OK) != 0;
-    v->status = status;
-    if (start && v->kind->started && virtio_mmio_running(v))
-        v->kind->started(v);
-}
-
-static void set_ready(struct virtio_mmio *v, struct virtq *q, uint32_t ready)
-{
-    if (!ready) {
-        if (q->ready)
-            v->kind->quiesce(v);
-        q->ready = 0;
-        virtq_rewind(q, 0);
-    } else if (!q->ready && (v->status & VIRTIO_STATUS_FEATURES_OK)) { /* 3.1.1: in this order */
-        virtq_rewind(q, ring_mode(v));
-        if (virtq_valid(q, &v->d.dma))
-            q->ready = 1;
-        else
-            virtio_mmio_needs_reset(v);
-    }
 }
 
 static void set_half(uint64_t *address, uint64_t offset, uint32_t v)
@@ -252,13 +130,13 @@ static void set_half(uint64_t *address, uint64_t offset, uint32_t v)
     *address = (*address & ~(0xffffffffull << shift)) | (uint64_t)v << shift;
 }
 
-static void write_queue_register(struct virtio_mmio *v, uint64_t offset, uint32_t value)
+static void write_queue_register(struct virtio_mmio *m, uint64_t offset, uint32_t value)
 {
-    struct virtq *q = selected(v);
+    struct virtq *q = virtio_queue(&m->dev, m->queue_sel);
     if (!q)
         return;
     if (offset == REG_QUEUE_READY) {
-        set_ready(v, q, value & 1);
+        virtio_set_ready(&m->dev, q, value & 1);
         return;
     }
     if (q->ready)
@@ -275,127 +153,101 @@ static void write_queue_register(struct virtio_mmio *v, uint64_t offset, uint32_
     }
 }
 
-static enum gw_bus_result virtio_write(struct gw_device *d, uint64_t offset, unsigned size,
-                                       uint64_t value)
+static void write_register(struct virtio_mmio *m, uint64_t offset, uint32_t w)
 {
-    struct virtio_mmio *v = virtio(d);
-    uint32_t w = (uint32_t)value;
-    if (offset >= REG_CONFIG) {
-        if (v->kind && v->kind->config_write)
-            v->kind->config_write(v, offset - REG_CONFIG, size, value);
-        return GW_BUS_OK;
-    }
-    if (size != 4)
-        return GW_BUS_ERROR;
-    if (!v->kind)
-        return GW_BUS_OK;
     switch (offset) {
-    case REG_DEVICE_FEATURES_SEL: v->device_sel = w; break;
-    case REG_DRIVER_FEATURES_SEL: v->driver_sel = w; break;
-    case REG_DRIVER_FEATURES:
-        if (v->driver_sel < 2 && !(v->status & VIRTIO_STATUS_FEATURES_OK))
-            set_half(&v->driver_features, v->driver_sel ? 4 : 0, w);
-        break;
-    case REG_QUEUE_SEL: v->queue_sel = w; break;
-    case REG_QUEUE_NOTIFY:
-        if (w < v->queue_count && v->queue[w].ready && virtio_mmio_running(v))
-            v->kind->notify(v, w);
-        break;
+    case REG_DEVICE_FEATURES_SEL: m->device_sel = w; break;
+    case REG_DRIVER_FEATURES_SEL: m->driver_sel = w; break;
+    case REG_DRIVER_FEATURES: virtio_accept(&m->dev, m->driver_sel, w); break;
+    case REG_QUEUE_SEL: m->queue_sel = w; break;
+    case REG_QUEUE_NOTIFY: virtio_notify(&m->dev, w); break;
     case REG_INTERRUPT_ACK:
-        v->interrupt &= ~w;
-        update(v);
+        m->interrupt &= ~w;
+        update(m);
         break;
-    case REG_STATUS: set_status(v, w); break;
-    default: write_queue_register(v, offset, w); break;
+    case REG_STATUS:
+        if (virtio_set_status(&m->dev, w))
+            clear_registers(m);
+        break;
+    default: write_queue_register(m, offset, w); break;
     }
+}
+
+static enum gw_bus_result mmio_write(struct gw_device *d, uint64_t offset, unsigned size,
+                                     uint64_t value)
+{
+    struct virtio_mmio *m = slot(d);
+    if (offset < REG_CONFIG && size != 4)
+        return GW_BUS_ERROR;
+    if (!m->dev.kind)
+        return GW_BUS_OK;
+    if (offset < REG_CONFIG)
+        write_register(m, offset, (uint32_t)value);
+    else
+        virtio_write_config(&m->dev, offset - REG_CONFIG, size, value);
     return GW_BUS_OK;
 }
 
-static void virtio_quiesce(struct gw_device *d)
+static void mmio_quiesce(struct gw_device *d)
 {
-    struct virtio_mmio *v = virtio(d);
-    if (v->kind)
-        v->kind->quiesce(v);
+    virtio_quiesce(&slot(d)->dev);
 }
 
-static enum gw_status virtio_check(const void *object, struct gw_error *err)
+static void mmio_destroy(struct gw_device *d)
 {
-    const struct virtio_mmio *v = object;
-    bool ok =
-        v->status <= 0xff && !(v->status && !v->kind) && v->interrupt <= (INT_USED | INT_CONFIG);
-    for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++) {
-        struct virtq q = v->queue[i];
-        q.mode = (uint8_t)(q.ready ? ring_mode(v) : 0);
-        ok = ok && q.ready <= 1 && (i < v->queue_count || !q.ready) &&
-             (!q.ready || ((v->status & VIRTIO_STATUS_FEATURES_OK) && virtq_valid(&q, &v->d.dma)));
-    }
-    return ok ? GW_OK
-              : gw_fail(err, GW_ERR_FORMAT, "virtio-mmio", "state that the device cannot hold");
+    virtio_destroy(&slot(d)->dev);
 }
 
-static void virtio_post_load(void *object)
+static const struct state_desc *mmio_behind(struct gw_device *d, void **object)
 {
-    struct virtio_mmio *v = object;
-    for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++)
-        v->queue[i].mode = (uint8_t)(v->queue[i].ready ? ring_mode(v) : 0);
-    update(v);
+    const struct virtio_dev *v = &slot(d)->dev;
+    *object = v->backend;
+    return v->kind ? v->kind->state : NULL;
 }
 
-#define QUEUE_FIELDS(i)                                                                            \
-    STATE_SCALAR(struct virtio_mmio, queue[i].size, STATE_U16),                                    \
-        STATE_SCALAR(struct virtio_mmio, queue[i].ready, STATE_U8),                                \
-        STATE_SCALAR(struct virtio_mmio, queue[i].desc, STATE_U64),                                \
-        STATE_SCALAR(struct virtio_mmio, queue[i].avail, STATE_U64),                               \
-        STATE_SCALAR(struct virtio_mmio, queue[i].used, STATE_U64),                                \
-        STATE_SCALAR(struct virtio_mmio, queue[i].last_avail, STATE_U16),                          \
-        STATE_SCALAR(struct virtio_mmio, queue[i].used_index, STATE_U16),                          \
-        STATE_SCALAR(struct virtio_mmio, queue[i].avail_wrap, STATE_U8),                           \
-        STATE_SCALAR(struct virtio_mmio, queue[i].used_wrap, STATE_U8),                            \
-        STATE_SCALAR(struct virtio_mmio, queue[i].unsignalled, STATE_U16)
+static enum gw_status mmio_check(const void *object, struct gw_error *err)
+{
+    const struct virtio_mmio *m = object;
+    return virtio_state_valid(&m->dev) && m->interrupt <= (INT_USED | INT_CONFIG)
+               ? GW_OK
+               : gw_fail(err, GW_ERR_FORMAT, "virtio-mmio", "state that the device cannot hold");
+}
 
-static const struct state_field virtio_fields[] = {
-    STATE_SCALAR(struct virtio_mmio, driver_features, STATE_U64),
-    STATE_SCALAR(struct virtio_mmio, status, STATE_U32),
+static void mmio_post_load(void *object)
+{
+    struct virtio_mmio *m = object;
+    virtio_state_loaded(&m->dev);
+    update(m);
+}
+
+static const struct state_field mmio_fields[] = {
+    VIRTIO_STATE_AGREED(struct virtio_mmio, dev),
     STATE_SCALAR(struct virtio_mmio, device_sel, STATE_U32),
     STATE_SCALAR(struct virtio_mmio, driver_sel, STATE_U32),
     STATE_SCALAR(struct virtio_mmio, queue_sel, STATE_U32),
     STATE_SCALAR(struct virtio_mmio, interrupt, STATE_U32),
-    STATE_SCALAR(struct virtio_mmio, config_generation, STATE_U32),
-    QUEUE_FIELDS(0),
-    QUEUE_FIELDS(1),
-    QUEUE_FIELDS(2),
-    QUEUE_FIELDS(3),
-    QUEUE_FIELDS(4),
-    QUEUE_FIELDS(5),
-    QUEUE_FIELDS(6),
-    QUEUE_FIELDS(7),
-    QUEUE_FIELDS(8),
-    QUEUE_FIELDS(9),
-    QUEUE_FIELDS(10),
-    QUEUE_FIELDS(11),
-    QUEUE_FIELDS(12),
-    QUEUE_FIELDS(13),
-    QUEUE_FIELDS(14),
-    QUEUE_FIELDS(15),
+    VIRTIO_STATE_QUEUES(struct virtio_mmio, dev),
 };
 
-static const struct state_desc virtio_state = {
+static const struct state_desc mmio_state = {
     .name = "virtio-mmio",
     .version = 2,
-    .fields = virtio_fields,
-    .field_count = STATE_COUNT_(virtio_fields),
-    .check = virtio_check,
-    .post_load = virtio_post_load,
+    .fields = mmio_fields,
+    .field_count = STATE_COUNT_(mmio_fields),
+    .check = mmio_check,
+    .post_load = mmio_post_load,
 };
 
 const struct gw_device_class virtio_mmio_class = {
     .name = "virtio-mmio",
     .instance_size = sizeof(struct virtio_mmio),
-    .state = &virtio_state,
+    .state = &mmio_state,
+    .behind = mmio_behind,
     .window_bytes = 0x1000,
-    .read = virtio_read,
-    .write = virtio_write,
-    .reset = virtio_reset,
-    .quiesce = virtio_quiesce,
-    .destroy = virtio_destroy,
+    .init = mmio_init,
+    .read = mmio_read,
+    .write = mmio_write,
+    .reset = mmio_reset,
+    .quiesce = mmio_quiesce,
+    .destroy = mmio_destroy,
 };

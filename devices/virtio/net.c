@@ -33,7 +33,7 @@ struct waiting_frame {
 };
 
 struct net {
-    struct virtio_mmio *v;
+    struct virtio_dev *v;
     struct virtio_net_config cfg;
     struct gw_net_backend *backend;
     /* State. */
@@ -49,12 +49,12 @@ struct net {
     uint8_t frame[GW_NET_FRAME_MAX + 1]; /* one for the host, put together */
 };
 
-static struct net *net(const struct virtio_mmio *v)
+static struct net *net(const struct virtio_dev *v)
 {
     return v->backend;
 }
 
-static uint64_t net_features(struct virtio_mmio *v)
+static uint64_t net_features(struct virtio_dev *v)
 {
     const struct gw_net_backend *b = net(v)->backend;
     return F_CSUM | F_GUEST_CSUM | F_MAC | F_MRG_RXBUF | F_STATUS |
@@ -62,7 +62,7 @@ static uint64_t net_features(struct virtio_mmio *v)
            (b && b->large_sends ? F_HOST_TSO4 | F_HOST_TSO6 : 0);
 }
 
-static uint8_t net_config(struct virtio_mmio *v, uint64_t offset)
+static uint8_t net_config(struct virtio_dev *v, uint64_t offset)
 {
     const struct net *n = net(v);
     uint8_t c[CONFIG_BYTES] = {0};
@@ -79,23 +79,23 @@ enum filled { FILLED, LOST, NO_BUFFERS };
 
 /* Puts one frame into the guest's buffers, several of them where it agreed to that (5.1.6.4).
  * NO_BUFFERS: there are not enough yet, and none was taken. */
-static enum filled fill_buffers(struct virtio_mmio *v, const uint8_t *frame, size_t size)
+static enum filled fill_buffers(struct virtio_dev *v, const uint8_t *frame, size_t size)
 {
     struct net *n = net(v);
     struct virtq_token token[MERGE_MAX];
     uint32_t written[MERGE_MAX];
     uint8_t header[HDR_BYTES] = {0};
     size_t done = 0;
-    unsigned count = 0, max = virtio_mmio_has(v, F_MRG_RXBUF) ? MERGE_MAX : 1;
+    unsigned count = 0, max = virtio_has(v, F_MRG_RXBUF) ? MERGE_MAX : 1;
     bool bad = false;
     while (!bad && done < size && count < max) {
         struct virtq_chain *c = count ? &n->chain : &n->first;
         uint64_t skip = count ? 0 : HDR_BYTES, part;
-        if (!virtio_mmio_pop(v, RX, c))
+        if (!virtio_pop(v, RX, c))
             break;
         bad = c->bad || c->in_bytes <= skip;
         part = bad ? 0 : c->in_bytes - skip < size - done ? c->in_bytes - skip : size - done;
-        virtq_write(c, &v->d.dma, skip, frame + done, part);
+        virtq_write(c, v->dma, skip, frame + done, part);
         token[count] = c->token;
         written[count++] = bad ? 0 : (uint32_t)(part + skip);
         done += part;
@@ -110,21 +110,21 @@ static enum filled fill_buffers(struct virtio_mmio *v, const uint8_t *frame, siz
         n->stats.errors++;
         memset(written, 0, sizeof written);
     } else {
-        if (n->backend && n->backend->checked && virtio_mmio_has(v, F_GUEST_CSUM))
+        if (n->backend && n->backend->checked && virtio_has(v, F_GUEST_CSUM))
             header[H_FLAGS] = HDR_DATA_VALID;
         gw_put_little(header + H_NUM_BUFFERS, count, 2);
-        virtq_write(&n->first, &v->d.dma, 0, header, sizeof header);
+        virtq_write(&n->first, v->dma, 0, header, sizeof header);
     }
-    virtq_push_all(&v->queue[RX], &v->d.dma, token, written, count);
+    virtq_push_all(&v->queue[RX], v->dma, token, written, count);
     return bad ? LOST : FILLED;
 }
 
 /* False: it must wait. */
-static bool give_frame(struct virtio_mmio *v, const uint8_t *frame, size_t size)
+static bool give_frame(struct virtio_dev *v, const uint8_t *frame, size_t size)
 {
     struct net *n = net(v);
     enum filled how;
-    if (!virtio_mmio_running(v) || !v->queue[RX].ready || !n->link_up)
+    if (!virtio_running(v) || !v->queue[RX].ready || !n->link_up)
         how = LOST;
     else
         how = fill_buffers(v, frame, size);
@@ -150,7 +150,7 @@ static void left_the_wire(struct net *n, size_t size)
 }
 
 /* Frames that waited for buffers. True when none is left. */
-static bool give_waiting(struct virtio_mmio *v)
+static bool give_waiting(struct virtio_dev *v)
 {
     struct net *n = net(v);
     while (n->rx_head) {
@@ -171,7 +171,7 @@ static bool is_frame(size_t size)
     return size >= GW_NET_FRAME_MIN && size <= GW_NET_FRAME_MAX;
 }
 
-static void deliver_frame(struct virtio_mmio *v, const struct gw_event *ev)
+static void deliver_frame(struct virtio_dev *v, const struct gw_event *ev)
 {
     struct net *n = net(v);
     struct waiting_frame *f;
@@ -179,7 +179,7 @@ static void deliver_frame(struct virtio_mmio *v, const struct gw_event *ev)
     if (!is_frame(ev->size_bytes))
         return;
     given = give_waiting(v) && give_frame(v, ev->bytes, ev->size_bytes);
-    virtio_mmio_used(v, RX);
+    virtio_used(v, RX);
     f = given ? NULL : malloc(sizeof *f + ev->size_bytes);
     if (!f) {
         left_the_wire(n, ev->size_bytes);
@@ -195,7 +195,7 @@ static void deliver_frame(struct virtio_mmio *v, const struct gw_event *ev)
 /* Back end's thread. */
 static bool port_receive(void *context, const uint8_t *frame, size_t size)
 {
-    struct virtio_mmio *v = context;
+    struct virtio_dev *v = context;
     struct net *n = net(v);
     if (!is_frame(size))
         return true;
@@ -208,7 +208,7 @@ static bool port_receive(void *context, const uint8_t *frame, size_t size)
             !__atomic_exchange_n(&n->resume_wanted, false, __ATOMIC_SEQ_CST))
             return false;
     }
-    if (!virtio_mmio_post(v, VIRTIO_NET_FRAME, frame, (uint32_t)size))
+    if (!virtio_post(v, VIRTIO_NET_FRAME, frame, (uint32_t)size))
         __atomic_sub_fetch(&n->rx_bytes, size, __ATOMIC_SEQ_CST); /* lost */
     return true;
 }
@@ -241,7 +241,7 @@ static bool complete_checksum(uint8_t *frame, size_t size, const uint8_t header[
 }
 
 /* Takes the frame of a chain into n->frame. 0 when it is not one. */
-static size_t gather(struct virtio_mmio *v)
+static size_t gather(struct virtio_dev *v)
 {
     struct net *n = net(v);
     const struct virtq_chain *c = &n->chain;
@@ -253,39 +253,39 @@ static size_t gather(struct virtio_mmio *v)
     switch (header[H_GSO_TYPE]) {
     case GSO_NONE: break;
     case GSO_TCPV4:
-        if (!virtio_mmio_has(v, F_HOST_TSO4))
+        if (!virtio_has(v, F_HOST_TSO4))
             return 0;
         break;
     case GSO_TCPV6:
-        if (!virtio_mmio_has(v, F_HOST_TSO6))
+        if (!virtio_has(v, F_HOST_TSO6))
             return 0;
         break;
     default: return 0;
     }
     if ((header[H_FLAGS] & HDR_NEEDS_CSUM) &&
-        (!virtio_mmio_has(v, F_CSUM) || !complete_checksum(n->frame, size, header)))
+        (!virtio_has(v, F_CSUM) || !complete_checksum(n->frame, size, header)))
         return 0;
     return size;
 }
 
 /* Has take_frames() called again soon, by an event. Any thread. */
-static bool post_kick(struct virtio_mmio *v)
+static bool post_kick(struct virtio_dev *v)
 {
-    return virtio_mmio_post_bounded(v, VIRTIO_NET_GO_ON, NULL, 0);
+    return virtio_post_bounded(v, VIRTIO_NET_GO_ON, NULL, 0);
 }
 
-static void kick(struct virtio_mmio *v)
+static void kick(struct virtio_dev *v)
 {
     if (!net(v)->kicked)
         net(v)->kicked = post_kick(v);
 }
 
-static void take_frames(struct virtio_mmio *v)
+static void take_frames(struct virtio_dev *v)
 {
     struct net *n = net(v);
     unsigned taken = 0;
     n->tx_stalled = 0;
-    while (virtio_mmio_pop(v, TX, &n->chain)) {
+    while (virtio_pop(v, TX, &n->chain)) {
         size_t size = gather(v);
         struct iovec iov = {.iov_base = n->frame, .iov_len = size};
         bool wired = n->backend && n->link_up;
@@ -298,14 +298,14 @@ static void take_frames(struct virtio_mmio *v)
         n->stats.errors += !size;
         n->stats.tx_frames += size != 0;
         n->stats.tx_bytes += size;
-        virtq_push(&v->queue[TX], &v->d.dma, n->chain.token, 0);
+        virtq_push(&v->queue[TX], v->dma, n->chain.token, 0);
         if (++taken == VIRTQ_MAX_SIZE) { /* a driver that refills meanwhile does not hold us */
             n->tx_stalled = 1;
             kick(v);
             break;
         }
     }
-    virtio_mmio_used(v, TX);
+    virtio_used(v, TX);
 }
 
 /* Back end's thread. */
@@ -314,11 +314,11 @@ static void port_writable(void *context)
     post_kick(context);
 }
 
-static void net_notify(struct virtio_mmio *v, unsigned queue)
+static void net_notify(struct virtio_dev *v, unsigned queue)
 {
     if (queue == RX) {
         give_waiting(v);
-        virtio_mmio_used(v, RX);
+        virtio_used(v, RX);
     } else if (!net(v)->tx_stalled) {
         take_frames(v);
     }
@@ -326,7 +326,7 @@ static void net_notify(struct virtio_mmio *v, unsigned queue)
 
 /* ---- the cable ------------------------------------------------------------------------------ */
 
-static void deliver_link(struct virtio_mmio *v, const struct gw_event *ev)
+static void deliver_link(struct virtio_dev *v, const struct gw_event *ev)
 {
     struct net *n = net(v);
     char why[LINK_BYTES] = "";
@@ -338,7 +338,7 @@ static void deliver_link(struct virtio_mmio *v, const struct gw_event *ev)
         memcpy(why, ev->bytes + 1, ev->size_bytes - 1);
     if (n->cfg.note && why[0])
         n->cfg.note(n->cfg.context, why);
-    virtio_mmio_config_changed(v);
+    virtio_config_changed(v);
     if (n->tx_stalled)
         take_frames(v);
 }
@@ -346,18 +346,18 @@ static void deliver_link(struct virtio_mmio *v, const struct gw_event *ev)
 /* Back end's thread. */
 static void port_link(void *context, bool up, const char *why)
 {
-    struct virtio_mmio *v = context;
+    struct virtio_dev *v = context;
     uint8_t bytes[LINK_BYTES] = {up};
     size_t n = why ? strnlen(why, LINK_BYTES - 1) : 0;
     memcpy(bytes + 1, why ? why : "", n);
     /* The words may be lost where the queue is full, what the cable does not. */
-    if (!virtio_mmio_post(v, VIRTIO_NET_LINK, bytes, (uint32_t)(1 + n)))
-        virtio_mmio_post_bounded(v, VIRTIO_NET_LINK, bytes, 1);
+    if (!virtio_post(v, VIRTIO_NET_LINK, bytes, (uint32_t)(1 + n)))
+        virtio_post_bounded(v, VIRTIO_NET_LINK, bytes, 1);
 }
 
 static void deliver(void *device, const struct gw_event *ev)
 {
-    struct virtio_mmio *v = device;
+    struct virtio_dev *v = device;
     switch (ev->kind) {
     case VIRTIO_NET_FRAME: deliver_frame(v, ev); break;
     case VIRTIO_NET_GO_ON:
@@ -384,18 +384,18 @@ static void drop_waiting(struct net *n)
     n->rx_tail = &n->rx_head;
 }
 
-static void net_stop(struct virtio_mmio *v)
+static void net_stop(struct virtio_dev *v)
 {
     drop_waiting(net(v));
     net(v)->tx_stalled = 0;
 }
 
-static void net_quiesce(struct virtio_mmio *v)
+static void net_quiesce(struct virtio_dev *v)
 {
     /* Frames were copied: nothing of the guest's is held. */
 }
 
-static void net_destroy(struct virtio_mmio *v)
+static void net_destroy(struct virtio_dev *v)
 {
     struct net *n = net(v);
     struct gw_net_backend *b = n->backend;
@@ -448,7 +448,7 @@ static const struct virtio_kind net_kind = {
     .event = deliver,
 };
 
-enum gw_status virtio_net_attach(struct virtio_mmio *v, const struct virtio_net_config *cfg,
+enum gw_status virtio_net_attach(struct virtio_dev *v, const struct virtio_net_config *cfg,
                                  struct gw_error *err)
 {
     struct net *n = calloc(1, sizeof *n);
@@ -457,21 +457,21 @@ enum gw_status virtio_net_attach(struct virtio_mmio *v, const struct virtio_net_
     n->v = v;
     n->cfg = *cfg;
     n->rx_tail = &n->rx_head;
-    return virtio_mmio_attach(v, &net_kind, n, 2, err);
+    return virtio_attach(v, &net_kind, n, 2, err);
 }
 
-struct gw_net_port virtio_net_port(struct virtio_mmio *v)
+struct gw_net_port virtio_net_port(struct virtio_dev *v)
 {
     return (struct gw_net_port){
         .context = v, .receive = port_receive, .writable = port_writable, .link = port_link};
 }
 
-const uint8_t *virtio_net_mac(const struct virtio_mmio *v)
+const uint8_t *virtio_net_mac(const struct virtio_dev *v)
 {
     return net(v)->cfg.mac;
 }
 
-void virtio_net_plug(struct virtio_mmio *v, struct gw_net_backend *backend)
+void virtio_net_plug(struct virtio_dev *v, struct gw_net_backend *backend)
 {
     net(v)->backend = backend;
     net(v)->link_up = backend != NULL;
@@ -493,7 +493,7 @@ const struct counter_desc virtio_net_counters = {
     .field_count = STATE_COUNT_(net_counter_fields),
 };
 
-const struct virtio_net_stats *virtio_net_stats(const struct virtio_mmio *v)
+const struct virtio_net_stats *virtio_net_stats(const struct virtio_dev *v)
 {
     return v->kind == &net_kind ? &net(v)->stats : NULL;
 }

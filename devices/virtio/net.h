@@ -8,7 +8,7 @@
 
 #include "godwit/counter.h"
 #include "godwit/net.h"
-#include "devices/virtio/mmio.h"
+#include "devices/virtio/dev.h"
 
 /* Events of a network card. */
 enum virtio_net_event {
@@ -24,18 +24,18 @@ struct virtio_net_config {
     void *context;
 };
 
-/* Turns an empty slot into a network card. Before the vCPU starts. */
-enum gw_status virtio_net_attach(struct virtio_mmio *v, const struct virtio_net_config *cfg,
+/* Makes an empty virtio device a network card. Before the vCPU starts. */
+enum gw_status virtio_net_attach(struct virtio_dev *v, const struct virtio_net_config *cfg,
                                  struct gw_error *err);
 /* What a back end is to be opened with, and then plugged in. The device closes it at the end. */
-struct gw_net_port virtio_net_port(struct virtio_mmio *v);
-const uint8_t *virtio_net_mac(const struct virtio_mmio *v); /* 6 bytes */
-void virtio_net_plug(struct virtio_mmio *v, struct gw_net_backend *backend);
+struct gw_net_port virtio_net_port(struct virtio_dev *v);
+const uint8_t *virtio_net_mac(const struct virtio_dev *v); /* 6 bytes */
+void virtio_net_plug(struct virtio_dev *v, struct gw_net_backend *backend);
 
 struct virtio_net_stats {
     uint64_t rx_frames, rx_bytes, rx_lost, tx_frames, tx_bytes, tx_refused, errors;
 };
 extern const struct counter_desc virtio_net_counters; /* of struct virtio_net_stats */
-const struct virtio_net_stats *virtio_net_stats(const struct virtio_mmio *v);
+const struct virtio_net_stats *virtio_net_stats(const struct virtio_dev *v);
 
 #endif

@@ -9,7 +9,7 @@
 enum { BATCH_BYTES = 1024 };
 
 struct rng {
-    struct virtio_mmio *v;
+    struct virtio_dev *v;
     struct virtio_rng_config cfg;
     /* State. */
     uint8_t waiting;   /* the host was asked */
@@ -21,17 +21,17 @@ struct rng {
     struct virtq_chain chain;
 };
 
-static struct rng *rng(const struct virtio_mmio *v)
+static struct rng *rng(const struct virtio_dev *v)
 {
     return v->backend;
 }
 
-static uint64_t rng_features(struct virtio_mmio *v)
+static uint64_t rng_features(struct virtio_dev *v)
 {
     return 0;
 }
 
-static uint8_t rng_config(struct virtio_mmio *v, uint64_t offset)
+static uint8_t rng_config(struct virtio_dev *v, uint64_t offset)
 {
     return 0;
 }
@@ -79,12 +79,12 @@ static void generate(struct rng *g, uint8_t *to, size_t size)
 
 /* ---- the host's ----------------------------------------------------------------------------- */
 
-static void serve(struct virtio_mmio *v, const uint8_t *bytes, size_t size);
-static void serve_seeded(struct virtio_mmio *v);
+static void serve(struct virtio_dev *v, const uint8_t *bytes, size_t size);
+static void serve_seeded(struct virtio_dev *v);
 
 static void deliver(void *device, const struct gw_event *ev)
 {
-    struct virtio_mmio *v = device;
+    struct virtio_dev *v = device;
     struct rng *g = rng(v);
     if (ev->kind != (g->cfg.seeded ? VIRTIO_RNG_GO_ON : VIRTIO_RNG_BYTES))
         return;
@@ -108,8 +108,8 @@ static void ask_host(struct dev_io_job *job)
     ssize_t n = getrandom(bytes, sizeof bytes, 0);
     __atomic_store_n(&g->at_work, false, __ATOMIC_RELEASE);
     /* The queue is full: this one is always accepted, and asks again. */
-    if (!virtio_mmio_post(g->v, VIRTIO_RNG_BYTES, bytes, n > 0 ? (uint32_t)n : 0))
-        virtio_mmio_post_bounded(g->v, VIRTIO_RNG_BYTES, NULL, 0);
+    if (!virtio_post(g->v, VIRTIO_RNG_BYTES, bytes, n > 0 ? (uint32_t)n : 0))
+        virtio_post_bounded(g->v, VIRTIO_RNG_BYTES, NULL, 0);
 }
 
 static void ask(struct rng *g)
@@ -128,51 +128,51 @@ static void go_on(struct rng *g)
 {
     g->waiting = 1;
     if (!g->submitted)
-        g->submitted = virtio_mmio_post_bounded(g->v, VIRTIO_RNG_GO_ON, NULL, 0);
+        g->submitted = virtio_post_bounded(g->v, VIRTIO_RNG_GO_ON, NULL, 0);
 }
 
 /* ---- the queue ------------------------------------------------------------------------------ */
 
 /* Fills chains with what there is, then asks for more if chains are left. */
-static void serve(struct virtio_mmio *v, const uint8_t *bytes, size_t size)
+static void serve(struct virtio_dev *v, const uint8_t *bytes, size_t size)
 {
     struct rng *g = rng(v);
-    while (size && virtio_mmio_pop(v, 0, &g->chain)) {
+    while (size && virtio_pop(v, 0, &g->chain)) {
         const struct virtq_chain *c = &g->chain;
         uint64_t n = c->bad ? 0 : c->in_bytes < size ? c->in_bytes : size;
-        virtq_write(c, &v->d.dma, 0, bytes, n);
-        virtq_push(&v->queue[0], &v->d.dma, c->token, (uint32_t)n);
+        virtq_write(c, v->dma, 0, bytes, n);
+        virtq_push(&v->queue[0], v->dma, c->token, (uint32_t)n);
         bytes += n;
         size -= n;
         if (n == 0)
             size--; /* an empty chain costs something too: the loop ends */
     }
-    virtio_mmio_used(v, 0);
+    virtio_used(v, 0);
     if (size == 0)
         ask(g);
 }
 
 /* One chain after the other, each with bytes of its own, so that the stream does not depend on how
  * chains happen to be batched. */
-static void serve_seeded(struct virtio_mmio *v)
+static void serve_seeded(struct virtio_dev *v)
 {
     struct rng *g = rng(v);
     uint8_t bytes[BATCH_BYTES];
     unsigned served = 0;
-    while (served < VIRTQ_MAX_SIZE && virtio_mmio_pop(v, 0, &g->chain)) {
+    while (served < VIRTQ_MAX_SIZE && virtio_pop(v, 0, &g->chain)) {
         const struct virtq_chain *c = &g->chain;
         uint64_t n = c->bad ? 0 : c->in_bytes < sizeof bytes ? c->in_bytes : sizeof bytes;
         generate(g, bytes, n);
-        virtq_write(c, &v->d.dma, 0, bytes, n);
-        virtq_push(&v->queue[0], &v->d.dma, c->token, (uint32_t)n);
+        virtq_write(c, v->dma, 0, bytes, n);
+        virtq_push(&v->queue[0], v->dma, c->token, (uint32_t)n);
         served++;
     }
-    virtio_mmio_used(v, 0);
+    virtio_used(v, 0);
     if (served == VIRTQ_MAX_SIZE)
         go_on(g);
 }
 
-static void rng_notify(struct virtio_mmio *v, unsigned queue)
+static void rng_notify(struct virtio_dev *v, unsigned queue)
 {
     if (rng(v)->cfg.seeded)
         serve_seeded(v);
@@ -180,17 +180,17 @@ static void rng_notify(struct virtio_mmio *v, unsigned queue)
         ask(rng(v));
 }
 
-static void rng_stop(struct virtio_mmio *v)
+static void rng_stop(struct virtio_dev *v)
 {
     rng(v)->waiting = 0;
 }
 
-static void rng_quiesce(struct virtio_mmio *v)
+static void rng_quiesce(struct virtio_dev *v)
 {
     /* What is asked for stays so: an answer changes nothing until it is delivered. */
 }
 
-static void rng_destroy(struct virtio_mmio *v)
+static void rng_destroy(struct virtio_dev *v)
 {
     struct rng *g = rng(v);
     if (g->cfg.io)
@@ -243,7 +243,7 @@ static const struct virtio_kind rng_kind = {
     .event = deliver,
 };
 
-enum gw_status virtio_rng_attach(struct virtio_mmio *v, const struct virtio_rng_config *cfg,
+enum gw_status virtio_rng_attach(struct virtio_dev *v, const struct virtio_rng_config *cfg,
                                  struct gw_error *err)
 {
     struct rng *g = calloc(1, sizeof *g);
@@ -252,5 +252,5 @@ enum gw_status virtio_rng_attach(struct virtio_mmio *v, const struct virtio_rng_
     g->v = v;
     g->cfg = *cfg;
     start_generator(g);
-    return virtio_mmio_attach(v, &rng_kind, g, 1, err);
+    return virtio_attach(v, &rng_kind, g, 1, err);
 }

@@ -7,7 +7,7 @@
 #define DEV_VIRTIO_RNG_H
 
 #include "devices/host/io_thread.h"
-#include "devices/virtio/mmio.h"
+#include "devices/virtio/dev.h"
 
 /* Events of a source of entropy. */
 enum virtio_rng_event {
@@ -21,8 +21,8 @@ struct virtio_rng_config {
     uint64_t seed;
 };
 
-/* Turns an empty slot into a source of entropy. Before the vCPU starts. */
-enum gw_status virtio_rng_attach(struct virtio_mmio *v, const struct virtio_rng_config *cfg,
+/* Makes an empty virtio device a source of entropy. Before the vCPU starts. */
+enum gw_status virtio_rng_attach(struct virtio_dev *v, const struct virtio_rng_config *cfg,
                                  struct gw_error *err);
 
 #endif

@@ -29,8 +29,12 @@ struct gw_device_class {
     const char *name;
     size_t instance_size; /* sizeof the struct that starts with struct gw_device */
     const struct state_desc *state;
+    /* The table of what stands behind the device, and what it is of; NULL: there is nothing. May be
+     * NULL. */
+    const struct state_desc *(*behind)(struct gw_device *d, void **object);
     const struct counter_desc *counters; /* may be NULL */
     uint64_t window_bytes;
+    void (*init)(struct gw_device *d); /* once, before the first reset; may be NULL */
     /* offset < window_bytes, a multiple of size; size 1, 2, 4, 8. */
     enum gw_bus_result (*read)(struct gw_device *d, uint64_t offset, unsigned size,
                                uint64_t *value);

@@ -142,7 +142,7 @@ static void wire_devices(struct board_all *a, const struct board_config *cfg)
     for (unsigned i = 0; i < VIRT_SLOTS; i++)
         b->slot[i]->irq = dev_plic_input(plic, VIRT_VIRTIO_IRQ + i);
     for (unsigned i = 0; i < VIRT_SLOTS; i++)
-        ((struct virtio_mmio *)(void *)b->slot[i])->refused_features = cfg->refused_features;
+        virtio_mmio_dev(b->slot[i])->refused_features = cfg->refused_features;
     power->request = forward_power;
     power->context = a;
     ((struct dev_pvpanic *)(void *)b->pvpanic)->report = forward_panic;
@@ -258,7 +258,7 @@ enum gw_status board_add_disk(struct board *b, const struct machine_disk *disk,
         return st;
     blk.disk = b->disk[at];
     b->disk_count++;
-    return virtio_blk_attach((struct virtio_mmio *)(void *)b->slot[at], &blk, err);
+    return virtio_blk_attach(virtio_mmio_dev(b->slot[at]), &blk, err);
 }
 
 enum gw_status board_open_flash(struct board *b, unsigned bank, const char *path, bool rw,
@@ -271,10 +271,10 @@ enum gw_status board_open_flash(struct board *b, unsigned bank, const char *path
 }
 
 /* The last slot that is free, or NULL. */
-static struct virtio_mmio *free_slot(struct board *b)
+static struct virtio_dev *free_slot(struct board *b)
 {
     for (unsigned i = VIRT_SLOTS; i > 0; i--) {
-        struct virtio_mmio *v = (struct virtio_mmio *)(void *)b->slot[i - 1];
+        struct virtio_dev *v = virtio_mmio_dev(b->slot[i - 1]);
         if (!v->kind)
             return v;
     }

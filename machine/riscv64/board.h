@@ -75,7 +75,7 @@ struct board {
     struct gw_device *slot[VIRT_SLOTS];
     struct dev_disk *disk[VIRT_SLOTS];
     unsigned disk_count;
-    struct virtio_mmio *net, *rng, *channels; /* NULL: none */
+    struct virtio_dev *net, *rng, *channels; /* NULL: none */
     struct board_channel channel[VIRTIO_CONSOLE_PORTS];
     unsigned channel_count;
     struct dev_console *console;
@@ -122,7 +122,7 @@ struct board_config {
     bool second_port;
     int in2_fd, out2_fd; /* its descriptors */
     struct board_hooks hooks;
-    uint64_t refused_features; /* see devices/virtio/mmio.h */
+    uint64_t refused_features; /* see devices/virtio/dev.h */
 };
 
 /* Memory, devices, an I/O thread. On failure everything is freed. */

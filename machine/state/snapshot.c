@@ -11,7 +11,6 @@
 #include "frontend/riscv64/priv.h"
 #include "devices/board/rtc.h"
 #include "snapshot/snapshot.h"
-#include "devices/virtio/mmio.h"
 #include "devices/virtio/net.h"
 #include "machine/vm.h"
 
@@ -35,17 +34,17 @@ static bool set_part(struct part *p, const struct state_desc *desc, void *object
     return desc && desc->field_count;
 }
 
-/* Of a device: its own table, then that of the kind that a virtio slot holds. */
+/* Of a device: its own table, then that of what stands behind it. */
 static bool device_part(struct gw_device *d, unsigned which, struct part *p)
 {
-    const struct virtio_mmio *v = (const struct virtio_mmio *)(void *)d;
+    const struct state_desc *behind;
     size_t n = strlen(p->name);
+    void *object;
     if (which == 0)
         return set_part(p, d->cls->state, d);
-    if (d->cls != &virtio_mmio_class || !v->kind)
-        return false;
+    behind = d->cls->behind ? d->cls->behind(d, &object) : NULL;
     snprintf(p->name + n, sizeof p->name - n, ".dev");
-    return set_part(p, v->kind->state, v->backend);
+    return behind && set_part(p, behind, object);
 }
 
 /* In the order in which they are put in force: what takes lines from others comes after them, the

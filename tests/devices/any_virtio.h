@@ -30,7 +30,7 @@ struct any {
     unsigned sent; /* frames */
     struct fake_peer peer[2];
     struct gw_device *d;
-    struct virtio_mmio *v;
+    struct virtio_dev *v;
     struct ring r[ANY_QUEUES];
 };
 
@@ -104,7 +104,7 @@ static inline void any_open(struct any *a, enum any_kind kind, bool packed)
     a->q = fake_events(&a->clock);
     fake_bus(&a->bus);
     a->d = dev_new(&virtio_mmio_class, a->q, &a->bus.bus);
-    a->v = (struct virtio_mmio *)(void *)a->d;
+    a->v = virtio_mmio_dev(a->d);
     assert_int_equal(dev_bus_add_device(&a->bus, ANY_WINDOW, a->d, &err), GW_OK);
     any_attach(a, &err);
     any_start(a, packed);

@@ -17,7 +17,7 @@ struct fixture {
     struct dev_io *io;
     struct dev_disk *disk;
     struct gw_device *d;
-    struct virtio_mmio *v;
+    struct virtio_dev *v;
     struct fake_line line;
     struct ring r[4];     /* a test's driver may use these, */
     uint16_t avail, used; /* or count by itself */
@@ -44,7 +44,7 @@ static inline void fixture_open(struct fixture *f, bool rw, const struct virtio_
     assert_int_equal(dev_disk_open(&f->disk, &dc, &err), GW_OK);
     unlink(path);
     f->d = dev_new(&virtio_mmio_class, f->q, &f->bus.bus);
-    f->v = (struct virtio_mmio *)(void *)f->d;
+    f->v = virtio_mmio_dev(f->d);
     f->d->irq = fake_irq(&f->line);
     bc.disk = f->disk;
     bc.io = f->io;

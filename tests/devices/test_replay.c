@@ -59,9 +59,9 @@ static void see(struct world *w, uint64_t v)
 
 /* ---- the machine ---------------------------------------------------------------------------- */
 
-static struct virtio_mmio *virtio(struct world *w, unsigned slot)
+static struct virtio_dev *virtio(struct world *w, unsigned slot)
 {
-    return (struct virtio_mmio *)(void *)w->slot[slot];
+    return virtio_mmio_dev(w->slot[slot]);
 }
 
 static void poke_uart(void *context)

@@ -535,7 +535,7 @@ static void random_rings(void **state)
             if (r & 0xff00)
                 break;
             set(&f, (r >> 16) % 0x100 & ~3u, (uint32_t)(r >> 24));
-            if (!virtio_mmio_running(f.v) || !reg(&f, R_READY))
+            if (!virtio_running(f.v) || !reg(&f, R_READY))
                 negotiate(&f);
         }
         gw_events_run(f.q, 0);

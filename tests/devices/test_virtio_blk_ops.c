@@ -196,10 +196,10 @@ static void waiting_requests_survive_a_move(void **state)
     assert_int_equal(ring_take(&f.r[0], &len), 0);
     assert_int_equal(ring_take(&f.r[0], &len), -1);
     virtio_mmio_class.quiesce(f.d);
-    state_save(f.v, virtio_mmio_class.state, saved);
+    state_save(f.d, virtio_mmio_class.state, saved);
     state_save(f.v->backend, f.v->kind->state, kind);
     virtio_mmio_class.reset(f.d);
-    assert_int_equal(state_load(f.v, virtio_mmio_class.state, saved), GW_OK);
+    assert_int_equal(state_load(f.d, virtio_mmio_class.state, saved), GW_OK);
     assert_int_equal(state_load(f.v->backend, f.v->kind->state, kind), GW_OK);
     for (unsigned i = 0; i < 10; i++) {
         gw_events_run(f.q, f.clock.insns);

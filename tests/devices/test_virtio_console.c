@@ -12,7 +12,7 @@ struct fixture {
     struct gw_events *q;
     struct dev_bus bus;
     struct gw_device *d;
-    struct virtio_mmio *v;
+    struct virtio_dev *v;
     struct fake_line line;
     struct fake_peer peer[PORTS];
     struct ring r[2 * (PORTS + 1)];
@@ -35,7 +35,7 @@ static void setup(struct fixture *f, uint64_t features)
     f->q = fake_events(&f->clock);
     fake_bus(&f->bus);
     f->d = dev_new(&virtio_mmio_class, f->q, &f->bus.bus);
-    f->v = (struct virtio_mmio *)(void *)f->d;
+    f->v = virtio_mmio_dev(f->d);
     f->d->irq = fake_irq(&f->line);
     for (unsigned i = 0; i < PORTS; i++) {
         fake_peer_init(&f->peer[i]);
@@ -165,10 +165,10 @@ static void a_full_line_holds_output_back(void **state)
     put_out(&f, 5, "held", 4);
     assert_int_equal(ring_take(&f.r[5], &len), -1);
     virtio_mmio_class.quiesce(f.d);
-    state_save(f.v, virtio_mmio_class.state, saved);
+    state_save(f.d, virtio_mmio_class.state, saved);
     state_save(f.v->backend, f.v->kind->state, kind);
     virtio_mmio_class.reset(f.d);
-    assert_int_equal(state_load(f.v, virtio_mmio_class.state, saved), GW_OK);
+    assert_int_equal(state_load(f.d, virtio_mmio_class.state, saved), GW_OK);
     assert_int_equal(state_load(f.v->backend, f.v->kind->state, kind), GW_OK);
     f.peer[1].full = false;
     virtio_console_poke(f.v, 1);

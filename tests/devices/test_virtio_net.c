@@ -22,7 +22,7 @@ struct fixture {
     struct dev_bus bus;
     struct dev_io *io;
     struct gw_device *d;
-    struct virtio_mmio *v;
+    struct virtio_dev *v;
     struct fake_line line;
     struct ring rx, tx;
     int peer;
@@ -54,7 +54,7 @@ static void setup_bare(struct fixture *f)
     fake_bus(&f->bus);
     assert_int_equal(dev_io_new(&f->io, &err), GW_OK);
     f->d = dev_new(&virtio_mmio_class, f->q, &f->bus.bus);
-    f->v = (struct virtio_mmio *)(void *)f->d;
+    f->v = virtio_mmio_dev(f->d);
     f->d->irq = fake_irq(&f->line);
     assert_int_equal(virtio_net_attach(f->v, &cfg, &err), GW_OK);
 }

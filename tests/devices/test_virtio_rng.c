@@ -12,7 +12,7 @@ struct fixture {
     struct dev_bus bus;
     struct dev_io *io;
     struct gw_device *d;
-    struct virtio_mmio *v;
+    struct virtio_dev *v;
     struct fake_line line;
     struct ring r;
 };
@@ -33,7 +33,7 @@ static void setup(struct fixture *f, bool seeded, uint64_t seed)
     fake_bus(&f->bus);
     assert_int_equal(dev_io_new(&f->io, &err), GW_OK);
     f->d = dev_new(&virtio_mmio_class, f->q, &f->bus.bus);
-    f->v = (struct virtio_mmio *)(void *)f->d;
+    f->v = virtio_mmio_dev(f->d);
     f->d->irq = fake_irq(&f->line);
     cfg.io = f->io;
     assert_int_equal(virtio_rng_attach(f->v, &cfg, &err), GW_OK);

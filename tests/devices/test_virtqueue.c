@@ -17,20 +17,20 @@ struct echo {
     uint64_t first; /* the first 8 readable bytes, read twice where they differ */
 };
 
-static uint64_t echo_features(struct virtio_mmio *v)
+static uint64_t echo_features(struct virtio_dev *v)
 {
     return 0;
 }
 
-static uint8_t echo_config(struct virtio_mmio *v, uint64_t offset)
+static uint8_t echo_config(struct virtio_dev *v, uint64_t offset)
 {
     return 0;
 }
 
-static void echo_notify(struct virtio_mmio *v, unsigned queue)
+static void echo_notify(struct virtio_dev *v, unsigned queue)
 {
     struct echo *e = v->backend;
-    while (virtio_mmio_pop(v, queue, &e->chain)) {
+    while (virtio_pop(v, queue, &e->chain)) {
         e->taken++;
         e->bad += e->chain.bad;
         e->out_bytes = e->chain.out_bytes;
@@ -39,13 +39,13 @@ static void echo_notify(struct virtio_mmio *v, unsigned queue)
             e->held[e->held_count++] = e->chain.token;
             continue;
         }
-        bool wrote = virtq_write(&e->chain, &v->d.dma, 0, "ok", 2);
-        virtq_push(&v->queue[queue], &v->d.dma, e->chain.token, wrote ? 2 : 0);
+        bool wrote = virtq_write(&e->chain, v->dma, 0, "ok", 2);
+        virtq_push(&v->queue[queue], v->dma, e->chain.token, wrote ? 2 : 0);
     }
-    virtio_mmio_used(v, queue);
+    virtio_used(v, queue);
 }
 
-static void echo_nothing(struct virtio_mmio *v)
+static void echo_nothing(struct virtio_dev *v)
 {
 }
 
@@ -63,7 +63,7 @@ static const struct virtio_kind echo_kind = {
 struct fixture {
     struct dev_bus bus;
     struct gw_device *d;
-    struct virtio_mmio *v;
+    struct virtio_dev *v;
     struct fake_line line;
     struct echo echo;
     struct ring r;
@@ -85,9 +85,9 @@ static void setup(struct fixture *f, bool packed, bool event_idx)
     memset(f, 0, sizeof *f);
     fake_bus(&f->bus);
     f->d = dev_new(&virtio_mmio_class, NULL, &f->bus.bus);
-    f->v = (struct virtio_mmio *)(void *)f->d;
+    f->v = virtio_mmio_dev(f->d);
     f->d->irq = fake_irq(&f->line);
-    assert_int_equal(virtio_mmio_attach(f->v, &echo_kind, &f->echo, 1, NULL), GW_OK);
+    assert_int_equal(virtio_attach(f->v, &echo_kind, &f->echo, 1, NULL), GW_OK);
     restart(f, packed, event_idx);
 }
 

@@ -18,7 +18,7 @@ struct fz_world {
     struct gw_events *events;
     struct dev_bus bus;
     struct gw_device *d;
-    struct virtio_mmio *v;
+    struct virtio_dev *v;
     uint64_t insns;
 };
 

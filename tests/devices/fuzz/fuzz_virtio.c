@@ -228,7 +228,7 @@ static struct fz_world *world(void)
     if (dev_bus_add_ram(&w->bus, FZ_RAM_BASE, FZ_RAM_BYTES, &err) != GW_OK)
         abort();
     w->d = dev_new(&virtio_mmio_class, w->events, &w->bus.bus);
-    w->v = (struct virtio_mmio *)(void *)w->d;
+    w->v = virtio_mmio_dev(w->d);
     fz_attach(w);
     return w;
 }
@@ -250,7 +250,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     reg(w, R_STATUS, 0);
     gw_events_run(w->events, w->insns);
     /* Whatever was done, after a reset the device is as new. */
-    if (virtio_mmio_running(w->v) || w->v->queue[0].ready || w->v->interrupt)
+    if (virtio_running(w->v) || w->v->queue[0].ready ||
+        ((const struct virtio_mmio *)(const void *)w->d)->interrupt)
         abort();
     return 0;
 }
