@@ -27,17 +27,18 @@ MEGABYTE = 1_000_000
 WORKERS = ["frontend/riscv64", "translator", "backend-x86_64", "devices"]
 GUESTS = ["frontend/guests.h"]
 COMPOSES = {
-    "machine": WORKERS + GUESTS + ["snapshot/snapshot.h"],
+    "machine": WORKERS + GUESTS + ["spec", "snapshot/snapshot.h"],
+    "snapshot": ["spec"],
     "usermode": ["frontend/riscv64", "translator", "backend-x86_64"] + GUESTS,
-    "control": ["machine/machine.h"],
-    "cli": ["control", "translator", "backend-x86_64", "usermode"] + GUESTS + ["machine/machine.h", "snapshot/snapshot.h"],
+    "control": ["spec", "machine/machine.h"],
+    "cli": ["spec", "control", "translator", "backend-x86_64", "usermode"] + GUESTS + ["machine/machine.h", "snapshot/snapshot.h"],
 }
 # Folders of tests that are no room's.
 OTHER_TESTS = ["house", "model"]
 
 
 def rooms(root):
-    names = ["translator", "devices", "snapshot", "machine", "usermode", "control", "cli"]
+    names = ["spec", "translator", "devices", "snapshot", "machine", "usermode", "control", "cli"]
     names += [f"frontend/{p.name}" for p in sorted(root.glob("frontend/*")) if p.is_dir()]
     names += ["frontend"]  # the registry of guests: its own files alone
     names += [p.name for p in sorted(root.glob("backend-*")) if p.is_dir()]
