@@ -32,12 +32,10 @@ int cli_disasm(const struct cli_options *o);
 int cli_doctor(const struct cli_options *o);
 int cli_completion(const struct cli_options *o);
 
-/* Is the option one of the verb's, and not only for tests? */
-bool cli_option_listed(const struct cli_option *r, const struct cli_verb_info *verb);
 void cli_help(FILE *out);
 void cli_help_verb(FILE *out, const struct cli_verb_info *verb);
 /* "-k, --kernel FILE", or with four spaces for the letter; returns the length. */
-int cli_spell_option(char *buf, size_t size, const struct cli_option *r);
+int cli_spell_option(char *buf, size_t size, const struct cli_listed *l);
 /* man.c */
 void cli_man_page(FILE *out);
 
@@ -71,7 +69,6 @@ enum gw_status cli_share_overhead(struct cli_overhead *share, uint64_t most, uin
 
 struct snap_api;
 struct snap_reader;
-struct snap_manifest;
 /* The module of snapshots; NULL: *err says why. */
 const struct snap_api *cli_snapshots(struct gw_error *err);
 
@@ -83,14 +80,14 @@ struct cli_watcher {
     void *context;
 };
 int cli_run_machine(const struct cli_options *o, struct snap_reader *from,
-                    const struct snap_manifest *manifest, const struct cli_watcher *watcher);
+                    const struct machine_spec *saved, const struct cli_watcher *watcher);
 /* The same in the background; returns when it runs, or could not be started. */
 int cli_detach(const struct cli_options *o, struct snap_reader *from,
-               const struct snap_manifest *manifest);
+               const struct machine_spec *saved);
 
-/* Starts a machine, and stays with it. from: goes on with that one, made as manifest says. */
+/* Starts a machine, and stays with it. from: goes on with that one, which is as saved says. */
 int cli_start_machine(const struct cli_options *o, struct snap_reader *from,
-                      const struct snap_manifest *manifest);
+                      const struct machine_spec *saved);
 /* What every start verb does with an error before its run. */
 int cli_start_failed(const struct cli_options *o, const struct gw_error *err);
 

@@ -14,6 +14,10 @@
 #include "devices/board/power.h"
 #include "frontend/riscv64/priv.h"
 #include "machine/vm.h"
+#include "spec/spec.h"
+
+/* The one machine that there is. */
+#define MACHINE_NAME "virt-1"
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -28,7 +32,8 @@ void vm_end(struct vm *m, enum machine_ended ended, unsigned code)
 {
     if (m->over)
         return;
-    if (ended == MACHINE_ENDED_PANIC && m->o->panic_pause && !m->panic_held) {
+    if (ended == MACHINE_ENDED_PANIC && m->spec->on_panic.kind == SPEC_PANIC_PAUSE &&
+        !m->panic_held) {
         m->panic_held = true; /* once: whoever looked at it lets it go on to its end */
         vm_pause(m, true);
         fprintf(stderr, "godwit: the guest panicked; paused\n");
@@ -84,7 +89,7 @@ static void on_panic(void *context)
 static void on_note(void *context, const char *text)
 {
     const struct vm *m = context;
-    if (!m->o->quiet)
+    if (!m->spec->quiet)
         fprintf(stderr, "godwit: note: %s\n", text);
 }
 
@@ -94,7 +99,7 @@ static void on_fault(void *context, const char *what, const char *object, int er
     const struct vm *m = context;
     if (error != EPIPE)
         fprintf(stderr, "godwit: error: %s: %s: %s\n", what, object, strerror(error));
-    else if (!m->o->quiet)
+    else if (!m->spec->quiet)
         fprintf(stderr, "godwit: note: %s: %s: nobody reads it any more\n", what, object);
 }
 
@@ -112,10 +117,12 @@ static void on_menu_open(void *context)
 /* Descriptors of the consoles. The I/O thread writes to them, and nobody else. */
 static enum gw_status open_ports(struct vm *m, struct board_config *b, struct gw_error *err)
 {
-    static const struct machine_port stdio = {.kind = MACHINE_PORT_STDIO};
-    enum gw_status st = port_open(&m->port[0], m->o->port_count ? &m->o->ports[0] : &stdio, err);
-    if (st == GW_OK && m->o->port_count > 1)
-        st = port_open(&m->port[1], &m->o->ports[1], err);
+    static const struct spec_target stdio = {.kind = SPEC_PORT_STDIO};
+    static const struct spec_target nowhere = {.kind = SPEC_PORT_FILE, .to = "/dev/null"};
+    const struct machine_spec *s = m->spec;
+    enum gw_status st = port_open(&m->port[0], s->serial_count ? &s->serial[0].to : &stdio, err);
+    if (st == GW_OK && s->second_port)
+        st = port_open(&m->port[1], s->serial_count > 1 ? &s->serial[1].to : &nowhere, err);
     if (st != GW_OK)
         return st;
     b->in_fd = port_in(m->port[0]);
@@ -131,11 +138,11 @@ static enum gw_status open_ports(struct vm *m, struct board_config *b, struct gw
 static enum gw_status start_ports(struct vm *m, struct gw_error *err)
 {
     enum gw_status st = GW_OK;
-    for (unsigned i = 0; st == GW_OK && i < MACHINE_PORTS; i++) {
+    for (unsigned i = 0; st == GW_OK && i < SPEC_SERIAL_PORTS; i++) {
         if (!m->port[i])
             continue;
         st = port_start(m->port[i], m->board->io, err);
-        if (st == GW_OK && port_name(m->port[i]) && !m->o->quiet)
+        if (st == GW_OK && port_name(m->port[i]) && !m->spec->quiet)
             fprintf(stderr, "godwit: serial port %u is %s\n", i, port_name(m->port[i]));
     }
     return st == GW_OK ? vm_start_channels(m, err) : st;
@@ -144,14 +151,14 @@ static enum gw_status start_ports(struct vm *m, struct gw_error *err)
 static enum gw_status make_board(struct vm *m, struct board_config *b, struct gw_error *err)
 {
     enum gw_status st = open_ports(m, b, err);
-    b->clock = m->o->clock_insns ? GW_CLOCK_INSNS : GW_CLOCK_HOST;
-    b->mips = m->o->mips;
-    b->patient_console = m->o->deterministic;
-    b->ram_bytes = m->o->memory_bytes;
+    b->clock = m->spec->clock_insns ? GW_CLOCK_INSNS : GW_CLOCK_HOST;
+    b->mips = m->spec->mips;
+    b->patient_console = m->spec->deterministic;
+    b->ram_bytes = m->spec->memory_bytes;
     /* A repeatable run starts at a date of its own. */
     b->wall_clock_ns =
-        m->o->clock_insns ? UINT64_C(1735689600) * 1000000000u : clock_ns(CLOCK_REALTIME);
-    b->refused_features = m->o->no_packed_rings ? VIRTIO_F_RING_PACKED : 0;
+        m->spec->clock_insns ? UINT64_C(1735689600) * 1000000000u : clock_ns(CLOCK_REALTIME);
+    b->refused_features = m->spec->no_packed_rings ? VIRTIO_F_RING_PACKED : 0;
     b->end_key = command_reads_stdin(m) ? 0x04 : 0;
     b->escape = b->in_fd >= 0 && isatty(b->in_fd);
     b->hooks = (struct board_hooks){.power = vm_power,
@@ -165,19 +172,19 @@ static enum gw_status make_board(struct vm *m, struct board_config *b, struct gw
                                     .context = m};
     if (st == GW_OK)
         st = board_new(&m->board, b, err);
-    for (unsigned i = 0; st == GW_OK && i < m->o->disk_count; i++) {
-        st = board_add_disk(m->board, &m->o->disks[i], err);
+    for (unsigned i = 0; st == GW_OK && i < m->spec->disks_count; i++) {
+        st = board_add_disk(m->board, &m->spec->disks[i], err);
     }
-    for (unsigned i = 0; st == GW_OK && i < MACHINE_FLASH_BANKS; i++) {
-        const struct machine_flash *flash = &m->o->flash[i];
+    for (unsigned i = 0; st == GW_OK && i < SPEC_FLASH_BANKS; i++) {
+        const struct file_spec *flash = &m->spec->flash[i];
         /* What a restored machine has in a bank that is no file's is in the snapshot. */
         if (flash->path && (flash->rw || !m->o->restore))
             st = board_open_flash(m->board, i, flash->path, flash->rw, err);
     }
     if (st == GW_OK)
-        st = board_add_rng(m->board, m->o->seed, err);
+        st = board_add_rng(m->board, m->spec->seed, err);
     if (st == GW_OK)
-        st = board_add_net(m->board, m->o, err);
+        st = board_add_net(m->board, m->spec, m->o->open_net, err);
     if (st == GW_OK)
         st = vm_open_channels(m, err);
     return st == GW_OK ? vm_offer(m, err) : st;
@@ -185,15 +192,17 @@ static enum gw_status make_board(struct vm *m, struct board_config *b, struct gw
 
 static enum gw_status check_options(const struct machine_options *o, struct gw_error *err)
 {
-    if (o->memory_bytes < VIRT_RAM_MIN || o->memory_bytes > VIRT_RAM_MAX)
-        return gw_fail(err, GW_ERR_ARG, "-m", "cannot be: virt-1 has 16M to 1024G of memory");
-    if (o->memory_bytes % GW_PAGE_SIZE)
-        return gw_fail(err, GW_ERR_ARG, "-m", "cannot be: not a multiple of 4K");
-    if (o->cpus < 1 || o->cpus > MACHINE_MAX_CPUS)
-        return gw_fail(err, GW_ERR_ARG, "-c", "cannot be: 1 to %d CPUs", MACHINE_MAX_CPUS);
-    if (!o->dump_dtb && !o->kernel && !o->restore && !o->flash[0].path && !o->load_count &&
-        (!o->bios || !strcmp(o->bios, "builtin") || !strcmp(o->bios, "none"))) {
-        enum gw_status st = gw_fail(err, GW_ERR_ARG, "", "nothing to run: no kernel was given");
+    const struct machine_spec *s = o->spec;
+    enum gw_status st;
+    if (o->restore && strcmp(s->machine, MACHINE_NAME) != 0)
+        return gw_fail(err, GW_ERR_UNSUPPORTED, s->machine,
+                       "cannot restore: no such machine; this program has " MACHINE_NAME);
+    st = spec_check(spec_machine, s, err);
+    if (st != GW_OK)
+        return st;
+    if (!s->dump_dtb && !s->kernel && !o->restore && !s->flash[0].path && !s->loads_count &&
+        !vm_firmware_file(s)) {
+        st = gw_fail(err, GW_ERR_ARG, "", "nothing to run: no kernel was given");
         snprintf(err->hint, sizeof err->hint, "godwit run -k vmlinux -a console=ttyS0");
         return st;
     }
@@ -209,13 +218,13 @@ static enum gw_status dump_tree(struct vm *m, struct gw_error *err)
     enum gw_status st = vm_device_tree(m, &tree, &size, err);
     if (st != GW_OK)
         return st;
-    f = fopen(m->o->dump_dtb, "wb");
+    f = fopen(m->spec->dump_dtb, "wb");
     written = f && fwrite(tree, 1, size, f) == size;
     if (f && fclose(f) != 0)
         written = false;
     free(tree);
     if (!written)
-        return gw_fail(err, GW_ERR_IO, m->o->dump_dtb, "cannot write the device tree: %s",
+        return gw_fail(err, GW_ERR_IO, m->spec->dump_dtb, "cannot write the device tree: %s",
                        strerror(errno));
     m->result->ended = MACHINE_ENDED_DUMP;
     return GW_OK;
@@ -257,16 +266,16 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
     if (st == GW_OK)
         st = vm_steer_open(m, err);
     if (st == GW_OK)
-        st = host_start(m->host, m->board->io, m->board->events, &hooks, m->o->timeout_ns, err);
+        st = host_start(m->host, m->board->io, m->board->events, &hooks, m->spec->timeout_ns, err);
     if (st != GW_OK)
         return st;
-    if (vm_on_stdio(m) && terminal_raw(STDIN_FILENO) && !m->o->quiet)
+    if (vm_on_stdio(m) && terminal_raw(STDIN_FILENO) && !m->spec->quiet)
         fprintf(stderr, "godwit: Ctrl-] then q quits, Ctrl-] then ? helps\n");
     m->input_waits = true;
     if (m->o->restore || !command_reads_stdin(m))
         vm_start_input(m);
     m->result->ended = MACHINE_ENDED_ERROR;
-    if (m->o->stop_insn && vm_retired(m) >= m->o->stop_insn)
+    if (m->spec->stop_insn && vm_retired(m) >= m->spec->stop_insn)
         vm_end(m, MACHINE_ENDED_STOP_INSN, 0); /* restored there: nothing is to move */
     else if (m->o->restore)
         vm_restored_runs(m);
@@ -293,13 +302,13 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
                        "the engine stopped for a reason that no machine has");
     if (m->result->ended == MACHINE_ENDED_TIMEOUT || m->result->ended == MACHINE_ENDED_STOP_INSN)
         vm_show_state(m);
-    if (m->o->stats)
+    if (m->spec->stats)
         vm_show_stats(m);
-    if (m->result->ended == MACHINE_ENDED_PANIC && m->o->panic_save)
+    if (m->result->ended == MACHINE_ENDED_PANIC && m->spec->on_panic.kind == SPEC_PANIC_SAVE)
         st = save_as(m, BROKER_PANIC, err);
-    if (st == GW_OK && m->o->save_at_end)
+    if (st == GW_OK && m->spec->save_at_end)
         st = save_as(m, BROKER_AT_END, err);
-    if (st == GW_OK && !m->o->quiet)
+    if (st == GW_OK && !m->spec->quiet)
         vm_show_discarded(m);
     return st;
 }
@@ -317,12 +326,14 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
     m->o = o;
     m->result = result;
     m->isa = guest_by_name(&gw_guests, VIRT_ARCH);
-    m->cpus = o->cpus;
-    m->firmware_builtin = !o->bios || !strcmp(o->bios, "builtin");
+    m->spec = o->spec;
+    m->firmware_builtin = !o->spec->bios || !strcmp(o->spec->bios, "builtin");
     m->memory_fd = m->status_fd = -1;
     asks_init(&m->asks);
     st = check_options(o, err);
-    if (st == GW_OK && !o->no_sandbox && !o->dump_dtb)
+    if (st == GW_OK)
+        m->cpus = (unsigned)o->spec->cpus;
+    if (st == GW_OK && !o->spec->no_sandbox && !o->spec->dump_dtb)
         st = sandbox_new(&m->sandbox, err);
     if (st == GW_OK)
         st = broker_new(&m->broker, o, m->sandbox != NULL, err);
@@ -335,17 +346,17 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
     if (st == GW_OK)
         st = vm_make_cpus(m, err);
     if (st == GW_OK)
-        st = o->dump_dtb ? dump_tree(m, err) : run_guest(m, err);
+        st = o->spec->dump_dtb ? dump_tree(m, err) : run_guest(m, err);
     vm_free_cpus(m);
     board_free(m->board);
-    for (unsigned i = 0; i < MACHINE_MAX_CPUS; i++)
+    for (unsigned i = 0; i < SPEC_MAX_CPUS; i++)
         free(m->vcpu[i].cpu);
     host_free(m->host);
     asks_destroy(&m->asks);
     host_code_dump_end(&m->dump);
-    for (unsigned i = 0; i < MACHINE_PORTS; i++)
+    for (unsigned i = 0; i < SPEC_SERIAL_PORTS; i++)
         port_close(m->port[i]);
-    for (unsigned i = 0; i < MACHINE_MAX_CHANNELS; i++)
+    for (unsigned i = 0; i < SPEC_MAX_CHANNELS; i++)
         port_close(m->channel_port[i]);
     vm_close_files(m);
     broker_free(m->broker);

@@ -34,13 +34,14 @@ struct vcpu {
 
 struct vm {
     const struct machine_options *o;
-    struct sandbox *sandbox; /* NULL: none */
+    const struct machine_spec *spec; /* the options' */
+    struct sandbox *sandbox;         /* NULL: none */
     struct broker *broker;
     const struct snap_api *snapshots; /* NULL: not opened yet */
     struct vm_boot_file {
         const char *path; /* of the options */
         int fd;
-    } boot_file[4 + MACHINE_MAX_FILES]; /* kernel, initrd, device tree, firmware, and --load */
+    } boot_file[4 + SPEC_MAX_FILES]; /* kernel, initrd, device tree, firmware, and --load */
     unsigned boot_file_count;
     int memory_fd; /* what the host says about our memory; -1: nothing */
     int status_fd; /* /proc/self/status; -1: none */
@@ -48,9 +49,9 @@ struct vm {
     struct board *board;
     struct host *host;
     const struct guest_isa *isa;
-    struct port *port[MACHINE_PORTS]; /* the second may be NULL */
-    struct port *channel_port[MACHINE_MAX_CHANNELS];
-    struct vcpu vcpu[MACHINE_MAX_CPUS];
+    struct port *port[SPEC_SERIAL_PORTS]; /* the second may be NULL */
+    struct port *channel_port[SPEC_MAX_CHANNELS];
+    struct vcpu vcpu[SPEC_MAX_CPUS];
     unsigned cpus;
     unsigned turn; /* turns.c: the vCPU that runs */
     struct engine_world *world;
@@ -89,7 +90,7 @@ struct vm {
 /* A thread for each vCPU: several, by the host's clock. */
 static inline bool vm_has_threads(const struct vm *m)
 {
-    return m->cpus > 1 && !m->o->clock_insns;
+    return m->cpus > 1 && !m->spec->clock_insns;
 }
 
 /* Ends the run; the first reason stays. */
@@ -134,11 +135,13 @@ enum gw_status vm_boot(struct vm *m, struct gw_error *err);
 enum gw_status vm_file(struct vm *m, struct blob *b, const char *path, const char *what,
                        struct gw_error *err);
 void vm_open_files(struct vm *m);
+/* The file of firmware that is started; NULL: it is built in, or there is none. */
+const char *vm_firmware_file(const struct machine_spec *s);
 void vm_close_files(struct vm *m);
 /* offer.c: what firmware finds by fw_cfg. Once. */
 enum gw_status vm_offer(struct vm *m, struct gw_error *err);
 /* The kernel and initrd are firmware's to load, since firmware in flash is what starts. */
-bool vm_offers_kernel(const struct machine_options *o);
+bool vm_offers_kernel(const struct machine_spec *s);
 /* The device tree as the guest will see it. *blob is the caller's to free. */
 enum gw_status vm_device_tree(struct vm *m, uint8_t **blob, size_t *size, struct gw_error *err);
 

@@ -4,9 +4,9 @@
 
 #include "snapshot/snap_int.h"
 
-static const struct snap_manifest *manifest(const struct snap_reader *r)
+static const struct machine_spec *manifest(const struct snap_reader *r)
 {
-    return snap_manifest_of(r->manifest);
+    return &r->manifest;
 }
 
 static const char *manifest_text(const struct snap_reader *r)

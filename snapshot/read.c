@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "snapshot/snap_int.h"
+#include "spec/spec.h"
 
 enum gw_status snap_bad(const struct snap_reader *r, struct gw_error *err, const char *section,
                         const char *why)
@@ -205,7 +206,7 @@ void snap_close(struct snap_reader *r)
         return;
     if (r->fd >= 0)
         close(r->fd);
-    snap_manifest_free(r->manifest);
+    spec_clear(spec_machine, &r->manifest);
     free(r->manifest_text);
     free(r->path);
     free(r);

@@ -49,14 +49,10 @@ enum gw_status snap_apply(const char *name, const struct snap_fields *f, uint32_
                           const struct state_desc *desc, void *object, struct gw_error *err);
 
 /* manifest.c. *text: malloc()ed, the caller's, NUL-terminated. */
-enum gw_status snap_manifest_print(const struct snap_manifest *m, char **text,
-                                   struct gw_error *err);
-/* A manifest with all it points to. */
-struct snap_manifest_store;
+enum gw_status snap_manifest_print(const struct machine_spec *s, char **text, struct gw_error *err);
+/* Into raw memory; spec_clear() afterwards, unless it failed. */
 enum gw_status snap_manifest_parse(const char *text, size_t size, const char *file,
-                                   struct snap_manifest_store **out, struct gw_error *err);
-const struct snap_manifest *snap_manifest_of(const struct snap_manifest_store *s);
-void snap_manifest_free(struct snap_manifest_store *s);
+                                   struct machine_spec *out, struct gw_error *err);
 
 /* file.c, see snapshot.h */
 enum gw_status snap_file_open(struct snap_file_new **out, const char *path, struct gw_error *err);
@@ -68,7 +64,7 @@ void snap_file_drop(struct snap_file_new *f);
 enum gw_status snap_create(struct snap_writer **out, const char *path, struct gw_error *err);
 enum gw_status snap_create_on(struct snap_writer **out, int fd, const char *name,
                               struct gw_error *err);
-enum gw_status snap_write_manifest(struct snap_writer *w, const struct snap_manifest *m,
+enum gw_status snap_write_manifest(struct snap_writer *w, const struct machine_spec *s,
                                    struct gw_error *err);
 enum gw_status snap_write_state(struct snap_writer *w, const char *name,
                                 const struct state_desc *desc, const void *object,
@@ -85,7 +81,7 @@ struct snap_reader {
     uint64_t bytes;
     uint32_t section_count;
     struct snap_section section[SNAP_MAX_SECTIONS];
-    struct snap_manifest_store *manifest;
+    struct machine_spec manifest; /* as usual until it was read */
     char *manifest_text;
 };
 enum gw_status snap_read_at(struct snap_reader *r, void *to, size_t size, uint64_t offset,

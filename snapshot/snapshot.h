@@ -15,53 +15,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "godwit/machine_spec.h"
 #include "godwit/state.h"
 #include "godwit/status.h"
 
-#define SNAP_API    2
+#define SNAP_API    3
 #define SNAP_SYMBOL "godwit_snapshot_module"
 #define SNAP_MODULE "godwit-snapshot.so"
 
-enum { SNAP_PAGE_BYTES = 4096, SNAP_NAME_BYTES = 24, SNAP_MAX_DISKS = 8, SNAP_MAX_FILES = 16 };
+enum { SNAP_PAGE_BYTES = 4096, SNAP_NAME_BYTES = 24 };
 
 enum snap_kind { SNAP_MANIFEST = 1, SNAP_STATE = 2, SNAP_PAGES = 3 };
-
-struct snap_disk {
-    const char *path;    /* of the file below */
-    const char *mode;    /* "temporary", "overlay" or "rw" */
-    const char *overlay; /* mode "overlay": its file; else NULL */
-    uint64_t bytes;
-    uint64_t mtime_ns;         /* of path, at the save */
-    uint64_t overlay_mtime_ns; /* of the overlay, at the save */
-};
-
-/* A file that a machine was given otherwise. */
-struct snap_file {
-    const char *path; /* NULL: none, of a place that may have one */
-    const char *name; /* by which the guest knows it; or NULL */
-    uint64_t at;      /* guest address, where it was loaded to one */
-    uint64_t bytes, mtime_ns;
-    bool rw;
-};
-
-/* What a machine is made of beside its state. Strings may be NULL where a machine has no such
- * thing; paths are absolute. */
-struct snap_manifest {
-    const char *machine, *cpu_model, *cpu_options;
-    const char *name, *kernel, *initrd, *append, *bios, *dtb;
-    const char *command; /* see machine.h */
-    const char *net;     /* "user", "tap:NAME" or "socket:PATH"; NULL: no network card */
-    const char *mac;     /* its address */
-    uint64_t memory_bytes;
-    uint32_t cpus;
-    bool clock_insns, deterministic;
-    uint64_t mips, seed;
-    struct snap_disk disks[SNAP_MAX_DISKS];
-    uint32_t disk_count;
-    struct snap_file flash[SNAP_MAX_FILES], fw_cfg[SNAP_MAX_FILES], loads[SNAP_MAX_FILES];
-    uint32_t flash_count, fw_cfg_count, load_count;
-    bool second_port;
-};
 
 /* Pages to be written: get() returns the page's bytes (buf may be used for them), or NULL to leave
  * it out. */
@@ -127,7 +91,9 @@ struct snap_api {
     /* Writes to an empty file, which stays the caller's; name: what messages call it. */
     enum gw_status (*create_on)(struct snap_writer **out, int fd, const char *name,
                                 struct gw_error *err);
-    enum gw_status (*write_manifest)(struct snap_writer *w, const struct snap_manifest *m,
+    /* What the machine is: all fields of its description that are not the run's. Paths that are to be
+     * found from elsewhere are absolute. */
+    enum gw_status (*write_manifest)(struct snap_writer *w, const struct machine_spec *s,
                                      struct gw_error *err);
     enum gw_status (*write_state)(struct snap_writer *w, const char *name,
                                   const struct state_desc *desc, const void *object,
@@ -141,7 +107,8 @@ struct snap_api {
     /* Checks the file's frame and its manifest. */
     enum gw_status (*open)(struct snap_reader **out, const char *path, struct gw_error *err);
     void (*close)(struct snap_reader *r); /* NULL is fine */
-    const struct snap_manifest *(*manifest)(const struct snap_reader *r);
+    /* Of the types that it has to be; limits are spec_check()'s. The reader's. */
+    const struct machine_spec *(*manifest)(const struct snap_reader *r);
     uint32_t (*section_count)(const struct snap_reader *r);
     const struct snap_section *(*section)(const struct snap_reader *r, uint32_t i);
     const struct snap_section *(*find)(const struct snap_reader *r, const char *name);

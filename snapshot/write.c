@@ -142,11 +142,11 @@ static enum gw_status end(struct snap_writer *w, const char *name, enum snap_kin
     return write_at(w->fd, h, sizeof h, w->section_at) ? GW_OK : failed(w, err);
 }
 
-enum gw_status snap_write_manifest(struct snap_writer *w, const struct snap_manifest *m,
+enum gw_status snap_write_manifest(struct snap_writer *w, const struct machine_spec *s,
                                    struct gw_error *err)
 {
     char *text;
-    enum gw_status st = snap_manifest_print(m, &text, err);
+    enum gw_status st = snap_manifest_print(s, &text, err);
     if (st == GW_OK)
         st = begin(w, "manifest", err);
     if (st == GW_OK)

@@ -1,16 +1,17 @@
-/* The verb completion: what a shell wants to know, made of the table of options. */
+/* The verb completion: what a shell wants to know, made of the tables of options. */
 #include <string.h>
 
 #include "cli/cli.h"
 
-static bool completes_files(const struct cli_option *r)
+static bool completes_files(const struct cli_listed *l)
 {
-    return r->choices && !strcmp(r->choices, "file");
+    return !strcmp(l->complete, "file");
 }
 
-static bool value_optional(const struct cli_option *r)
+/* The shells' word for an option whose value has to follow. */
+static bool value_optional(const struct cli_listed *l)
 {
-    return r->value && r->value[0] == '[';
+    return l->value[0] == '[';
 }
 
 /* Text with a backslash before each of the characters in special. */
@@ -27,25 +28,28 @@ static void escaped(const char *text, const char *special)
 
 static void bash_words(const struct cli_verb_info *v)
 {
+    struct cli_cursor c = {0};
+    struct cli_listed l;
     printf("    %s) words=\"", v->name);
-    for (const struct cli_option *r = cli_option_rows; r->name; r++)
-        if (cli_option_listed(r, v))
-            printf("--%s ", r->name);
+    while (cli_next_listed(&c, v, &l))
+        printf("--%s ", l.field->option);
     printf("\" ;;\n");
 }
 
 static void bash(void)
 {
+    struct cli_cursor c = {0};
+    struct cli_listed l;
     printf("_godwit() {\n  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} "
            "words=\n  if [ \"$COMP_CWORD\" = 1 ]; then\n    words=\"");
     for (const struct cli_verb_info *v = cli_verb_rows; v->name; v++)
         if (v->help)
             printf("%s ", v->name);
     printf("\"\n  else\n    case $prev in\n");
-    for (const struct cli_option *r = cli_option_rows; r->name; r++)
-        if (r->help && r->choices && strcmp(r->choices, "file") != 0)
-            printf("    --%s) COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")); return ;;\n", r->name,
-                   r->choices);
+    while (cli_next_listed(&c, NULL, &l))
+        if (l.complete[0] && !completes_files(&l))
+            printf("    --%s) COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")); return ;;\n",
+                   l.field->option, l.complete);
     printf("    esac\n    case ${COMP_WORDS[1]} in\n");
     for (const struct cli_verb_info *v = cli_verb_rows; v->name; v++)
         if (v->help)
@@ -71,24 +75,26 @@ static void zsh_text(const char *text)
     }
 }
 
-static void zsh_option(const struct cli_option *r)
+static void zsh_option(const struct cli_listed *l)
 {
-    const char *joint = !r->value ? "" : value_optional(r) ? "=-" : "=";
-    if (r->letter)
-        printf(" \\\n      '*'{-%c%s,--%s%s}'[", r->letter, r->value ? "+" : "", r->name, joint);
+    const struct spec_field *f = l->field;
+    bool takes = l->value[0] != 0;
+    const char *joint = !takes ? "" : value_optional(l) ? "=-" : "=";
+    if (f->letter)
+        printf(" \\\n      '*'{-%c%s,--%s%s}'[", f->letter, takes ? "+" : "", f->option, joint);
     else
-        printf(" \\\n      '*--%s%s[", r->name, joint);
-    zsh_text(r->help);
+        printf(" \\\n      '*--%s%s[", f->option, joint);
+    zsh_text(l->help);
     putchar(']');
-    if (r->value) {
-        fputs(value_optional(r) ? "::" : ":", stdout);
-        zsh_text(r->name);
+    if (takes) {
+        fputs(value_optional(l) ? "::" : ":", stdout);
+        zsh_text(f->option);
         putchar(':');
-        if (completes_files(r)) {
+        if (completes_files(l)) {
             fputs("_files", stdout);
-        } else if (r->choices) {
+        } else if (l->complete[0]) {
             putchar('(');
-            zsh_text(r->choices);
+            zsh_text(l->complete);
             putchar(')');
         }
     }
@@ -109,12 +115,13 @@ static void zsh(void)
           "  local verb=${words[2]}\n  shift words\n  (( CURRENT-- ))\n  case $verb in\n",
           stdout);
     for (const struct cli_verb_info *v = cli_verb_rows; v->name; v++) {
+        struct cli_cursor c = {0};
+        struct cli_listed l;
         if (!v->help)
             continue;
         printf("  %s)\n    _arguments -s", v->name);
-        for (const struct cli_option *r = cli_option_rows; r->name; r++)
-            if (cli_option_listed(r, v))
-                zsh_option(r);
+        while (cli_next_listed(&c, v, &l))
+            zsh_option(&l);
         fputs(v->operands[0] ? " \\\n      '*:operand:_files' ;;\n" : " ;;\n", stdout);
     }
     fputs("  esac\n}\nif [[ $funcstack[1] = _godwit ]]; then\n  _godwit \"$@\"\nelse\n"
@@ -131,29 +138,31 @@ static void fish_text(const char *text)
     putchar('\'');
 }
 
-static void fish_option(const struct cli_verb_info *v, const struct cli_option *r)
+static void fish_option(const struct cli_verb_info *v, const struct cli_listed *l)
 {
     printf("complete -c godwit -n '__fish_seen_subcommand_from %s'", v->name);
-    if (r->letter)
-        printf(" -s %c", r->letter);
-    printf(" -l %s", r->name);
-    if (completes_files(r)) {
-        fputs(value_optional(r) ? " -F" : " -r -F", stdout);
-    } else if (r->value && !value_optional(r)) {
+    if (l->field->letter)
+        printf(" -s %c", l->field->letter);
+    printf(" -l %s", l->field->option);
+    if (completes_files(l)) {
+        fputs(value_optional(l) ? " -F" : " -r -F", stdout);
+    } else if (l->value[0] && !value_optional(l)) {
         fputs(" -x", stdout);
-        if (r->choices) {
+        if (l->complete[0]) {
             fputs(" -a ", stdout);
-            fish_text(r->choices);
+            fish_text(l->complete);
         }
     }
     fputs(" -d ", stdout);
-    fish_text(r->help);
+    fish_text(l->help);
     putchar('\n');
 }
 
 static void fish(void)
 {
     for (const struct cli_verb_info *v = cli_verb_rows; v->name; v++) {
+        struct cli_cursor c = {0};
+        struct cli_listed l;
         if (!v->help)
             continue;
         printf("complete -c godwit -n __fish_use_subcommand -f -a %s -d ", v->name);
@@ -161,9 +170,8 @@ static void fish(void)
         putchar('\n');
         if (!v->operands[0])
             printf("complete -c godwit -n '__fish_seen_subcommand_from %s' -f\n", v->name);
-        for (const struct cli_option *r = cli_option_rows; r->name; r++)
-            if (cli_option_listed(r, v))
-                fish_option(v, r);
+        while (cli_next_listed(&c, v, &l))
+            fish_option(v, &l);
     }
 }
 

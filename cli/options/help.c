@@ -1,23 +1,18 @@
-/* What is generated from the table: help. */
+/* What is generated from the tables: help. */
 #include <string.h>
 
 #include "cli/cli.h"
 
-bool cli_option_listed(const struct cli_option *r, const struct cli_verb_info *verb)
-{
-    return r->help && (r->verbs & (uint32_t)verb->verb);
-}
-
-int cli_spell_option(char *buf, size_t size, const struct cli_option *r)
+int cli_spell_option(char *buf, size_t size, const struct cli_listed *l)
 {
     char letter[8] = "    ";
-    const char *gap = r->value ? " " : "";
-    if (r->letter)
-        snprintf(letter, sizeof letter, "-%c, ", r->letter);
-    if (cli_value_is_optional(r))
-        return snprintf(buf, size, "%s--%s[=%.*s]", letter, r->name, (int)(strlen(r->value) - 2),
-                        r->value + 1);
-    return snprintf(buf, size, "%s--%s%s%s", letter, r->name, gap, r->value ? r->value : "");
+    if (l->field->letter)
+        snprintf(letter, sizeof letter, "-%c, ", l->field->letter);
+    if (cli_value_is_optional(l->value))
+        return snprintf(buf, size, "%s--%s[=%.*s]", letter, l->field->option,
+                        (int)(strlen(l->value) - 2), l->value + 1);
+    return snprintf(buf, size, "%s--%s%s%s", letter, l->field->option, l->value[0] ? " " : "",
+                    l->value);
 }
 
 void cli_help(FILE *out)
@@ -31,15 +26,15 @@ void cli_help(FILE *out)
 
 void cli_help_verb(FILE *out, const struct cli_verb_info *verb)
 {
-    char text[128];
+    char text[256];
+    struct cli_cursor c = {0};
+    struct cli_listed l;
     fprintf(out, "usage: godwit %s [OPTIONS]%s%s\n\n", verb->name, verb->operands[0] ? " " : "",
             verb->operands);
-    for (const struct cli_option *r = cli_option_rows; r->name; r++) {
-        if (!cli_option_listed(r, verb))
-            continue;
-        if (cli_spell_option(text, sizeof text, r) > 28)
-            fprintf(out, "  %s\n  %-28s %s\n", text, "", r->help);
+    while (cli_next_listed(&c, verb, &l)) {
+        if (cli_spell_option(text, sizeof text, &l) > 28)
+            fprintf(out, "  %s\n  %-28s %s\n", text, "", l.help);
         else
-            fprintf(out, "  %-28s %s\n", text, r->help);
+            fprintf(out, "  %-28s %s\n", text, l.help);
     }
 }

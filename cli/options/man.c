@@ -1,4 +1,4 @@
-/* The man page, in roff. Verbs and options come from the table; what is beside them is here. */
+/* The man page, in roff. Verbs and options come from the tables; what is beside them is here. */
 #include <string.h>
 
 #include "cli/cli.h"
@@ -82,16 +82,16 @@ static const struct entry examples[] = {
 
 static void verb(FILE *out, const struct cli_verb_info *v)
 {
-    char text[128], title[64];
+    char text[256], title[64];
+    struct cli_cursor c = {0};
+    struct cli_listed l;
     snprintf(title, sizeof title, "godwit %s", v->name);
     heading(out, "SS", title, v->operands);
     roff(out, v->help);
     fputs(".\n", out);
-    for (const struct cli_option *r = cli_option_rows; r->name; r++) {
-        if (!cli_option_listed(r, v))
-            continue;
-        cli_spell_option(text, sizeof text, r);
-        item(out, text + strspn(text, " "), r->help);
+    while (cli_next_listed(&c, v, &l)) {
+        cli_spell_option(text, sizeof text, &l);
+        item(out, text + strspn(text, " "), l.help);
     }
 }
 

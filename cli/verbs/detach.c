@@ -46,13 +46,13 @@ static void ready(void *context)
     close(c->ready_fd);
 }
 
-static int in_child(struct child *c, struct snap_reader *from, const struct snap_manifest *manifest)
+static int in_child(struct child *c, struct snap_reader *from, const struct machine_spec *saved)
 {
     struct cli_watcher w = {.name = c->name, .ready = ready, .context = c};
     struct gw_error err = {0};
     int pair[2];
     setsid();
-    if (!c->o->name)
+    if (!c->o->spec.name)
         snprintf(c->name, sizeof c->name, "vm-%d", (int)getpid());
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ||
         dup2(pair[0], STDIN_FILENO) < 0 || dup2(pair[0], STDOUT_FILENO) < 0) {
@@ -61,7 +61,7 @@ static int in_child(struct child *c, struct snap_reader *from, const struct snap
     }
     close(pair[0]);
     w.console_fd = pair[1];
-    return cli_run_machine(c->o, from, manifest, &w);
+    return cli_run_machine(c->o, from, saved, &w);
 }
 
 static int in_parent(const struct child *c, pid_t child)
@@ -73,8 +73,8 @@ static int in_parent(const struct child *c, pid_t child)
         n = read(c->ready_fd, &yes, 1);
     while (n < 0 && errno == EINTR);
     if (n == 1) {
-        if (c->o->name)
-            puts(c->o->name);
+        if (c->o->spec.name)
+            puts(c->o->spec.name);
         else
             printf("vm-%d\n", (int)child);
         return 0;
@@ -85,16 +85,16 @@ static int in_parent(const struct child *c, pid_t child)
 }
 
 int cli_detach(const struct cli_options *o, struct snap_reader *from,
-               const struct snap_manifest *manifest)
+               const struct machine_spec *saved)
 {
     struct child c = {.o = o};
     struct gw_error err = {0};
     int fds[2], status;
     pid_t child;
-    if (o->name)
-        snprintf(c.name, sizeof c.name, "%s", o->name);
-    if (o->name && !ctl_name_is_fine(o->name)) {
-        gw_fail(&err, GW_ERR_ARG, o->name,
+    if (o->spec.name)
+        snprintf(c.name, sizeof c.name, "%s", o->spec.name);
+    if (o->spec.name && !ctl_name_is_fine(o->spec.name)) {
+        gw_fail(&err, GW_ERR_ARG, o->spec.name,
                 "cannot use the name: letters, digits, dots and dashes make a name");
         return cli_start_failed(o, &err);
     }
@@ -104,6 +104,6 @@ int cli_detach(const struct cli_options *o, struct snap_reader *from,
     }
     c.ready_fd = fds[child == 0];
     close(fds[child != 0]);
-    status = child == 0 ? in_child(&c, from, manifest) : in_parent(&c, child);
+    status = child == 0 ? in_child(&c, from, saved) : in_parent(&c, child);
     return status;
 }

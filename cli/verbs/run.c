@@ -52,109 +52,12 @@ static int exit_status(const struct machine_result *r, bool wants_text, const ch
     }
 }
 
-static struct machine_port port_of(const struct cli_port *p)
-{
-    static const enum machine_port_kind kinds[] = {[CLI_PORT_STDIO] = MACHINE_PORT_STDIO,
-                                                   [CLI_PORT_FILE] = MACHINE_PORT_FILE,
-                                                   [CLI_PORT_PTY] = MACHINE_PORT_PTY,
-                                                   [CLI_PORT_UNIX] = MACHINE_PORT_UNIX};
-    return (struct machine_port){.kind = kinds[p->kind], .path = p->path};
-}
-
-static void fill_firmware(struct machine_options *m, const struct cli_options *o)
-{
-    for (unsigned i = 0; i < o->port_count; i++)
-        m->ports[i] = port_of(&o->ports[i]);
-    for (unsigned i = 0; i < o->channel_count; i++)
-        m->channels[i] = (struct machine_channel){.name = o->channels[i].name,
-                                                  .port = port_of(&o->channels[i].port)};
-    m->channel_count = o->channel_count;
-    for (unsigned i = 0; i < CLI_FLASH_BANKS; i++)
-        m->flash[i] = (struct machine_flash){.path = o->flash[i].path, .rw = o->flash[i].rw};
-    for (unsigned i = 0; i < o->fw_cfg_count; i++)
-        m->fw_cfg[i] = (struct machine_file){.path = o->fw_cfg[i].path, .name = o->fw_cfg[i].name};
-    for (unsigned i = 0; i < o->load_count; i++)
-        m->loads[i] = (struct machine_file){.path = o->loads[i].path, .at = o->loads[i].at};
-}
-
 static const struct gw_net_module *open_net(struct gw_error *err)
 {
     void *symbol = cli_open_module(GW_NET_MODULE, GW_NET_MODULE_SYMBOL, err);
     if (!symbol)
         snprintf(err->hint, sizeof err->hint, "apt-get install libslirp-dev, and build again");
     return cli_interface(symbol, GW_NET_MODULE, GW_NET_API, err);
-}
-
-static void fill_net(struct machine_net *n, const struct cli_options *o)
-{
-    static const enum machine_net_kind kinds[] = {[CLI_NET_NONE] = MACHINE_NET_NONE,
-                                                  [CLI_NET_USER] = MACHINE_NET_USER,
-                                                  [CLI_NET_TAP] = MACHINE_NET_TAP,
-                                                  [CLI_NET_SOCKET] = MACHINE_NET_SOCKET};
-    n->kind = kinds[o->net.kind];
-    if (!o->net.given && o->publish_count)
-        n->kind = MACHINE_NET_USER;
-    n->text = n->kind == MACHINE_NET_USER ? "user" : o->net.text;
-    n->target = o->net.target;
-    memcpy(n->mac, o->net.mac, sizeof n->mac);
-    memcpy(n->publish, o->publish, o->publish_count * sizeof o->publish[0]);
-    n->publish_count = o->publish_count;
-}
-
-static void fill(struct machine_options *m, const struct cli_options *o)
-{
-    *m = (struct machine_options){
-        .kernel = o->kernel,
-        .initrd = o->initrd,
-        .append = o->append,
-        .command = o->command,
-        .bios = o->bios,
-        .dtb = o->dtb,
-        .dump_dtb = o->dump_dtb,
-        .memory_bytes = o->memory_bytes,
-        .cpus = (unsigned)o->cpus,
-        .disk_count = o->disk_count,
-        .port_count = o->port_count,
-        .fw_cfg_count = o->fw_cfg_count,
-        .load_count = o->load_count,
-        .name = o->name,
-        .cpu_model = o->cpu_model,
-        .cpu_options = o->cpu_options,
-        .interp = o->interp,
-        .clock_insns = o->clock_insns || o->deterministic,
-        .deterministic = o->deterministic,
-        .seed = o->seed,
-        .mips = o->mips,
-        .timeout_ns = o->timeout_ns,
-        .stop_insn = o->stop_insn,
-        .stop_text = o->stop_text,
-        .dump = o->dump,
-        .dump_file = o->dump_file,
-        .host_disasm = cli_host_disasm(o->dump),
-        .stats = o->stats,
-        .quiet = o->quiet,
-        .verbose = (unsigned)o->verbose,
-        .code_cache_bytes = o->code_cache_bytes,
-        .max_guest_insns = (unsigned)o->max_block,
-        .no_fold = o->no_fold,
-        .fp_traps = o->fp_traps,
-        .use_tlb = o->use_tlb,
-        .no_packed_rings = o->no_packed_rings,
-        .open_net = open_net,
-        .open_snapshots = cli_snapshots,
-        .save_at_end = o->save_at_end,
-        .panic_pause = o->panic_pause,
-        .panic_save = o->panic_save,
-        .no_sandbox = o->no_sandbox,
-    };
-    for (unsigned i = 0; i < o->disk_count; i++)
-        m->disks[i] = (struct machine_disk){.path = o->disks[i].path,
-                                            .rw = o->disks[i].rw,
-                                            .overlay = o->disks[i].overlay,
-                                            .bytes_per_s = o->disks[i].bytes_per_s,
-                                            .ops_per_s = o->disks[i].ops_per_s};
-    fill_net(&m->net, o);
-    fill_firmware(m, o);
 }
 
 /* False, and *err, when the run is a failure because the command has no status of its own. */
@@ -181,69 +84,10 @@ static void explain(const struct machine_result *r, const struct cli_options *o)
 {
     if (r->ended == MACHINE_ENDED_TIMEOUT)
         fprintf(stderr, "godwit: ended by --timeout\n");
-    else if (r->ended == MACHINE_ENDED_PANIC && !o->quiet)
+    else if (r->ended == MACHINE_ENDED_PANIC && !o->spec.quiet)
         fprintf(stderr, "godwit: the guest panicked\n");
-    else if (o->stop_text && r->ended != MACHINE_ENDED_STOP_TEXT && !o->quiet)
+    else if (o->spec.stop_text && r->ended != MACHINE_ENDED_STOP_TEXT && !o->spec.quiet)
         fprintf(stderr, "godwit: the run ended before --stop-text was met\n");
-}
-
-/* The card is the machine's; the ports that are published are the run's. */
-static void fill_net_from(struct machine_net *n, const struct snap_manifest *s)
-{
-    n->text = s->net;
-    if (!strncmp(s->net, "tap:", 4)) {
-        n->kind = MACHINE_NET_TAP;
-        n->target = s->net + 4;
-    } else if (!strncmp(s->net, "socket:", 7)) {
-        n->kind = MACHINE_NET_SOCKET;
-        n->target = s->net + 7;
-    } else {
-        n->kind = MACHINE_NET_USER;
-    }
-    if (s->mac)
-        cli_parse_mac(s->mac, n->mac);
-}
-
-/* What belongs to the machine is the snapshot's; what belongs to the run is this command's. */
-static void fill_from(struct machine_options *m, const struct snap_manifest *s)
-{
-    m->kernel = s->kernel;
-    m->initrd = s->initrd;
-    m->append = s->append;
-    m->command = s->command;
-    m->bios = s->bios;
-    m->dtb = s->dtb;
-    m->memory_bytes = s->memory_bytes;
-    m->cpus = s->cpus;
-    m->cpu_model = s->cpu_model;
-    m->cpu_options = s->cpu_options;
-    m->clock_insns = s->clock_insns;
-    m->mips = s->mips;
-    m->deterministic = s->deterministic;
-    m->seed = s->seed;
-    if (!m->name)
-        m->name = s->name;
-    if (m->net.kind == MACHINE_NET_NONE && s->net)
-        fill_net_from(&m->net, s);
-    for (unsigned i = 0; i < s->flash_count && i < MACHINE_FLASH_BANKS; i++)
-        m->flash[i] = (struct machine_flash){.path = s->flash[i].path, .rw = s->flash[i].rw};
-    for (unsigned i = 0; i < s->fw_cfg_count; i++)
-        m->fw_cfg[i] = (struct machine_file){.path = s->fw_cfg[i].path, .name = s->fw_cfg[i].name};
-    for (unsigned i = 0; i < s->load_count; i++)
-        m->loads[i] = (struct machine_file){.path = s->loads[i].path, .at = s->loads[i].at};
-    m->fw_cfg_count = s->fw_cfg_count;
-    m->load_count = s->load_count;
-    if (s->second_port && m->port_count < 2) { /* it is there, and nobody listens */
-        m->port_count = 2;
-        m->ports[1] = (struct machine_port){.kind = MACHINE_PORT_FILE, .path = "/dev/null"};
-    }
-    if (m->disk_count)
-        return;
-    for (unsigned i = 0; i < s->disk_count; i++)
-        m->disks[i] = (struct machine_disk){.path = s->disks[i].path,
-                                            .rw = !strcmp(s->disks[i].mode, "rw"),
-                                            .overlay = s->disks[i].overlay};
-    m->disk_count = s->disk_count;
 }
 
 int cli_start_failed(const struct cli_options *o, const struct gw_error *err)
@@ -290,61 +134,100 @@ static enum gw_status take_name(const struct cli_options *o, const struct cli_wa
     return st == GW_OK ? ctl_server_new(server, &cfg, err) : st;
 }
 
-int cli_run_machine(const struct cli_options *o, struct snap_reader *from,
-                    const struct snap_manifest *manifest, const struct cli_watcher *watcher)
+/* What the command says beside the machine's description, which is a copy of its own. */
+static enum gw_status share_out(struct machine_options *m, const struct machine_spec *spec,
+                                struct gw_error *err)
 {
-    struct machine_options options;
+    struct cli_overhead share;
+    enum gw_status st = cli_share_overhead(&share, spec->overhead_max, spec->memory_bytes, err);
+    if (st != GW_OK)
+        return st;
+    m->code_cache_bytes = spec->code_cache_bytes ? spec->code_cache_bytes : share.code_cache_bytes;
+    m->map_bytes = share.map_bytes;
+    return GW_OK;
+}
+
+static enum gw_status open_machine(const struct machine_api **api, struct gw_error *err)
+{
+    *api = cli_interface(cli_open_module(MACHINE_MODULE, MACHINE_SYMBOL, err), MACHINE_MODULE,
+                         MACHINE_API, err);
+    return *api ? GW_OK : err->status;
+}
+
+/* Before the machine is locked in. */
+static enum gw_status open_report(const struct cli_options *o, int *fd, struct gw_error *err)
+{
+    *fd = o->report ? open(o->report, O_WRONLY | O_CREAT | O_CLOEXEC, 0666) : -1;
+    if (o->report && *fd < 0)
+        return gw_fail(err, GW_ERR_STATE, o->report, "cannot write the report: %s",
+                       strerror(errno));
+    return GW_OK;
+}
+
+/* Runs it, and says what there is to say of its end; returns the exit status. */
+static int run_and_explain(const struct machine_api *api, const struct machine_options *options,
+                           const struct cli_options *o, struct machine_result *result,
+                           struct gw_error *err)
+{
+    const char *command = options->spec->command;
+    enum gw_status st = api->run(options, result, err);
+    if (st == GW_OK) {
+        explain(result, o);
+        if (command_ran(result, command, err))
+            return exit_status(result, o->spec.stop_text != NULL, command);
+        st = err->status;
+    }
+    cli_print_error(err);
+    return cli_status_of(st);
+}
+
+int cli_run_machine(const struct cli_options *o, struct snap_reader *from,
+                    const struct machine_spec *saved, const struct cli_watcher *watcher)
+{
+    struct machine_spec spec;
+    struct machine_options options = {.spec = &spec,
+                                      .host_disasm = cli_host_disasm(o->spec.dump),
+                                      .open_net = open_net,
+                                      .open_snapshots = cli_snapshots,
+                                      .restore = from};
     struct machine_result result = {0};
     struct gw_error err = {0};
     struct ctl_dir dir = {.fd = -1};
     struct ctl_server *server = NULL;
     struct ctl_ended ended;
-    struct cli_overhead share;
-    const struct machine_api *api = cli_interface(
-        cli_open_module(MACHINE_MODULE, MACHINE_SYMBOL, &err), MACHINE_MODULE, MACHINE_API, &err);
-    enum gw_status st = api ? GW_OK : err.status;
-    /* Before the machine is locked in. */
-    int status, report_fd = o->report ? open(o->report, O_WRONLY | O_CREAT | O_CLOEXEC, 0666) : -1;
-    fill(&options, o);
-    if (st == GW_OK && o->report && report_fd < 0)
-        st = gw_fail(&err, GW_ERR_STATE, o->report, "cannot write the report: %s", strerror(errno));
-    options.restore = from;
-    if (manifest)
-        fill_from(&options, manifest);
+    const struct machine_api *api;
+    int status, report_fd = -1;
+    enum gw_status st = saved ? spec_merge(&spec, saved, &o->spec, &err)
+                              : spec_copy(spec_machine, &spec, &o->spec, &err);
+    if (st != GW_OK)
+        return cli_start_failed(o, &err);
+    st = open_report(o, &report_fd, &err);
     if (st == GW_OK)
-        st = cli_share_overhead(&share, o->overhead_max, options.memory_bytes, &err);
-    if (st == GW_OK && !options.code_cache_bytes)
-        options.code_cache_bytes = share.code_cache_bytes;
+        st = open_machine(&api, &err);
     if (st == GW_OK)
-        options.map_bytes = share.map_bytes;
+        st = share_out(&options, &spec, &err);
     if (st == GW_OK && watcher->name)
         st = take_name(o, watcher, &dir, &server, &err);
     if (server)
         options.control = ctl_server_control(server);
-    if (st == GW_OK)
-        st = api->run(&options, &result, &err);
-    if (st != GW_OK) {
+    if (st == GW_OK) {
+        status = run_and_explain(api, &options, o, &result, &err);
+    } else {
         cli_print_error(&err);
         status = cli_status_of(st);
-    } else {
-        explain(&result, o);
-        status = exit_status(&result, o->stop_text != NULL, options.command);
-        if (!command_ran(&result, options.command, &err)) {
-            cli_print_error(&err);
-            status = cli_status_of(err.status);
-        }
     }
     status = report_end(o, report_fd, &result, status, &err);
     ended = (struct ctl_ended){.status = status, .insns = result.insns};
     snprintf(ended.how, sizeof ended.how, "%s", ended_names[result.ended]);
     ctl_server_end(server, &ended);
     ctl_dir_close(&dir);
+    spec_clear(spec_machine, &spec);
     return status;
 }
 
 int cli_start_machine(const struct cli_options *o, struct snap_reader *from,
-                      const struct snap_manifest *manifest)
+                      const struct machine_spec *saved)
 {
-    struct cli_watcher w = {.name = o->name, .console_fd = -1};
-    return o->detach ? cli_detach(o, from, manifest) : cli_run_machine(o, from, manifest, &w);
+    struct cli_watcher w = {.name = o->spec.name, .console_fd = -1};
+    return o->detach ? cli_detach(o, from, saved) : cli_run_machine(o, from, saved, &w);
 }

@@ -91,7 +91,7 @@ static enum gw_status list(const struct snap_api *api, const char *dir, struct g
         struct gw_error none;
         snprintf(path, sizeof path, "%s/%s", dir, names[i]->d_name);
         if (api->open(&r, path, &none) == GW_OK) {
-            const struct snap_manifest *m = api->manifest(r);
+            const struct machine_spec *m = api->manifest(r);
             printf("%-32s %-8s %-6s %6" PRIu64 "M  %016" PRIx64 "  %s\n", names[i]->d_name,
                    m->machine, m->cpu_model, m->memory_bytes >> 20, api->state_hash(r),
                    m->name ? m->name : "");

@@ -16,26 +16,26 @@ int cli_exec(const struct cli_options *o)
         .unsetenv_count = o->unsetenv_count,
         .strace = o->strace,
         .strace_file = o->strace_file,
-        .interp = o->interp,
-        .cpu_model = o->cpu_model,
-        .cpu_options = o->cpu_options,
-        .dump = o->dump,
-        .dump_file = o->dump_file,
-        .host_disasm = cli_host_disasm(o->dump),
-        .timeout_ns = o->timeout_ns,
-        .stop_insn = o->stop_insn,
-        .stats = o->stats,
+        .interp = o->spec.engine == SPEC_ENGINE_INTERP,
+        .cpu_model = o->spec.cpu_model,
+        .cpu_options = o->spec.cpu_options,
+        .dump = o->spec.dump,
+        .dump_file = o->spec.dump_file,
+        .host_disasm = cli_host_disasm(o->spec.dump),
+        .timeout_ns = o->spec.timeout_ns,
+        .stop_insn = o->spec.stop_insn,
+        .stats = o->spec.stats,
         .report = o->report,
-        .quiet = o->quiet,
-        .verbose = (unsigned)o->verbose,
-        .code_cache_bytes = o->code_cache_bytes,
-        .max_guest_insns = (unsigned)o->max_block,
-        .no_fold = o->no_fold,
-        .fp_traps = o->fp_traps,
+        .quiet = o->spec.quiet,
+        .verbose = (unsigned)o->spec.verbose,
+        .code_cache_bytes = o->spec.code_cache_bytes,
+        .max_guest_insns = (unsigned)o->spec.max_block,
+        .no_fold = o->spec.no_fold,
+        .fp_traps = o->spec.fp_traps - SPEC_FP_TRAPS_OFF,
     };
     struct cli_overhead share;
     struct gw_error err = {0};
-    if (cli_share_overhead(&share, o->overhead_max, 0, &err) != GW_OK)
+    if (cli_share_overhead(&share, o->spec.overhead_max, 0, &err) != GW_OK)
         return cli_start_failed(o, &err);
     if (!e.code_cache_bytes)
         e.code_cache_bytes = share.code_cache_bytes;

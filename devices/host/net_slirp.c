@@ -336,17 +336,18 @@ static void start_slirp(struct user_net *n)
     n->slirp = slirp_new(&c, &callbacks, n);
 }
 
-static enum gw_status publish_port(struct user_net *n, const struct gw_net_publish *p,
+static enum gw_status publish_port(struct user_net *n, const struct publish_spec *p,
                                    struct gw_error *err)
 {
     const char *address = p->address ? p->address : "127.0.0.1";
     struct in_addr host, guest = ipv4("10.0.2.15");
     char what[64];
-    snprintf(what, sizeof what, "%.40s:%u", address, p->host);
+    snprintf(what, sizeof what, "%.40s:%u", address, (unsigned)p->host);
     if (inet_pton(AF_INET, address, &host) != 1)
         return gw_fail(err, GW_ERR_ARG, what, "cannot publish the port: not an IPv4 address");
     errno = 0;
-    if (slirp_add_hostfwd(n->slirp, p->udp, host, p->host, guest, p->guest) < 0)
+    if (slirp_add_hostfwd(n->slirp, p->protocol == SPEC_UDP, host, (int)p->host, guest,
+                          (int)p->guest) < 0)
         return gw_fail(err, GW_ERR_IO, what, "cannot publish the port: %s",
                        errno ? strerror(errno) : "refused");
     return GW_OK;
@@ -367,7 +368,7 @@ static int start_thread(struct user_net *n)
 
 static enum gw_status open_user(struct gw_net_backend **out, const struct gw_net_port *port,
                                 const struct gw_net_thread *thread,
-                                const struct gw_net_publish *publish, unsigned publish_count,
+                                const struct publish_spec *publish, unsigned publish_count,
                                 struct gw_error *err)
 {
     struct user_net *n = calloc(1, sizeof *n);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "godwit/machine_spec.h"
 #include "godwit/status.h"
 
 enum { GW_NET_FRAME_MIN = 14, GW_NET_FRAME_MAX = 65535 + 14 };
@@ -46,16 +47,9 @@ struct gw_net_backend {
     bool large_sends; /* takes TCP segments of up to 64 KiB whatever the MTU */
 };
 
-/* A port of the host that leads to one of the guest. */
-struct gw_net_publish {
-    const char *address; /* dotted IPv4; NULL: 127.0.0.1 */
-    uint16_t host, guest;
-    bool udp;
-};
-
 #define GW_NET_MODULE        "godwit-net.so"
 #define GW_NET_MODULE_SYMBOL "godwit_net_module"
-#define GW_NET_API           2
+#define GW_NET_API           3
 
 /* What a thread of the module's calls before all else: false, and it may not go on. */
 struct gw_net_thread {
@@ -68,7 +62,7 @@ struct gw_net_module {
     unsigned version; /* GW_NET_API */
     enum gw_status (*open_user)(struct gw_net_backend **out, const struct gw_net_port *port,
                                 const struct gw_net_thread *thread,
-                                const struct gw_net_publish *publish, unsigned publish_count,
+                                const struct publish_spec *publish, unsigned publish_count,
                                 struct gw_error *err);
 };
 

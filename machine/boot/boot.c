@@ -43,12 +43,12 @@ static enum gw_status base_tree(struct vm *m, uint8_t **blob, size_t *size, stru
     };
     struct blob file;
     enum gw_status st;
-    if (!m->o->dtb) {
+    if (!m->spec->dtb) {
         rv_isa_string(m->vcpu[0].cpu, isa, sizeof isa);
         cfg.isa_list_bytes = rv_isa_list(m->vcpu[0].cpu, list, sizeof list);
         return dt_build(&cfg, blob, size, err);
     }
-    st = vm_file(m, &file, m->o->dtb, "device tree", err);
+    st = vm_file(m, &file, m->spec->dtb, "device tree", err);
     if (st != GW_OK)
         return st;
     st = dt_import(file.data, file.size, file.name, blob, size, err);
@@ -60,7 +60,7 @@ static enum gw_status base_tree(struct vm *m, uint8_t **blob, size_t *size, stru
 static void fill_seed(const struct vm *m, uint8_t *seed)
 {
     vm_seed_bytes(m, seed, SEED_BYTES);
-    if (!m->o->clock_insns && getrandom(seed, SEED_BYTES, GRND_NONBLOCK) < 0)
+    if (!m->spec->clock_insns && getrandom(seed, SEED_BYTES, GRND_NONBLOCK) < 0)
         seed[0] = 0;
 }
 
@@ -69,7 +69,7 @@ static enum gw_status finished_tree(struct vm *m, const struct placement *at, ui
                                     uint8_t **blob, size_t *size, struct gw_error *err)
 {
     uint8_t seed[SEED_BYTES];
-    char *bootargs = command_bootargs(m->o);
+    char *bootargs = command_bootargs(m->spec);
     struct dt_chosen chosen = {.bootargs = bootargs,
                                .initrd_at = at->initrd_at,
                                .initrd_bytes = initrd_bytes,
@@ -102,22 +102,17 @@ struct loaded {
     uint64_t floor; /* first byte above everything loaded */
 };
 
-static bool has_bios_file(const struct machine_options *o)
-{
-    return o->bios && strcmp(o->bios, "builtin") != 0 && strcmp(o->bios, "none") != 0;
-}
-
 static enum gw_status load_kernel_file(struct vm *m, const struct gw_dma *dma, struct loaded *l,
                                        struct gw_error *err)
 {
     struct blob file;
-    enum gw_status st = vm_file(m, &file, m->o->kernel, "kernel", err);
+    enum gw_status st = vm_file(m, &file, m->spec->kernel, "kernel", err);
     if (st == GW_OK)
         st = load_kernel(dma, &file, VIRT_RAM_BASE, &l->kernel, err);
     blob_close(&file);
     if (st == GW_OK && l->has_firmware && l->kernel.first < l->firmware.last &&
         l->firmware.first < l->kernel.last)
-        st = gw_fail(err, GW_ERR_FORMAT, m->o->kernel,
+        st = gw_fail(err, GW_ERR_FORMAT, m->spec->kernel,
                      "cannot load the kernel: it overlaps the firmware");
     l->has_kernel = true;
     l->next = l->kernel.entry;
@@ -133,19 +128,19 @@ static enum gw_status load_images(struct vm *m, const struct gw_dma *dma, struct
     enum gw_status st = GW_OK;
     memset(l, 0, sizeof *l);
     l->floor = VIRT_RAM_BASE;
-    if (has_bios_file(m->o)) {
-        st = vm_file(m, &file, m->o->bios, "firmware", err);
+    if (vm_firmware_file(m->spec)) {
+        st = vm_file(m, &file, m->spec->bios, "firmware", err);
         if (st == GW_OK)
             st = load_firmware(dma, &file, VIRT_RAM_BASE, &l->firmware, err);
         blob_close(&file);
         l->has_firmware = true;
         l->floor = l->firmware.last;
     }
-    if (m->o->flash[0].path)
+    if (m->spec->flash[0].path)
         l->next = VIRT_FLASH_BASE;
-    else if (m->o->load_count)
-        l->next = m->o->loads[0].at;
-    if (st == GW_OK && m->o->kernel && !vm_offers_kernel(m->o))
+    else if (m->spec->loads_count)
+        l->next = m->spec->loads[0].at;
+    if (st == GW_OK && m->spec->kernel && !vm_offers_kernel(m->spec))
         st = load_kernel_file(m, dma, l, err);
     return st;
 }
@@ -155,7 +150,7 @@ static uint64_t high_limit(const struct vm *m)
 {
     const struct gw_ram *ram = board_ram(m->board);
     uint64_t end = ram->base + ram->size;
-    bool firmware = has_bios_file(m->o) || m->o->flash[0].path;
+    bool firmware = vm_firmware_file(m->spec) || m->spec->flash[0].path;
     return firmware && end > FIRMWARE_LIMIT ? FIRMWARE_LIMIT : end;
 }
 
@@ -168,7 +163,7 @@ static enum gw_status load_high(struct vm *m, const struct gw_dma *dma, uint64_t
     uint8_t *tree = NULL;
     size_t size = 0, room;
     enum gw_status st = GW_OK;
-    if (!vm_offers_kernel(m->o))
+    if (!vm_offers_kernel(m->spec))
         st = initrd_open(m, &initrd, err);
     if (st == GW_OK)
         st = finished_tree(m, &guess, initrd.size, &tree, &size, err);
@@ -198,9 +193,9 @@ static bool overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
 }
 
 /* --load: raw bytes, beside everything else. */
-static enum gw_status load_file(struct vm *m, const struct gw_dma *dma,
-                                const struct machine_file *f, const struct loaded *l,
-                                const struct placement *at, struct gw_error *err)
+static enum gw_status load_file(struct vm *m, const struct gw_dma *dma, const struct file_spec *f,
+                                const struct loaded *l, const struct placement *at,
+                                struct gw_error *err)
 {
     const struct {
         const char *what;
@@ -251,8 +246,8 @@ enum gw_status vm_boot(struct vm *m, struct gw_error *err)
     enum gw_status st = load_images(m, &dma, &l, err);
     if (st == GW_OK)
         st = load_high(m, &dma, l.floor, &at, err);
-    for (unsigned i = 0; st == GW_OK && i < m->o->load_count; i++)
-        st = load_file(m, &dma, &m->o->loads[i], &l, &at, err);
+    for (unsigned i = 0; st == GW_OK && i < m->spec->loads_count; i++)
+        st = load_file(m, &dma, &m->spec->loads[i], &l, &at, err);
     if (st != GW_OK)
         return st;
     for (unsigned i = 0; i < m->cpus; i++)

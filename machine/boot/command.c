@@ -223,8 +223,8 @@ enum gw_status command_archive(const struct command_config *cfg, uint8_t **out, 
 bool command_reads_stdin(const struct vm *m)
 {
     struct stat st;
-    return m->o->command && port_in(m->port[0]) == STDIN_FILENO && fstat(STDIN_FILENO, &st) == 0 &&
-           (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode));
+    return m->spec->command && port_in(m->port[0]) == STDIN_FILENO &&
+           fstat(STDIN_FILENO, &st) == 0 && (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode));
 }
 
 /* There is an input unless standard input is none of a person's or a pipe's. */
@@ -239,27 +239,28 @@ static const char *term(const struct vm *m)
 {
     const char *name = getenv("TERM");
     struct stat st;
-    bool person = m->o->port_count != 0; /* whoever opens the port */
-    if (vm_on_stdio(m))                  /* a machine that is detached has a socket there */
+    bool person = m->spec->serial_count != 0; /* whoever opens the port */
+    if (vm_on_stdio(m))                       /* a machine that is detached has a socket there */
         person = isatty(STDIN_FILENO) || (fstat(STDIN_FILENO, &st) == 0 && S_ISSOCK(st.st_mode));
-    if (m->o->deterministic || !person)
+    if (m->spec->deterministic || !person)
         return NULL;
     return name && *name && strlen(name) < 64 ? name : "vt100";
 }
 
 enum gw_status initrd_open(struct vm *m, struct initrd *i, struct gw_error *err)
 {
-    struct command_config cfg = {
-        .command = m->o->command, .term = m->o->command ? term(m) : NULL, .power = VIRT_POWER_BASE};
+    struct command_config cfg = {.command = m->spec->command,
+                                 .term = m->spec->command ? term(m) : NULL,
+                                 .power = VIRT_POWER_BASE};
     uint8_t *archive = NULL;
     size_t size, before;
     enum gw_status st = GW_OK;
     *i = (struct initrd){0};
-    if (m->o->initrd)
-        st = vm_file(m, &i->file, m->o->initrd, "initrd", err);
+    if (m->spec->initrd)
+        st = vm_file(m, &i->file, m->spec->initrd, "initrd", err);
     i->data = i->file.data;
     i->size = i->file.size;
-    if (st != GW_OK || !m->o->command)
+    if (st != GW_OK || !m->spec->command)
         return st;
     cfg.no_input = !cfg.term && no_input(m);
     st = command_archive(&cfg, &archive, &size, err);
@@ -290,11 +291,11 @@ void initrd_close(struct initrd *i)
     *i = (struct initrd){0};
 }
 
-char *command_bootargs(const struct machine_options *o)
+char *command_bootargs(const struct machine_spec *s)
 {
-    const char *user = o->append ? o->append : "";
+    const char *user = s->append ? s->append : "";
     char *line = NULL;
-    if (!o->command)
+    if (!s->command)
         return strdup(user);
     if (asprintf(&line, INIT_ARGS "%s%s", *user ? " " : "", user) < 0)
         return NULL;
@@ -303,9 +304,10 @@ char *command_bootargs(const struct machine_options *o)
 
 enum gw_status command_check(const struct machine_options *o, struct gw_error *err)
 {
-    if (!o->command || o->restore)
+    const struct machine_spec *s = o->spec;
+    if (!s->command || o->restore)
         return GW_OK;
-    if (!o->kernel) {
+    if (!s->kernel) {
         gw_fail(err, GW_ERR_ARG, "--",
                 "cannot run the command: only a kernel that is given starts it");
         if (err)
@@ -313,7 +315,7 @@ enum gw_status command_check(const struct machine_options *o, struct gw_error *e
                      "godwit run -k vmlinux -i initrd.cpio -- uname -m");
         return GW_ERR_ARG;
     }
-    if (o->append && strstr(o->append, "rdinit="))
+    if (s->append && strstr(s->append, "rdinit="))
         return gw_fail(err, GW_ERR_ARG,
                        "rdinit=", "cannot run the command: -a names another first program");
     return GW_OK;
@@ -322,7 +324,7 @@ enum gw_status command_check(const struct machine_options *o, struct gw_error *e
 bool command_told(struct vm *m, unsigned code)
 {
     unsigned kind = code >> 8, value = code & 0xff;
-    if (!m->o->command || m->over || kind < 1 || kind > 4)
+    if (!m->spec->command || m->over || kind < 1 || kind > 4)
         return false;
     if (kind == 4) {
         vm_start_input(m);

@@ -20,7 +20,7 @@ enum gw_status initrd_open(struct vm *m, struct initrd *i, struct gw_error *err)
 void initrd_close(struct initrd *i);
 
 /* The kernel's command line; the caller's to free. NULL: no memory. */
-char *command_bootargs(const struct machine_options *o);
+char *command_bootargs(const struct machine_spec *s);
 /* Is what the options say possible? */
 enum gw_status command_check(const struct machine_options *o, struct gw_error *err);
 /* The guest gave the test device this code. True: our init said how the command ended, and the run
@@ -34,7 +34,7 @@ bool command_reads_stdin(const struct vm *m);
 /* An archive with init in it, that runs the words of the command, of which there is one at least.
  * `power`: the test device's address. For tests, too. *out is the caller's to free. */
 struct command_config {
-    const char *command; /* as in machine.h */
+    const char *command; /* as in the machine's description */
     const char *term;    /* TERM; NULL: nobody types at the console */
     bool no_input;
     uint64_t power;

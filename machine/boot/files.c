@@ -33,6 +33,12 @@ enum gw_status vm_file(struct vm *m, struct blob *b, const char *path, const cha
     return blob_map(b, fd, path, what, err);
 }
 
+const char *vm_firmware_file(const struct machine_spec *s)
+{
+    return s->bios && strcmp(s->bios, "builtin") != 0 && strcmp(s->bios, "none") != 0 ? s->bios
+                                                                                      : NULL;
+}
+
 static void open_if(struct vm *m, const char *path)
 {
     struct blob b;
@@ -42,14 +48,13 @@ static void open_if(struct vm *m, const char *path)
 
 void vm_open_files(struct vm *m)
 {
-    const struct machine_options *o = m->o;
-    open_if(m, o->kernel);
-    open_if(m, o->initrd);
-    open_if(m, o->dtb);
-    if (o->bios && strcmp(o->bios, "builtin") != 0 && strcmp(o->bios, "none") != 0)
-        open_if(m, o->bios);
-    for (unsigned i = 0; i < o->load_count; i++)
-        open_if(m, o->loads[i].path);
+    const struct machine_spec *s = m->spec;
+    open_if(m, s->kernel);
+    open_if(m, s->initrd);
+    open_if(m, s->dtb);
+    open_if(m, vm_firmware_file(s));
+    for (unsigned i = 0; i < s->loads_count; i++)
+        open_if(m, s->loads[i].path);
 }
 
 void vm_close_files(struct vm *m)

@@ -28,10 +28,10 @@ static enum gw_status add_bytes(struct dev_fw_cfg *f, unsigned size_key, unsigne
 
 static enum gw_status add_kernel(struct dev_fw_cfg *f, struct vm *m, struct gw_error *err)
 {
-    char *line = command_bootargs(m->o);
+    char *line = command_bootargs(m->spec);
     struct initrd initrd = {0};
     struct blob kernel;
-    enum gw_status st = line ? blob_open(&kernel, m->o->kernel, "kernel", err)
+    enum gw_status st = line ? blob_open(&kernel, m->spec->kernel, "kernel", err)
                              : gw_fail(err, GW_ERR_NOMEM, "", "no memory for the command line");
     if (st == GW_OK) {
         st = add_bytes(f, DEV_FW_CFG_KERNEL_SIZE, DEV_FW_CFG_KERNEL_DATA, kernel.data, kernel.size,
@@ -51,19 +51,19 @@ static enum gw_status add_kernel(struct dev_fw_cfg *f, struct vm *m, struct gw_e
     return st;
 }
 
-bool vm_offers_kernel(const struct machine_options *o)
+bool vm_offers_kernel(const struct machine_spec *s)
 {
-    return o->flash[0].path != NULL;
+    return s->flash[0].path != NULL;
 }
 
 enum gw_status vm_offer(struct vm *m, struct gw_error *err)
 {
     struct dev_fw_cfg *f = (struct dev_fw_cfg *)(void *)m->board->fw_cfg;
     enum gw_status st = add_number(f, DEV_FW_CFG_CPUS, m->cpus, 2, err);
-    if (st == GW_OK && m->o->kernel && vm_offers_kernel(m->o))
+    if (st == GW_OK && m->spec->kernel && vm_offers_kernel(m->spec))
         st = add_kernel(f, m, err);
-    for (unsigned i = 0; st == GW_OK && i < m->o->fw_cfg_count; i++) {
-        const struct machine_file *file = &m->o->fw_cfg[i];
+    for (unsigned i = 0; st == GW_OK && i < m->spec->fw_cfg_count; i++) {
+        const struct file_spec *file = &m->spec->fw_cfg[i];
         struct blob b;
         st = blob_open(&b, file->path, "fw_cfg file", err);
         if (st == GW_OK)

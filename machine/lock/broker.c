@@ -43,8 +43,8 @@ struct broker {
 static bool path_of(const struct machine_options *o, enum broker_save which, uint64_t number,
                     char *path)
 {
-    const char *given = which == BROKER_PANIC    ? o->panic_save
-                        : which == BROKER_AT_END ? o->save_at_end
+    const char *given = which == BROKER_PANIC    ? o->spec->on_panic.to
+                        : which == BROKER_AT_END ? o->spec->save_at_end
                                                  : NULL;
     if (which == BROKER_MENU)
         snprintf(path, BROKER_PATH_BYTES, "godwit-%" PRIu64 ".snap", number);
@@ -101,14 +101,15 @@ static void remove_socket(const char *path)
  * name that its control socket stands for is still its own. */
 static void remove_names(const struct machine_options *o, bool ended)
 {
-    for (unsigned i = 0; i < o->port_count; i++)
-        if (o->ports[i].kind == MACHINE_PORT_UNIX)
-            remove_socket(o->ports[i].path);
-    for (unsigned i = 0; i < o->channel_count; i++)
-        if (o->channels[i].port.kind == MACHINE_PORT_UNIX)
-            remove_socket(o->channels[i].port.path);
-    if (o->net.kind == MACHINE_NET_SOCKET)
-        remove_socket(o->net.target);
+    const struct machine_spec *s = o->spec;
+    for (unsigned i = 0; i < s->serial_count; i++)
+        if (s->serial[i].to.kind == SPEC_PORT_UNIX)
+            remove_socket(s->serial[i].to.to);
+    for (unsigned i = 0; i < s->channels_count; i++)
+        if (s->channels[i].to.kind == SPEC_PORT_UNIX)
+            remove_socket(s->channels[i].to.to);
+    if (s->net.kind == SPEC_NET_SOCKET)
+        remove_socket(s->net.to);
     if (ended && o->control && o->control->socket_path)
         unlink(o->control->socket_path);
 }
@@ -263,18 +264,19 @@ void broker_drop(struct broker *b)
 
 bool broker_saves(const struct broker *b)
 {
-    return b->o->save_at_end || b->o->panic_save || b->o->control || isatty(STDIN_FILENO);
+    const struct machine_spec *s = b->o->spec;
+    return s->save_at_end || s->on_panic.to || b->o->control || isatty(STDIN_FILENO);
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-static bool has_socket(const struct machine_options *o)
+static bool has_socket(const struct machine_spec *s)
 {
-    bool wanted = o->net.kind == MACHINE_NET_SOCKET;
-    for (unsigned i = 0; i < o->port_count; i++)
-        wanted = wanted || o->ports[i].kind == MACHINE_PORT_UNIX;
-    for (unsigned i = 0; i < o->channel_count; i++)
-        wanted = wanted || o->channels[i].port.kind == MACHINE_PORT_UNIX;
+    bool wanted = s->net.kind == SPEC_NET_SOCKET;
+    for (unsigned i = 0; i < s->serial_count; i++)
+        wanted = wanted || s->serial[i].to.kind == SPEC_PORT_UNIX;
+    for (unsigned i = 0; i < s->channels_count; i++)
+        wanted = wanted || s->channels[i].to.kind == SPEC_PORT_UNIX;
     return wanted;
 }
 
@@ -288,7 +290,7 @@ enum gw_status broker_new(struct broker **out, const struct machine_options *o, 
         return gw_fail(err, GW_ERR_NOMEM, "", "no memory for the broker");
     b->o = o;
     b->fd = b->passed = -1;
-    if (apart && (broker_saves(b) || has_socket(o)))
+    if (apart && (broker_saves(b) || has_socket(o->spec)))
         st = start(b, err);
     if (st == GW_OK)
         *out = b;

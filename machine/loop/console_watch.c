@@ -25,7 +25,7 @@ enum gw_status vm_watch_init(struct vm *m, struct gw_error *err)
     m->panic_timer = (struct gw_timer){.deadline_ns = UINT64_MAX, .fire = panic_look, .device = m};
     text_watch_init(&m->panic, panic_text);
     text_watch_init(&m->panic_end, panic_end_text);
-    if (!text_watch_init(&m->stop, m->o->stop_text))
+    if (!text_watch_init(&m->stop, m->spec->stop_text))
         return gw_fail(err, GW_ERR_ARG, "--stop-text", "too long: at most %d bytes",
                        TEXT_WATCH_MAX);
     return GW_OK;

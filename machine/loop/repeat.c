@@ -28,8 +28,9 @@ uint64_t vm_repeat_limit(struct vm *m, uint64_t retired, uint64_t own)
     until = dev_events_insns_until(m->board->events, own < deadline ? own : deadline, retired);
     if (until < limit)
         limit = until;
-    if (m->o->stop_insn > retired && !m->o->save_at_end && m->o->stop_insn - retired < limit)
-        limit = m->o->stop_insn - retired;
+    if (m->spec->stop_insn > retired && !m->spec->save_at_end &&
+        m->spec->stop_insn - retired < limit)
+        limit = m->spec->stop_insn - retired;
     return left < limit ? left : limit;
 }
 
@@ -56,14 +57,14 @@ bool vm_repeat_rests(const struct vm *m, uint64_t retired)
 /* A run that is saved at its end goes on to where a save leaves no trace. */
 bool vm_repeat_may_stop(const struct vm *m, uint64_t retired)
 {
-    return !m->o->deterministic || !m->o->save_at_end || vm_repeat_rests(m, retired);
+    return !m->spec->deterministic || !m->spec->save_at_end || vm_repeat_rests(m, retired);
 }
 
 /* SplitMix64 (Steele, Lea, Flood 2014) from the seed: enough for a device tree's rng-seed, which
  * the guest mixes anew. */
 void vm_seed_bytes(const struct vm *m, uint8_t *to, size_t size)
 {
-    uint64_t state = m->o->seed, z = 0;
+    uint64_t state = m->spec->seed, z = 0;
     for (size_t i = 0; i < size; i++) {
         if (i % 8 == 0) {
             state += UINT64_C(0x9e3779b97f4a7c15);

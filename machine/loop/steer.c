@@ -41,7 +41,7 @@ void vm_pause(struct vm *m, bool pause)
  * would never come there. */
 static bool may_save(struct vm *m, uint64_t retired)
 {
-    return !m->o->deterministic || m->paused || vm_repeat_rests(m, retired) || vm_idle(m);
+    return !m->spec->deterministic || m->paused || vm_repeat_rests(m, retired) || vm_idle(m);
 }
 
 static void close_file(int fd)
@@ -81,7 +81,7 @@ static void save_now(struct vm *m)
     else
         st = vm_save_as(m, BROKER_MENU, path, &err);
     /* Who restores it starts with empty maps; so does who goes on. */
-    if (m->o->deterministic)
+    if (m->spec->deterministic)
         vm_reset_derived(m);
     answer(a, a->fd >= 0 ? "" : path, st == GW_OK ? NULL : &err);
     end_save(m);

@@ -86,13 +86,13 @@ static uint64_t next_stop(struct vm *m, bool *exact)
 {
     uint64_t retired = vm_retired(m), left;
     *exact = false;
-    if (!m->o->stop_insn)
+    if (!m->spec->stop_insn)
         return QUANTUM;
-    if (retired >= m->o->stop_insn) {
+    if (retired >= m->spec->stop_insn) {
         vm_end(m, MACHINE_ENDED_STOP_INSN, 0);
         return 0;
     }
-    left = (m->o->stop_insn - retired) / m->cpus + 1;
+    left = (m->spec->stop_insn - retired) / m->cpus + 1;
     *exact = left < QUANTUM;
     return *exact ? left : QUANTUM;
 }

@@ -56,12 +56,12 @@ void vm_reset(struct vm *m)
 static uint64_t next_stop(struct vm *m, const struct vcpu *v, uint64_t retired, bool *exact)
 {
     uint64_t limit = QUANTUM, until;
-    *exact = m->o->deterministic;
-    if (m->o->deterministic)
+    *exact = m->spec->deterministic;
+    if (m->spec->deterministic)
         return vm_repeat_limit(m, retired, vm_deadline(v));
-    if (m->o->clock_insns) {
-        if (m->o->mips && m->o->mips * 50 < limit)
-            limit = m->o->mips * 50 < QUANTUM_MIN ? QUANTUM_MIN : m->o->mips * 50;
+    if (m->spec->clock_insns) {
+        if (m->spec->mips && m->spec->mips * 50 < limit)
+            limit = m->spec->mips * 50 < QUANTUM_MIN ? QUANTUM_MIN : m->spec->mips * 50;
         uint64_t deadline = gw_events_next_deadline(m->board->events);
         uint64_t own = vm_deadline(v);
         until = dev_events_insns_until(m->board->events, own < deadline ? own : deadline, retired);
@@ -69,8 +69,8 @@ static uint64_t next_stop(struct vm *m, const struct vcpu *v, uint64_t retired, 
         if (until < limit)
             limit = until;
     }
-    if (m->o->stop_insn && m->o->stop_insn - retired <= limit) {
-        limit = m->o->stop_insn - retired;
+    if (m->spec->stop_insn && m->spec->stop_insn - retired <= limit) {
+        limit = m->spec->stop_insn - retired;
         *exact = true;
     }
     return limit;
@@ -141,7 +141,7 @@ void vm_loop(struct vm *m)
     while (!m->over) {
         uint64_t retired = vm_retired(m);
         gw_events_run(m->board->events, retired);
-        if (m->o->deterministic)
+        if (m->spec->deterministic)
             vm_repeat_settle(m, retired);
         if (m->reset_wanted)
             vm_reset(m);
@@ -149,7 +149,7 @@ void vm_loop(struct vm *m)
             vm_look_at_tohost(m);
         if (vm_steer(m, retired))
             continue;
-        if (m->o->stop_insn && retired >= m->o->stop_insn && vm_repeat_may_stop(m, retired))
+        if (m->spec->stop_insn && retired >= m->spec->stop_insn && vm_repeat_may_stop(m, retired))
             vm_end(m, MACHINE_ENDED_STOP_INSN, 0);
         if (!m->over)
             step(m, retired);

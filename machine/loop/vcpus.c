@@ -84,8 +84,8 @@ static enum gw_status make_cpu(struct vm *m, unsigned index, struct gw_error *er
 {
     size_t size = (m->isa->cpu_size + 63) & ~(size_t)63;
     struct gw_cpu_config cfg = {
-        .model = m->o->cpu_model,
-        .options = m->o->cpu_options,
+        .model = m->spec->cpu_model,
+        .options = m->spec->cpu_options,
         .firmware = m->firmware_builtin,
         .hart = index,
         .bus = &m->board->bus.bus,
@@ -101,7 +101,7 @@ static enum gw_status make_cpu(struct vm *m, unsigned index, struct gw_error *er
 
 enum gw_status vm_make_cpus(struct vm *m, struct gw_error *err)
 {
-    struct board_hart_lines lines[MACHINE_MAX_CPUS];
+    struct board_hart_lines lines[SPEC_MAX_CPUS];
     m->sbi = (struct sbi){.harts = m->cpus,
                           .events = m->board->events,
                           .dma = {.bus = &m->board->bus.bus},
@@ -129,30 +129,30 @@ static enum gw_status make_engine(struct vm *m, struct vcpu *v, bool no_flat, st
 {
     struct engine_config cfg = {
         .isa = m->isa,
-        .backend = m->o->interp ? NULL : host_code_backend(),
-        .mem = m->o->use_tlb ? GW_MEM_TLB : GW_MEM_FLAT,
+        .backend = m->spec->engine == SPEC_ENGINE_INTERP ? NULL : host_code_backend(),
+        .mem = m->spec->no_flat_map ? GW_MEM_TLB : GW_MEM_FLAT,
         /* A flat map has an entry for each page of Sv48, and is blind to what lies beyond. */
-        .no_flat = no_flat || m->o->use_tlb || v->cpu->cfg.sv57,
+        .no_flat = no_flat || m->spec->no_flat_map || v->cpu->cfg.sv57,
         .bus = &m->board->bus.bus,
         .cpu = v->cpu,
         .world = m->world,
         .index = v->index,
         .code_cache_bytes = m->o->code_cache_bytes,
         .map_bytes = m->o->map_bytes / m->cpus, /* each has maps of its own */
-        .max_guest_insns = m->o->max_guest_insns,
-        .no_fold = m->o->no_fold,
-        .quantum = m->o->deterministic ? VM_REPEAT_STEP : 0,
-        .fp_traps = (enum engine_fp_traps)m->o->fp_traps,
-        .time_translation = m->o->stats,
-        .dump = m->o->dump ? &m->dump : NULL,
+        .max_guest_insns = m->spec->max_block,
+        .no_fold = m->spec->no_fold,
+        .quantum = m->spec->deterministic ? VM_REPEAT_STEP : 0,
+        .fp_traps = (enum engine_fp_traps)(m->spec->fp_traps - SPEC_FP_TRAPS_OFF),
+        .time_translation = m->spec->stats,
+        .dump = m->spec->dump ? &m->dump : NULL,
     };
-    cfg.caller = v->caller = m->o->interp ? host_code_caller_open() : NULL;
+    cfg.caller = v->caller = m->spec->engine == SPEC_ENGINE_INTERP ? host_code_caller_open() : NULL;
     return engine_new(&v->engine, &cfg, err);
 }
 
 static void free_engines(struct vm *m)
 {
-    for (unsigned i = 0; i < MACHINE_MAX_CPUS; i++) {
+    for (unsigned i = 0; i < SPEC_MAX_CPUS; i++) {
         engine_free(m->vcpu[i].engine);
         host_code_caller_close(m->vcpu[i].caller);
         m->vcpu[i].engine = NULL;
@@ -184,8 +184,8 @@ enum gw_status vm_make_engines(struct vm *m, struct gw_error *err)
 {
     enum gw_status st = GW_OK;
     size_t wanted, got;
-    if (m->o->dump)
-        st = host_code_dump(&m->dump, m->o->dump, m->o->dump_file, err);
+    if (m->spec->dump)
+        st = host_code_dump(&m->dump, m->spec->dump, m->spec->dump_file, err);
     m->dump.host_disasm = m->o->host_disasm;
     if (st == GW_OK)
         st = make_all(m, false, err);
@@ -196,12 +196,12 @@ enum gw_status vm_make_engines(struct vm *m, struct gw_error *err)
     if (st != GW_OK)
         return st;
     got = engine_code_cache_bytes(m->vcpu[0].engine, &wanted);
-    if (got < wanted && m->o->verbose)
+    if (got < wanted && m->spec->verbose)
         fprintf(stderr, "godwit: note: code cache of %zu KiB instead of %zu\n", got >> 10,
                 wanted >> 10);
     /* In the middle of a block the count depends on where the block ends: devices of a run that can
      * be repeated see the time of the last look instead. */
-    if (!m->o->deterministic)
+    if (!m->spec->deterministic)
         dev_events_counter(m->board->events, retired_now, m);
     return GW_OK;
 }

@@ -7,19 +7,19 @@
 #include "devices/virtio/console.h"
 #include "machine/vm.h"
 
-static bool has_stdio(const struct machine_port *ports, unsigned count)
+static bool serial_has_stdio(const struct machine_spec *s)
 {
-    bool has = count == 0;
-    for (unsigned i = 0; i < count; i++)
-        has = has || ports[i].kind == MACHINE_PORT_STDIO;
+    bool has = s->serial_count == 0;
+    for (unsigned i = 0; i < s->serial_count; i++)
+        has = has || s->serial[i].to.kind == SPEC_PORT_STDIO;
     return has;
 }
 
-static enum gw_status check(const struct machine_options *o, struct gw_error *err)
+static enum gw_status check(const struct machine_spec *s, struct gw_error *err)
 {
-    bool taken = has_stdio(o->ports, o->port_count);
-    for (unsigned i = 0; i < o->channel_count; i++) {
-        if (o->channels[i].port.kind != MACHINE_PORT_STDIO)
+    bool taken = serial_has_stdio(s);
+    for (unsigned i = 0; i < s->channels_count; i++) {
+        if (s->channels[i].to.kind != SPEC_PORT_STDIO)
             continue;
         if (taken) {
             gw_fail(err, GW_ERR_ARG, "--console",
@@ -35,22 +35,22 @@ static enum gw_status check(const struct machine_options *o, struct gw_error *er
 
 enum gw_status vm_open_channels(struct vm *m, struct gw_error *err)
 {
-    const struct machine_options *o = m->o;
-    struct board_channel_config c[MACHINE_MAX_CHANNELS];
+    const struct machine_spec *s = m->spec;
+    struct board_channel_config c[SPEC_MAX_CHANNELS];
     uint16_t columns, rows;
-    enum gw_status st = check(o, err);
-    for (unsigned i = 0; st == GW_OK && i < o->channel_count; i++) {
-        st = port_open(&m->channel_port[i], &o->channels[i].port, err);
+    enum gw_status st = check(s, err);
+    for (unsigned i = 0; st == GW_OK && i < s->channels_count; i++) {
+        st = port_open(&m->channel_port[i], &s->channels[i].to, err);
         if (st != GW_OK)
             break;
-        c[i] = (struct board_channel_config){.name = o->channels[i].name,
+        c[i] = (struct board_channel_config){.name = s->channels[i].name,
                                              .in_fd = port_in(m->channel_port[i]),
                                              .out_fd = port_out(m->channel_port[i])};
         c[i].escape = c[i].in_fd == STDIN_FILENO && isatty(STDIN_FILENO);
     }
-    if (st != GW_OK || o->channel_count == 0)
+    if (st != GW_OK || s->channels_count == 0)
         return st;
-    st = board_add_channels(m->board, c, o->channel_count, err);
+    st = board_add_channels(m->board, c, s->channels_count, err);
     if (st == GW_OK && host_terminal_size(&columns, &rows))
         vm_resized(m, columns, rows);
     return st;
@@ -59,11 +59,11 @@ enum gw_status vm_open_channels(struct vm *m, struct gw_error *err)
 enum gw_status vm_start_channels(struct vm *m, struct gw_error *err)
 {
     enum gw_status st = GW_OK;
-    for (unsigned i = 0; st == GW_OK && i < m->o->channel_count; i++) {
+    for (unsigned i = 0; st == GW_OK && i < m->spec->channels_count; i++) {
         const struct port *p = m->channel_port[i];
-        const char *name = m->o->channels[i].name;
+        const char *name = m->spec->channels[i].name;
         st = port_start(m->channel_port[i], m->board->io, err);
-        if (st == GW_OK && port_name(p) && !m->o->quiet)
+        if (st == GW_OK && port_name(p) && !m->spec->quiet)
             fprintf(stderr, "godwit: %s %s is %s\n", name ? "port" : "console",
                     name ? name : "hvc0", port_name(p));
     }
@@ -73,7 +73,7 @@ enum gw_status vm_start_channels(struct vm *m, struct gw_error *err)
 bool vm_on_stdio(const struct vm *m)
 {
     bool on = port_in(m->port[0]) == STDIN_FILENO;
-    for (unsigned i = 0; i < m->o->channel_count; i++)
+    for (unsigned i = 0; i < m->spec->channels_count; i++)
         on = on || port_in(m->channel_port[i]) == STDIN_FILENO;
     return on;
 }

@@ -23,7 +23,7 @@ struct pipe_buf {
 };
 
 struct port {
-    struct machine_port what;
+    struct spec_target what;
     int in_fd, out_fd;
     char name[NAME_BYTES]; /* of a pseudo-terminal */
     /* the relay; descriptors are -1 where there is none */
@@ -47,13 +47,13 @@ static bool listened_to(const struct port *p)
     struct pollfd poll_fd = {.fd = p->peer_fd, .events = POLLOUT};
     if (p->peer_fd < 0)
         return false;
-    return p->what.kind != MACHINE_PORT_PTY || poll(&poll_fd, 1, 0) < 0 ||
+    return p->what.kind != SPEC_PORT_PTY || poll(&poll_fd, 1, 0) < 0 ||
            !(poll_fd.revents & POLLHUP);
 }
 
 static void hang_up(struct port *p)
 {
-    if (p->what.kind == MACHINE_PORT_PTY || p->peer_fd < 0)
+    if (p->what.kind == SPEC_PORT_PTY || p->peer_fd < 0)
         return;
     close(p->peer_fd); /* which also ends its watch */
     p->peer_fd = -1;
@@ -202,24 +202,24 @@ static void remove_stale(const struct sockaddr_un *at)
 static enum gw_status open_socket(struct port *p, struct gw_error *err)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
-    size_t n = strlen(p->what.path);
+    size_t n = strlen(p->what.to);
     if (n >= sizeof at.sun_path)
-        return gw_fail(err, GW_ERR_ARG, p->what.path,
+        return gw_fail(err, GW_ERR_ARG, p->what.to,
                        "cannot open the serial port's socket: the name is too long");
-    memcpy(at.sun_path, p->what.path, n + 1);
+    memcpy(at.sun_path, p->what.to, n + 1);
     remove_stale(&at);
     p->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (p->listen_fd < 0)
-        return failed(p->what.path, "socket", err);
+        return failed(p->what.to, "socket", err);
     if (bind(p->listen_fd, (struct sockaddr *)&at, sizeof at) < 0)
-        return failed(p->what.path, "socket", err);
+        return failed(p->what.to, "socket", err);
     p->bound = true;
     if (listen(p->listen_fd, 4) < 0)
-        return failed(p->what.path, "socket", err);
+        return failed(p->what.to, "socket", err);
     return open_relay(p, err);
 }
 
-enum gw_status port_open(struct port **out, const struct machine_port *what, struct gw_error *err)
+enum gw_status port_open(struct port **out, const struct spec_target *what, struct gw_error *err)
 {
     struct port *p = calloc(1, sizeof *p);
     enum gw_status st = GW_OK;
@@ -229,14 +229,14 @@ enum gw_status port_open(struct port **out, const struct machine_port *what, str
     p->what = *what;
     p->in_fd = p->out_fd = p->near_fd = p->peer_fd = p->listen_fd = -1;
     switch (what->kind) {
-    case MACHINE_PORT_STDIO: open_stdio(p); break;
-    case MACHINE_PORT_FILE:
-        p->out_fd = open(what->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    case SPEC_PORT_STDIO: open_stdio(p); break;
+    case SPEC_PORT_FILE:
+        p->out_fd = open(what->to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
         if (p->out_fd < 0)
-            st = gw_fail(err, GW_ERR_IO, what->path, "cannot write the serial port's file: %s",
+            st = gw_fail(err, GW_ERR_IO, what->to, "cannot write the serial port's file: %s",
                          strerror(errno));
         break;
-    case MACHINE_PORT_PTY: st = open_pty(p, err); break;
+    case SPEC_PORT_PTY: st = open_pty(p, err); break;
     default: st = open_socket(p, err); break;
     }
     if (st != GW_OK) {
@@ -259,7 +259,7 @@ int port_out(const struct port *p)
 
 const char *port_name(const struct port *p)
 {
-    return p->what.kind == MACHINE_PORT_PTY ? p->name : NULL;
+    return p->what.kind == SPEC_PORT_PTY ? p->name : NULL;
 }
 
 enum gw_status port_start(struct port *p, struct dev_io *io, struct gw_error *err)
@@ -277,7 +277,7 @@ enum gw_status port_start(struct port *p, struct dev_io *io, struct gw_error *er
     if (st == GW_OK && p->listen_fd >= 0)
         st = dev_io_watch(io, &p->listen_watch, EPOLLIN);
     if (st != GW_OK)
-        return failed(p->what.path ? p->what.path : p->name, "relay", err);
+        return failed(p->what.to ? p->what.to : p->name, "relay", err);
     return GW_OK;
 }
 
@@ -294,7 +294,7 @@ void port_close(struct port *p)
     if (p->near_fd >= 0)
         pump(p);
     if (p->bound)
-        unlink(p->what.path);
+        unlink(p->what.to);
     close_fd(p->near_fd);
     close_fd(p->peer_fd);
     close_fd(p->listen_fd);

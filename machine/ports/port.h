@@ -9,12 +9,12 @@
 
 #include "godwit/status.h"
 #include "devices/host/io_thread.h"
-#include "machine/machine.h"
+#include "godwit/machine_spec.h"
 
 struct port;
 
 /* Main thread, before the board is made. The strings of `what` stay valid. On failure *out is NULL. */
-enum gw_status port_open(struct port **out, const struct machine_port *what, struct gw_error *err);
+enum gw_status port_open(struct port **out, const struct spec_target *what, struct gw_error *err);
 /* The console's descriptors; -1: none. */
 int port_in(const struct port *p);
 int port_out(const struct port *p);

@@ -238,17 +238,18 @@ enum gw_status board_new(struct board **out, const struct board_config *cfg, str
     return GW_OK;
 }
 
-enum gw_status board_add_disk(struct board *b, const struct machine_disk *disk,
-                              struct gw_error *err)
+enum gw_status board_add_disk(struct board *b, const struct disk_spec *disk, struct gw_error *err)
 {
-    struct dev_disk_config cfg = {
-        .path = disk->path, .rw = disk->rw, .overlay = disk->overlay, .fault = fault_sink(b)};
+    struct dev_disk_config cfg = {.path = disk->path,
+                                  .rw = disk->mode == SPEC_DISK_RW,
+                                  .overlay = disk->overlay,
+                                  .fault = fault_sink(b)};
     struct virtio_blk_config blk = {.io = b->io,
                                     .serial = "godwit-disk",
                                     .service =
                                         b->repeatable ? VIRTIO_BLK_AT_ONCE : VIRTIO_BLK_DEFAULT,
-                                    .bytes_per_s = disk->bytes_per_s,
-                                    .ops_per_s = disk->ops_per_s};
+                                    .bytes_per_s = disk->bps,
+                                    .ops_per_s = disk->iops};
     unsigned at = b->disk_count;
     enum gw_status st;
     if (at == VIRT_SLOTS)
@@ -288,24 +289,24 @@ enum gw_status board_add_rng(struct board *b, uint64_t seed, struct gw_error *er
     return b->rng ? virtio_rng_attach(b->rng, &cfg, err) : GW_OK;
 }
 
-static enum gw_status open_backend(struct board *b, const struct machine_options *o,
+static enum gw_status open_backend(struct board *b, const struct machine_spec *s,
+                                   const struct gw_net_module *(*open_net)(struct gw_error *err),
                                    struct gw_net_backend **backend, struct gw_error *err)
 {
-    const struct machine_net *n = &o->net;
     struct gw_net_port port = virtio_net_port(b->net);
     const struct board_hooks *hooks = &((struct board_all *)(void *)b)->hooks;
     struct gw_net_thread thread = {.enter = hooks->net_thread, .context = hooks->context};
     const struct gw_net_module *module;
-    if (n->kind == MACHINE_NET_TAP)
-        return dev_net_tap(backend, b->io, &port, n->target, err);
-    if (n->kind == MACHINE_NET_SOCKET)
-        return dev_net_socket(backend, b->io, &port, n->target, err);
-    if (!o->open_net)
+    if (s->net.kind == SPEC_NET_TAP)
+        return dev_net_tap(backend, b->io, &port, s->net.to, err);
+    if (s->net.kind == SPEC_NET_SOCKET)
+        return dev_net_socket(backend, b->io, &port, s->net.to, err);
+    if (!open_net)
         return gw_fail(err, GW_ERR_UNSUPPORTED, "--net", "this program has no user networking");
-    module = o->open_net(err);
+    module = open_net(err);
     if (!module)
         return err->status;
-    return module->open_user(backend, &port, &thread, n->publish, n->publish_count, err);
+    return module->open_user(backend, &port, &thread, s->publish, s->publish_count, err);
 }
 
 static void forward_note(void *context, const char *text)
@@ -315,23 +316,24 @@ static void forward_note(void *context, const char *text)
         a->hooks.note(a->hooks.context, text);
 }
 
-enum gw_status board_add_net(struct board *b, const struct machine_options *o, struct gw_error *err)
+enum gw_status board_add_net(struct board *b, const struct machine_spec *s,
+                             const struct gw_net_module *(*open_net)(struct gw_error *err),
+                             struct gw_error *err)
 {
-    static const uint8_t usual[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
-    static const uint8_t none[6] = {0};
-    bool given = memcmp(o->net.mac, none, sizeof none) != 0;
+    static const struct spec_mac usual = {{0x52, 0x54, 0x00, 0x12, 0x34, 0x56}}, none;
+    bool given = memcmp(&s->mac, &none, sizeof none) != 0;
     struct virtio_net_config cfg = {.note = forward_note, .context = b};
     struct gw_net_backend *backend = NULL;
     enum gw_status st;
-    if (o->net.kind == MACHINE_NET_NONE)
+    if (!s->net.kind)
         return GW_OK;
-    memcpy(cfg.mac, given ? o->net.mac : usual, sizeof cfg.mac);
+    memcpy(cfg.mac, given ? s->mac.bytes : usual.bytes, sizeof cfg.mac);
     b->net = free_slot(b);
     if (!b->net)
         return gw_fail(err, GW_ERR_LIMIT, "--net", "no slot is left for the network card");
     st = virtio_net_attach(b->net, &cfg, err);
     if (st == GW_OK)
-        st = open_backend(b, o, &backend, err);
+        st = open_backend(b, s, open_net, &backend, err);
     if (st == GW_OK)
         virtio_net_plug(b->net, backend);
     return st;

@@ -15,6 +15,7 @@
 #include "devices/board/uart.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/mmio.h"
+#include "godwit/machine_spec.h"
 
 enum {
     VIRT_POWER_BASE = 0x100000,
@@ -40,8 +41,6 @@ enum {
     VIRT_PCI_IRQ = 32, /* to 35: INTA to INTD of slot 0, then rotating */
 };
 #define VIRT_RAM_BASE    UINT64_C(0x80000000)
-#define VIRT_RAM_MIN     (UINT64_C(16) << 20)
-#define VIRT_RAM_MAX     (UINT64_C(1) << 40)
 #define VIRT_KERNEL_BASE UINT64_C(0x80200000) /* where firmware hands over */
 
 /* The 64-bit window of PCI lies above memory, at a multiple of its size. */
@@ -51,8 +50,7 @@ static inline uint64_t virt_pci_mmio64_base(uint64_t ram_bytes)
     return (VIRT_RAM_BASE + ram_bytes + size - 1) & ~(size - 1);
 }
 
-struct machine_options;
-struct machine_disk;
+struct gw_net_module;
 
 /* A port of the virtio console. */
 struct board_channel {
@@ -128,15 +126,16 @@ struct board_config {
 /* Memory, devices, an I/O thread. On failure everything is freed. */
 enum gw_status board_new(struct board **out, const struct board_config *cfg, struct gw_error *err);
 /* Before the vCPU starts. */
-enum gw_status board_add_disk(struct board *b, const struct machine_disk *disk,
-                              struct gw_error *err);
+enum gw_status board_add_disk(struct board *b, const struct disk_spec *disk, struct gw_error *err);
 /* Before the vCPU starts. bank: 0 or 1; path stays valid while the board lives. */
 enum gw_status board_open_flash(struct board *b, unsigned bank, const char *path, bool rw,
                                 struct gw_error *err);
-/* A source of entropy and, unless its kind is none, a network card, in the last slots that are
- * free. After the disks. seed: of the entropy where runs can be repeated. */
+/* A source of entropy and, where the description has one, a network card, in the last slots that are
+ * free. After the disks. seed: of the entropy where runs can be repeated; open_net: as the machine's
+ * options have it. */
 enum gw_status board_add_rng(struct board *b, uint64_t seed, struct gw_error *err);
-enum gw_status board_add_net(struct board *b, const struct machine_options *o,
+enum gw_status board_add_net(struct board *b, const struct machine_spec *s,
+                             const struct gw_net_module *(*open_net)(struct gw_error *err),
                              struct gw_error *err);
 /* The virtio console. The descriptors stay the caller's. */
 enum gw_status board_add_channels(struct board *b, const struct board_channel_config *cfg,

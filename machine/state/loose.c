@@ -9,8 +9,8 @@ static enum gw_status check(const void *object, struct gw_error *err)
     uint64_t sum = 0;
     bool ok = l->panicked <= 1 && l->panic_matched < TEXT_WATCH_MAX &&
               l->panic_end_matched < TEXT_WATCH_MAX && l->clock_ns <= INT64_MAX &&
-              l->skipped_ns <= INT64_MAX && l->turn < MACHINE_MAX_CPUS;
-    for (unsigned i = 0; i < MACHINE_MAX_CPUS; i++) {
+              l->skipped_ns <= INT64_MAX && l->turn < SPEC_MAX_CPUS;
+    for (unsigned i = 0; i < SPEC_MAX_CPUS; i++) {
         ok = ok && l->retired_insns[i] <= INT64_MAX - sum &&
              (l->hart_state[i] <= SBI_HART_START_PENDING || l->hart_state[i] == SBI_HART_SUSPENDED);
         sum += ok ? l->retired_insns[i] : 0;

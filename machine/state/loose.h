@@ -6,10 +6,10 @@
 
 struct vm_loose {
     /* of each hart; zero where there is none */
-    uint64_t retired_insns[MACHINE_MAX_CPUS];
-    uint64_t hart_at[MACHINE_MAX_CPUS], hart_opaque[MACHINE_MAX_CPUS]; /* see struct sbi_hart */
-    uint64_t sbi_timer_ns[MACHINE_MAX_CPUS];                           /* UINT64_MAX: not armed */
-    uint8_t hart_state[MACHINE_MAX_CPUS];                              /* enum sbi_hart_state */
+    uint64_t retired_insns[SPEC_MAX_CPUS];
+    uint64_t hart_at[SPEC_MAX_CPUS], hart_opaque[SPEC_MAX_CPUS]; /* see struct sbi_hart */
+    uint64_t sbi_timer_ns[SPEC_MAX_CPUS];                        /* UINT64_MAX: not armed */
+    uint8_t hart_state[SPEC_MAX_CPUS];                           /* enum sbi_hart_state */
     uint32_t turn;
     uint64_t clock_ns, skipped_ns;
     uint64_t tohost;

@@ -13,9 +13,7 @@
 #include "snapshot/snapshot.h"
 #include "devices/virtio/net.h"
 #include "machine/vm.h"
-
-#define MACHINE_NAME "virt-1"
-#define CPU_MODEL    "rv64"
+#include "spec/spec.h"
 
 enum { NAME_BYTES = SNAP_NAME_BYTES + 1 };
 
@@ -136,108 +134,71 @@ static void overlay_name(unsigned i, char *name, size_t bytes)
 
 /* ---- the manifest --------------------------------------------------------------------------- */
 
-/* Absolute paths, to be freed. */
-struct paths {
-    char *list[5 + 2 * SNAP_MAX_DISKS + 3 * SNAP_MAX_FILES];
-    unsigned count;
-    char mac[18];
-};
+static const uint32_t modes[] = {[DEV_DISK_TEMPORARY] = SPEC_DISK_TEMPORARY,
+                                 [DEV_DISK_OVERLAY] = SPEC_DISK_OVERLAY,
+                                 [DEV_DISK_RW] = SPEC_DISK_RW};
 
-static const char *absolute(struct paths *p, const char *path)
+/* Paths that are saved are absolute, as far as there is a file. */
+static bool make_absolute(void *context, const struct spec_field *f, void *record)
 {
-    char *found = path ? realpath(path, NULL) : NULL;
-    if (!found)
-        return path;
-    p->list[p->count++] = found;
-    return found;
+    char *text, *found;
+    enum gw_status st;
+    if (f->owner == SPEC_OF_RUN || !spec_names_file(f, record))
+        return true;
+    text = spec_print(f, record);
+    found = text ? realpath(text, NULL) : NULL;
+    st = found ? spec_put_text(f, record, found) : text ? GW_OK : GW_ERR_NOMEM;
+    free(text);
+    free(found);
+    return st == GW_OK;
 }
 
-static const char *const mode_names[] = {
-    [DEV_DISK_TEMPORARY] = "temporary", [DEV_DISK_OVERLAY] = "overlay", [DEV_DISK_RW] = "rw"};
-
-static struct snap_file describe_file(struct paths *p, const char *path)
+static void see_file(struct file_spec *f)
 {
-    struct snap_file f = {.path = absolute(p, path)};
     struct stat st;
-    if (path && stat(path, &st) == 0) {
-        f.bytes = (uint64_t)st.st_size;
-        f.mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
-    }
-    return f;
-}
-
-static void describe_files(struct vm *m, struct snap_manifest *s, struct paths *p)
-{
-    const struct machine_options *o = m->o;
-    s->second_port = m->board->console2 != NULL;
-    s->flash_count = MACHINE_FLASH_BANKS;
-    s->fw_cfg_count = o->fw_cfg_count;
-    s->load_count = o->load_count;
-    for (unsigned i = 0; i < MACHINE_FLASH_BANKS; i++) {
-        s->flash[i] = describe_file(p, o->flash[i].path);
-        s->flash[i].rw = o->flash[i].rw;
-    }
-    for (unsigned i = 0; i < o->fw_cfg_count; i++) {
-        s->fw_cfg[i] = describe_file(p, o->fw_cfg[i].path);
-        s->fw_cfg[i].name = o->fw_cfg[i].name;
-    }
-    for (unsigned i = 0; i < o->load_count; i++) {
-        s->loads[i] = describe_file(p, o->loads[i].path);
-        s->loads[i].at = o->loads[i].at;
+    f->bytes = f->mtime_ns = 0;
+    if (f->path && stat(f->path, &st) == 0) {
+        f->bytes = (uint64_t)st.st_size;
+        f->mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
     }
 }
 
-static enum gw_status describe(struct vm *m, struct snap_manifest *s, struct paths *p,
-                               struct gw_error *err)
+static enum gw_status see_disk(const struct dev_disk *d, struct disk_spec *s, struct gw_error *err)
 {
-    const struct machine_options *o = m->o;
-    bool named = o->bios && (!strcmp(o->bios, "builtin") || !strcmp(o->bios, "none"));
-    *s = (struct snap_manifest){
-        .machine = MACHINE_NAME,
-        .cpu_model = o->cpu_model ? o->cpu_model : CPU_MODEL,
-        .cpu_options = o->cpu_options,
-        .name = o->name,
-        .kernel = absolute(p, o->kernel),
-        .initrd = absolute(p, o->initrd),
-        .append = o->append,
-        .command = o->command,
-        .bios = named ? o->bios : absolute(p, o->bios),
-        .dtb = absolute(p, o->dtb),
-        .net = o->net.text,
-        .memory_bytes = board_ram(m->board)->size,
-        .cpus = m->cpus,
-        .clock_insns = o->clock_insns,
-        .mips = o->mips,
-        .deterministic = o->deterministic,
-        .seed = o->seed,
-        .disk_count = m->board->disk_count,
-    };
-    if (m->board->net) {
-        const uint8_t *mac = virtio_net_mac(m->board->net);
-        snprintf(p->mac, sizeof p->mac, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
-                 mac[3], mac[4], mac[5]);
-        s->mac = p->mac;
-    }
-    describe_files(m, s, p);
-    for (unsigned i = 0; i < s->disk_count; i++) {
-        struct dev_disk_identity id;
-        if (!dev_disk_identify(m->board->disk[i], &id))
-            return gw_fail(err, GW_ERR_IO, dev_disk_path(m->board->disk[i]),
-                           "cannot save the disk: %s", strerror(errno));
-        s->disks[i] = (struct snap_disk){.path = absolute(p, dev_disk_path(m->board->disk[i])),
-                                         .mode = mode_names[id.mode],
-                                         .overlay = absolute(p, o->disks[i].overlay),
-                                         .bytes = id.bytes,
-                                         .mtime_ns = id.mtime_ns,
-                                         .overlay_mtime_ns = id.overlay_mtime_ns};
-    }
+    struct dev_disk_identity id;
+    if (!dev_disk_identify(d, &id))
+        return gw_fail(err, GW_ERR_IO, dev_disk_path(d), "cannot save the disk: %s",
+                       strerror(errno));
+    s->mode = modes[id.mode];
+    s->bytes = id.bytes;
+    s->mtime_ns = id.mtime_ns;
+    s->overlay_mtime_ns = id.overlay_mtime_ns;
     return GW_OK;
 }
 
-static void free_paths(struct paths *p)
+/* The machine as it was given, with what is usual said, and what is seen of its files now. *s is to
+ * be cleared, unless this fails. */
+static enum gw_status describe(struct vm *m, struct machine_spec *s, struct gw_error *err)
 {
-    while (p->count)
-        free(p->list[--p->count]);
+    enum gw_status st = spec_copy(spec_machine, s, m->spec, err);
+    if (st != GW_OK)
+        return st;
+    st = spec_say_usual(s, err);
+    if (st == GW_OK && !spec_each(spec_machine, s, make_absolute, NULL))
+        st = gw_fail(err, GW_ERR_NOMEM, "", "cannot save: out of memory");
+    if (m->board->net)
+        memcpy(s->mac.bytes, virtio_net_mac(m->board->net), sizeof s->mac.bytes);
+    for (unsigned i = 0; i < SPEC_FLASH_BANKS; i++)
+        see_file(&s->flash[i]);
+    for (unsigned i = 0; i < s->fw_cfg_count; i++)
+        see_file(&s->fw_cfg[i]);
+    for (unsigned i = 0; i < s->loads_count; i++)
+        see_file(&s->loads[i]);
+    for (unsigned i = 0; st == GW_OK && i < s->disks_count; i++)
+        st = see_disk(m->board->disk[i], &s->disks[i], err);
+    if (st != GW_OK)
+        spec_clear(spec_machine, s);
+    return st;
 }
 
 /* ---- saving --------------------------------------------------------------------------------- */
@@ -303,12 +264,12 @@ static enum gw_status write_all(struct vm *m, const struct snap_api *api, struct
     const struct gw_ram *ram = board_ram(m->board);
     struct snap_page_source pages = {
         .count = ram->size / SNAP_PAGE_BYTES, .get = get_ram, .context = (void *)(uintptr_t)ram};
-    struct snap_manifest manifest;
-    struct paths paths = {.count = 0};
-    enum gw_status st = describe(m, &manifest, &paths, err);
-    if (st == GW_OK)
-        st = api->write_manifest(w, &manifest, err);
-    free_paths(&paths);
+    struct machine_spec spec;
+    enum gw_status st = describe(m, &spec, err);
+    if (st != GW_OK)
+        return st;
+    st = api->write_manifest(w, &spec, err);
+    spec_clear(spec_machine, &spec);
     if (st == GW_OK)
         st = write_states(m, api, w, err);
     if (st == GW_OK)
@@ -387,79 +348,87 @@ enum gw_status vm_save_as(struct vm *m, enum broker_save which, char *name, stru
 
 /* ---- restoring ------------------------------------------------------------------------------ */
 
+static bool is_same_file(const char *path, const char *absolute)
+{
+    char *found = realpath(path, NULL);
+    bool same = !strcmp(found ? found : path, absolute);
+    free(found);
+    return same;
+}
+
 /* The files must be those of the save. Of another path that the user gave only the size can be
  * told. */
-static enum gw_status check_disk(struct vm *m, unsigned i, const struct snap_disk *s,
+static enum gw_status check_disk(struct vm *m, unsigned i, const struct disk_spec *s,
                                  struct gw_error *err)
 {
     const struct dev_disk *d = m->board->disk[i];
     struct dev_disk_identity id;
-    struct paths p = {.count = 0};
-    bool same_path;
     if (!dev_disk_identify(d, &id))
         return gw_fail(err, GW_ERR_IO, dev_disk_path(d), "cannot open the disk: %s",
                        strerror(errno));
-    same_path = !strcmp(absolute(&p, dev_disk_path(d)), s->path);
-    free_paths(&p);
-    if (strcmp(mode_names[id.mode], s->mode) != 0)
-        return gw_fail(err, GW_ERR_ARG, dev_disk_path(d),
-                       "cannot restore the disk: it was of the kind %s when it was saved", s->mode);
+    if (modes[id.mode] != s->mode) {
+        char *kind = spec_print(spec_find(spec_find(spec_machine, "disks")->record, "mode"), s);
+        gw_fail(err, GW_ERR_ARG, dev_disk_path(d),
+                "cannot restore the disk: it was of the kind %s when it was saved",
+                kind ? kind : "?");
+        free(kind);
+        return GW_ERR_ARG;
+    }
     if (id.bytes != s->bytes)
         return gw_fail(err, GW_ERR_STATE, dev_disk_path(d),
                        "cannot restore the disk: it had %" PRIu64 " bytes when it was saved",
                        s->bytes);
-    if (same_path && (id.mtime_ns != s->mtime_ns || id.overlay_mtime_ns != s->overlay_mtime_ns))
+    if ((id.mtime_ns != s->mtime_ns || id.overlay_mtime_ns != s->overlay_mtime_ns) &&
+        is_same_file(dev_disk_path(d), s->path))
         return gw_fail(err, GW_ERR_STATE, dev_disk_path(d),
                        "cannot restore the disk: it was written to since it was saved");
     return GW_OK;
 }
 
 /* Files whose bytes the machine goes on to read or write must be those of the save. */
-static enum gw_status check_file(const struct snap_file *s, const char *path, struct gw_error *err)
+static enum gw_status check_file(const struct file_spec *s, const char *path, struct gw_error *err)
 {
-    struct paths p = {.count = 0};
-    struct snap_file now = describe_file(&p, path);
-    free_paths(&p);
+    struct file_spec now = {.path = path};
+    see_file(&now);
     if (now.bytes == s->bytes && now.mtime_ns == s->mtime_ns)
         return GW_OK;
     return gw_fail(err, GW_ERR_STATE, path,
                    "cannot restore: the file was written to since the save");
 }
 
-static enum gw_status check_files(struct vm *m, const struct snap_manifest *s, struct gw_error *err)
+static enum gw_status check_files(struct vm *m, const struct machine_spec *saved,
+                                  struct gw_error *err)
 {
-    const struct machine_options *o = m->o;
+    const struct machine_spec *s = m->spec;
     enum gw_status st = GW_OK;
-    if (s->second_port != (m->board->console2 != NULL))
+    if (saved->second_port != (m->board->console2 != NULL))
         return gw_fail(err, GW_ERR_ARG, "--serial",
                        "cannot restore: the machine was saved with %d serial port(s)",
-                       s->second_port ? 2 : 1);
-    for (unsigned i = 0; st == GW_OK && i < o->fw_cfg_count && i < s->fw_cfg_count; i++)
-        st = check_file(&s->fw_cfg[i], o->fw_cfg[i].path, err);
-    for (unsigned i = 0; st == GW_OK && i < MACHINE_FLASH_BANKS && i < s->flash_count; i++)
-        if (o->flash[i].path && o->flash[i].rw)
-            st = check_file(&s->flash[i], o->flash[i].path, err);
+                       saved->second_port ? 2 : 1);
+    for (unsigned i = 0; st == GW_OK && i < s->fw_cfg_count; i++)
+        st = check_file(&saved->fw_cfg[i], s->fw_cfg[i].path, err);
+    for (unsigned i = 0; st == GW_OK && i < SPEC_FLASH_BANKS; i++)
+        if (s->flash[i].path && s->flash[i].rw)
+            st = check_file(&saved->flash[i], s->flash[i].path, err);
     return st;
 }
 
-static enum gw_status check_manifest(struct vm *m, const struct snap_manifest *s,
+static enum gw_status check_manifest(struct vm *m, const struct machine_spec *saved,
                                      struct gw_error *err)
 {
-    if (strcmp(s->machine, MACHINE_NAME) != 0)
-        return gw_fail(err, GW_ERR_UNSUPPORTED, s->machine,
-                       "cannot restore: no such machine; this program has " MACHINE_NAME);
-    if (s->cpus != m->cpus)
+    if (saved->cpus != m->cpus)
         return gw_fail(err, GW_ERR_ARG, "-c",
-                       "cannot restore: the machine was saved with %u CPU(s)", s->cpus);
-    if (s->disk_count != m->board->disk_count)
+                       "cannot restore: the machine was saved with %" PRIu64 " CPU(s)",
+                       saved->cpus);
+    if (saved->disks_count != m->board->disk_count)
         return gw_fail(err, GW_ERR_ARG, "", "cannot restore: the machine was saved with %u disk(s)",
-                       s->disk_count);
-    for (unsigned i = 0; i < s->disk_count; i++) {
-        enum gw_status st = check_disk(m, i, &s->disks[i], err);
+                       saved->disks_count);
+    for (unsigned i = 0; i < saved->disks_count; i++) {
+        enum gw_status st = check_disk(m, i, &saved->disks[i], err);
         if (st != GW_OK)
             return st;
     }
-    return check_files(m, s, err);
+    return check_files(m, saved, err);
 }
 
 static enum gw_status load_overlays(struct vm *m, const struct snap_api *api, struct gw_error *err)
@@ -541,7 +510,7 @@ void vm_restored_runs(struct vm *m)
     struct timespec ts;
     uint64_t wall;
     dev_events_resume(m->board->events);
-    if (m->o->clock_insns)
+    if (m->spec->clock_insns)
         return;
     clock_gettime(CLOCK_REALTIME, &ts);
     wall = (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;

@@ -3,7 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "machine/machine.h"
+#include "godwit/machine_spec.h"
 #include "machine/riscv64/board.h"
 #include "tests/devices/recorder.h"
 #include "tests/devices/ring_driver.h"
@@ -27,7 +27,7 @@ static void nothing(void *receiver, unsigned line, int level)
 static void add_disk(struct board *b, unsigned number)
 {
     uint8_t sector[DEV_DISK_SECTOR];
-    struct machine_disk disk = {0};
+    struct disk_spec disk = {0};
     struct gw_error err = {0};
     char path[32];
     int fd = memfd_create("disk", 0);
@@ -45,7 +45,7 @@ static void add_disk(struct board *b, unsigned number)
 static void make(struct world *w, bool live)
 {
     struct board_config cfg = {.clock = GW_CLOCK_INSNS,
-                               .ram_bytes = VIRT_RAM_MIN,
+                               .ram_bytes = UINT64_C(16) << 20,
                                .in_fd = -1,
                                .out_fd = -1,
                                .second_port = true,

@@ -49,7 +49,7 @@ static inline const uint8_t *sample_page(void *context, uint64_t page, uint8_t *
     return buf;
 }
 
-static const struct snap_manifest sample_manifest = {
+static const struct machine_spec sample_manifest = {
     .machine = "virt-1",
     .cpu_model = "rv64",
     .append = "console=ttyS0 \"quoted\" \\ back",
@@ -58,8 +58,9 @@ static const struct snap_manifest sample_manifest = {
     .clock_insns = true,
     .mips = 1000,
     .seed = UINT64_MAX,
-    .disks = {{.path = "/a", .mode = "temporary", .bytes = 4096, .mtime_ns = UINT64_MAX - 1}},
-    .disk_count = 1,
+    .disks =
+        {{.path = "/a", .mode = SPEC_DISK_TEMPORARY, .bytes = 4096, .mtime_ns = UINT64_MAX - 1}},
+    .disks_count = 1,
 };
 
 static inline enum gw_status sample_write(const struct snap_api *api, const char *path,

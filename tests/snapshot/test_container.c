@@ -99,7 +99,7 @@ static void manifest_keeps_every_value(void **state)
     struct world *w = *state;
     struct gw_error err = {0};
     struct snap_reader *r;
-    const struct snap_manifest *m;
+    const struct machine_spec *m;
     save(w, w->path);
     assert_int_equal(w->api->open(&r, w->path, &err), GW_OK);
     m = w->api->manifest(r);
@@ -108,8 +108,8 @@ static void manifest_keeps_every_value(void **state)
     assert_null(m->kernel);
     assert_true(m->seed == UINT64_MAX && m->clock_insns && !m->deterministic);
     assert_int_equal(m->mips, 1000);
-    assert_int_equal(m->disk_count, 1);
-    assert_string_equal(m->disks[0].mode, "temporary");
+    assert_int_equal(m->disks_count, 1);
+    assert_int_equal(m->disks[0].mode, SPEC_DISK_TEMPORARY);
     assert_true(m->disks[0].mtime_ns == UINT64_MAX - 1);
     w->api->close(r);
 }
@@ -261,7 +261,7 @@ static void text_that_json_cannot_hold_is_refused(void **state)
     struct world *w = *state;
     struct gw_error err = {0};
     struct snap_writer *out;
-    struct snap_manifest m = sample_manifest;
+    struct machine_spec m = sample_manifest;
     m.append = "\xff\xfe";
     assert_int_equal(w->api->create(&out, w->path, &err), GW_OK);
     assert_int_not_equal(w->api->write_manifest(out, &m, &err), GW_OK);

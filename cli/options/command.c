@@ -26,7 +26,8 @@ static size_t join(char *to, const char *word)
 enum gw_status cli_take_command(struct cli_options *o, struct gw_error *err)
 {
     size_t n = 0;
-    char *text;
+    char *text, *p;
+    enum gw_status st = GW_ERR_NOMEM;
     if (!o->arg_count || !o->args[0][0]) {
         gw_fail(err, GW_ERR_ARG, "--", "no command follows");
         if (err)
@@ -36,13 +37,13 @@ enum gw_status cli_take_command(struct cli_options *o, struct gw_error *err)
     }
     for (char *const *a = o->args; *a; a++)
         n += join(NULL, *a);
-    text = o->owned_count < sizeof o->owned / sizeof o->owned[0] ? malloc(n) : NULL;
-    if (!text)
-        return gw_fail(err, GW_ERR_NOMEM, "--", "no memory for the command");
-    o->owned[o->owned_count++] = text;
-    o->command = text;
-    for (char *const *a = o->args; *a; a++)
-        text += join(text, *a);
-    text[-1] = 0; /* where the last one was to be joined */
-    return GW_OK;
+    text = p = malloc(n);
+    for (char *const *a = o->args; text && *a; a++)
+        p += join(p, *a);
+    if (text) {
+        p[-1] = 0; /* where the last one was to be joined */
+        st = spec_put_text(spec_find(spec_machine, "command"), &o->spec, text);
+    }
+    free(text);
+    return st == GW_OK ? st : gw_fail(err, st, "--", "no memory for the command");
 }
