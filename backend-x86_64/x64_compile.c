@@ -148,8 +148,9 @@ static void patch(uint8_t *block, uint64_t block_rx, const struct gw_link_desc *
     __atomic_store_n((uint32_t *)(void *)(block + link->jump_offset), to, __ATOMIC_RELAXED);
 }
 
-/* Flush-to-zero and denormals-are-zero off, every exception masked, no flag raised. */
-static uint32_t fp_control(unsigned round)
+/* Flush-to-zero and denormals-are-zero off, every exception masked, no flag raised; for every model,
+ * as only IR_FPM_RISCV's operations are inline. */
+static uint32_t fp_control(unsigned round, unsigned model)
 {
     static const uint8_t rc[] = {[IR_RNE] = 0, [IR_RTZ] = 3, [IR_RDN] = 1, [IR_RUP] = 2};
     return 0x1f80u | (uint32_t)(round <= IR_RUP ? rc[round] : 0) << 13;

@@ -468,6 +468,8 @@ static void lower_fpset(struct x64 *x, const struct ir_insn *in)
 bool x64_lower_fp(struct x64 *x, const struct ir_insn *in)
 {
     bool round_ok = in->aux == x->b->fp_round;
+    if (ir_op_info[in->op].flags & IRF_FP && in->fp_model != IR_FPM_RISCV)
+        return false;
     switch (in->op) {
     case IR_FADD:
     case IR_FSUB:
@@ -485,7 +487,10 @@ bool x64_lower_fp(struct x64 *x, const struct ir_insn *in)
         return round_ok;
     case IR_FMA: return round_ok && lower_fma(x, in);
     case IR_FMIN:
-    case IR_FMAX: lower_minmax(x, in); return true;
+    case IR_FMAX:
+        if (in->imm == IR_MINMAX_NUMBER)
+            lower_minmax(x, in);
+        return in->imm == IR_MINMAX_NUMBER;
     case IR_FSGNJ: lower_sgnj(x, in); return true;
     case IR_FEQ:
     case IR_FLT:

@@ -117,6 +117,8 @@ struct guest_isa {
     /* Rounding that the host's FP unit has while code under these flags runs (enum ir_round;
      * RMM and invalid modes give RNE); IR_FP_OFF when such code can't touch the FP state. */
     unsigned (*fp_round)(uint32_t tb_flags);
+    /* IR_FPM_* of code under these flags; NULL: IR_FPM_RISCV always. */
+    unsigned (*fp_model)(uint32_t tb_flags);
     enum gw_lift_status (*lift)(const struct gw_lift_request *rq);
     size_t (*disasm)(char *buf, size_t size, uint64_t pc, const uint8_t *bytes, size_t count,
                      unsigned *len);

@@ -118,8 +118,9 @@ struct host_backend {
      * passed the guard before may stand ahead of the jump still. */
     void (*patch)(uint8_t *block, uint64_t block_rx, const struct gw_link_desc *link,
                   uint64_t target, bool gen_global, uint32_t gen);
-    /* Value of run.fp_control_quiet for a rounding mode. */
-    uint32_t (*fp_control)(unsigned round);
+    /* Value of run.fp_control_quiet for a rounding mode and an FP model: what the backend's inline
+     * operations want. Operations of models that it has none for go to gw_runtime.eval. */
+    uint32_t (*fp_control)(unsigned round, unsigned model);
     /* The same with a trap at each exception whose flag (IR_FP_*) is not in fp_flags. */
     uint32_t (*fp_trap_control)(uint32_t control, uint32_t fp_flags);
 };

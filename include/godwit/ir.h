@@ -27,7 +27,7 @@
 
 enum ir_type { IR_VOID, IR_W32, IR_I64, IR_F32, IR_F64 };
 
-/* Order of the pairs matters: cond ^ 1 is the negation. */
+/* In pairs: cond ^ 1 is the negation. */
 enum ir_cond {
     IR_EQ,
     IR_NE,
@@ -40,9 +40,43 @@ enum ir_cond {
     IR_LEU,
     IR_GTU,
 };
+_Static_assert(IR_NE == (IR_EQ ^ 1) && IR_GE == (IR_LT ^ 1) && IR_GEU == (IR_LTU ^ 1) &&
+                   IR_GT == (IR_LE ^ 1) && IR_GTU == (IR_LEU ^ 1),
+               "conditions stand in pairs");
 
 enum ir_round { IR_RNE, IR_RTZ, IR_RDN, IR_RUP, IR_RMM, IR_FP_OFF = 0xff };
 enum { IR_FP_NX = 1, IR_FP_UF = 2, IR_FP_OF = 4, IR_FP_DZ = 8, IR_FP_NV = 16 };
+
+/*
+ * What IEEE 754 leaves open and instruction sets settle each in its own way: a property of a block,
+ * as its rounding is, and of each IRF_FP operation in it (insn.fp_model). The flags of a subnormal
+ * operand that some of them have are no part of it. IR_FPM_RISCV, which is none of the others: a NaN
+ * result is the default NaN, quiet and positive; tininess is judged after rounding; subnormals count;
+ * integers saturate, and a NaN becomes the largest.
+ */
+enum {
+    IR_FPM_RISCV = 0,
+    /* A NaN result is made of a NaN operand, by setting its quiet bit: of the first, FMA's addend coming
+     * last and hiding inf * 0 (x86); or of the first signaling one, or else the first, FMA's addend
+     * coming first (Arm, unless it asks for default NaNs). */
+    IR_FPM_NAN_FIRST = 1,
+    IR_FPM_NAN_SIGNALING = 2,
+    IR_FPM_NAN_NEGATIVE = 4, /* the default NaN has its sign set (x86) */
+    IR_FPM_TINY_BEFORE = 8,  /* tininess is judged before rounding (Arm) */
+    /* Tiny results, of other types than binary16, become zeros: raises UF, and NX too where tininess
+     * is judged after rounding. */
+    IR_FPM_FLUSH_RESULTS = 16,
+    IR_FPM_INT_NAN_ZERO = 32,   /* a NaN becomes the integer 0 (Arm) */
+    IR_FPM_INT_INDEFINITE = 64, /* what fits no integer becomes the least signed one, or the largest
+                                   unsigned one (x86) */
+    IR_FPM_FLUSH_OPERANDS = 128, /* subnormal F32 and F64 operands count as zeros */
+};
+/* FMIN and FMAX (insn.imm). Several are in use side by side, so it is the operation's. */
+enum ir_minmax {
+    IR_MINMAX_NUMBER, /* minimumNumber, maximumNumber of IEEE 754-2019: one NaN gives the other */
+    IR_MINMAX_PROPAGATE, /* minimum, maximum of IEEE 754-2019: any NaN gives a NaN result */
+    IR_MINMAX_SECOND,    /* the second, unless the first is less, or greater; NaNs raise NV (x86) */
+};
 enum ir_int { IR_INT_W, IR_INT_WU, IR_INT_L, IR_INT_LU };
 enum ir_amo {
     IR_AMO_SWAP,
@@ -91,10 +125,13 @@ extern const struct ir_op_info ir_op_info[IR_OP_COUNT];
 typedef uint16_t ir_val; /* index of the defining instruction */
 
 struct ir_insn {
-    uint8_t op;    /* enum ir_op */
-    uint8_t type;  /* enum ir_type */
-    uint8_t aux;   /* size, condition, rounding: see ir_ops.inc */
-    uint8_t order; /* memory order */
+    uint8_t op;   /* enum ir_op */
+    uint8_t type; /* enum ir_type */
+    uint8_t aux;  /* size, condition, rounding: see ir_ops.inc */
+    union {
+        uint8_t order;    /* of a memory access */
+        uint8_t fp_model; /* of an IRF_FP operation: the block's IR_FPM_* */
+    };
     ir_val a, b, c, d;
     uint16_t guest; /* index of the guest instruction it belongs to */
     uint16_t uses;  /* filled in by ir_liveness; until then the builder's own */
@@ -117,6 +154,7 @@ struct ir_block {
     uint32_t code_bytes; /* guest bytes covered, from pc; may run over one page border */
     uint32_t flags;      /* the tb_flags it was lifted under */
     uint8_t fp_round;    /* enum ir_round the host rounding mode has while it runs */
+    uint8_t fp_model;    /* IR_FPM_* */
     uint8_t uses_fp;
     uint8_t no_fold;  /* builder folds nothing (tests: optimiser off) */
     uint8_t overflow; /* sticky: did not fit; the translator retries with fewer instructions */
@@ -138,7 +176,7 @@ struct ir_block {
 };
 
 /* --- builder (translator/ir/build.c). Folds constants, forwards state, unless no_fold. ---------- */
-/* Sets fp_round to IR_RNE: whoever knows the mode sets it after this. */
+/* Sets fp_round to IR_RNE and fp_model to IR_FPM_RISCV: whoever knows them sets them after this. */
 void ir_begin(struct ir_block *b, uint64_t pc, uint32_t flags);
 /* Starts guest instruction at pc with len bytes; false when the block is full, or has ended by
  * itself (a branch that is always taken): then what follows is dropped. */
@@ -170,10 +208,12 @@ void ir_brcc(struct ir_block *b, enum ir_type type, enum ir_cond cc, ir_val a, i
 void ir_jmp(struct ir_block *b, uint64_t target);
 void ir_jmpr(struct ir_block *b, ir_val target);
 void ir_leave(struct ir_block *b, ir_val pc);
-/* Floats. fp2: FADD FSUB FMUL FDIV FMIN FMAX; fp1: FSQRT, F2F. */
+/* Floats. fp2: FADD FSUB FMUL FDIV, FMIN and FMAX of numbers; fp1: FSQRT, F2F. */
 ir_val ir_fp1(struct ir_block *b, enum ir_op op, enum ir_type type, enum ir_round rm, ir_val a);
 ir_val ir_fp2(struct ir_block *b, enum ir_op op, enum ir_type type, enum ir_round rm, ir_val a,
               ir_val c);
+ir_val ir_minmax(struct ir_block *b, enum ir_op op, enum ir_type type, enum ir_minmax kind,
+                 ir_val a, ir_val c);
 ir_val ir_fma(struct ir_block *b, enum ir_type type, enum ir_round rm, ir_val a, ir_val c, ir_val d,
               bool neg_product, bool neg_addend);
 ir_val ir_fcmp(struct ir_block *b, enum ir_op op, enum ir_type type, ir_val a, ir_val c);

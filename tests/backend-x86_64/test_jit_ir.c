@@ -112,7 +112,8 @@ static void point_maps(struct rig *r, struct toy_cpu *cpu)
     cpu->run.jump_cache = r->jumps;
     cpu->run.engine = r->memory;
     cpu->run.guest_base = addend;
-    cpu->run.fp_control = cpu->run.fp_control_quiet = x64_backend.fp_control(r->block.fp_round);
+    cpu->run.fp_control = cpu->run.fp_control_quiet =
+        x64_backend.fp_control(r->block.fp_round, r->block.fp_model);
 }
 
 static void fill_memory(uint8_t *mem, uint64_t seed)
@@ -219,6 +220,7 @@ static void blocks_in(enum gw_mem_mode mem, uint32_t features_off)
         struct random_ir want = {.seed = seed * 8 + (uint64_t)mem,
                                  .guest_insns = 1 + seed % 40,
                                  .floats = seed & 1,
+                                 .fp_model = random_fp_model(seed / 2),
                                  .memory = seed & 2,
                                  .branches = seed & 4,
                                  .calls = seed & 8,

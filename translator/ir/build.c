@@ -47,6 +47,7 @@ void ir_begin(struct ir_block *b, uint64_t pc, uint32_t flags)
     b->guest_count = 0;
     b->code_bytes = 0;
     b->fp_round = IR_RNE;
+    b->fp_model = IR_FPM_RISCV;
     b->uses_fp = 0;
     b->overflow = 0;
     b->limit = IR_SCRATCH;
@@ -328,7 +329,10 @@ static ir_val fp(struct ir_block *b, enum ir_op op, enum ir_type type, unsigned 
                  ir_val c, ir_val d, int64_t imm)
 {
     b->uses_fp = 1;
-    return ir_emit(b, op, type, aux, a, c, d, IR_NONE, imm);
+    ir_val v = ir_emit(b, op, type, aux, a, c, d, IR_NONE, imm);
+    if (ir_op_info[op].flags & IRF_FP)
+        b->insn[v].fp_model = b->fp_model;
+    return v;
 }
 
 ir_val ir_fp1(struct ir_block *b, enum ir_op op, enum ir_type type, enum ir_round rm, ir_val a)
@@ -340,6 +344,12 @@ ir_val ir_fp2(struct ir_block *b, enum ir_op op, enum ir_type type, enum ir_roun
               ir_val c)
 {
     return fp(b, op, type, rm, a, c, IR_NONE, 0);
+}
+
+ir_val ir_minmax(struct ir_block *b, enum ir_op op, enum ir_type type, enum ir_minmax kind,
+                 ir_val a, ir_val c)
+{
+    return fp(b, op, type, 0, a, c, IR_NONE, kind);
 }
 
 ir_val ir_fma(struct ir_block *b, enum ir_type type, enum ir_round rm, ir_val a, ir_val c, ir_val d,

@@ -14,6 +14,18 @@ __extension__ typedef __int128 i128;
 _Static_assert((int)IR_RNE == SF_RNE && (int)IR_RTZ == SF_RTZ && (int)IR_RDN == SF_RDN &&
                    (int)IR_RUP == SF_RUP && (int)IR_RMM == SF_RMM,
                "rounding modes have the same numbers");
+_Static_assert(IR_FPM_NAN_FIRST << 8 == SF_NAN_FIRST &&
+                   IR_FPM_NAN_SIGNALING << 8 == SF_NAN_SIGNALING &&
+                   IR_FPM_NAN_NEGATIVE << 8 == SF_NAN_NEGATIVE &&
+                   IR_FPM_TINY_BEFORE << 8 == SF_TINY_BEFORE &&
+                   IR_FPM_FLUSH_RESULTS << 8 == SF_FLUSH &&
+                   IR_FPM_INT_NAN_ZERO << 8 == SF_INT_NAN_ZERO &&
+                   IR_FPM_INT_INDEFINITE << 8 == SF_INT_INDEFINITE,
+               "rules of FP models are bits above the rounding mode");
+_Static_assert(IR_MINMAX_NUMBER << 16 == SF_MIN_NUMBER &&
+                   IR_MINMAX_PROPAGATE << 16 == SF_MIN_PROPAGATE &&
+                   IR_MINMAX_SECOND << 16 == SF_MIN_SECOND,
+               "kinds of minimum are bits above those");
 _Static_assert((int)IR_FP_NX == SF_NX && (int)IR_FP_UF == SF_UF && (int)IR_FP_OF == SF_OF &&
                    (int)IR_FP_DZ == SF_DZ && (int)IR_FP_NV == SF_NV,
                "flags have the same bits");
@@ -142,6 +154,8 @@ static uint32_t eval_w32(enum ir_op op, uint32_t a, uint32_t b)
 
 #define SIGN32 UINT32_C(0x80000000)
 #define SIGN64 (UINT64_C(1) << 63)
+#define INF32  UINT32_C(0x7f800000)
+#define INF64  (UINT64_C(0x7ff) << 52)
 
 /* FSGNJ on either width. */
 static uint64_t inject_sign(unsigned kind, uint64_t a, uint64_t b, uint64_t sign)
@@ -150,43 +164,63 @@ static uint64_t inject_sign(unsigned kind, uint64_t a, uint64_t b, uint64_t sign
     return (a & (sign - 1)) | (s & sign);
 }
 
+/* What the soft-float is told: rounding mode and rules. */
+static unsigned mode_of(const struct ir_insn *in)
+{
+    return in->aux | (unsigned)in->fp_model << 8;
+}
+
+static unsigned minmax_of(const struct ir_insn *in)
+{
+    return mode_of(in) | (unsigned)in->imm << 16;
+}
+
+/* FMA's a or c, negated. */
+static uint64_t negate(const struct ir_insn *in, uint64_t v, uint64_t sign, uint64_t inf)
+{
+    bool nan = (v & (sign - 1)) > inf;
+    return nan && in->fp_model & IR_FPM_NAN_FIRST ? v : v ^ sign;
+}
+
 static uint64_t eval_f64(const struct ir_insn *in, uint64_t a, uint64_t b, uint64_t c, uint32_t *fl)
 {
-    enum sf_round rm = (enum sf_round)in->aux;
+    unsigned mode = mode_of(in);
 
     switch ((enum ir_op)in->op) {
-    case IR_FADD: return sf_add64(a, b, rm, fl);
-    case IR_FSUB: return sf_sub64(a, b, rm, fl);
-    case IR_FMUL: return sf_mul64(a, b, rm, fl);
-    case IR_FDIV: return sf_div64(a, b, rm, fl);
-    case IR_FSQRT: return sf_sqrt64(a, rm, fl);
+    case IR_FADD: return sf_add64(a, b, mode, fl);
+    case IR_FSUB: return sf_sub64(a, b, mode, fl);
+    case IR_FMUL: return sf_mul64(a, b, mode, fl);
+    case IR_FDIV: return sf_div64(a, b, mode, fl);
+    case IR_FSQRT: return sf_sqrt64(a, mode, fl);
     case IR_FMA:
-        return sf_fma64(in->imm & 1 ? a ^ SIGN64 : a, b, in->imm & 2 ? c ^ SIGN64 : c, rm, fl);
-    case IR_FMIN: return sf_min64(a, b, fl);
-    case IR_FMAX: return sf_max64(a, b, fl);
+        a = in->imm & 1 ? negate(in, a, SIGN64, INF64) : a;
+        c = in->imm & 2 ? negate(in, c, SIGN64, INF64) : c;
+        return sf_fma64(a, b, c, mode, fl);
+    case IR_FMIN: return sf_min64(a, b, minmax_of(in), fl);
+    case IR_FMAX: return sf_max64(a, b, minmax_of(in), fl);
     case IR_FSGNJ: return inject_sign(in->aux, a, b, SIGN64);
     case IR_FEQ: return (uint64_t)sf_eq64(a, b, fl);
     case IR_FLT: return (uint64_t)sf_lt64(a, b, fl);
     case IR_FLE: return (uint64_t)sf_le64(a, b, fl);
     case IR_FCLASS: return sf_class64(a);
-    case IR_F2F: return sf_f32_to_f64((uint32_t)a, fl);
-    case IR_H2F: return sf_f16_to_f64((uint16_t)a, fl);
-    case IR_F2H: return sf_f64_to_f16(a, rm, fl);
-    case IR_FRINT: return sf_rint64(a, rm, in->imm != 0, fl);
+    case IR_F2F: return sf_f32_to_f64((uint32_t)a, mode, fl);
+    case IR_H2F: return sf_f16_to_f64((uint16_t)a, mode, fl);
+    case IR_F2H: return sf_f64_to_f16(a, mode, fl);
+    case IR_FRINT: return sf_rint64(a, mode, in->imm != 0, fl);
     case IR_F2I:
         switch ((enum ir_int)in->imm) {
-        case IR_INT_W: return sf_f64_to_i32(a, rm, fl);
-        case IR_INT_WU: return sf_f64_to_u32(a, rm, fl);
-        case IR_INT_L: return sf_f64_to_i64(a, rm, fl);
-        case IR_INT_LU: return sf_f64_to_u64(a, rm, fl);
+        case IR_INT_W: return sf_f64_to_i32(a, mode, fl);
+        case IR_INT_WU: return sf_f64_to_u32(a, mode, fl);
+        case IR_INT_L: return sf_f64_to_i64(a, mode, fl);
+        case IR_INT_LU: return sf_f64_to_u64(a, mode, fl);
         }
         return 0;
     case IR_I2F:
         switch ((enum ir_int)in->imm) {
-        case IR_INT_W: return sf_i32_to_f64((int32_t)a, rm, fl);
-        case IR_INT_WU: return sf_u32_to_f64((uint32_t)a, rm, fl);
-        case IR_INT_L: return sf_i64_to_f64((int64_t)a, rm, fl);
-        case IR_INT_LU: return sf_u64_to_f64(a, rm, fl);
+        case IR_INT_W: return sf_i32_to_f64((int32_t)a, mode, fl);
+        case IR_INT_WU: return sf_u32_to_f64((uint32_t)a, mode, fl);
+        case IR_INT_L: return sf_i64_to_f64((int64_t)a, mode, fl);
+        case IR_INT_LU: return sf_u64_to_f64(a, mode, fl);
         }
         return 0;
     default: return 0;
@@ -196,46 +230,77 @@ static uint64_t eval_f64(const struct ir_insn *in, uint64_t a, uint64_t b, uint6
 static uint64_t eval_f32(const struct ir_insn *in, uint64_t wide_a, uint32_t b, uint32_t c,
                          uint32_t *fl)
 {
-    enum sf_round rm = (enum sf_round)in->aux;
+    unsigned mode = mode_of(in);
     uint32_t a = (uint32_t)wide_a;
 
     switch ((enum ir_op)in->op) {
-    case IR_FADD: return sf_add32(a, b, rm, fl);
-    case IR_FSUB: return sf_sub32(a, b, rm, fl);
-    case IR_FMUL: return sf_mul32(a, b, rm, fl);
-    case IR_FDIV: return sf_div32(a, b, rm, fl);
-    case IR_FSQRT: return sf_sqrt32(a, rm, fl);
+    case IR_FADD: return sf_add32(a, b, mode, fl);
+    case IR_FSUB: return sf_sub32(a, b, mode, fl);
+    case IR_FMUL: return sf_mul32(a, b, mode, fl);
+    case IR_FDIV: return sf_div32(a, b, mode, fl);
+    case IR_FSQRT: return sf_sqrt32(a, mode, fl);
     case IR_FMA:
-        return sf_fma32(in->imm & 1 ? a ^ SIGN32 : a, b, in->imm & 2 ? c ^ SIGN32 : c, rm, fl);
-    case IR_FMIN: return sf_min32(a, b, fl);
-    case IR_FMAX: return sf_max32(a, b, fl);
+        a = in->imm & 1 ? (uint32_t)negate(in, a, SIGN32, INF32) : a;
+        c = in->imm & 2 ? (uint32_t)negate(in, c, SIGN32, INF32) : c;
+        return sf_fma32(a, b, c, mode, fl);
+    case IR_FMIN: return sf_min32(a, b, minmax_of(in), fl);
+    case IR_FMAX: return sf_max32(a, b, minmax_of(in), fl);
     case IR_FSGNJ: return inject_sign(in->aux, a, b, SIGN32);
     case IR_FEQ: return (uint64_t)sf_eq32(a, b, fl);
     case IR_FLT: return (uint64_t)sf_lt32(a, b, fl);
     case IR_FLE: return (uint64_t)sf_le32(a, b, fl);
     case IR_FCLASS: return sf_class32(a);
-    case IR_F2F: return sf_f64_to_f32(wide_a, rm, fl);
-    case IR_H2F: return sf_f16_to_f32((uint16_t)a, fl);
-    case IR_F2H: return sf_f32_to_f16(a, rm, fl);
-    case IR_FRINT: return sf_rint32(a, rm, in->imm != 0, fl);
+    case IR_F2F: return sf_f64_to_f32(wide_a, mode, fl);
+    case IR_H2F: return sf_f16_to_f32((uint16_t)a, mode, fl);
+    case IR_F2H: return sf_f32_to_f16(a, mode, fl);
+    case IR_FRINT: return sf_rint32(a, mode, in->imm != 0, fl);
     case IR_F2I:
         switch ((enum ir_int)in->imm) {
-        case IR_INT_W: return sf_f32_to_i32(a, rm, fl);
-        case IR_INT_WU: return sf_f32_to_u32(a, rm, fl);
-        case IR_INT_L: return sf_f32_to_i64(a, rm, fl);
-        case IR_INT_LU: return sf_f32_to_u64(a, rm, fl);
+        case IR_INT_W: return sf_f32_to_i32(a, mode, fl);
+        case IR_INT_WU: return sf_f32_to_u32(a, mode, fl);
+        case IR_INT_L: return sf_f32_to_i64(a, mode, fl);
+        case IR_INT_LU: return sf_f32_to_u64(a, mode, fl);
         }
         return 0;
     case IR_I2F:
         switch ((enum ir_int)in->imm) {
-        case IR_INT_W: return sf_i32_to_f32((int32_t)a, rm, fl);
-        case IR_INT_WU: return sf_u32_to_f32(a, rm, fl);
-        case IR_INT_L: return sf_i64_to_f32((int64_t)wide_a, rm, fl);
-        case IR_INT_LU: return sf_u64_to_f32(wide_a, rm, fl);
+        case IR_INT_W: return sf_i32_to_f32((int32_t)a, mode, fl);
+        case IR_INT_WU: return sf_u32_to_f32(a, mode, fl);
+        case IR_INT_L: return sf_i64_to_f32((int64_t)wide_a, mode, fl);
+        case IR_INT_LU: return sf_u64_to_f32(wide_a, mode, fl);
         }
         return 0;
     default: return 0;
     }
+}
+
+/* An operand of the type, where subnormal ones are flushed. */
+static uint64_t flush_operand(enum ir_type type, uint64_t v)
+{
+    if (type == IR_F64)
+        return v & INF64 ? v : v & SIGN64;
+    return v & INF32 ? v : v & SIGN32;
+}
+
+static uint64_t eval_float(const struct ir_insn *in, uint64_t a, uint64_t b, uint64_t c,
+                           uint32_t *fl)
+{
+    return in->type == IR_F32 ? eval_f32(in, a, (uint32_t)b, (uint32_t)c, fl)
+                              : eval_f64(in, a, b, c, fl);
+}
+
+/* The same on flushed operands, where they are floats of 32 bits or more. */
+static uint64_t eval_flushed(const struct ir_insn *in, uint64_t a, uint64_t b, uint64_t c,
+                             uint32_t *fl)
+{
+    enum ir_type type = (enum ir_type)in->type;
+
+    if (in->op == IR_I2F || in->op == IR_H2F)
+        return eval_float(in, a, b, c, fl);
+    if (in->op == IR_F2F)
+        type = type == IR_F32 ? IR_F64 : IR_F32;
+    return eval_float(in, flush_operand(type, a), flush_operand(type, b), flush_operand(type, c),
+                      fl);
 }
 
 /* --- all -------------------------------------------------------------------------------------- */
@@ -266,8 +331,11 @@ uint64_t ir_eval(const struct ir_insn *in, uint64_t a, uint64_t b, uint64_t c, u
     default: break;
     }
     switch (in->type) {
-    case IR_F32: return eval_f32(in, a, (uint32_t)b, (uint32_t)c, fp_flags);
-    case IR_F64: return eval_f64(in, a, b, c, fp_flags);
+    case IR_F32:
+    case IR_F64:
+        if (in->fp_model & IR_FPM_FLUSH_OPERANDS)
+            return eval_flushed(in, a, b, c, fp_flags);
+        return eval_float(in, a, b, c, fp_flags);
     case IR_W32: return eval_w32(op, (uint32_t)a, (uint32_t)b);
     default: return eval_i64(op, a, b);
     }

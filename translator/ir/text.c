@@ -21,9 +21,9 @@
 
 /*
  * Letters of a shape: a b c d an operand; T type; C condition, R rounding, S size with sign, Z
- * size, N number (all of aux); O memory order, with its space, or nothing; X imm in hex, I imm as
- * a signed addend, U imm in decimal, K atomic kind, W integer kind, F fence sets. The rest stands
- * for itself.
+ * size, N number (all of aux); O memory order, M kind of a minimum, each with its space, or nothing;
+ * X imm in hex, I imm as a signed addend, U imm in decimal, K atomic kind, W integer kind, F fence
+ * sets. The rest stands for itself.
  */
 static const char *shape_of(enum ir_op op)
 {
@@ -53,7 +53,7 @@ static const char *shape_of(enum ir_op op)
     case IR_FRINT: return "T R U a";
     case IR_FMA: return "T R U a, b, c";
     case IR_FMIN:
-    case IR_FMAX: return "T a, b";
+    case IR_FMAX: return "TM a, b";
     case IR_FEQ:
     case IR_FLT:
     case IR_FLE:
@@ -82,6 +82,8 @@ static const char *const int_names[] = {
     [IR_INT_W] = "w", [IR_INT_WU] = "wu", [IR_INT_L] = "l", [IR_INT_LU] = "lu"};
 static const char *const order_names[] = {
     [IR_ORDER_ACQUIRE] = "acquire", [IR_ORDER_RELEASE] = "release", [IR_ORDER_SEQ] = "seq"};
+static const char *const minmax_names[] = {
+    [IR_MINMAX_PROPAGATE] = "propagate", [IR_MINMAX_SECOND] = "second"};
 /* bits of IR_FENCE_*, lowest first */
 static const char fence_letters[] = "wroi";
 
@@ -147,6 +149,10 @@ static void put_field(struct out *o, const struct ir_insn *in, char letter)
         if (in->order)
             put(o, " %s", name_in(order_names, COUNT(order_names), in->order));
         break;
+    case 'M':
+        if (in->imm)
+            put(o, " %s", name_in(minmax_names, COUNT(minmax_names), (uint64_t)in->imm));
+        break;
     case 'X': put(o, "0x%" PRIx64, (uint64_t)in->imm); break;
     case 'I':
         if (in->imm)
@@ -186,8 +192,11 @@ size_t ir_print(const struct ir_block *b, char *buf, size_t size)
     struct out o = {buf, size, 0};
     uint32_t guest = 0;
 
-    put(&o, "block 0x%" PRIx64 " bytes %u flags 0x%x round %s fp %u\n", b->pc, b->code_bytes,
+    put(&o, "block 0x%" PRIx64 " bytes %u flags 0x%x round %s fp %u", b->pc, b->code_bytes,
         b->flags, b->fp_round < COUNT(round_names) ? round_names[b->fp_round] : "off", b->uses_fp);
+    if (b->fp_model)
+        put(&o, " model 0x%x", b->fp_model);
+    put(&o, "\n");
     for (uint32_t i = 0; i <= b->count; i++) {
         uint32_t upto = i < b->count ? b->insn[i].guest + 1u : b->guest_count;
         for (; guest < upto && guest < b->guest_count; guest++)
@@ -324,6 +333,10 @@ static void read_field(struct in *in, struct ir_insn *i, char letter)
         if (*in->p == ' ')
             i->order = (uint8_t)word_of(in, order_names, COUNT(order_names));
         break;
+    case 'M':
+        if (in->p[0] == ' ' && in->p[1] != '%')
+            i->imm = word_of(in, minmax_names, COUNT(minmax_names));
+        break;
     case 'X':
     case 'U': i->imm = (int64_t)number(in, UINT64_MAX); break;
     case 'I':
@@ -394,6 +407,8 @@ static void read_insn(struct in *in, struct ir_block *b)
     i.op = (uint8_t)op;
     i.type = implied_type((enum ir_op)op);
     i.guest = (uint16_t)(b->guest_count - 1);
+    if (ir_op_info[op].flags & IRF_FP)
+        i.fp_model = b->fp_model;
     for (const char *p = shape_of((enum ir_op)op); *p; p++)
         read_field(in, &i, *p);
     b->insn[b->count++] = i;
@@ -428,6 +443,8 @@ static void read_header(struct in *in, struct ir_block *b)
         b->fp_round = (uint8_t)word_of(in, round_names, COUNT(round_names));
     expect(in, "fp");
     b->uses_fp = (uint8_t)number(in, UINT8_MAX);
+    if (accept(in, "model"))
+        b->fp_model = (uint8_t)number(in, UINT8_MAX);
 }
 
 enum gw_status ir_parse(struct ir_block *b, const char *text, struct gw_error *err)

@@ -5,6 +5,11 @@
 
 #include "godwit/guest_isa.h"
 
+enum {
+    NAN_RULES = IR_FPM_NAN_FIRST | IR_FPM_NAN_SIGNALING,
+    INT_RULES = IR_FPM_INT_NAN_ZERO | IR_FPM_INT_INDEFINITE,
+};
+
 struct check {
     const struct ir_block *b;
     const struct guest_isa *isa; /* NULL: not known */
@@ -183,6 +188,10 @@ static void float_insn(struct check *c, const struct ir_insn *in)
         require(c, in->aux <= IR_RMM, "rounding mode out of range");
     if (in->op == IR_F2I || in->op == IR_I2F)
         require(c, in->imm >= 0 && in->imm <= IR_INT_LU, "imm out of range");
+    require(c, in->fp_model == (ir_op_info[in->op].flags & IRF_FP ? c->b->fp_model : 0),
+            "not the block's FP model");
+    if (in->op == IR_FMIN || in->op == IR_FMAX)
+        require(c, in->imm >= 0 && in->imm <= IR_MINMAX_SECOND, "imm out of range");
     if (in->op == IR_FRINT)
         require(c, in->imm == 0 || in->imm == 1, "imm out of range");
     if (in->op == IR_FMA)
@@ -259,6 +268,13 @@ enum gw_status ir_verify_for(const struct ir_block *b, const struct guest_isa *i
     require(&c, b->guest_count > 0 && b->guest_count <= IR_MAX_GUEST,
             "no guest instructions, or too many");
     require(&c, !b->overflow, "the block overflowed");
+    require(&c, (b->fp_model & NAN_RULES) != NAN_RULES && (b->fp_model & INT_RULES) != INT_RULES,
+            "an FP model with two rules for one thing");
+    if (isa && isa->fp_round)
+        require(&c, b->fp_round == isa->fp_round(b->flags), "not the flags' rounding mode");
+    if (isa)
+        require(&c, b->fp_model == (isa->fp_model ? isa->fp_model(b->flags) : IR_FPM_RISCV),
+                "not the flags' FP model");
     for (; !c.what && c.index < b->count; c.index++) {
         const struct ir_insn *in = &b->insn[c.index];
         if (in->op >= IR_OP_COUNT) {

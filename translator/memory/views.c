@@ -172,9 +172,10 @@ void views_refresh(struct engine *e)
     e->stats.refreshes++;
     e->flags = isa->tb_flags(e->cfg.cpu);
     unsigned round = isa->fp_round(e->flags);
+    unsigned model = isa->fp_model ? isa->fp_model(e->flags) : IR_FPM_RISCV;
     e->fp = round != IR_FP_OFF;
     if (e->cfg.backend)
-        run->fp_control = run->fp_control_quiet = e->cfg.backend->fp_control(round);
+        run->fp_control = run->fp_control_quiet = e->cfg.backend->fp_control(round, model);
     if (!e->cfg.bus) {
         select_jumps(e, 0, &hint_of(e)->jumps);
         return;

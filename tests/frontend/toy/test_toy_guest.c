@@ -342,6 +342,91 @@ static void code_that_changes_itself_is_translated_again(void **state)
     RUN_IN_MACHINE(code, check_patched);
 }
 
+/* --- floats, under FP models of the toy's choice -------------------------------------------------- */
+
+enum {
+    ARM_LIKE = IR_FPM_NAN_SIGNALING | IR_FPM_TINY_BEFORE | IR_FPM_INT_NAN_ZERO,
+    X86_LIKE = IR_FPM_NAN_FIRST | IR_FPM_NAN_NEGATIVE | IR_FPM_INT_INDEFINITE |
+               IR_FPM_FLUSH_RESULTS | IR_FPM_FLUSH_OPERANDS,
+};
+#define DOUBLE(v) (uint32_t)(v), (uint32_t)((uint64_t)(v) >> 32)
+#define QUIET(n)  (UINT64_C(0x7ff8) << 48 | (n))
+#define SIGNAL(n) (UINT64_C(0x7ff0) << 48 | (n))
+#define SMALLEST  (UINT64_C(1) << 52)
+#define HALF      (UINT64_C(0x3fe0) << 48)
+#define INFINITE  (UINT64_C(0x7ff0) << 48)
+#define MINUS     (UINT64_C(1) << 63)
+
+/* r1 to r6: a sum of NaNs, an invalid sum, a tiny product, an integer of a NaN, the lesser of two zeros,
+ * the flags. Then the same sum of NaNs under RISC-V's model, in r7. */
+#define FLOAT_PROGRAM(model)                                                                       \
+    {                                                                                              \
+        LI_DATA(9), toy_imm(TOY_FPM, 0, 0, TOY_FP_ON | (model)), toy_imm(TOY_LOAD, 0, 9, 0),       \
+            toy_imm(TOY_LOAD, 1, 9, 8), toy_imm(TOY_LOAD, 2, 9, 16), toy_imm(TOY_LOAD, 3, 9, 24),  \
+            toy_imm(TOY_LOAD, 4, 9, 32), toy_imm(TOY_LOAD, 5, 9, 40), toy_imm(TOY_LOAD, 6, 9, 48), \
+            toy_reg(TOY_FADD, 12, 0, 1), toy_reg(TOY_FADD, 2, 2, 3), toy_reg(TOY_FMUL, 3, 4, 5),   \
+            toy_reg(TOY_FTOI, 4, 0, 0), toy_reg(TOY_FMIN, 5, 6, 8), toy_reg(TOY_FLAGS, 6, 0, 0),   \
+            toy_imm(TOY_FPM, 0, 0, TOY_FP_ON), toy_reg(TOY_FADD, 7, 0, 1),                         \
+            toy_imm(TOY_ADDI, 1, 12, 0), toy_imm(TOY_HALT, 0, 0, 0),                               \
+            [(TOY_DATA - TOY_RAM) / 4] = DOUBLE(QUIET(1)), DOUBLE(SIGNAL(2)), DOUBLE(INFINITE),    \
+                                    DOUBLE(INFINITE | MINUS), DOUBLE(SMALLEST | MINUS),            \
+                                    DOUBLE(HALF), DOUBLE(MINUS)                                    \
+    }
+
+static void check_floats(const struct toy_setup *s, const struct toy_result *r,
+                         const uint64_t want[7])
+{
+    check_halted(s, r);
+    for (unsigned i = 0; i < 7; i++)
+        if (r->r[1 + i] != want[i])
+            fail_msg("r%u is %#llx, not %#llx", 1 + i, (unsigned long long)r->r[1 + i],
+                     (unsigned long long)want[i]);
+    assert_int_equal(r->fp_flags, want[5]);
+}
+
+static void check_arm_like(const struct toy_setup *s, const struct toy_result *r)
+{
+    check_floats(
+        s, r,
+        (const uint64_t[7]){QUIET(2), QUIET(0), SMALLEST / 2 | MINUS, 0, 0, IR_FP_NV, QUIET(0)});
+}
+
+static void check_x86_like(const struct toy_setup *s, const struct toy_result *r)
+{
+    check_floats(s, r,
+                 (const uint64_t[7]){QUIET(1), QUIET(0) | MINUS, MINUS, MINUS, 0,
+                                     IR_FP_NV | IR_FP_UF | IR_FP_NX, QUIET(0)});
+}
+
+static void check_riscv_like(const struct toy_setup *s, const struct toy_result *r)
+{
+    check_floats(s, r,
+                 (const uint64_t[7]){QUIET(0), QUIET(0), SMALLEST / 2 | MINUS, INT64_MAX, 0,
+                                     IR_FP_NV, QUIET(0)});
+}
+
+static void floats_follow_the_model_of_their_block(void **state)
+{
+    const uint32_t arm[] = FLOAT_PROGRAM(ARM_LIKE), x86[] = FLOAT_PROGRAM(X86_LIKE),
+                   riscv[] = FLOAT_PROGRAM(IR_FPM_RISCV);
+    (void)state;
+    RUN(arm, check_arm_like);
+    RUN(x86, check_x86_like);
+    RUN(riscv, check_riscv_like);
+}
+
+static void check_illegal_float(const struct toy_setup *s, const struct toy_result *r)
+{
+    check_fault(s, r, 1, toy_reg(TOY_FADD, 1, 1, 1), TOY_CAUSE_ILLEGAL);
+}
+
+static void floats_are_illegal_until_they_are_on(void **state)
+{
+    const uint32_t code[] = {toy_imm(TOY_LI, 1, 0, 7), toy_reg(TOY_FADD, 1, 1, 1)};
+    (void)state;
+    RUN(code, check_illegal_float);
+}
+
 /* --- the machine's own --------------------------------------------------------------------------- */
 
 static void open_machine(struct toy_world *w, bool jit, const uint32_t *code, size_t words)
@@ -457,6 +542,8 @@ int main(void)
         cmocka_unit_test(an_unknown_instruction_is_illegal),
         cmocka_unit_test(a_jump_to_nowhere_faults_at_its_target),
         cmocka_unit_test(code_that_changes_itself_is_translated_again),
+        cmocka_unit_test(floats_follow_the_model_of_their_block),
+        cmocka_unit_test(floats_are_illegal_until_they_are_on),
         cmocka_unit_test(stores_to_a_device_reach_it),
         cmocka_unit_test(an_interrupt_ends_an_empty_loop),
         cmocka_unit_test(an_address_beyond_the_map_is_not_the_page_below),

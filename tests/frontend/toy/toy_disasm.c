@@ -11,6 +11,8 @@ enum form {
     FORM_JAL,
     FORM_JR,
     FORM_TRAP,
+    FORM_MOVE,
+    FORM_RD,
     FORM_PLAIN
 };
 
@@ -25,6 +27,9 @@ static const struct {
     [TOY_BLTU] = {"bltu", FORM_BRANCH}, [TOY_JAL] = {"jal", FORM_JAL},
     [TOY_JR] = {"jr", FORM_JR},         [TOY_MIX] = {"mix", FORM_REG},
     [TOY_TRAP] = {"trap", FORM_TRAP},   [TOY_HALT] = {"halt", FORM_PLAIN},
+    [TOY_FPM] = {"fpm", FORM_TRAP},     [TOY_FADD] = {"fadd", FORM_REG},
+    [TOY_FMUL] = {"fmul", FORM_REG},    [TOY_FMIN] = {"fmin", FORM_REG},
+    [TOY_FTOI] = {"ftoi", FORM_MOVE},   [TOY_FLAGS] = {"flags", FORM_RD},
 };
 
 size_t toy_disasm(char *buf, size_t size, uint64_t pc, const uint8_t *p, size_t count,
@@ -48,6 +53,8 @@ size_t toy_disasm(char *buf, size_t size, uint64_t pc, const uint8_t *p, size_t 
     case FORM_BRANCH: n = snprintf(buf, size, "%s r%u, r%u, %#llx", name, rd, ra, to); break;
     case FORM_JAL: n = snprintf(buf, size, "%s r%u, %#llx", name, rd, to); break;
     case FORM_JR: n = snprintf(buf, size, "%s r%u", name, ra); break;
+    case FORM_MOVE: n = snprintf(buf, size, "%s r%u, r%u", name, rd, ra); break;
+    case FORM_RD: n = snprintf(buf, size, "%s r%u", name, rd); break;
     case FORM_TRAP: n = snprintf(buf, size, "%s %d", name, imm); break;
     default: n = snprintf(buf, size, "%s", name); break;
     }

@@ -7,7 +7,7 @@
 
 /* --- helpers ------------------------------------------------------------------------------------- */
 
-enum { HELPER_MIX, HELPER_TRAP, HELPER_HALT, HELPER_ILLEGAL };
+enum { HELPER_MIX, HELPER_TRAP, HELPER_HALT, HELPER_ILLEGAL, HELPER_FP_MODE };
 
 uint64_t toy_mix(uint64_t a, uint64_t b)
 {
@@ -59,11 +59,22 @@ static uint64_t illegal(void *opaque, uint64_t word, uint64_t b, uint64_t c)
     return leave_with(opaque, TOY_CAUSE_ILLEGAL, word);
 }
 
+static uint64_t set_fp_mode(void *opaque, uint64_t mode, uint64_t b, uint64_t c)
+{
+    struct toy_cpu *cpu = opaque;
+    (void)b;
+    (void)c;
+    cpu->fp_mode = (uint32_t)mode & (TOY_FP_ON | 0xff);
+    cpu->run.view_dirty = 1; /* tb_flags has it */
+    return 0;
+}
+
 static const struct gw_helper helpers[] = {
     [HELPER_MIX] = {"mix", mix, GW_HELPER_READS | GW_HELPER_WRITES, 2},
     [HELPER_TRAP] = {"trap", trap, GW_HELPER_LEAVES | GW_HELPER_PC, 1},
     [HELPER_HALT] = {"halt", halt, GW_HELPER_LEAVES | GW_HELPER_PC, 0},
     [HELPER_ILLEGAL] = {"illegal", illegal, GW_HELPER_LEAVES | GW_HELPER_PC, 1},
+    [HELPER_FP_MODE] = {"fp_mode", set_fp_mode, 0, 1},
 };
 
 /* --- lifting ------------------------------------------------------------------------------------- */
@@ -107,6 +118,39 @@ static void lift_helper(struct ir_block *b, unsigned helper, uint64_t arg, uint6
     ir_leave(b, ir_const(b, pc));
 }
 
+/* Doubles are bits in registers. */
+static ir_val get_float(struct ir_block *b, unsigned r)
+{
+    return ir_op1(b, IR_BITSF, IR_F64, get(b, r));
+}
+
+static void put_float(struct ir_block *b, unsigned r, ir_val v)
+{
+    put(b, r, ir_op1(b, IR_FBITS, IR_F64, v));
+}
+
+static bool lift_float(struct ir_block *b, const struct insn *in)
+{
+    if (!(b->flags & TOY_FP_ON)) {
+        lift_helper(b, HELPER_ILLEGAL, in->word, in->pc);
+        return false;
+    }
+    switch (in->word & 0xff) {
+    case TOY_FLAGS: put(b, in->rd, ir_fpget(b)); return true;
+    case TOY_FTOI:
+        put(b, in->rd, ir_f2i(b, IR_F64, IR_INT_L, IR_RTZ, get_float(b, in->ra)));
+        return true;
+    default: break;
+    }
+    ir_val x = get_float(b, in->ra), y = get_float(b, in->rb);
+    switch (in->word & 0xff) {
+    case TOY_FADD: put_float(b, in->rd, ir_fp2(b, IR_FADD, IR_F64, IR_RNE, x, y)); break;
+    case TOY_FMUL: put_float(b, in->rd, ir_fp2(b, IR_FMUL, IR_F64, IR_RNE, x, y)); break;
+    default: put_float(b, in->rd, ir_minmax(b, IR_FMIN, IR_F64, IR_MINMAX_SECOND, x, y)); break;
+    }
+    return true;
+}
+
 /* True: the block goes on behind the instruction. */
 static bool lift_one(struct ir_block *b, const struct insn *in)
 {
@@ -136,8 +180,30 @@ static bool lift_one(struct ir_block *b, const struct insn *in)
     case TOY_JR: lift_jr(b, in); return false;
     case TOY_TRAP: lift_helper(b, HELPER_TRAP, (uint64_t)in->imm, in->pc); return false;
     case TOY_HALT: lift_helper(b, HELPER_HALT, 0, in->pc + 4); return false;
+    case TOY_FPM: lift_helper(b, HELPER_FP_MODE, (uint16_t)in->imm, in->pc + 4); return false;
+    case TOY_FADD:
+    case TOY_FMUL:
+    case TOY_FMIN:
+    case TOY_FTOI:
+    case TOY_FLAGS: return lift_float(b, in);
     default: lift_helper(b, HELPER_ILLEGAL, in->word, in->pc); return false;
     }
+}
+
+static uint32_t tb_flags(const void *opaque)
+{
+    const struct toy_cpu *cpu = opaque;
+    return cpu->fp_mode;
+}
+
+static unsigned fp_round(uint32_t flags)
+{
+    return flags & TOY_FP_ON ? IR_RNE : IR_FP_OFF;
+}
+
+static unsigned fp_model(uint32_t flags)
+{
+    return flags & 0xff;
 }
 
 static enum gw_lift_status lift(const struct gw_lift_request *rq)
@@ -146,7 +212,8 @@ static enum gw_lift_status lift(const struct gw_lift_request *rq)
     uint64_t pc = b->pc;
     uint32_t at = 0;
 
-    b->fp_round = IR_FP_OFF;
+    b->fp_round = (uint8_t)fp_round(b->flags);
+    b->fp_model = (uint8_t)fp_model(b->flags);
     for (uint32_t n = 0; n < rq->max_guest && at < rq->page_left; n++, at += 4, pc += 4) {
         if (at + 4 > rq->code_size && !n)
             return GW_LIFT_NEED_PAGE;
@@ -171,18 +238,6 @@ static enum gw_lift_status lift(const struct gw_lift_request *rq)
     return GW_LIFT_OK;
 }
 
-static uint32_t tb_flags(const void *cpu)
-{
-    (void)cpu;
-    return 0;
-}
-
-static unsigned fp_round(uint32_t flags)
-{
-    (void)flags;
-    return IR_FP_OFF;
-}
-
 /* --- the CPU ------------------------------------------------------------------------------------- */
 
 static void reset(void *opaque)
@@ -190,7 +245,9 @@ static void reset(void *opaque)
     struct toy_cpu *cpu = opaque;
     memset(cpu->r, 0, sizeof cpu->r);
     cpu->run.pc = 0;
+    cpu->run.fp_flags = 0;
     cpu->vector = 0;
+    cpu->fp_mode = 0;
     cpu->halted = cpu->irq = 0;
 }
 
@@ -208,6 +265,11 @@ static enum gw_status init(void *opaque, const struct gw_cpu_config *cfg, struct
 static const struct state_field fields[] = {
     STATE_ARRAY(struct toy_cpu, r, STATE_U64),
     {.name = "pc", .type = STATE_U64, .offset = offsetof(struct toy_cpu, run.pc), .count = 1},
+    {.name = "fp_flags",
+     .type = STATE_U32,
+     .offset = offsetof(struct toy_cpu, run.fp_flags),
+     .count = 1},
+    STATE_SCALAR(struct toy_cpu, fp_mode, STATE_U32),
     STATE_SCALAR(struct toy_cpu, vector, STATE_U64),
     STATE_SCALAR(struct toy_cpu, halted, STATE_U32),
     STATE_SCALAR(struct toy_cpu, irq, STATE_U32),
@@ -299,6 +361,7 @@ const struct guest_isa toy_guest_isa = {
     .reset = reset,
     .tb_flags = tb_flags,
     .fp_round = fp_round,
+    .fp_model = fp_model,
     .lift = lift,
     .disasm = toy_disasm,
     .view = view,

@@ -1,6 +1,8 @@
 /*
  * A guest that exists to be small: 16 registers of 64 bits, instructions of four bytes. It is all
  * that docs/adding.md asks of a new guest, in one folder: nothing outside of it knows the toy.
+ * Doubles are in the same registers. What IEEE 754 leaves open, the program chooses: it is an FP
+ * model that no other guest has, and that changes while it runs.
  *
  * An instruction is a little-endian word: op in bits 7:0, rd 11:8, ra 15:12, and in 31:16 either a
  * signed immediate or rb in 19:16. Branches and jumps count words from their own address. Accesses
@@ -29,7 +31,14 @@ enum toy_op {
     TOY_MIX,   /* rd = toy_mix(ra, rb), r12 counts; done by a helper */
     TOY_TRAP,  /* user mode: a system call; machine: cause TRAP, imm in r14 */
     TOY_HALT,  /* the machine waits here for an interrupt; ends a program */
+    TOY_FPM,   /* fp_mode = imm; floats are illegal without TOY_FP_ON */
+    TOY_FADD,  /* rd = ra + rb, as doubles, to nearest; and so on */
+    TOY_FMUL,
+    TOY_FMIN,  /* rb, unless ra is less */
+    TOY_FTOI,  /* rd = ra as a signed integer, towards zero */
+    TOY_FLAGS, /* rd = the fp flags, IR_FP_* */
 };
+enum { TOY_FP_ON = 0x100 }; /* in fp_mode, with IR_FPM_* below it */
 
 enum toy_cause { TOY_CAUSE_ILLEGAL = 1, TOY_CAUSE_ACCESS, TOY_CAUSE_TRAP, TOY_CAUSE_IRQ };
 
@@ -39,6 +48,7 @@ struct toy_cpu {
     struct gw_vcpu run;
     uint64_t vector; /* where traps go */
     uint32_t halted;
+    uint32_t fp_mode;
     uint32_t irq; /* level of the one interrupt line; taken when it is up, and lowered by that */
     struct {
         bool user;

@@ -140,6 +140,7 @@ void toy_run(struct toy_world *w, uint64_t most, struct toy_result *out)
     out->pc = cpu->run.pc;
     out->retired = engine_retired(w->engine);
     out->sum = w->sum;
+    out->fp_flags = cpu->run.fp_flags;
     if (out->stop == ENGINE_FAULT) { /* by member: results are compared as bytes */
         out->fault.vaddr = cpu->run.fault.vaddr;
         out->fault.cause = cpu->run.fault.cause;

@@ -42,7 +42,7 @@ struct toy_world {
 struct toy_result {
     enum engine_stop stop;
     uint64_t r[16];
-    uint64_t pc, retired, sum, traps;
+    uint64_t pc, retired, sum, traps, fp_flags;
     struct gw_fault fault; /* user mode, ENGINE_FAULT */
     uint8_t ram[TOY_RAM_SIZE];
 };

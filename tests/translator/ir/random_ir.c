@@ -83,6 +83,17 @@ uint64_t random_float(uint64_t *state, enum ir_type type)
     return (r & 3) == 1 ? (v & UINT64_C(0x807fffffffffffff)) + UINT64_C(0x3fc0000000000000) : v;
 }
 
+uint8_t random_fp_model(uint64_t seed)
+{
+    enum {
+        X86 = IR_FPM_NAN_FIRST | IR_FPM_NAN_NEGATIVE | IR_FPM_INT_INDEFINITE,
+        ARM = IR_FPM_NAN_SIGNALING | IR_FPM_TINY_BEFORE | IR_FPM_INT_NAN_ZERO,
+        FLUSH = IR_FPM_FLUSH_RESULTS | IR_FPM_FLUSH_OPERANDS,
+    };
+    static const uint8_t others[] = {X86, X86 | FLUSH, ARM, ARM | FLUSH};
+    return seed % 3 ? IR_FPM_RISCV : others[seed / 3 % 4];
+}
+
 /* --- choosing --------------------------------------------------------------------------------- */
 
 static uint32_t below(struct gen *g, uint32_t n)
@@ -173,13 +184,19 @@ static void gen_arith(struct gen *g, enum ir_type type)
     uint8_t op = ops2[below(g, sizeof ops2)];
     uint32_t bits = below(g, 4);
 
-    if (op == IR_FMIN || op == IR_FMAX)
-        rm = IR_RNE;
+    static const uint8_t kinds[] = {IR_MINMAX_NUMBER, IR_MINMAX_NUMBER, IR_MINMAX_PROPAGATE,
+                                    IR_MINMAX_SECOND};
+
     switch (below(g, 6)) {
     case 0: keep(g, p, ir_fp1(g->b, IR_FSQRT, type, rm, a)); break;
     case 1: keep(g, p, ir_fma(g->b, type, rm, a, c, d, bits & 1, bits & 2)); break;
     case 2: keep(g, p, ir_fsgnj(g->b, type, bits % 3, a, c)); break;
-    default: keep(g, p, ir_fp2(g->b, (enum ir_op)op, type, rm, a, c)); break;
+    default:
+        keep(g, p,
+             op == IR_FMIN || op == IR_FMAX
+                 ? ir_minmax(g->b, (enum ir_op)op, type, (enum ir_minmax)kinds[bits], a, c)
+                 : ir_fp2(g->b, (enum ir_op)op, type, rm, a, c));
+        break;
     }
 }
 
@@ -345,6 +362,7 @@ void random_ir_block(struct ir_block *b, const struct random_ir *want)
     bool room = true;
 
     ir_begin(b, BLOCK_PC, (uint32_t)random_u64(&g.rng) & 0xff);
+    b->fp_model = want->fp_model;
     for (uint32_t i = 0; room && i < want->guest_insns; i++) {
         uint64_t pc = BLOCK_PC + 4 * (uint64_t)i;
         room = ir_begin_guest(b, pc, 4);

@@ -13,6 +13,7 @@ struct random_ir {
     uint32_t guest_insns; /* most; up to IR_MAX_GUEST */
     bool floats, memory, branches, calls;
     bool split_floats; /* no register holds both widths, as hot ones do not: singles above f15 */
+    uint8_t fp_model;  /* IR_FPM_* */
     bool faults;       /* some addresses outside the window, some misaligned atomics */
 };
 
@@ -22,6 +23,8 @@ uint64_t random_value(uint64_t *state);
 /* A float's bit pattern, often special. */
 uint64_t random_float(uint64_t *state, enum ir_type type);
 
+/* RISC-V's model mostly, else one of other instruction sets. */
+uint8_t random_fp_model(uint64_t seed);
 /* Begins b (whose settings, no_fold and helpers, are kept) and fills it, end included. */
 void random_ir_block(struct ir_block *b, const struct random_ir *want);
 /* Registers that suit such a block: x[8] is the address of the window's middle. */

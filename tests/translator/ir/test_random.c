@@ -193,6 +193,7 @@ static void blocks_mean_the_same_in_each_memory_mode(void **state)
         struct random_ir want = {.seed = seed,
                                  .guest_insns = 1 + seed % 40,
                                  .floats = seed & 1,
+                                 .fp_model = random_fp_model(seed),
                                  .memory = seed & 2,
                                  .branches = seed & 4,
                                  .calls = seed & 8};
@@ -250,6 +251,7 @@ static void text_round_trip_is_exact(void **state)
         struct random_ir want = {.seed = seed,
                                  .guest_insns = 1 + seed % 60,
                                  .floats = true,
+                                 .fp_model = random_fp_model(seed),
                                  .memory = true,
                                  .branches = true,
                                  .calls = true,

@@ -303,8 +303,8 @@ struct int_type {
     const char *name;
     int bits;
     bool is_signed;
-    uint64_t (*from64)(uint64_t a, enum sf_round rm, uint32_t *fl);
-    uint64_t (*from32)(uint32_t a, enum sf_round rm, uint32_t *fl);
+    uint64_t (*from64)(uint64_t a, unsigned mode, uint32_t *fl);
+    uint64_t (*from32)(uint32_t a, unsigned mode, uint32_t *fl);
 };
 
 static const struct int_type int_types[] = {

@@ -212,7 +212,7 @@ static void formats_match_host(void **state)
             host_begin(rm);
             d = (double)f;
             want_fl = host_end();
-            uint64_t got64 = sf_f32_to_f64(narrow, &fl);
+            uint64_t got64 = sf_f32_to_f64(narrow, 0, &fl);
             check_same("f32_to_f64", narrow, rm, got64, fl, double_bits(d), want_fl);
         }
     }
@@ -396,14 +396,14 @@ static void check_min_max(uint64_t x, uint64_t y, uint32_t p, uint32_t q)
     uint32_t fl = 0;
 
     if (a == a && b == b && (a != 0 || b != 0)) {
-        uint64_t lower = sf_min64(x, y, &fl);
-        uint64_t upper = sf_max64(x, y, &fl);
+        uint64_t lower = sf_min64(x, y, 0, &fl);
+        uint64_t upper = sf_max64(x, y, 0, &fl);
         check_same("min64", x, 0, lower, fl, a < b ? x : y, 0);
         check_same("max64", x, 0, upper, fl, a > b ? x : y, 0);
     }
     if (c == c && d == d && (c != 0 || d != 0)) {
-        uint32_t lower = sf_min32(p, q, &fl);
-        uint32_t upper = sf_max32(p, q, &fl);
+        uint32_t lower = sf_min32(p, q, 0, &fl);
+        uint32_t upper = sf_max32(p, q, 0, &fl);
         check_same("min32", p, 0, lower, fl, c < d ? p : q, 0);
         check_same("max32", p, 0, upper, fl, c > d ? p : q, 0);
     }

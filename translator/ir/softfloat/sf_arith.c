@@ -31,9 +31,9 @@ static inline struct sf_num narrow(struct wide w)
                            .sig = (uint64_t)(sig >> 64) | ((uint64_t)sig != 0)};
 }
 
-static inline struct sf_num exact_zero_sum(enum sf_round rm)
+static inline struct sf_num exact_zero_sum(unsigned mode)
 {
-    return sf_special(SF_ZERO, rm == SF_RDN);
+    return sf_special(SF_ZERO, sf_rounding(mode) == SF_RDN);
 }
 
 /*
@@ -42,7 +42,7 @@ static inline struct sf_num exact_zero_sum(enum sf_round rm)
  * longer one the difference keeps its leading one at bit 125 or higher, so the sticky bit stays far
  * below the rounding bit: jamming before the subtraction is exact for rounding.
  */
-static inline struct sf_num add_wide(struct wide a, struct wide b, enum sf_round rm)
+static inline struct sf_num add_wide(struct wide a, struct wide b, unsigned mode)
 {
     if (a.exp < b.exp || (a.exp == b.exp && a.sig < b.sig)) {
         struct wide t = a;
@@ -55,12 +55,12 @@ static inline struct sf_num add_wide(struct wide a, struct wide b, enum sf_round
     else
         a.sig -= b.sig;
     if (a.sig == 0)
-        return exact_zero_sum(rm);
+        return exact_zero_sum(mode);
     return narrow(a);
 }
 
 /* a + b where not both are finite and nonzero. */
-static struct sf_num add_special(struct sf_num a, struct sf_num b, enum sf_round rm, uint32_t *fl)
+static struct sf_num add_special(struct sf_num a, struct sf_num b, unsigned mode, uint32_t *fl)
 {
     if (sf_is_nan(a) || sf_is_nan(b))
         return sf_nan_result(a, b, fl);
@@ -69,15 +69,15 @@ static struct sf_num add_special(struct sf_num a, struct sf_num b, enum sf_round
     if (a.kind == SF_INF || b.kind == SF_INF)
         return a.kind == SF_INF ? a : b;
     if (a.kind == SF_ZERO && b.kind == SF_ZERO)
-        return a.sign == b.sign ? a : exact_zero_sum(rm);
+        return a.sign == b.sign ? a : exact_zero_sum(mode);
     return a.kind == SF_ZERO ? b : a;
 }
 
-static inline struct sf_num add(struct sf_num a, struct sf_num b, enum sf_round rm, uint32_t *fl)
+static inline struct sf_num add(struct sf_num a, struct sf_num b, unsigned mode, uint32_t *fl)
 {
     if (a.kind != SF_FINITE || b.kind != SF_FINITE)
-        return add_special(a, b, rm, fl);
-    return add_wide(widen(a), widen(b), rm);
+        return add_special(a, b, mode, fl);
+    return add_wide(widen(a), widen(b), mode);
 }
 
 /* The exact product of two finite, nonzero numbers. */
@@ -115,20 +115,20 @@ static inline struct sf_num mul(struct sf_num a, struct sf_num b, uint32_t *fl)
 
 /* a * b + c where not all three are finite and nonzero: the product is made first, which raises
  * SF_NV for inf * 0 whatever c is, and is exact, being special or to be added to one. */
-static struct sf_num fma_special(struct sf_num a, struct sf_num b, struct sf_num c,
-                                 enum sf_round rm, uint32_t *fl)
+static struct sf_num fma_special(struct sf_num a, struct sf_num b, struct sf_num c, unsigned mode,
+                                 uint32_t *fl)
 {
     if (a.kind == SF_FINITE && b.kind == SF_FINITE && c.kind == SF_ZERO)
         return narrow(mul_wide(a, b));
-    return add(mul(a, b, fl), c, rm, fl);
+    return add(mul(a, b, fl), c, mode, fl);
 }
 
 static inline struct sf_num fma_num(struct sf_num a, struct sf_num b, struct sf_num c,
-                                    enum sf_round rm, uint32_t *fl)
+                                    unsigned mode, uint32_t *fl)
 {
     if (a.kind != SF_FINITE || b.kind != SF_FINITE || c.kind != SF_FINITE)
-        return fma_special(a, b, c, rm, fl);
-    return add_wide(mul_wide(a, b), widen(c), rm);
+        return fma_special(a, b, c, mode, fl);
+    return add_wide(mul_wide(a, b), widen(c), mode);
 }
 
 /* a / b where not both are finite and nonzero. */
@@ -238,72 +238,108 @@ static inline struct sf_num sqrt_num(struct sf_num a, uint32_t *fl)
     return (struct sf_num){.kind = SF_FINITE, .exp = (a.exp - odd) / 2, .sig = root | !exact};
 }
 
-uint64_t sf_add64(uint64_t a, uint64_t b, enum sf_round rm, uint32_t *fl)
+/* The result of an operation with operands a and b. */
+static inline uint64_t pack_of(struct sf_format f, struct sf_num r, uint64_t a, uint64_t b,
+                               unsigned mode, uint32_t *fl)
 {
-    struct sf_num r = add(sf_unpack(sf_binary64, a), sf_unpack(sf_binary64, b), rm, fl);
-    return sf_pack(sf_binary64, r, rm, fl);
+    return sf_is_nan(r) ? sf_nan_of(f, a, b, 0, mode) : sf_pack(f, r, mode, fl);
 }
 
-uint64_t sf_sub64(uint64_t a, uint64_t b, enum sf_round rm, uint32_t *fl)
+/* The NaN that a * b + c is, where that raised flags. */
+static uint64_t fma_nan(struct sf_format f, uint64_t a, uint64_t b, uint64_t c, unsigned mode,
+                        uint32_t *raised)
 {
-    return sf_add64(a, b ^ UINT64_C(1) << 63, rm, fl);
+    enum sf_kind kind[] = {sf_unpack(f, a).kind, sf_unpack(f, b).kind, sf_unpack(f, c).kind};
+    bool signaling = kind[0] == SF_SNAN || kind[1] == SF_SNAN || kind[2] == SF_SNAN;
+
+    if (mode & SF_NAN_FIRST) {
+        if (kind[2] == SF_QNAN && !signaling) /* it hides inf * 0 */
+            *raised = 0;
+        return sf_nan_of(f, a, b, c, mode);
+    }
+    if (kind[2] == SF_QNAN && *raised && !signaling) /* inf * 0 */
+        return sf_nan_of(f, 0, 0, 0, mode);
+    return sf_nan_of(f, c, a, b, mode);
 }
 
-uint64_t sf_mul64(uint64_t a, uint64_t b, enum sf_round rm, uint32_t *fl)
+uint64_t sf_add64(uint64_t a, uint64_t b, unsigned mode, uint32_t *fl)
+{
+    struct sf_num r = add(sf_unpack(sf_binary64, a), sf_unpack(sf_binary64, b), mode, fl);
+    return pack_of(sf_binary64, r, a, b, mode, fl);
+}
+
+uint64_t sf_sub64(uint64_t a, uint64_t b, unsigned mode, uint32_t *fl)
+{
+    struct sf_num minus_b = sf_unpack(sf_binary64, b ^ UINT64_C(1) << 63);
+    struct sf_num r = add(sf_unpack(sf_binary64, a), minus_b, mode, fl);
+    return pack_of(sf_binary64, r, a, b, mode, fl);
+}
+
+uint64_t sf_mul64(uint64_t a, uint64_t b, unsigned mode, uint32_t *fl)
 {
     struct sf_num r = mul(sf_unpack(sf_binary64, a), sf_unpack(sf_binary64, b), fl);
-    return sf_pack(sf_binary64, r, rm, fl);
+    return pack_of(sf_binary64, r, a, b, mode, fl);
 }
 
-uint64_t sf_div64(uint64_t a, uint64_t b, enum sf_round rm, uint32_t *fl)
+uint64_t sf_div64(uint64_t a, uint64_t b, unsigned mode, uint32_t *fl)
 {
     struct sf_num r = div_num(sf_unpack(sf_binary64, a), sf_unpack(sf_binary64, b), fl);
-    return sf_pack(sf_binary64, r, rm, fl);
+    return pack_of(sf_binary64, r, a, b, mode, fl);
 }
 
-uint64_t sf_sqrt64(uint64_t a, enum sf_round rm, uint32_t *fl)
+uint64_t sf_sqrt64(uint64_t a, unsigned mode, uint32_t *fl)
 {
-    return sf_pack(sf_binary64, sqrt_num(sf_unpack(sf_binary64, a), fl), rm, fl);
+    return pack_of(sf_binary64, sqrt_num(sf_unpack(sf_binary64, a), fl), a, 0, mode, fl);
 }
 
-uint64_t sf_fma64(uint64_t a, uint64_t b, uint64_t c, enum sf_round rm, uint32_t *fl)
+uint64_t sf_fma64(uint64_t a, uint64_t b, uint64_t c, unsigned mode, uint32_t *fl)
 {
+    uint32_t raised = 0;
     struct sf_num r = fma_num(sf_unpack(sf_binary64, a), sf_unpack(sf_binary64, b),
-                              sf_unpack(sf_binary64, c), rm, fl);
-    return sf_pack(sf_binary64, r, rm, fl);
+                              sf_unpack(sf_binary64, c), mode, &raised);
+    uint64_t bits = sf_is_nan(r) ? fma_nan(sf_binary64, a, b, c, mode, &raised)
+                                 : sf_pack(sf_binary64, r, mode, &raised);
+    *fl |= raised;
+    return bits;
 }
 
-uint32_t sf_add32(uint32_t a, uint32_t b, enum sf_round rm, uint32_t *fl)
+uint32_t sf_add32(uint32_t a, uint32_t b, unsigned mode, uint32_t *fl)
 {
-    struct sf_num r = add(sf_unpack(sf_binary32, a), sf_unpack(sf_binary32, b), rm, fl);
-    return (uint32_t)sf_pack(sf_binary32, r, rm, fl);
+    struct sf_num r = add(sf_unpack(sf_binary32, a), sf_unpack(sf_binary32, b), mode, fl);
+    return (uint32_t)pack_of(sf_binary32, r, a, b, mode, fl);
 }
 
-uint32_t sf_sub32(uint32_t a, uint32_t b, enum sf_round rm, uint32_t *fl)
+uint32_t sf_sub32(uint32_t a, uint32_t b, unsigned mode, uint32_t *fl)
 {
-    return sf_add32(a, b ^ UINT32_C(1) << 31, rm, fl);
+    struct sf_num minus_b = sf_unpack(sf_binary32, b ^ UINT32_C(1) << 31);
+    struct sf_num r = add(sf_unpack(sf_binary32, a), minus_b, mode, fl);
+    return (uint32_t)pack_of(sf_binary32, r, a, b, mode, fl);
 }
 
-uint32_t sf_mul32(uint32_t a, uint32_t b, enum sf_round rm, uint32_t *fl)
+uint32_t sf_mul32(uint32_t a, uint32_t b, unsigned mode, uint32_t *fl)
 {
     struct sf_num r = mul(sf_unpack(sf_binary32, a), sf_unpack(sf_binary32, b), fl);
-    return (uint32_t)sf_pack(sf_binary32, r, rm, fl);
+    return (uint32_t)pack_of(sf_binary32, r, a, b, mode, fl);
 }
 
-uint32_t sf_div32(uint32_t a, uint32_t b, enum sf_round rm, uint32_t *fl)
+uint32_t sf_div32(uint32_t a, uint32_t b, unsigned mode, uint32_t *fl)
 {
     struct sf_num r = div_num(sf_unpack(sf_binary32, a), sf_unpack(sf_binary32, b), fl);
-    return (uint32_t)sf_pack(sf_binary32, r, rm, fl);
+    return (uint32_t)pack_of(sf_binary32, r, a, b, mode, fl);
 }
 
-uint32_t sf_sqrt32(uint32_t a, enum sf_round rm, uint32_t *fl)
+uint32_t sf_sqrt32(uint32_t a, unsigned mode, uint32_t *fl)
 {
-    return (uint32_t)sf_pack(sf_binary32, sqrt_num(sf_unpack(sf_binary32, a), fl), rm, fl);
+    return (uint32_t)pack_of(sf_binary32, sqrt_num(sf_unpack(sf_binary32, a), fl), a, 0, mode, fl);
 }
 
-uint32_t sf_fma32(uint32_t a, uint32_t b, uint32_t c, enum sf_round rm, uint32_t *fl)
+uint32_t sf_fma32(uint32_t a, uint32_t b, uint32_t c, unsigned mode, uint32_t *fl)
 {
+    uint32_t raised = 0;
     struct sf_num r = fma_num(sf_unpack(sf_binary32, a), sf_unpack(sf_binary32, b),
-                              sf_unpack(sf_binary32, c), rm, fl);
-    return (uint32_t)sf_pack(sf_binary32, r, rm, fl);
+                              sf_unpack(sf_binary32, c), mode, &raised);
+    uint64_t bits = sf_is_nan(r) ? fma_nan(sf_binary32, a, b, c, mode, &raised)
+                                 : sf_pack(sf_binary32, r, mode, &raised);
+    *fl |= raised;
+    return (uint32_t)bits;
 }

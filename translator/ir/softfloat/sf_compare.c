@@ -88,52 +88,65 @@ int sf_le32(uint32_t a, uint32_t b, uint32_t *fl)
     return key32(a) <= key32(b) || (a | b) << 1 == 0;
 }
 
-/* min and max with a NaN among the operands. */
-static uint64_t number_of64(uint64_t a, uint64_t b, uint32_t *fl)
+/* --- min and max -------------------------------------------------------------------------------- */
+
+/* With a NaN among the operands. */
+static uint64_t min_of_nan(struct sf_format f, uint64_t a, uint64_t b, unsigned mode, uint32_t *fl)
 {
-    if (is_snan64(a) || is_snan64(b))
+    enum sf_kind x = sf_unpack(f, a).kind, y = sf_unpack(f, b).kind;
+    bool one = x < SF_QNAN || y < SF_QNAN;
+
+    if (x == SF_SNAN || y == SF_SNAN)
         *fl |= SF_NV;
-    if (!is_nan64(a))
-        return a;
-    return is_nan64(b) ? SF_NAN64 : b;
+    switch (mode & SF_MIN_KIND) {
+    case SF_MIN_SECOND: *fl |= SF_NV; return b;
+    case SF_MIN_NUMBER:
+        if (one)
+            return x < SF_QNAN ? a : b;
+        break;
+    default: break;
+    }
+    return sf_nan_of(f, a, b, 0, mode);
 }
 
-static uint32_t number_of32(uint32_t a, uint32_t b, uint32_t *fl)
+/* The operand that comes first in the order, or last; of equal ones, which zeros may be, the second
+ * where the kind asks for that. */
+static inline uint64_t pick(uint64_t a, uint64_t b, bool first, bool equal, unsigned mode)
 {
-    if (is_snan32(a) || is_snan32(b))
-        *fl |= SF_NV;
-    if (!is_nan32(a))
-        return a;
-    return is_nan32(b) ? SF_NAN32 : b;
+    if (equal && (mode & SF_MIN_KIND) == SF_MIN_SECOND)
+        return b;
+    return first ? a : b;
 }
 
-uint64_t sf_min64(uint64_t a, uint64_t b, uint32_t *fl)
+uint64_t sf_min64(uint64_t a, uint64_t b, unsigned mode, uint32_t *fl)
 {
     if (is_nan64(a) || is_nan64(b))
-        return number_of64(a, b, fl);
-    return total_order(a) < total_order(b) ? a : b;
+        return min_of_nan(sf_binary64, a, b, mode, fl);
+    return pick(a, b, total_order(a) < total_order(b), (a | b) << 1 == 0, mode);
 }
 
-uint64_t sf_max64(uint64_t a, uint64_t b, uint32_t *fl)
+uint64_t sf_max64(uint64_t a, uint64_t b, unsigned mode, uint32_t *fl)
 {
     if (is_nan64(a) || is_nan64(b))
-        return number_of64(a, b, fl);
-    return total_order(a) > total_order(b) ? a : b;
+        return min_of_nan(sf_binary64, a, b, mode, fl);
+    return pick(a, b, total_order(a) > total_order(b), (a | b) << 1 == 0, mode);
 }
 
-uint32_t sf_min32(uint32_t a, uint32_t b, uint32_t *fl)
+uint32_t sf_min32(uint32_t a, uint32_t b, unsigned mode, uint32_t *fl)
 {
     if (is_nan32(a) || is_nan32(b))
-        return number_of32(a, b, fl);
-    return key32(a) < key32(b) ? a : b;
+        return (uint32_t)min_of_nan(sf_binary32, a, b, mode, fl);
+    return (uint32_t)pick(a, b, key32(a) < key32(b), (a | b) << 1 == 0, mode);
 }
 
-uint32_t sf_max32(uint32_t a, uint32_t b, uint32_t *fl)
+uint32_t sf_max32(uint32_t a, uint32_t b, unsigned mode, uint32_t *fl)
 {
     if (is_nan32(a) || is_nan32(b))
-        return number_of32(a, b, fl);
-    return key32(a) > key32(b) ? a : b;
+        return (uint32_t)min_of_nan(sf_binary32, a, b, mode, fl);
+    return (uint32_t)pick(a, b, key32(a) > key32(b), (a | b) << 1 == 0, mode);
 }
+
+/* --- classes ------------------------------------------------------------------------------------ */
 
 /* The negative classes count down from 3 as the positive ones count up from 4. */
 static inline uint32_t classify(struct sf_format f, uint64_t bits)

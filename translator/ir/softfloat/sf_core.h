@@ -9,7 +9,9 @@
  *      sig * 2^(exp - 63).
  *   2. Bit 0 of an operation's sig is sticky ("jammed"): set if anything nonzero was below it. At
  *      least 64 - 53 = 11 bits lie below the last kept one, so it is never the rounding bit.
- *   3. exp stays below 2^12 - 1023 (max / smallest subnormal of binary64 has 2097): an exponent
+ *   3. A NaN has lost its payload: which one a result is, whoever has the operands' bits says in the
+ *      end (sf_nan.c).
+ *   4. exp stays below 2^12 - 1023 (max / smallest subnormal of binary64 has 2097): an exponent
  *      out of range still fits above the fraction, where rounding compares it with infinity's.
  */
 #ifndef TRANSLATOR_SF_CORE_H
@@ -46,6 +48,11 @@ static const struct sf_format sf_binary64 = {.width = 64, .prec = 53, .bias = 10
 static inline struct sf_num sf_special(enum sf_kind kind, bool sign)
 {
     return (struct sf_num){.kind = kind, .sign = sign};
+}
+
+static inline enum sf_round sf_rounding(unsigned mode)
+{
+    return (enum sf_round)(mode & 0xff);
 }
 
 static inline struct sf_num sf_invalid(uint32_t *fl)
@@ -136,10 +143,18 @@ static inline uint64_t sf_overflow(struct sf_format f, bool sign, enum sf_round 
     return sf_round_up(rm, sign, true, 2, 1) ? inf : inf - 1;
 }
 
+/* A tiny result, where such are flushed. */
+static inline uint64_t sf_flushed(uint64_t sign, unsigned mode, uint32_t *fl)
+{
+    *fl |= mode & SF_TINY_BEFORE ? SF_UF : SF_UF | SF_NX;
+    return sign;
+}
+
 /* Round and pack a finite, nonzero number; bit 0 of sig is sticky. */
-static inline uint64_t sf_round_finite(struct sf_format f, struct sf_num a, enum sf_round rm,
+static inline uint64_t sf_round_finite(struct sf_format f, struct sf_num a, unsigned mode,
                                        uint32_t *fl)
 {
+    enum sf_round rm = sf_rounding(mode);
     int extra = 64 - f.prec;
     uint64_t half = UINT64_C(1) << (extra - 1);
     uint64_t mask = 2 * half - 1;
@@ -152,9 +167,12 @@ static inline uint64_t sf_round_finite(struct sf_format f, struct sf_num a, enum
     if (biased <= 0) {
         /* Tiny after rounding: below the smallest normal even when rounded to full precision with
          * no bound on the exponent. Only the last binade can round up out of it, and there only
-         * a significand of all ones. (Tininess before rounding would be `tiny = true`.) */
+         * a significand of all ones. */
         bool all_ones = sig >> extra == (UINT64_C(1) << f.prec) - 1;
-        tiny = biased < 0 || !all_ones || !sf_round_up(rm, a.sign, true, sig & mask, half);
+        tiny = mode & SF_TINY_BEFORE || biased < 0 || !all_ones ||
+               !sf_round_up(rm, a.sign, true, sig & mask, half);
+        if (tiny && mode & SF_FLUSH && f.width > 16)
+            return sf_flushed(sign, mode, fl);
         sig = sf_jam64(sig, 1 - biased);
         biased = 1;
     }
@@ -171,19 +189,23 @@ static inline uint64_t sf_round_finite(struct sf_format f, struct sf_num a, enum
     return sign | bits;
 }
 
-/* Round and pack any result. NaNs lose sign and payload; whoever made one has raised SF_NV. */
-static inline uint64_t sf_pack(struct sf_format f, struct sf_num a, enum sf_round rm, uint32_t *fl)
+/* Round and pack any result but a NaN. */
+static inline uint64_t sf_pack(struct sf_format f, struct sf_num a, unsigned mode, uint32_t *fl)
 {
     if (a.kind == SF_FINITE)
-        return sf_round_finite(f, a, rm, fl);
+        return sf_round_finite(f, a, mode, fl);
 
     uint64_t inf = (uint64_t)(2 * f.bias + 1) << (f.prec - 1);
     uint64_t sign = a.sign ? UINT64_C(1) << (f.width - 1) : 0;
-    if (a.kind == SF_ZERO)
-        return sign;
-    if (a.kind == SF_INF)
-        return sign | inf;
-    return inf | UINT64_C(1) << (f.prec - 2);
+    return a.kind == SF_ZERO ? sign : sign | inf;
 }
+
+/* --- sf_nan.c: NaN results; whoever made one has raised SF_NV ------------------------------------- */
+
+/* Of an operation with these operands, in the order that the rule goes by; one that is no NaN, such as
+ * 0, does not count. */
+uint64_t sf_nan_of(struct sf_format f, uint64_t a, uint64_t b, uint64_t c, unsigned mode);
+/* Of a conversion of the NaN a. */
+uint64_t sf_nan_convert(struct sf_format to, struct sf_format from, uint64_t a, unsigned mode);
 
 #endif

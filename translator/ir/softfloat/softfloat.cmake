@@ -3,4 +3,5 @@ set(SOFTFLOAT_DIR ${CMAKE_CURRENT_LIST_DIR})
 set(SOFTFLOAT_SOURCES
     ${SOFTFLOAT_DIR}/sf_arith.c
     ${SOFTFLOAT_DIR}/sf_compare.c
-    ${SOFTFLOAT_DIR}/sf_convert.c)
+    ${SOFTFLOAT_DIR}/sf_convert.c
+    ${SOFTFLOAT_DIR}/sf_nan.c)
