@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "devices/clock.h"
+#include "godwit/limits.h"
 
 #define NS_PER_S           1000000000ull
 #define EVENT_COST         64u /* charged per event, beside its bytes */
@@ -44,8 +45,9 @@ struct gw_events {
     pthread_mutex_t lock;
     pthread_cond_t posted;
     struct queued_event *head, **tail; /* under lock */
-    uint64_t bytes;                    /* under lock */
-    struct queued_event *taken;        /* vCPU thread: what is being delivered */
+    uint64_t bytes;                    /* under lock: what is charged of the quota */
+    struct gw_quota quota;
+    struct queued_event *taken; /* vCPU thread: what is being delivered */
     /* Written by vCPU threads under lock, so that these read without. */
     struct source source[GW_SOURCES_MAX];
     bool replaying; /* nothing is posted */
@@ -84,6 +86,7 @@ struct gw_events *gw_events_new(enum gw_clock_mode mode, uint64_t mips)
     pthread_cond_init(&q->posted, &attr);
     pthread_condattr_destroy(&attr);
     q->tail = &q->head;
+    q->quota.max_bytes = DEV_EVENTS_MAX_BYTES;
     q->mode = mode;
     q->mips = mips ? mips : DEFAULT_INSNS_MIPS;
     q->start_ns = host_now();
@@ -241,7 +244,7 @@ static bool enter(struct gw_events *q, const struct gw_event *ev, uint64_t cost)
     if (!e)
         return false;
     pthread_mutex_lock(&q->lock);
-    if (!source_of(q, ev->source) || (cost && q->bytes + cost > DEV_EVENTS_MAX_BYTES)) {
+    if (!source_of(q, ev->source) || (cost && !gw_quota_allows(&q->quota, q->bytes, cost))) {
         pthread_mutex_unlock(&q->lock);
         free(e);
         return false;

@@ -2,23 +2,23 @@
 #include "devices/host/rate_limit.h"
 
 #define NS_PER_S UINT64_C(1000000000)
-/* Idle time is worth this much later: short bursts pass unhindered. */
-#define BURST_NS (NS_PER_S / 50)
 
 bool dev_rate_allows(const struct dev_rate *r, uint64_t now_ns, uint64_t *again_ns)
 {
     uint64_t paid = 0;
-    if (r->bytes_per_s)
+    if (r->limit.bytes.per_s)
         paid = r->bytes_paid_ns;
-    if (r->ops_per_s && r->ops_paid_ns > paid)
+    if (r->limit.ops.per_s && r->ops_paid_ns > paid)
         paid = r->ops_paid_ns;
     *again_ns = paid;
     return paid <= now_ns;
 }
 
-static void add_debt(uint64_t *paid_ns, uint64_t now_ns, uint64_t amount, uint64_t per_s)
+static void add_debt(uint64_t *paid_ns, uint64_t now_ns, uint64_t amount,
+                     const struct gw_rate *rate)
 {
-    uint64_t floor = now_ns > BURST_NS ? now_ns - BURST_NS : 0, cost;
+    uint64_t floor = now_ns > rate->burst_ns ? now_ns - rate->burst_ns : 0, cost;
+    uint64_t per_s = rate->per_s;
     if (*paid_ns < floor)
         *paid_ns = floor;
     /* At most an hour: a request that costs more is one that nobody waits for. Precision beyond 33
@@ -32,8 +32,8 @@ static void add_debt(uint64_t *paid_ns, uint64_t now_ns, uint64_t amount, uint64
 
 void dev_rate_pay(struct dev_rate *r, uint64_t now_ns, uint64_t bytes)
 {
-    if (r->bytes_per_s)
-        add_debt(&r->bytes_paid_ns, now_ns, bytes, r->bytes_per_s);
-    if (r->ops_per_s)
-        add_debt(&r->ops_paid_ns, now_ns, 1, r->ops_per_s);
+    if (r->limit.bytes.per_s)
+        add_debt(&r->bytes_paid_ns, now_ns, bytes, &r->limit.bytes);
+    if (r->limit.ops.per_s)
+        add_debt(&r->ops_paid_ns, now_ns, 1, &r->limit.ops);
 }

@@ -1,7 +1,7 @@
 /*
- * A rate limit of bytes and operations per second of VM time. What exceeds it waits where it is, in
- * the guest's ring: the device asks before it takes a request, pays afterwards, and looks again
- * when the debt is paid off. vCPU thread.
+ * Keeps a limit of bytes and operations per second of VM time (limits.h). What exceeds it waits where
+ * it is, in the guest's ring: the device asks before it takes a request, pays afterwards, and looks
+ * again when the debt is paid off. vCPU thread.
  */
 #ifndef DEV_RATE_LIMIT_H
 #define DEV_RATE_LIMIT_H
@@ -9,8 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "godwit/limits.h"
+
 struct dev_rate {
-    uint64_t bytes_per_s, ops_per_s; /* configuration; 0: no limit */
+    struct gw_io_limit limit; /* configuration */
     /* State: the VM time at which each kind of debt is paid off. */
     uint64_t bytes_paid_ns, ops_paid_ns;
 };

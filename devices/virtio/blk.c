@@ -535,10 +535,10 @@ static const struct virtio_kind blk_kind = {
     .event = deliver,
 };
 
-void virtio_blk_limit(struct virtio_dev *v, uint64_t bytes_per_s, uint64_t ops_per_s)
+void virtio_blk_limit(struct virtio_dev *v, const struct gw_io_limit *limit)
 {
     struct blk *b = blk(v);
-    b->rate = (struct dev_rate){.bytes_per_s = bytes_per_s, .ops_per_s = ops_per_s};
+    b->rate = (struct dev_rate){.limit = *limit};
     if (b->stalled)
         kick(v);
 }
@@ -572,7 +572,7 @@ enum gw_status virtio_blk_attach(struct virtio_dev *v, const struct virtio_blk_c
         queues = VIRTIO_BLK_QUEUES;
     b->v = v;
     b->cfg = *cfg;
-    b->rate = (struct dev_rate){.bytes_per_s = cfg->bytes_per_s, .ops_per_s = cfg->ops_per_s};
+    b->rate.limit = cfg->limit;
     b->timer = (struct gw_timer){.deadline_ns = UINT64_MAX, .fire = rate_timer, .device = v};
     if (id)
         memcpy(b->id, cfg->serial, id < ID_BYTES ? id : ID_BYTES);

@@ -10,6 +10,7 @@
 
 #include "devices/host/disk.h"
 #include "devices/host/io_thread.h"
+#include "godwit/limits.h"
 #include "devices/virtio/dev.h"
 
 enum { VIRTIO_BLK_IN_FLIGHT = 32, VIRTIO_BLK_QUEUES = 8, VIRTIO_BLK_RANGES = 16 };
@@ -40,13 +41,13 @@ struct virtio_blk_config {
     struct dev_io *io;
     bool read_only;
     enum virtio_blk_service service;
-    const char *serial;              /* up to 20 bytes, for GET_ID */
-    unsigned queues;                 /* 1 to VIRTIO_BLK_QUEUES; 0: one */
-    uint64_t bytes_per_s, ops_per_s; /* rate limit; 0: none */
+    const char *serial; /* up to 20 bytes, for GET_ID */
+    unsigned queues;    /* 1 to VIRTIO_BLK_QUEUES; 0: one */
+    struct gw_io_limit limit;
 };
 
 /* The limit may change while the machine runs. vCPU thread. */
-void virtio_blk_limit(struct virtio_dev *v, uint64_t bytes_per_s, uint64_t ops_per_s);
+void virtio_blk_limit(struct virtio_dev *v, const struct gw_io_limit *limit);
 
 /* Makes an empty virtio device a disk. Before the vCPU starts. */
 enum gw_status virtio_blk_attach(struct virtio_dev *v, const struct virtio_blk_config *cfg,

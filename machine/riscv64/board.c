@@ -248,8 +248,8 @@ enum gw_status board_add_disk(struct board *b, const struct disk_spec *disk, str
                                     .serial = "godwit-disk",
                                     .service =
                                         b->repeatable ? VIRTIO_BLK_AT_ONCE : VIRTIO_BLK_DEFAULT,
-                                    .bytes_per_s = disk->bps,
-                                    .ops_per_s = disk->iops};
+                                    .limit = {.bytes = gw_rate_usual(disk->bps),
+                                              .ops = gw_rate_usual(disk->iops)}};
     unsigned at = b->disk_count;
     enum gw_status st;
     if (at == VIRT_SLOTS)

@@ -149,7 +149,8 @@ static void limits_hold_requests_back(void **state)
     uint32_t len;
     unsigned done = 0;
     setup(&f, false,
-          &(struct virtio_blk_config){.bytes_per_s = 51200, .service = VIRTIO_BLK_AT_ONCE});
+          &(struct virtio_blk_config){.limit.bytes = gw_rate_usual(51200),
+                                      .service = VIRTIO_BLK_AT_ONCE});
     f.clock.insns = 1000000000;
     for (unsigned i = 0; i < SIZE; i++) {
         ram_put(&f.bus, HEADER, 0, 4);
@@ -169,14 +170,14 @@ static void limits_hold_requests_back(void **state)
     assert_int_equal(done, SIZE);
     assert_true(virtio_blk_stats(f.v)->delays > 5);
     /* by operations, set while it runs; then taken off */
-    virtio_blk_limit(f.v, 0, 1);
+    virtio_blk_limit(f.v, &(struct gw_io_limit){.ops = gw_rate_usual(1)});
     f.clock.insns += UINT64_C(5000000000);
     assert_int_equal(request(&f, 0, 0, 1, 512), 0);
     add(&f, 0, 0, 1, 512);
     ring_kick(&f.r[0]);
     settle(&f);
     assert_int_equal(ring_take(&f.r[0], &len), -1);
-    virtio_blk_limit(f.v, 0, 0);
+    virtio_blk_limit(f.v, &(struct gw_io_limit){0});
     settle(&f);
     assert_int_equal(ring_take(&f.r[0], &len), 0);
     teardown(&f);
@@ -188,7 +189,9 @@ static void waiting_requests_survive_a_move(void **state)
     struct fixture f;
     uint64_t saved[STATE_MAX] = {0}, kind[STATE_MAX] = {0};
     uint32_t len;
-    setup(&f, false, &(struct virtio_blk_config){.ops_per_s = 10, .service = VIRTIO_BLK_AT_ONCE});
+    setup(
+        &f, false,
+        &(struct virtio_blk_config){.limit.ops = gw_rate_usual(10), .service = VIRTIO_BLK_AT_ONCE});
     f.clock.insns = 1000000000;
     for (unsigned i = 0; i < 4; i++)
         add(&f, 0, 0, 1, 512);

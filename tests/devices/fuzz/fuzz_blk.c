@@ -25,10 +25,13 @@ void fz_attach(struct fz_world *w)
 
 void fz_between(struct fz_world *w)
 {
-    virtio_blk_limit(w->v, 0, 0);
+    virtio_blk_limit(w->v, &(struct gw_io_limit){0});
 }
 
 void fz_host(struct fz_world *w, struct fz_bytes *input)
 {
-    virtio_blk_limit(w->v, fz_take(input, 2), fz_take(input, 1));
+    struct gw_io_limit limit;
+    limit.bytes = gw_rate_usual(fz_take(input, 2));
+    limit.ops = gw_rate_usual(fz_take(input, 1));
+    virtio_blk_limit(w->v, &limit);
 }
