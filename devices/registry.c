@@ -1,36 +1,44 @@
-/* The registry: a line a device. */
+/* The registry, made of devices.inc. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "devices/riscv/clint.h"
-#include "devices/board/flash.h"
-#include "devices/board/fw_cfg.h"
-#include "devices/board/pci_host.h"
-#include "devices/riscv/plic.h"
-#include "devices/board/power.h"
-#include "devices/board/pvpanic.h"
 #include "devices/registry.h"
-#include "devices/board/rtc.h"
-#include "devices/board/uart.h"
-#include "devices/virtio/mmio.h"
+#include "devices/virtio/dev.h"
+
+#define DEVICE(c) extern const struct gw_device_class c;
+#define VIRTIO(k) extern const struct virtio_kind k;
+#include "devices/devices.inc"
+#undef DEVICE
+#undef VIRTIO
 
 static const struct gw_device_class *const classes[] = {
-    &dev_clint_class,   &dev_flash_class,    &dev_fw_cfg_class,     &dev_pci_host_class,
-    &dev_pci_io_class,  &dev_pci_mmio_class, &dev_pci_mmio64_class, &dev_plic_class,
-    &dev_power_class,   &dev_pvpanic_class,  &dev_rtc_class,        &dev_uart_class,
-    &virtio_mmio_class,
+#define DEVICE(c) &c,
+#define VIRTIO(k)
+#include "devices/devices.inc"
+#undef DEVICE
+#undef VIRTIO
 };
 
-const struct gw_device_class *dev_class_at(unsigned i)
-{
-    return i < sizeof classes / sizeof classes[0] ? classes[i] : NULL;
-}
+static const struct virtio_kind *const kinds[] = {
+#define DEVICE(c)
+#define VIRTIO(k) &k,
+#include "devices/devices.inc"
+#undef DEVICE
+#undef VIRTIO
+};
 
-const struct gw_device_class *dev_class(const char *name)
+const struct dev_registry gw_devices = {
+    .classes = classes,
+    .kinds = kinds,
+    .class_count = sizeof classes / sizeof classes[0],
+    .kind_count = sizeof kinds / sizeof kinds[0],
+};
+
+const struct gw_device_class *dev_class(const struct dev_registry *r, const char *name)
 {
-    for (unsigned i = 0; dev_class_at(i); i++)
-        if (!strcmp(classes[i]->name, name))
-            return classes[i];
+    for (unsigned i = 0; i < r->class_count; i++)
+        if (!strcmp(r->classes[i]->name, name))
+            return r->classes[i];
     return NULL;
 }
 

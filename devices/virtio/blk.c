@@ -522,7 +522,7 @@ static const struct state_desc blk_state = {
     .post_load = blk_post_load,
 };
 
-static const struct virtio_kind blk_kind = {
+const struct virtio_kind virtio_blk_kind = {
     .name = "virtio-blk",
     .id = 2,
     .state = &blk_state,
@@ -577,7 +577,7 @@ enum gw_status virtio_blk_attach(struct virtio_dev *v, const struct virtio_blk_c
     if (id)
         memcpy(b->id, cfg->serial, id < ID_BYTES ? id : ID_BYTES);
     fill_config(b, queues);
-    return virtio_attach(v, &blk_kind, b, queues, err);
+    return virtio_attach(v, &virtio_blk_kind, b, queues, err);
 }
 
 static const struct counter_field blk_counter_fields[] = {
@@ -600,5 +600,5 @@ const struct counter_desc virtio_blk_counters = {
 
 const struct virtio_blk_stats *virtio_blk_stats(const struct virtio_dev *v)
 {
-    return v->kind == &blk_kind ? &blk(v)->stats : NULL;
+    return v->kind == &virtio_blk_kind ? &blk(v)->stats : NULL;
 }

@@ -49,6 +49,8 @@ struct virtio_blk_config {
 /* The limit may change while the machine runs. vCPU thread. */
 void virtio_blk_limit(struct virtio_dev *v, const struct gw_io_limit *limit);
 
+extern const struct virtio_kind virtio_blk_kind;
+
 /* Makes an empty virtio device a disk. Before the vCPU starts. */
 enum gw_status virtio_blk_attach(struct virtio_dev *v, const struct virtio_blk_config *cfg,
                                  struct gw_error *err);

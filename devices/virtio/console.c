@@ -376,7 +376,7 @@ static const struct state_desc console_state = {
     .post_load = console_post_load,
 };
 
-static const struct virtio_kind console_kind = {
+const struct virtio_kind virtio_console_kind = {
     .name = "virtio-console",
     .id = 3,
     .state = &console_state,
@@ -407,5 +407,5 @@ enum gw_status virtio_console_attach(struct virtio_dev *v, const struct virtio_c
             memcpy(c->port[p].name, ports[p].name,
                    strnlen(ports[p].name, VIRTIO_CONSOLE_NAME_BYTES));
     }
-    return virtio_attach(v, &console_kind, c, 2 * (count + 1), err);
+    return virtio_attach(v, &virtio_console_kind, c, 2 * (count + 1), err);
 }

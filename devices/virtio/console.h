@@ -20,6 +20,8 @@ struct virtio_console_port {
     const char *name;                /* of a channel; NULL: a console. Copied */
 };
 
+extern const struct virtio_kind virtio_console_kind;
+
 /* Makes an empty virtio device a console device of 1 to VIRTIO_CONSOLE_PORTS ports. Before the vCPU
  * starts. */
 enum gw_status virtio_console_attach(struct virtio_dev *v, const struct virtio_console_port *ports,

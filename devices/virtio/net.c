@@ -435,7 +435,7 @@ static const struct state_desc net_state = {
     .post_load = net_post_load,
 };
 
-static const struct virtio_kind net_kind = {
+const struct virtio_kind virtio_net_kind = {
     .name = "virtio-net",
     .id = 1,
     .state = &net_state,
@@ -457,7 +457,7 @@ enum gw_status virtio_net_attach(struct virtio_dev *v, const struct virtio_net_c
     n->v = v;
     n->cfg = *cfg;
     n->rx_tail = &n->rx_head;
-    return virtio_attach(v, &net_kind, n, 2, err);
+    return virtio_attach(v, &virtio_net_kind, n, 2, err);
 }
 
 struct gw_net_port virtio_net_port(struct virtio_dev *v)
@@ -495,5 +495,5 @@ const struct counter_desc virtio_net_counters = {
 
 const struct virtio_net_stats *virtio_net_stats(const struct virtio_dev *v)
 {
-    return v->kind == &net_kind ? &net(v)->stats : NULL;
+    return v->kind == &virtio_net_kind ? &net(v)->stats : NULL;
 }

@@ -24,6 +24,8 @@ struct virtio_net_config {
     void *context;
 };
 
+extern const struct virtio_kind virtio_net_kind;
+
 /* Makes an empty virtio device a network card. Before the vCPU starts. */
 enum gw_status virtio_net_attach(struct virtio_dev *v, const struct virtio_net_config *cfg,
                                  struct gw_error *err);

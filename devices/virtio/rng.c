@@ -230,7 +230,7 @@ static const struct state_desc rng_state = {
     .post_load = rng_post_load,
 };
 
-static const struct virtio_kind rng_kind = {
+const struct virtio_kind virtio_rng_kind = {
     .name = "virtio-rng",
     .id = 4,
     .state = &rng_state,
@@ -252,5 +252,5 @@ enum gw_status virtio_rng_attach(struct virtio_dev *v, const struct virtio_rng_c
     g->v = v;
     g->cfg = *cfg;
     start_generator(g);
-    return virtio_attach(v, &rng_kind, g, 1, err);
+    return virtio_attach(v, &virtio_rng_kind, g, 1, err);
 }

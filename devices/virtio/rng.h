@@ -21,6 +21,8 @@ struct virtio_rng_config {
     uint64_t seed;
 };
 
+extern const struct virtio_kind virtio_rng_kind;
+
 /* Makes an empty virtio device a source of entropy. Before the vCPU starts. */
 enum gw_status virtio_rng_attach(struct virtio_dev *v, const struct virtio_rng_config *cfg,
                                  struct gw_error *err);

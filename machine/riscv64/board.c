@@ -79,7 +79,7 @@ static void forward_panic(void *context, unsigned events)
 static enum gw_status place(struct board *b, struct gw_device **slot, const char *cls,
                             uint64_t base, struct gw_error *err)
 {
-    *slot = dev_new(dev_class(cls), b->events, &b->bus.bus);
+    *slot = dev_new(dev_class(&gw_devices, cls), b->events, &b->bus.bus);
     if (!*slot)
         return gw_fail(err, GW_ERR_NOMEM, cls, "no memory for a device");
     return dev_bus_add_device(&b->bus, base, *slot, err);

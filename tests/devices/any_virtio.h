@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "tests/devices/ring_driver.h"
+#include "devices/virtio/mmio.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
@@ -62,29 +63,84 @@ static inline void any_attach_blk(struct any *a, struct gw_error *err)
     assert_int_equal(virtio_blk_attach(a->v, &cfg, err), GW_OK);
 }
 
-static inline void any_attach(struct any *a, struct gw_error *err)
+static inline void any_attach_net(struct any *a, struct gw_error *err)
 {
     static const struct gw_net_backend_ops ops = {
         .name = "wire", .send = any_send, .resume = any_nothing, .close = any_nothing};
     struct virtio_net_config net = {.mac = {2, 0, 0, 0, 0, 1}};
+    a->wire = (struct gw_net_backend){.ops = &ops, .mtu = 1500};
+    assert_int_equal(virtio_net_attach(a->v, &net, err), GW_OK);
+    virtio_net_plug(a->v, &a->wire);
+}
+
+static inline void any_attach_rng(struct any *a, struct gw_error *err)
+{
     struct virtio_rng_config rng = {.seeded = true};
+    assert_int_equal(virtio_rng_attach(a->v, &rng, err), GW_OK);
+}
+
+static inline void any_attach_console(struct any *a, struct gw_error *err)
+{
     struct virtio_console_port ports[2] = {{.name = NULL}, {.name = "channel"}};
-    switch (a->kind) {
-    case ANY_BLK: any_attach_blk(a, err); break;
-    case ANY_NET:
-        a->wire = (struct gw_net_backend){.ops = &ops, .mtu = 1500};
-        assert_int_equal(virtio_net_attach(a->v, &net, err), GW_OK);
-        virtio_net_plug(a->v, &a->wire);
-        break;
-    case ANY_RNG: assert_int_equal(virtio_rng_attach(a->v, &rng, err), GW_OK); break;
-    default:
-        for (unsigned i = 0; i < 2; i++) {
-            fake_peer_init(&a->peer[i]);
-            ports[i].serial = &a->peer[i].serial;
-        }
-        assert_int_equal(virtio_console_attach(a->v, ports, 2, err), GW_OK);
-        break;
+    for (unsigned i = 0; i < 2; i++) {
+        fake_peer_init(&a->peer[i]);
+        ports[i].serial = &a->peer[i].serial;
     }
+    assert_int_equal(virtio_console_attach(a->v, ports, 2, err), GW_OK);
+}
+
+/* ---- a good request of each kind ------------------------------------------------------------- */
+
+/* Reads sector 3. */
+static inline unsigned any_request_blk(struct any *a, struct buffer b[3], uint32_t *written)
+{
+    ram_put(&a->bus, ANY_HEADER + 8, 3, 8);
+    b[1] = (struct buffer){.paddr = ANY_DATA, .len = 512, .write = true};
+    b[2] = (struct buffer){.paddr = ANY_DATA + 0x1000, .len = 1, .write = true};
+    *written = 513;
+    return 3;
+}
+
+/* With a checksum to be filled in. */
+static inline unsigned any_request_net(struct any *a, struct buffer b[3], uint32_t *written)
+{
+    ram_put(&a->bus, ANY_HEADER, 1, 1);
+    ram_put(&a->bus, ANY_HEADER + 6, 34, 2);
+    b[0].len = 12;
+    b[1] = (struct buffer){.paddr = ANY_HEADER + 64, .len = 60};
+    return 2;
+}
+
+static inline unsigned any_request_rng(struct any *a, struct buffer b[3], uint32_t *written)
+{
+    b[0] = (struct buffer){.paddr = ANY_DATA, .len = 16, .write = true};
+    *written = 16;
+    return 1;
+}
+
+static inline unsigned any_request_console(struct any *a, struct buffer b[3], uint32_t *written)
+{
+    return 1;
+}
+
+/* ---- the kinds, a row each ------------------------------------------------------------------- */
+
+struct any_row {
+    const struct virtio_kind *kind;
+    void (*attach)(struct any *a, struct gw_error *err);
+    unsigned queue; /* that requests go to */
+    unsigned (*request)(struct any *a, struct buffer b[3], uint32_t *written);
+};
+
+static inline const struct any_row *any_row(enum any_kind kind)
+{
+    static const struct any_row rows[ANY_KINDS] = {
+        [ANY_BLK] = {&virtio_blk_kind, any_attach_blk, 0, any_request_blk},
+        [ANY_NET] = {&virtio_net_kind, any_attach_net, 1, any_request_net},
+        [ANY_RNG] = {&virtio_rng_kind, any_attach_rng, 0, any_request_rng},
+        [ANY_CONSOLE] = {&virtio_console_kind, any_attach_console, 1, any_request_console},
+    };
+    return &rows[kind];
 }
 
 /* Resets, and sets up all queues. */
@@ -106,7 +162,7 @@ static inline void any_open(struct any *a, enum any_kind kind, bool packed)
     a->d = dev_new(&virtio_mmio_class, a->q, &a->bus.bus);
     a->v = virtio_mmio_dev(a->d);
     assert_int_equal(dev_bus_add_device(&a->bus, ANY_WINDOW, a->d, &err), GW_OK);
-    any_attach(a, &err);
+    any_row(kind)->attach(a, &err);
     any_start(a, packed);
 }
 
@@ -123,7 +179,7 @@ static inline void any_close(struct any *a)
 /* The queue that requests go to. */
 static inline unsigned any_queue(const struct any *a)
 {
-    return a->kind == ANY_NET || a->kind == ANY_CONSOLE ? 1 : 0;
+    return any_row(a->kind)->queue;
 }
 
 /* Buffers of the good request; returns how many. *written: what the device will put into them. */
@@ -132,25 +188,7 @@ static inline unsigned any_request(struct any *a, struct buffer b[3], uint32_t *
     memset(ram_at(&a->bus, ANY_HEADER), 0, 128);
     *written = 0;
     b[0] = (struct buffer){.paddr = ANY_HEADER, .len = 16};
-    switch (a->kind) {
-    case ANY_BLK: /* reads sector 3 */
-        ram_put(&a->bus, ANY_HEADER + 8, 3, 8);
-        b[1] = (struct buffer){.paddr = ANY_DATA, .len = 512, .write = true};
-        b[2] = (struct buffer){.paddr = ANY_DATA + 0x1000, .len = 1, .write = true};
-        *written = 513;
-        return 3;
-    case ANY_NET: /* with a checksum to be filled in */
-        ram_put(&a->bus, ANY_HEADER, 1, 1);
-        ram_put(&a->bus, ANY_HEADER + 6, 34, 2);
-        b[0].len = 12;
-        b[1] = (struct buffer){.paddr = ANY_HEADER + 64, .len = 60};
-        return 2;
-    case ANY_RNG:
-        b[0] = (struct buffer){.paddr = ANY_DATA, .len = 16, .write = true};
-        *written = 16;
-        return 1;
-    default: return 1;
-    }
+    return any_row(a->kind)->request(a, b, written);
 }
 
 /* A good request is served. */

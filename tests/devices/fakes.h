@@ -91,6 +91,14 @@ static inline unsigned state_save(const void *object, const struct state_desc *d
     return n;
 }
 
+static inline unsigned state_values(const struct state_desc *desc)
+{
+    unsigned n = 0;
+    for (uint32_t f = 0; f < desc->field_count; f++)
+        n += desc->fields[f].count;
+    return n;
+}
+
 static inline enum gw_status state_load(void *object, const struct state_desc *desc,
                                         const uint64_t *from)
 {

@@ -88,7 +88,7 @@ static struct world *make_world(void)
     w->events = gw_events_new(GW_CLOCK_INSNS, 1000);
     dev_bus_init(&w->bus);
     for (unsigned i = 0; i < DEVICES; i++) {
-        w->d[i] = dev_new(dev_class(places[i].name), w->events, &w->bus.bus);
+        w->d[i] = dev_new(dev_class(&gw_devices, places[i].name), w->events, &w->bus.bus);
         if (!w->d[i] || dev_bus_add_device(&w->bus, places[i].base, w->d[i], &err) != GW_OK)
             abort();
     }
