@@ -6,7 +6,7 @@
 
 #include "cli/options/options.h"
 
-/* Exit statuses of CLI.md. */
+/* Exit statuses, as README.md lists them. */
 enum {
     CLI_STOP_TEXT_MISSED = 122,
     CLI_PANIC = 123,

@@ -17,7 +17,7 @@
 
 #include "usermode/um.h"
 
-/* struct stat of the generic ABI: include/uapi/asm-generic/stat.h */
+/* struct stat of the generic ABI: Linux, include/uapi/asm-generic/stat.h */
 struct guest_stat {
     uint64_t dev, ino;
     uint32_t mode, nlink, uid, gid;

@@ -41,7 +41,7 @@ struct exec_options {
     unsigned fp_traps; /* 0 never, 1 as usual, 2 all the time */
 };
 
-/* Returns the exit status (CLI.md): the program's own, 122-127 for ours. When the program was
+/* Returns the exit status (README.md): the program's own, 122-127 for ours. When the program was
  * killed by a signal, ends this process by the same signal. Prints errors on stderr. */
 int exec_main(const struct exec_options *o);
 

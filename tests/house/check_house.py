@@ -8,7 +8,7 @@ tests     each room has a folder of tests, and tests/ holds no folder that is ne
 headers   every header of include/godwit compiles alone, by gcc and clang where they are
 sizes     no tracked file is larger than 1 MB
 markers   no unfinished work is marked in tracked files
-links     links and paths that README, ARCHITECTURE and docs/ name exist
+links     links and paths that README, ARCHITECTURE and docs/ name exist, and files that comments of C sources name
 ir        docs/ir.md names the operations of ir_ops.inc, and no others
 verbs     README names the two commands, and each ./dev verb that documents name exists
 """
@@ -223,7 +223,41 @@ def anchors(path):
     return {re.sub(r"[^\w\- ]", "", h.replace("`", "").strip().lower()).replace(" ", "-") for h in heads}
 
 
+# Whoever says in a comment that something is theirs names files of theirs.
+OUTSIDE = re.compile(r"\b(?:Linux|OpenSBI|QEMU)\b")
+NAMED_FILE = re.compile(r"(?<![\w./*<-])((?:[\w-]+/)*[\w-]+\.(?:c|h|inc|md|py))\b(?![\w/(])")
+
+
+def named_in_comments(root):
+    """(source, line, name) of each file that a comment of a C source names."""
+    for top in sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith((".", "build"))):
+        for path in sorted(p for p in top.rglob("*") if p.suffix in (".c", ".h", ".inc", ".S", ".s")):
+            text = path.read_text(errors="replace")
+            for comment in re.finditer(r"/\*.*?\*/", text, re.S):
+                if OUTSIDE.search(comment.group(0)):
+                    continue
+                for m in NAMED_FILE.finditer(comment.group(0)):
+                    yield path, text.count("\n", 0, comment.start() + m.start()) + 1, m.group(1)
+
+
+def file_names(root):
+    """All files, each by its path and by every end of that."""
+    files = [str(p.relative_to(root)) for p in root.rglob("*")
+             if p.is_file() and not p.relative_to(root).parts[0].startswith((".git", "build"))]
+    return {f[i:] for f in files for i in [0, *(m.end() for m in re.finditer("/", f))]}
+
+
+def check_comments(root, known):
+    """A file is named by its path, by the end of that, or is made; zext.h and its like are instructions."""
+    made = "".join(p.read_text() for name in ("CMakeLists.txt", "gen_*.py", "*.decode") for p in sorted(root.rglob(name)))
+    for path, line, name in named_in_comments(root):
+        if name not in known and not re.search(rf"(?<![\w.]){re.escape(name)}\b", made):
+            yield f"{path}:{line}: a comment names {name}, which does not exist"
+
+
 def check_links(root):
+    known = file_names(root)
+    yield from check_comments(root, known)
     docs = documents(root)
     if not (root / "README.md").is_file():
         yield "README.md is missing"
@@ -242,6 +276,9 @@ def check_links(root):
         for path in re.findall(r"`([\w.*-]+/[\w./*-]*)`", text):
             if path.split("/")[0] in tops and not path.startswith("build") and not any(root.glob(path.rstrip("/"))):
                 yield f"{doc}: names {path}, which does not exist"
+        for name in re.findall(r"`([\w-]+\.(?:c|h|inc|py|md|pml|decode))`", text):
+            if name not in known:
+                yield f"{doc}: names {name}, which does not exist"
 
 
 def dev_usage(root):

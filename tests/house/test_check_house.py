@@ -115,6 +115,14 @@ class Houses(unittest.TestCase):
         self.refused("links", "README.md", "[a](docs/b.md)\n")
         self.refused("links", "README.md", "[a](docs/a.md#another-thing)\n")
         self.refused("links", "README.md", "`translator/gone.c`\n")
+        self.refused("links", "README.md", "see `gone.c`\n")
+
+    def test_comments_name_files_that_exist(self):
+        self.refused("links", "translator/t.c", "/* as in gone.c */\n")
+        self.refused("links", "translator/t.c", "/* of\n * the page docs/gone.md */\n")
+        self.refused("links", "translator/t.h", "/* see machine/t.h */\n")
+        for good in ("see t.h", "translator/t.h", "toy/f.c, m.c", "made.inc is made", "Linux, mm/fault.c", "gone.c()", "*.c"):
+            self.assertEqual(self.breaches("links", {"translator/t.c": f'/* {good} */\nchar *s = "gone.c";\n'}), [], good)
 
     def test_operations_are_documented(self):
         self.refused("ir", "include/godwit/ir_ops.inc", SOUND["include/godwit/ir_ops.inc"] + 'IR_OP(X, "x", I, 1, 0)\n')
