@@ -22,20 +22,67 @@
 
 #include "check.h"
 
+/* --- riscv_hwprobe ----------------------------------------------------------------------------- */
+
+struct pair {
+    int64_t key;
+    uint64_t value;
+};
+
+static long hwprobe(struct pair *pairs, size_t count, size_t set_size, const void *set,
+                    unsigned flags)
+{
+    return syscall(258, pairs, count, set_size, set, flags);
+}
+
+static void what_the_cpus_have(void)
+{
+    struct pair p[11];
+    for (int i = 0; i < 11; i++)
+        p[i] = (struct pair){i == 10 ? 12345 : i, 9};
+    CHECK(hwprobe(p, 11, 0, NULL, 0) == 0);
+    CHECK(p[3].key == 3 && p[3].value == 1);
+    CHECK((p[4].value & 3) == 3 && !(p[4].value & 4));          /* F, D, C; no V */
+    CHECK(p[4].value >> 43 & 1 && p[4].value >> 45 & 1);        /* Zca, Zcd */
+    CHECK(p[5].value == 3 && p[9].key == 9 && p[9].value == 3); /* misaligned: fast */
+    CHECK(p[4].value >> 6 & 1 && p[6].key == 6 && p[6].value == 64);
+    CHECK(p[7].value > (uintptr_t)&p && p[7].value % 4096 == 0 && p[8].value > 0);
+    CHECK(p[10].key == -1 && p[10].value == 0);
+    static uint8_t block[256] __attribute__((aligned(256)));
+    unsigned zeros = 0;
+    memset(block, 1, sizeof block);
+    __asm__ volatile(".insn i 15, 2, x0, %0, 4" ::"r"(block + 70) : "memory"); /* cbo.zero */
+    for (int i = 0; i < 256; i++)
+        zeros += block[i] == 0;
+    CHECK(zeros == p[6].value);
+    CHECK_FAILS(hwprobe(p, 1, 0, NULL, 8), EINVAL);
+    CHECK_FAILS(hwprobe((void *)8, 1, 0, NULL, 0), EFAULT);
+}
+
+static void which_cpus_have_it(void)
+{
+    enum { WHICH = 1 };
+    uint64_t all = 0, set = ~UINT64_C(0); /* CPUs */
+    struct pair p[2] = {{6, 64}, {4, 1 << 6}};
+    CHECK(hwprobe(p, 2, sizeof all, &all, WHICH) == 0 && all != 0);
+    CHECK(p[0].key == 6 && p[0].value == 64 && p[1].value == 1 << 6);
+    CHECK(hwprobe(p, 2, sizeof set, &set, WHICH) == 0 && set == all);
+    CHECK(hwprobe(p, 1, sizeof set, &set, 0) == 0);
+    p[1].value = UINT64_C(1) << 63;
+    CHECK(hwprobe(p, 2, sizeof set, &set, WHICH) == 0 && set == 0);
+    CHECK_FAILS(hwprobe(p, 1, sizeof set, &set, 0), EINVAL); /* of no CPU */
+    p[0] = (struct pair){12345, 1};
+    CHECK(hwprobe(p, 1, sizeof all, &all, WHICH) == 0 && all == 0);
+    CHECK(p[0].key == -1 && p[0].value == 0);
+    CHECK_FAILS(hwprobe(p, 1, 0, NULL, WHICH), EINVAL);
+    CHECK_FAILS(hwprobe(p, 1, 8, NULL, 0), EFAULT);
+    CHECK_FAILS(hwprobe(p, 1, 0, &all, 0), EINVAL);
+}
+
 static void identity(void)
 {
     struct utsname u;
     CHECK(uname(&u) == 0 && strcmp(u.machine, "riscv64") == 0 && strcmp(u.sysname, "Linux") == 0);
-    struct {
-        int64_t key;
-        uint64_t value;
-    } pair[4] = {{3, 9}, {4, 0}, {5, 0}, {12345, 9}};
-    CHECK(syscall(258, pair, 4, 0, NULL, 0) == 0);
-    CHECK(pair[0].key == 3 && pair[0].value == 1);
-    CHECK((pair[1].value & 3) == 3 && !(pair[1].value & 4)); /* F, D, C; no V */
-    CHECK(pair[3].key == -1 && pair[3].value == 0);
-    CHECK_FAILS(syscall(258, pair, 1, 0, NULL, 8), EINVAL);
-    CHECK_FAILS(syscall(258, 8, 1, 0, NULL, 0), EFAULT);
     CHECK_FAILS(syscall(9999, 0), ENOSYS);
     CHECK_FAILS(syscall(UINT64_C(1) << 40, 0), ENOSYS);
     struct sysinfo si;
@@ -129,6 +176,8 @@ static void sockets(void)
 int main(void)
 {
     identity();
+    what_the_cpus_have();
+    which_cpus_have_it();
     clocks();
     waits();
     sockets();
