@@ -80,6 +80,15 @@ static inline uint64_t um_sigbit(int signal)
 
 /* --- the program ------------------------------------------------------------------------------ */
 
+/* What was built, and /proc tells of: the stack pointer (16-byte aligned, at argc), the argument strings
+ * one behind the other, the auxiliary vector with its AT_NULL. */
+enum { UM_AUX_WORDS = 48 };
+struct um_stack {
+    uint64_t sp, args_start, args_end;
+    uint64_t aux[UM_AUX_WORDS];
+    unsigned aux_words;
+};
+
 /* The guest whose Linux this room speaks: system calls, signal frames, structures. */
 #define UM_ARCH "riscv64"
 
@@ -91,7 +100,9 @@ struct um_proc {
     const struct um_config *cfg;
     struct um_space space;
     struct um_signals sig;
-    char *exe;             /* absolute path of the program on the host */
+    char *exe; /* absolute path of the program on the host */
+    uint64_t exe_dev, exe_ino;
+    struct um_stack stack; /* as it was at the start */
     bool done;             /* result is set: leave the run loop */
     bool keep_registers;   /* the system call has set them: no result goes to a0 */
     bool copying;          /* in a system call: a host fault means EFAULT */
@@ -178,6 +189,8 @@ void um_strace_signal(struct um_proc *p, int signal, const uint8_t *info);
 /* The host path for a guest path string at addr: in guest memory itself, or in buf (PATH_MAX
  * bytes) when the sysroot or /proc/self/exe redirects it. -errno, or 0. */
 int64_t um_path(struct um_proc *p, uint64_t addr, char *buf, const char **path);
+/* The rest of a path that begins with our own folder in /proc, or NULL. */
+const char *um_proc_self(const char *path);
 
 /* What stands in a program file: scripts are resolved to their interpreters. */
 enum um_file_kind { UM_FILE_GUEST, UM_FILE_OTHER };
@@ -186,8 +199,7 @@ enum gw_status um_load(struct um_proc *p, const struct um_config *cfg, struct gw
 /* Is path a program for the guest, or a script whose interpreter is? -errno when unreadable. */
 int64_t um_file_kind(struct um_proc *p, const char *path, enum um_file_kind *kind);
 
-/* The initial stack, below top (page-aligned, mapped). aux: pairs, ended by AT_NULL. *sp is 16-byte
- * aligned and points at argc. */
+/* The initial stack, below top (page-aligned, mapped). */
 struct um_stack_request {
     uint64_t top, bottom; /* guest addresses */
     char *const *argv, *const *envp;
@@ -196,7 +208,13 @@ struct um_stack_request {
     uint8_t random[16];
 };
 enum gw_status um_stack_build(struct um_space *space, const struct um_stack_request *rq,
-                              uint64_t *sp, struct gw_error *err);
+                              struct um_stack *out, struct gw_error *err);
+
+/* --- /proc/self (um_proc_self.c) -------------------------------------------------------------- */
+
+/* Opens a file of /proc/self (its name without that) that tells of the guest and not of us: a
+ * descriptor, -errno, or -ENOSYS: it is not one of those. flags as for open. */
+int64_t um_proc_self_open(struct um_proc *p, const char *name, uint64_t flags);
 
 /* --- signals ---------------------------------------------------------------------------------- */
 

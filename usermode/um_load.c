@@ -269,17 +269,17 @@ static enum gw_status load_elf(struct um_proc *p, const struct um_config *cfg, s
     rq.entry = bias + elf->entry;
     rq.phdr = elf->phdr_vaddr ? bias + elf->phdr_vaddr : 0;
     rq.phnum = elf->phnum;
-    uint64_t pc = rq.entry, sp;
+    uint64_t pc = rq.entry;
     if (elf->has_interp)
         s = load_interp(p, cfg, t->path, elf, &rq.interp_base, &pc, err);
     if (!s && getrandom(rq.random, sizeof rq.random, GRND_NONBLOCK) < 0)
         memset(rq.random, 0x5a, sizeof rq.random);
     if (!s)
-        s = um_stack_build(&p->space, &rq, &sp, err);
+        s = um_stack_build(&p->space, &rq, &p->stack, err);
     if (s)
         return s;
     p->cpu->run.pc = pc;
-    p->cpu->x[2] = sp;
+    p->cpu->x[2] = p->stack.sp;
     return GW_OK;
 }
 
@@ -296,8 +296,12 @@ enum gw_status um_load(struct um_proc *p, const struct um_config *cfg, struct gw
     enum gw_status s = find_target(cfg, t, err);
     if (!s)
         s = load_elf(p, cfg, t, elf, err);
-    if (!s)
+    struct stat st;
+    if (!s && fstat(t->fd, &st) == 0) {
         p->exe = realpath(t->path, NULL);
+        p->exe_dev = st.st_dev;
+        p->exe_ino = st.st_ino;
+    }
     target_free(t);
     free(t);
     free(elf);

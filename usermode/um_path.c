@@ -8,16 +8,24 @@
 
 #include "usermode/um.h"
 
-/* /proc/self/exe and /proc/<own pid>/exe are the guest program, not us. */
+const char *um_proc_self(const char *path)
+{
+    char own[32];
+    snprintf(own, sizeof own, "/proc/%ld/", (long)getpid());
+    const char *const folders[] = {"/proc/self/", "/proc/thread-self/", own};
+    if (strncmp(path, "/proc/", 6) != 0)
+        return NULL;
+    for (unsigned i = 0; i < sizeof folders / sizeof *folders; i++)
+        if (strncmp(path, folders[i], strlen(folders[i])) == 0)
+            return path + strlen(folders[i]);
+    return NULL;
+}
+
+/* The guest program, not us. */
 static bool is_self_exe(const char *path)
 {
-    if (strncmp(path, "/proc/", 6) != 0)
-        return false;
-    if (strcmp(path + 6, "self/exe") == 0 || strcmp(path + 6, "thread-self/exe") == 0)
-        return true;
-    char own[40];
-    snprintf(own, sizeof own, "%ld/exe", (long)getpid());
-    return strcmp(path + 6, own) == 0;
+    const char *name = um_proc_self(path);
+    return name && strcmp(name, "exe") == 0;
 }
 
 int64_t um_path(struct um_proc *p, uint64_t addr, char *buf, const char **path)

@@ -1,9 +1,11 @@
 #include "usermode/um_space.h"
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/vfs.h>
 
 /* Windows that the host's own mappings stay clear of: mmap grows down from the stack (0x7f...), or
  * up from 0x2aaa... with an unlimited stack; programs stand at 0x55... or low; sanitizers use what
@@ -13,7 +15,11 @@ static const uint64_t window_candidates[] = {
     UINT64_C(0x100000000000), UINT64_C(0x400000000000), UINT64_C(0x4000000000),
 };
 
-enum { MMAP_FLAGS_OF_HOST_ONLY = 0x40 /* x86's MAP_32BIT */ };
+enum {
+    MMAP_FLAGS_OF_HOST_ONLY = 0x40, /* x86's MAP_32BIT */
+    PROT_SEMAPHORE = 8,             /* asks for nothing */
+    LOWEST = 0x10000, /* stays empty where the guest names no address: mmap_min_addr */
+};
 
 static uint64_t page_down(uint64_t v)
 {
@@ -229,45 +235,47 @@ const char *um_space_string(const struct um_space *s, uint64_t addr, uint64_t ma
     return NULL;
 }
 
-/* The highest free place of size bytes below mmap_top; 0 when there is none. */
-static uint64_t find_room(const struct um_space *s, uint64_t size)
+/* The highest free place of size bytes below mmap_top, a multiple of align; 0 when there is none. */
+static uint64_t find_room(const struct um_space *s, uint64_t size, uint64_t align)
 {
     uint64_t top = s->mmap_top ? s->mmap_top : s->limit;
     uint32_t i = first_after(s, top);
     if (i < s->count && s->regions[i].start < top)
         top = s->regions[i].start;
-    while (i > 0) {
-        const struct um_region *below = &s->regions[i - 1];
-        if (top >= below->end && top - below->end >= size)
-            return top - size;
-        top = below->start;
-        i--;
+    for (;; i--) {
+        uint64_t bottom = i && s->regions[i - 1].end > LOWEST ? s->regions[i - 1].end : LOWEST;
+        uint64_t at = top >= size ? (top - size) & ~(align - 1) : 0;
+        if (at >= bottom || !i)
+            return at >= bottom ? at : 0;
+        top = s->regions[i - 1].start;
     }
-    /* The lowest 64 KiB stay empty, as mmap_min_addr has it. */
-    return top >= size && top - size >= 0x10000 ? top - size : 0;
 }
 
-int64_t um_space_mmap(struct um_space *s, uint64_t addr, uint64_t size, uint32_t prot,
-                      uint32_t flags, int fd, uint64_t offset)
+/* Size of the pages of a huge mapping, by its flags or of the file; UM_PAGE: of any other. */
+static uint64_t huge_page(uint32_t flags, int fd)
 {
-    bool fixed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
-    if (size == 0 || (fixed && addr % UM_PAGE))
-        return -EINVAL;
-    size = page_up(size);
-    if (size == 0 || size > s->limit)
-        return -ENOMEM;
-    if (fixed) {
-        if (addr > s->limit - size)
-            return -ENOMEM;
-        if ((flags & MAP_FIXED_NOREPLACE) && !is_free(s, addr, addr + size))
-            return -EEXIST;
-    } else {
-        addr = page_down(addr);
-        if (addr < 0x10000 || addr > s->limit - size || !is_free(s, addr, addr + size))
-            addr = find_room(s, size);
-        if (addr == 0)
-            return -ENOMEM;
+    enum { LOG_SHIFT = 26, LOG_MASK = 63, LOG_DEFAULT = 21, LOG_MOST = 37 };
+    struct statfs st;
+    if (flags & MAP_HUGETLB && flags & MAP_ANONYMOUS) {
+        unsigned log = flags >> LOG_SHIFT & LOG_MASK;
+        return log <= LOG_MOST ? UINT64_C(1) << (log ? log : LOG_DEFAULT) : UM_PAGE;
     }
+    return fd >= 0 && fstatfs(fd, &st) == 0 && st.f_type == HUGETLBFS_MAGIC ? (uint64_t)st.f_bsize
+                                                                            : UM_PAGE;
+}
+
+/* Places a mapping whose address the guest leaves to us, at its hint if that is free. */
+static uint64_t place(const struct um_space *s, uint64_t hint, uint64_t size, uint64_t align)
+{
+    if (hint % align == 0 && hint >= LOWEST && hint <= s->limit - size &&
+        is_free(s, hint, hint + size))
+        return hint;
+    return find_room(s, size, align);
+}
+
+static int64_t map(struct um_space *s, uint64_t addr, uint64_t size, uint32_t prot, uint32_t flags,
+                   int fd, uint64_t offset)
+{
     if (!reserve(s))
         return -ENOMEM;
     flags &= ~(uint32_t)(MMAP_FLAGS_OF_HOST_ONLY | MAP_FIXED_NOREPLACE);
@@ -280,55 +288,108 @@ int64_t um_space_mmap(struct um_space *s, uint64_t addr, uint64_t size, uint32_t
     return (int64_t)addr;
 }
 
-/* Checks the range of munmap and mprotect; *end is set. */
-static int64_t check_range(const struct um_space *s, uint64_t addr, uint64_t size, uint64_t *end,
-                           int out_of_range)
+/* Where the guest names no address. */
+static int64_t map_anywhere(struct um_space *s, uint64_t hint, uint64_t size, uint32_t prot,
+                            uint32_t flags, int fd, uint64_t offset, uint64_t align)
 {
-    if (addr % UM_PAGE)
+    size = (size + align - 1) & ~(align - 1);
+    if (size == 0 || size > s->limit)
+        return -ENOMEM;
+    uint64_t addr = place(s, page_down(hint), size, align);
+    return addr ? map(s, addr, size, prot, flags, fd, offset) : -ENOMEM;
+}
+
+int64_t um_space_mmap(struct um_space *s, uint64_t addr, uint64_t size, uint32_t prot,
+                      uint32_t flags, int fd, uint64_t offset)
+{
+    bool fixed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
+    if (size == 0 || (fixed && addr % UM_PAGE))
         return -EINVAL;
     size = page_up(size);
-    if (addr >= s->limit || size > s->limit - addr)
-        return -out_of_range;
-    *end = addr + size;
-    return 0;
+    if (size == 0 || size > s->limit)
+        return -ENOMEM;
+    if (!fixed) {
+        uint64_t align = flags & MAP_HUGETLB ? huge_page(flags, fd) : UM_PAGE;
+        int64_t r = map_anywhere(s, addr, size, prot, flags, fd, offset, align);
+        /* Files of huge pages are refused at other addresses: nobody else pays for the question. */
+        if (r != -EINVAL || align != UM_PAGE || (align = huge_page(flags, fd)) == UM_PAGE)
+            return r;
+        return map_anywhere(s, addr, size, prot, flags, fd, offset, align);
+    }
+    if (addr > s->limit - size)
+        return -ENOMEM;
+    if ((flags & MAP_FIXED_NOREPLACE) && !is_free(s, addr, addr + size))
+        return -EEXIST;
+    return map(s, addr, size, prot, flags, fd, offset);
 }
 
 int64_t um_space_munmap(struct um_space *s, uint64_t addr, uint64_t size)
 {
-    uint64_t end;
-    int64_t r = check_range(s, addr, size, &end, EINVAL);
-    if (r)
-        return r;
-    if (size == 0 || end == addr)
+    size = page_up(size);
+    if (addr % UM_PAGE || size == 0 || addr >= s->limit || size > s->limit - addr)
         return -EINVAL;
+    uint64_t end = addr + size;
     if (!reserve(s))
         return -ENOMEM;
-    if (munmap(host_addr(s, addr), end - addr))
+    if (munmap(host_addr(s, addr), size))
         return -errno;
     tell_code(s, addr, end);
     carve(s, addr, end);
     return 0;
 }
 
+/* The first address in [addr, end] that is not mapped, or end. */
+static uint64_t mapped_until(const struct um_space *s, uint64_t addr, uint64_t end)
+{
+    for (uint32_t i = first_after(s, addr); i < s->count && s->regions[i].start <= addr; i++) {
+        addr = s->regions[i].end;
+        if (addr >= end)
+            return end;
+    }
+    return addr;
+}
+
+/* Where the host's mprotect of [addr, end), which failed, stopped: it goes from mapping to mapping, and
+ * what it has changed can be asked for again. */
+static uint64_t protected_until(const struct um_space *s, uint64_t addr, uint64_t end, int prot)
+{
+    while (end - addr > UM_PAGE) {
+        uint64_t middle = page_down(addr + (end - addr) / 2);
+        if (mprotect(host_addr(s, addr), middle - addr, prot) == 0)
+            addr = middle;
+        else
+            end = middle;
+    }
+    return addr;
+}
+
 int64_t um_space_mprotect(struct um_space *s, uint64_t addr, uint64_t size, uint32_t prot)
 {
-    uint64_t end;
-    int64_t r = check_range(s, addr, size, &end, ENOMEM);
-    if (r)
-        return r;
-    if (prot & ~(uint32_t)(PROT_READ | PROT_WRITE | PROT_EXEC))
+    const uint32_t kept = PROT_READ | PROT_WRITE | PROT_EXEC, known = kept | PROT_SEMAPHORE;
+    if (addr % UM_PAGE)
         return -EINVAL;
     if (size == 0)
         return 0;
-    if (end == addr || !um_space_ok(s, addr, end - addr, 0))
+    size = page_up(size);
+    if (size == 0 || addr + size <= addr)
         return -ENOMEM;
+    if (prot & ~known)
+        return -EINVAL;
     if (!reserve(s))
         return -ENOMEM;
-    if (mprotect(host_addr(s, addr), end - addr, host_prot(prot)))
-        return -errno;
-    tell_code(s, addr, end);
-    set_region(s, addr, end, prot);
-    return 0;
+    /* What lies before a hole is changed. */
+    prot &= kept;
+    uint64_t end = addr + size, until = mapped_until(s, addr, end);
+    int64_t r = until < end ? -ENOMEM : 0;
+    if (until > addr && mprotect(host_addr(s, addr), until - addr, host_prot(prot))) {
+        r = -errno;
+        until = protected_until(s, addr, until, host_prot(prot));
+    }
+    if (until > addr) {
+        tell_code(s, addr, until);
+        set_region(s, addr, until, prot);
+    }
+    return r;
 }
 
 /* Grows a mapping at its place or elsewhere; the old region starts at old and has prot. */
@@ -346,7 +407,7 @@ static int64_t grow(struct um_space *s, uint64_t old, uint64_t old_size, uint64_
     }
     if (!(flags & MREMAP_MAYMOVE))
         return -ENOMEM;
-    uint64_t to = find_room(s, new_size);
+    uint64_t to = find_room(s, new_size, UM_PAGE);
     if (!to)
         return -ENOMEM;
     void *host = mremap(host_addr(s, old), old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED,
@@ -372,7 +433,7 @@ static int64_t move_to(struct um_space *s, uint64_t old, uint64_t old_size, uint
         return -errno;
     tell_code(s, old, old + old_size);
     tell_code(s, to, to + new_size);
-    if (!(flags & MREMAP_DONTUNMAP))
+    if (old_size && !(flags & MREMAP_DONTUNMAP))
         carve(s, old, old + old_size);
     set_region(s, to, to + new_size, prot);
     return (int64_t)to;
@@ -386,11 +447,10 @@ int64_t um_space_mremap(struct um_space *s, uint64_t old_addr, uint64_t old_size
         return -EINVAL;
     old_size = page_up(old_size);
     new_size = page_up(new_size);
-    if (new_size == 0 || new_size > s->limit)
+    if (new_size == 0 || (new_size > s->limit && (flags & MREMAP_FIXED)))
         return -EINVAL;
-    /* old_size 0 doubles a shared mapping: rare, and refused. */
-    if (old_size == 0)
-        return -EINVAL;
+    if (new_size > s->limit)
+        return -ENOMEM;
     const struct um_region *r = um_space_find(s, old_addr);
     if (!r || !um_space_ok(s, old_addr, old_size, 0))
         return -EFAULT;
@@ -399,8 +459,8 @@ int64_t um_space_mremap(struct um_space *s, uint64_t old_addr, uint64_t old_size
         return -ENOMEM;
     if (flags & MREMAP_FIXED)
         return move_to(s, old_addr, old_size, new_size, flags, new_addr, prot);
-    if (flags & MREMAP_DONTUNMAP) {
-        uint64_t to = find_room(s, new_size);
+    if (old_size == 0 || (flags & MREMAP_DONTUNMAP)) { /* 0: what is shared, once more */
+        uint64_t to = find_room(s, new_size, UM_PAGE);
         return to ? move_to(s, old_addr, old_size, new_size, flags | MREMAP_FIXED, to, prot)
                   : -ENOMEM;
     }

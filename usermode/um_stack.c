@@ -18,7 +18,7 @@
 
 /* misa's letters I, M, A, F, D, C */
 enum { HWCAP = 1 << 8 | 1 << 12 | 1 << 0 | 1 << 5 | 1 << 3 | 1 << 2 };
-enum { AUX_PAIRS = 24, MINSIGSTKSZ_RV64 = 2048 };
+enum { MINSIGSTKSZ_RV64 = 2048 };
 
 struct builder {
     struct um_space *space;
@@ -54,7 +54,7 @@ static uint64_t count_strings(char *const *v)
     return n;
 }
 
-static unsigned aux_fill(uint64_t aux[2 * AUX_PAIRS], const struct um_stack_request *rq,
+static unsigned aux_fill(uint64_t aux[UM_AUX_WORDS], const struct um_stack_request *rq,
                          uint64_t random, uint64_t execfn)
 {
     const uint64_t pairs[] = {
@@ -78,18 +78,18 @@ static unsigned aux_fill(uint64_t aux[2 * AUX_PAIRS], const struct um_stack_requ
         AT_MINSIGSTKSZ, MINSIGSTKSZ_RV64,
         AT_NULL,        0,
     };
-    _Static_assert(sizeof pairs <= 2 * AUX_PAIRS * sizeof(uint64_t), "room for all");
+    _Static_assert(sizeof pairs <= UM_AUX_WORDS * sizeof(uint64_t), "room for all");
     memcpy(aux, pairs, sizeof pairs);
     return sizeof pairs / sizeof *pairs;
 }
 
 enum gw_status um_stack_build(struct um_space *space, const struct um_stack_request *rq,
-                              uint64_t *sp, struct gw_error *err)
+                              struct um_stack *out, struct gw_error *err)
 {
     struct builder b = {space, rq->top, rq->bottom, false};
     uint64_t argc = count_strings(rq->argv), envc = count_strings(rq->envp);
-    uint64_t words = 1 + argc + 1 + envc + 1, n = 0, aux[2 * AUX_PAIRS];
-    uint64_t *block = malloc((words + sizeof aux / sizeof *aux) * sizeof *block);
+    uint64_t words = 1 + argc + 1 + envc + 1, n = 0;
+    uint64_t *block = malloc((words + UM_AUX_WORDS) * sizeof *block);
     if (!block)
         return gw_fail(err, GW_ERR_NOMEM, "", "out of memory");
     /* Linux leaves three quarters of the stack to the program. */
@@ -98,11 +98,13 @@ enum gw_status um_stack_build(struct um_space *space, const struct um_stack_requ
     uint64_t execfn = put(&b, rq->execfn, strlen(rq->execfn) + 1, 1);
     block[n++] = argc;
     put_strings(&b, rq->envp, block + n + argc + 1, envc);
+    out->args_end = b.at;
     put_strings(&b, rq->argv, block + n, argc);
+    out->args_start = b.at;
     uint64_t random = put(&b, rq->random, sizeof rq->random, 16);
-    unsigned aux_words = aux_fill(aux, rq, random, execfn);
-    memcpy(block + words, aux, aux_words * sizeof *aux);
-    *sp = put(&b, block, (words + aux_words) * sizeof *block, 16);
+    out->aux_words = aux_fill(out->aux, rq, random, execfn);
+    memcpy(block + words, out->aux, out->aux_words * sizeof *out->aux);
+    out->sp = put(&b, block, (words + out->aux_words) * sizeof *block, 16);
     free(block);
     if (b.full)
         return gw_fail(err, GW_ERR_LIMIT, "", "arguments and environment are too long");

@@ -94,33 +94,31 @@ int64_t um_sys_readlinkat(struct um_proc *p, const uint64_t *a)
     return um_host(p, 0, SYS_readlinkat, a[0], (uintptr_t)path, um_arg(p, a[2]), a[3], 0, 0);
 }
 
-/* /proc/self/maps as the guest would see it: the C library looks for its stack there. */
-static int64_t open_maps(struct um_proc *p)
+/* The program that runs is not written to, which the kernel sees to for us, and we for the guest. What
+ * else keeps the file from being opened so is for the kernel to say. */
+static bool writes_program(const struct um_proc *p, int dir, const char *path, uint64_t flags)
 {
-    int fd = memfd_create("maps", MFD_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    for (uint32_t i = 0; i < p->space.count; i++) {
-        const struct um_region *r = &p->space.regions[i];
-        bool stack = p->cpu->x[2] >= r->start && p->cpu->x[2] < r->end;
-        dprintf(fd, "%08llx-%08llx %c%c%cp 00000000 00:00 0 %s\n", (unsigned long long)r->start,
-                (unsigned long long)r->end, r->prot & PROT_READ ? 'r' : '-',
-                r->prot & PROT_WRITE ? 'w' : '-', r->prot & PROT_EXEC ? 'x' : '-',
-                stack ? "                         [stack]" : "");
-    }
-    lseek(fd, 0, SEEK_SET);
-    return fd;
+    struct stat st;
+    bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+    if (!writes || (flags & O_PATH) || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+        return false;
+    return fstatat(dir, path, &st, flags & O_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0) == 0 &&
+           st.st_dev == p->exe_dev && st.st_ino == p->exe_ino &&
+           faccessat(dir, path, W_OK, AT_EACCESS) == 0;
 }
 
 int64_t um_sys_openat(struct um_proc *p, const uint64_t *a)
 {
     char buf[PATH_MAX];
-    const char *path;
+    const char *path, *name;
     int64_t r = um_path(p, a[1], buf, &path);
     if (r)
         return r;
-    if (strcmp(path, "/proc/self/maps") == 0)
-        return open_maps(p);
+    name = um_proc_self(path);
+    if (name && (r = um_proc_self_open(p, name, a[2])) != -ENOSYS)
+        return r;
+    if (writes_program(p, (int)a[0], path, a[2]))
+        return -ETXTBSY;
     /* Flags have the generic values on x86-64 and riscv64 alike. */
     return um_host(p, UM_BLOCK, SYS_openat, a[0], (uintptr_t)path, a[2], a[3], 0, 0);
 }
@@ -129,10 +127,25 @@ int64_t um_sys_openat2(struct um_proc *p, const uint64_t *a)
 {
     char buf[PATH_MAX];
     const char *path;
+    uint64_t flags;
     int64_t r = um_path(p, a[1], buf, &path);
     if (r)
         return r;
+    if (um_copy_in(p, &flags, a[2], sizeof flags) == 0 && writes_program(p, (int)a[0], path, flags))
+        return -ETXTBSY;
     return um_host(p, UM_BLOCK, SYS_openat2, a[0], (uintptr_t)path, um_arg(p, a[2]), a[3], 0, 0);
+}
+
+int64_t um_sys_truncate(struct um_proc *p, const uint64_t *a)
+{
+    char buf[PATH_MAX];
+    const char *path;
+    int64_t r = um_path(p, a[0], buf, &path);
+    if (r)
+        return r;
+    if (writes_program(p, AT_FDCWD, path, O_WRONLY))
+        return -ETXTBSY;
+    return um_host(p, 0, SYS_truncate, (uintptr_t)path, a[1], 0, 0, 0, 0);
 }
 
 /* Our own descriptors are not the guest's to close. */

@@ -30,19 +30,35 @@ int64_t um_sys_mremap(struct um_proc *p, const uint64_t *a)
     return um_space_mremap(&p->space, a[0], a[1], a[2], (uint32_t)a[3], a[4]);
 }
 
-/* Calls on a range of pages. Ranges that leave the window are not mapped by definition. */
+/*
+ * Calls on a range of pages: the host finds what is wrong with it, and holes. What leaves the window
+ * is cut behind the first byte after it, whose page is never mapped, unless the range wraps around:
+ * then the host's does, too.
+ */
 static int64_t range_call(struct um_proc *p, long nr, const uint64_t *a, uint64_t third)
 {
-    if (a[0] >= p->space.limit || a[1] > p->space.limit - a[0])
-        return -ENOMEM;
-    return um_host(p, 0, nr, p->space.base + a[0], a[1], third, 0, 0, 0);
+    const uint64_t limit = p->space.limit, pages = (a[1] + UM_PAGE - 1) & ~(uint64_t)(UM_PAGE - 1);
+    const bool inside = a[0] < limit, wraps = a[0] && pages >= 0 - a[0];
+    uint64_t at = inside ? a[0] : limit + a[0] % UM_PAGE, size = a[1];
+    if (wraps)
+        size = inside ? size : 0 - (uint64_t)2 * UM_PAGE;
+    else if (!inside || pages > limit - at)
+        size = pages ? (inside ? limit - at + 1 : 1) : size;
+    return um_host(p, 0, nr, p->space.base + at, size, third, 0, 0, 0);
+}
+
+/* Advice that gives up contents: translated code may go with them. */
+static bool discards(int advice)
+{
+    enum { DONTNEED_LOCKED = 24 };
+    return advice == MADV_DONTNEED || advice == MADV_FREE || advice == MADV_REMOVE ||
+           advice == DONTNEED_LOCKED;
 }
 
 int64_t um_sys_madvise(struct um_proc *p, const uint64_t *a)
 {
     int64_t r = range_call(p, SYS_madvise, a, a[2]);
-    /* The contents of code pages may have gone. */
-    if (r == 0 && (int)a[2] == MADV_DONTNEED)
+    if (discards((int)a[2]) && (r == 0 || r == -ENOMEM)) /* what lies around holes, too */
         um_engine_code_changed(p, a[0], a[1]);
     return r;
 }

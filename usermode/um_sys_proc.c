@@ -231,20 +231,32 @@ int64_t um_sys_execveat(struct um_proc *p, const uint64_t *a)
 /* Limits on memory would hit our own tables: accepted, and not applied. */
 static bool is_memory_limit(uint64_t resource)
 {
-    return resource == RLIMIT_AS || resource == RLIMIT_DATA;
+    return (uint32_t)resource == RLIMIT_AS || (uint32_t)resource == RLIMIT_DATA;
+}
+
+/* Whose limit it is, and what it was, the host says before the new one is looked at. */
+static int64_t memory_limit(struct um_proc *p, uint64_t pid, uint64_t resource, uint64_t set,
+                            uint64_t old)
+{
+    struct rlimit lim;
+    int64_t r = um_copy_in(p, &lim, set, sizeof lim);
+    if (r == 0)
+        r = um_host(p, 0, SYS_prlimit64, pid, resource, 0, um_arg(p, old), 0, 0);
+    return r == 0 && lim.rlim_cur > lim.rlim_max ? -EINVAL : r;
 }
 
 int64_t um_sys_setrlimit(struct um_proc *p, const uint64_t *a)
 {
     if (is_memory_limit(a[0]))
-        return um_space_ok(&p->space, a[1], 16, PROT_READ) ? 0 : -EFAULT;
+        return memory_limit(p, 0, a[0], a[1], 0);
     return um_host(p, 0, SYS_setrlimit, a[0], um_arg(p, a[1]), 0, 0, 0, 0);
 }
 
 int64_t um_sys_prlimit64(struct um_proc *p, const uint64_t *a)
 {
-    uint64_t set = is_memory_limit(a[1]) ? 0 : um_arg(p, a[2]);
-    return um_host(p, 0, SYS_prlimit64, a[0], a[1], set, um_arg(p, a[3]), 0, 0);
+    if (a[2] && is_memory_limit(a[1]))
+        return memory_limit(p, a[0], a[1], a[2], a[3]);
+    return um_host(p, 0, SYS_prlimit64, a[0], a[1], um_arg(p, a[2]), um_arg(p, a[3]), 0, 0);
 }
 
 int64_t um_sys_prctl(struct um_proc *p, const uint64_t *a)

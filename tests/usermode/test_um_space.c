@@ -97,6 +97,35 @@ static void hostile_ranges_are_refused(void **state)
     assert_int_equal(s->count, 0);
 }
 
+static void protection_changes_up_to_a_hole(void **state)
+{
+    struct um_space *s = *state;
+    assert_int_equal(map_at(s, FIXED_AT, 3, RW), FIXED_AT);
+    assert_int_equal(map_at(s, FIXED_AT + 4 * UM_PAGE, 2, RW), FIXED_AT + 4 * UM_PAGE);
+    assert_int_equal(um_space_mprotect(s, FIXED_AT + UM_PAGE, 8 * UM_PAGE, PROT_READ), -ENOMEM);
+    assert_false(um_space_ok(s, FIXED_AT + UM_PAGE, 1, PROT_WRITE));
+    assert_true(um_space_ok(s, FIXED_AT, UM_PAGE, RW));
+    assert_true(um_space_ok(s, FIXED_AT + UM_PAGE, 2 * UM_PAGE, PROT_READ));
+    assert_true(um_space_ok(s, FIXED_AT + 4 * UM_PAGE, 2 * UM_PAGE, RW));
+    assert_int_equal(um_space_mprotect(s, FIXED_AT + 3 * UM_PAGE, 2 * UM_PAGE, 0), -ENOMEM);
+    assert_true(um_space_ok(s, FIXED_AT + 4 * UM_PAGE, 2 * UM_PAGE, RW));
+    assert_int_equal(s->count, 3);
+}
+
+static void huge_pages_lie_on_their_borders(void **state)
+{
+    struct um_space *s = *state;
+    const uint64_t huge = UINT64_C(2) << 20;
+    s->mmap_top = UINT64_C(0x20000000) + UM_PAGE;
+    int64_t at = um_space_mmap(s, 0, UM_PAGE, RW, ANON | MAP_HUGETLB, -1, 0);
+    if (at < 0) { /* the host keeps none, and says so of a place that is right */
+        assert_int_equal(at, -ENOMEM);
+        return;
+    }
+    assert_int_equal(at, 0x20000000 - huge);
+    assert_true(um_space_ok(s, (uint64_t)at, huge, RW));
+}
+
 static void noreplace_and_hints(void **state)
 {
     struct um_space *s = *state;
@@ -259,7 +288,8 @@ int main(void)
         T(neighbours_merge_and_split),           T(pages_behave_as_the_list_says),
         T(hostile_ranges_are_refused),           T(noreplace_and_hints),
         T(room_is_found_from_the_top_down),      T(brk_grows_shrinks_and_stops_at_mappings),
-        T(mremap_grows_in_place_or_moves),       T(strings_end_inside_readable_memory),
+        T(mremap_grows_in_place_or_moves),       T(protection_changes_up_to_a_hole),
+        T(huge_pages_lie_on_their_borders),      T(strings_end_inside_readable_memory),
         T(kernel_arguments_out_of_range_fault),  T(engine_is_told_of_code_that_changes),
         T(works_under_a_limit_on_address_space),
     };

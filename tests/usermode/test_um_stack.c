@@ -62,8 +62,9 @@ static void start_code_finds_everything(void **state)
     (void)state;
     char *argv[] = {"prog", "", "second", NULL}, *envp[] = {"A=1", "LONG=xyz", NULL};
     struct um_stack_request rq = request(argv, envp);
-    uint64_t sp;
-    assert_int_equal(um_stack_build(&space, &rq, &sp, NULL), GW_OK);
+    struct um_stack stack;
+    assert_int_equal(um_stack_build(&space, &rq, &stack, NULL), GW_OK);
+    uint64_t sp = stack.sp;
     assert_int_equal(sp % 16, 0);
     const uint64_t *w = um_space_ptr(&space, sp, TOP - sp, PROT_READ);
     assert_non_null(w);
@@ -90,6 +91,13 @@ static void start_code_finds_everything(void **state)
     assert_non_null(random);
     assert_int_equal(random[0], 0x77);
     assert_int_equal(random[15], 0x77);
+    /* What /proc tells of it. */
+    assert_int_equal(stack.aux_words % 2, 0);
+    assert_memory_equal(w + 2 - stack.aux_words, stack.aux, stack.aux_words * sizeof *stack.aux);
+    static const char args[] = "prog\0\0second";
+    assert_int_equal(stack.args_end - stack.args_start, sizeof args);
+    assert_memory_equal(um_space_ptr(&space, stack.args_start, sizeof args, PROT_READ), args,
+                        sizeof args);
 }
 
 static void alignment_holds_for_any_count(void **state)
@@ -99,10 +107,10 @@ static void alignment_holds_for_any_count(void **state)
     for (unsigned n = 0; n < 10; n++) {
         argv[n] = "x";
         struct um_stack_request rq = request(argv, envp);
-        uint64_t sp;
-        assert_int_equal(um_stack_build(&space, &rq, &sp, NULL), GW_OK);
-        assert_int_equal(sp % 16, 0);
-        assert_int_equal(*(uint64_t *)um_space_ptr(&space, sp, 8, PROT_READ), n + 1);
+        struct um_stack stack;
+        assert_int_equal(um_stack_build(&space, &rq, &stack, NULL), GW_OK);
+        assert_int_equal(stack.sp % 16, 0);
+        assert_int_equal(*(uint64_t *)um_space_ptr(&space, stack.sp, 8, PROT_READ), n + 1);
     }
 }
 
@@ -116,10 +124,10 @@ static void too_long_arguments_are_refused(void **state)
     char *argv[] = {"prog", big, NULL}, *envp[] = {NULL};
     struct um_stack_request rq = request(argv, envp);
     struct gw_error err;
-    uint64_t sp;
-    assert_int_equal(um_stack_build(&space, &rq, &sp, &err), GW_ERR_LIMIT);
+    struct um_stack stack;
+    assert_int_equal(um_stack_build(&space, &rq, &stack, &err), GW_ERR_LIMIT);
     big[STACK_BYTES / 8] = 0;
-    assert_int_equal(um_stack_build(&space, &rq, &sp, &err), GW_OK);
+    assert_int_equal(um_stack_build(&space, &rq, &stack, &err), GW_OK);
     free(big);
 }
 

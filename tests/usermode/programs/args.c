@@ -1,10 +1,38 @@
 /* What a program is given: arguments, environment, auxiliary vector. */
 #include <elf.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
 #include "check.h"
+
+/* What /proc/self/NAME holds: its bytes. */
+static size_t own_file(const char *name, void *to, size_t size)
+{
+    char path[40];
+    snprintf(path, sizeof path, "/proc/self/%s", name);
+    int fd = open(path, O_RDONLY);
+    ssize_t n = read(fd, to, size);
+    CHECK(fd >= 0 && n >= 0 && close(fd) == 0);
+    return (size_t)n;
+}
+
+static void proc_tells_the_same(char **argv)
+{
+    unsigned long aux[100];
+    char words[4096], *at = words;
+    size_t n = own_file("auxv", aux, sizeof aux) / sizeof *aux;
+    CHECK(n >= 2 && n % 2 == 0 && aux[n - 2] == AT_NULL);
+    for (size_t i = 0; i + 2 < n; i += 2)
+        CHECK(getauxval(aux[i]) == aux[i + 1]);
+    n = own_file("cmdline", words, sizeof words);
+    for (; *argv; argv++) {
+        CHECK((size_t)(at - words) < n && strcmp(at, *argv) == 0);
+        at += strlen(at) + 1;
+    }
+    CHECK(at == words + n);
+}
 
 int main(int argc, char **argv)
 {
@@ -23,5 +51,6 @@ int main(int argc, char **argv)
     CHECK(loads >= 2);
     CHECK(getauxval(AT_RANDOM) != 0 && getauxval(AT_EXECFN) != 0);
     CHECK((getauxval(AT_ENTRY) & 1) == 0);
+    proc_tells_the_same(argv);
     return argc;
 }
