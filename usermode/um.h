@@ -107,7 +107,10 @@ struct um_proc {
     bool keep_registers;   /* the system call has set them: no result goes to a0 */
     bool copying;          /* in a system call: a host fault means EFAULT */
     sigjmp_buf copy_fault; /* where to, then */
-    uint32_t timed_out;    /* atomic: set by the handler */
+    struct {               /* the last fault of an instruction of ours, as the host told it */
+        int signal, code;
+    } host_fault;
+    uint32_t timed_out; /* atomic: set by the handler */
     /* The system call that EINTR interrupted, until signals have been delivered. */
     struct {
         bool active;
@@ -144,6 +147,7 @@ enum {
     UM_BLOCK = 1,   /* may wait: a signal ends it with EINTR */
     UM_RESTART = 2, /* begun again after a handler with SA_RESTART, or when none ran */
     UM_NOHAND = 4,  /* begun again when no handler ran */
+    UM_AGAIN = 8,   /* begun again whatever ran: no caller expects EINTR */
 };
 
 enum um_call_kind { UM_CALL_NONE, UM_CALL_PASS, UM_CALL_OWN };
@@ -198,6 +202,9 @@ enum um_file_kind { UM_FILE_GUEST, UM_FILE_OTHER };
 enum gw_status um_load(struct um_proc *p, const struct um_config *cfg, struct gw_error *err);
 /* Is path a program for the guest, or a script whose interpreter is? -errno when unreadable. */
 int64_t um_file_kind(struct um_proc *p, const char *path, enum um_file_kind *kind);
+/* Has somebody opened the file for writing, so that it may not be executed? As far as can be found out:
+ * Linux before 6.14 tells the owner and root. */
+bool um_file_busy(int fd);
 
 /* The initial stack, below top (page-aligned, mapped). */
 struct um_stack_request {
@@ -228,13 +235,18 @@ bool um_signals_waiting(const struct um_proc *p); /* recorded and not blocked */
  * um_signals_deliver has run. */
 void um_set_mask(struct um_proc *p, uint64_t mask);
 void um_suspend_mask(struct um_proc *p, uint64_t mask);
-/* The same with a mask in guest memory, or none (0): -EFAULT, or 0. */
-int64_t um_suspend_from(struct um_proc *p, uint64_t mask_addr);
+/* The same with a mask of size bytes in guest memory, or none (0): -EINVAL, -EFAULT, or 0. */
+int64_t um_suspend_from(struct um_proc *p, uint64_t mask_addr, uint64_t size);
 void um_suspend_end(struct um_proc *p);
 void um_signals_forget_all(struct um_proc *p); /* the child of a fork */
+/* The host's execve, by which the new program inherits what the guest ignores and blocks. -EINTR: a
+ * signal has to be delivered first, which the program would have blocked for ever. */
+int64_t um_signals_exec(struct um_proc *p, const char *file, char *const *argv, char *const *envp);
 struct um_sigaction *um_action(struct um_proc *p, int signal);
 int64_t um_set_action(struct um_proc *p, int signal, const struct um_sigaction *act);
-uint64_t um_host_mask(uint64_t mask); /* what the host is told to block */
+uint64_t um_host_mask(uint64_t mask); /* what of it the host is ever told to block */
+/* Tells the host: the guest's mask, and what has been recorded. */
+void um_mask_host(const struct um_proc *p);
 /* Takes a recorded signal of set out of the queue: its number, or 0. */
 int um_signal_take(struct um_proc *p, uint64_t set, uint8_t info[UM_SIGINFO_BYTES]);
 uint64_t um_signals_recorded(const struct um_proc *p);

@@ -80,8 +80,11 @@ int64_t um_file_kind(struct um_proc *p, const char *path, enum um_file_kind *kin
         int fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0)
             return -errno;
+        bool busy = um_file_busy(fd);
         ssize_t n = pread(fd, head, sizeof head, 0);
         close(fd);
+        if (busy)
+            return -ETXTBSY;
         if (n > 0 && um_elf_is_for((const uint8_t *)head, (size_t)n, p->isa->elf_machine)) {
             *kind = UM_FILE_GUEST;
             return 0;

@@ -62,8 +62,8 @@ static void fault(struct um_proc *p)
         um_signal_fault(p, SIGSEGV, SEGV_MAPERR, f->vaddr);
     else if (!(r->prot & wanted[f->access]))
         um_signal_fault(p, SIGSEGV, SEGV_ACCERR, f->vaddr);
-    else /* mapped and allowed: the file behind it has ended */
-        um_signal_fault(p, SIGBUS, BUS_ADRERR, f->vaddr);
+    else /* mapped and allowed, and not there: the file behind it has ended, a parent kept it */
+        um_signal_fault(p, p->host_fault.signal, p->host_fault.code, f->vaddr);
 }
 
 /* --- time limit ------------------------------------------------------------------------------- */

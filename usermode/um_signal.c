@@ -1,9 +1,16 @@
-/* Signals: what the host's handler records, and its delivery at safe points. */
+/*
+ * Signals: what the host's handler records, and its delivery at safe points.
+ *
+ * A signal that has been recorded stays blocked on the host until it is delivered: what follows waits
+ * in the kernel, in order and within its limits, and a source that never rests (a timer of 1 ns) finds
+ * the handler no more often than the guest gets to run.
+ */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "usermode/um.h"
@@ -31,8 +38,14 @@ uint64_t um_host_mask(uint64_t mask)
     return mask & ~ours;
 }
 
-/* Standard signals don't queue twice; when all slots are taken, the signal is lost, as it is by the
- * kernel beyond RLIMIT_SIGPENDING. Runs with all signals blocked. */
+void um_mask_host(const struct um_proc *p)
+{
+    um_host_sigmask(um_host_mask(p->sig.mask | um_signals_recorded(p)), NULL);
+}
+
+/* Standard signals don't queue twice. There is a slot for each signal, and for those that came while the
+ * mask was being changed; beyond them a signal is lost, as it is by the kernel beyond
+ * RLIMIT_SIGPENDING. Runs with all signals blocked. */
 static void record(struct um_signals *s, int signal, const void *info)
 {
     struct um_pending *free_slot = NULL;
@@ -62,12 +75,23 @@ static _Noreturn void internal_fault(void)
     _exit(125);
 }
 
+/* The interrupted code goes on with the signal blocked. */
+static void block_until_delivered(int signal, ucontext_t *u)
+{
+    uint64_t mask;
+    memcpy(&mask, &u->uc_sigmask, sizeof mask);
+    mask |= um_host_mask(um_sigbit(signal));
+    memcpy(&u->uc_sigmask, &mask, sizeof mask);
+}
+
 static void on_signal(int signal, siginfo_t *info, void *uctx)
 {
     struct um_proc *p = handler_proc;
     int saved_errno = errno;
     /* si_code > 0: by an instruction of ours, not sent by kill */
     if ((BIT(signal) & faults) && info->si_code > 0) {
+        p->host_fault.signal = signal;
+        p->host_fault.code = info->si_code;
         if (um_engine_host_fault(p, signal, info, uctx))
             return;
         if (!p->copying || signal == SIGFPE)
@@ -76,10 +100,12 @@ static void on_signal(int signal, siginfo_t *info, void *uctx)
     }
     if (BIT(signal) & faults)
         um_host_sigmask(UINT64_MAX, NULL); /* until we return: see catch_signal */
-    if (signal == UM_SIG_TIMEOUT)
+    if (signal == UM_SIG_TIMEOUT) {
         __atomic_store_n(&p->timed_out, 1, __ATOMIC_RELAXED);
-    else
+    } else {
         record(&p->sig, signal, info);
+        block_until_delivered(signal, uctx);
+    }
     __atomic_store_n(&p->cpu->run.attention, 1, __ATOMIC_RELEASE);
     um_host_interrupt(uctx);
     errno = saved_errno;
@@ -108,6 +134,25 @@ struct um_sigaction *um_action(struct um_proc *p, int signal)
     return &s->act[signal];
 }
 
+static const int engine_signals[] = {SIGSEGV, SIGBUS, SIGFPE};
+
+static void catch_faults(void)
+{
+    for (unsigned i = 0; i < 3; i++)
+        catch_signal(engine_signals[i], 0);
+}
+
+int64_t um_signals_exec(struct um_proc *p, const char *file, char *const *argv, char *const *envp)
+{
+    for (unsigned i = 0; i < 3; i++)
+        if (um_action(p, engine_signals[i])->handler == UM_SIG_IGN)
+            um_host_sigaction(engine_signals[i], (uintptr_t)SIG_IGN, 0, 0, NULL);
+    int64_t r = um_host(p, UM_BLOCK, SYS_execve, (uintptr_t)file, (uintptr_t)argv, (uintptr_t)envp,
+                        0, 0, 0);
+    catch_faults();
+    return r;
+}
+
 void um_signals_start(struct um_proc *p)
 {
     handler_proc = p;
@@ -119,9 +164,7 @@ void um_signals_start(struct um_proc *p)
     um_host_call(SYS_rt_sigprocmask, args);
     um_host_sigmask(um_host_mask(p->sig.mask), NULL);
     um_action(p, SIGFPE); /* what was inherited, before it is ours */
-    catch_signal(SIGSEGV, 0);
-    catch_signal(SIGBUS, 0);
-    catch_signal(SIGFPE, 0);
+    catch_faults();
     if (p->cfg->timeout_ns)
         catch_signal(UM_SIG_TIMEOUT, 0);
     for (int s = 1; p->cfg->own_deaths && s <= UM_NSIG; s++) {
@@ -137,6 +180,7 @@ static void release(struct um_signals *s, struct um_pending *q)
     __atomic_fetch_sub(&s->recorded, 1, __ATOMIC_RELEASE);
 }
 
+/* The host's mask is the caller's to set anew. */
 static void forget(struct um_signals *s, uint64_t set)
 {
     for (unsigned i = 0; i < UM_QUEUE; i++)
@@ -156,8 +200,11 @@ int64_t um_set_action(struct um_proc *p, int signal, const struct um_sigaction *
     *a = *act;
     a->mask &= ~unblockable;
     bool is_default = a->handler == UM_SIG_DFL;
-    if (a->handler == UM_SIG_IGN || (is_default && (default_ignores & BIT(signal))))
+    if (um_signals_recorded(p) & BIT(signal) &&
+        (a->handler == UM_SIG_IGN || (is_default && (default_ignores & BIT(signal))))) {
         forget(&p->sig, BIT(signal));
+        um_mask_host(p);
+    }
     if (BIT(signal) & ours)
         return 0;
     uint64_t child_flags = a->flags & (UM_SA_NOCLDSTOP | UM_SA_NOCLDWAIT);
@@ -171,7 +218,7 @@ int64_t um_set_action(struct um_proc *p, int signal, const struct um_sigaction *
 void um_set_mask(struct um_proc *p, uint64_t mask)
 {
     p->sig.mask = mask & ~unblockable;
-    um_host_sigmask(um_host_mask(p->sig.mask), NULL);
+    um_mask_host(p);
     if (um_signals_waiting(p))
         __atomic_store_n(&p->cpu->run.attention, 1, __ATOMIC_RELEASE);
 }
@@ -183,11 +230,13 @@ void um_suspend_mask(struct um_proc *p, uint64_t mask)
     um_set_mask(p, mask);
 }
 
-int64_t um_suspend_from(struct um_proc *p, uint64_t mask_addr)
+int64_t um_suspend_from(struct um_proc *p, uint64_t mask_addr, uint64_t size)
 {
     uint64_t mask;
     if (!mask_addr)
         return 0;
+    if (size != sizeof mask)
+        return -EINVAL;
     int64_t r = um_copy_in(p, &mask, mask_addr, sizeof mask);
     if (r == 0)
         um_suspend_mask(p, mask);
@@ -244,7 +293,8 @@ static void run_handler(struct um_proc *p, int signal, const uint8_t *info)
 {
     struct um_sigaction act = p->sig.act[signal];
     if (p->restart.active) {
-        if ((p->restart.flags & UM_RESTART) && (act.flags & UM_SA_RESTART)) {
+        if ((p->restart.flags & UM_AGAIN) ||
+            ((p->restart.flags & UM_RESTART) && (act.flags & UM_SA_RESTART))) {
             p->cpu->run.pc = p->restart.pc;
             p->cpu->x[10] = p->restart.a0;
         }
@@ -290,11 +340,17 @@ static void deliver_one(struct um_proc *p, int signal, const uint8_t *info)
 void um_signals_deliver(struct um_proc *p)
 {
     uint8_t info[UM_SIGINFO_BYTES];
-    for (int signal; !p->done && (signal = um_signal_take(p, ~p->sig.mask, info)) != 0;)
+    bool some = false;
+    for (int signal; !p->done && (signal = um_signal_take(p, ~p->sig.mask, info)) != 0;) {
         deliver_one(p, signal, info);
-    um_suspend_end(p);
+        some = true;
+    }
+    if (p->sig.suspended)
+        um_suspend_end(p);
+    else if (some) /* the handlers' masks are set: what was delivered is open again */
+        um_mask_host(p);
     /* Interrupted for nothing that the guest sees. */
-    if (p->restart.active && (p->restart.flags & (UM_RESTART | UM_NOHAND))) {
+    if (p->restart.active && (p->restart.flags & (UM_RESTART | UM_NOHAND | UM_AGAIN))) {
         p->cpu->run.pc = p->restart.pc;
         p->cpu->x[10] = p->restart.a0;
     }

@@ -368,16 +368,20 @@ int64_t um_sys_epoll_pwait(struct um_proc *p, const uint64_t *a)
     enum { AT_ONCE = 64 };
     struct epoll_event ev[AT_ONCE];
     struct guest_epoll_event g[AT_ONCE];
-    if ((int)a[2] <= 0)
+    int most = (int)a[2];
+    int64_t r = um_suspend_from(p, a[4], a[5]);
+    if (r)
+        return r;
+    if (most <= 0 || most > INT_MAX / (int)sizeof *g)
         return -EINVAL;
-    uint64_t max = a[2] < AT_ONCE ? a[2] : AT_ONCE;
-    int64_t e = um_suspend_from(p, a[4]);
-    if (e)
-        return e;
-    int64_t n =
-        um_host(p, UM_BLOCK, SYS_epoll_pwait, a[0], (uintptr_t)ev, max, a[3], 0, sizeof(uint64_t));
+    if (a[1] > p->space.limit || (uint64_t)most * sizeof *g > p->space.limit - a[1])
+        return -EFAULT;
+    if (most > AT_ONCE)
+        most = AT_ONCE;
+    int64_t n = um_host(p, UM_BLOCK, SYS_epoll_pwait, a[0], (uintptr_t)ev, (uint64_t)most, a[3], 0,
+                        sizeof(uint64_t));
     for (int64_t i = 0; i < n; i++)
         g[i] = (struct guest_epoll_event){ev[i].events, 0, ev[i].data.u64};
-    int64_t r = n > 0 ? um_copy_out(p, a[1], g, (uint64_t)n * sizeof *g) : 0;
+    r = n > 0 ? um_copy_out(p, a[1], g, (uint64_t)n * sizeof *g) : 0;
     return r ? r : n;
 }

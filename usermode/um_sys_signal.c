@@ -77,7 +77,7 @@ int64_t um_sys_rt_sigpending(struct um_proc *p, const uint64_t *a)
     int64_t r = um_host(p, 0, SYS_rt_sigpending, (uintptr_t)&set, sizeof set, 0, 0, 0, 0);
     if (r)
         return r;
-    set |= um_signals_recorded(p) & p->sig.mask;
+    set = (set | um_signals_recorded(p)) & p->sig.mask;
     return um_copy_out(p, a[0], &set, a[1]);
 }
 
@@ -87,7 +87,7 @@ int64_t um_sys_rt_sigsuspend(struct um_proc *p, const uint64_t *a)
         return -EINVAL;
     if (!a[0])
         return -EFAULT;
-    int64_t r = um_suspend_from(p, a[0]);
+    int64_t r = um_suspend_from(p, a[0], a[1]);
     /* Nothing to poll and no time limit: until a signal is caught. */
     return r ? r : um_host(p, UM_BLOCK, SYS_ppoll, 0, 0, 0, 0, 0, 0);
 }
@@ -113,6 +113,7 @@ int64_t um_sys_rt_sigtimedwait(struct um_proc *p, const uint64_t *a)
         if (!signal)
             return r;
     }
+    um_mask_host(p);
     if (a[1]) {
         r = um_copy_out(p, a[1], info, sizeof info);
         if (r)

@@ -1,9 +1,14 @@
 /* fork, vfork, wait, exec, and deaths by signal. With arguments: what the exec'd copy does. */
+#include <fcntl.h>
+#include <limits.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -113,6 +118,112 @@ static void exec_of(char *self)
     CHECK(WEXITSTATUS(wait_for(pid)) == 11);
 }
 
+/* --- by a descriptor, and what may not be started ---------------------------------------------- */
+
+static int status_of_execveat(int fd, const char *path, int flags)
+{
+    char *again[] = {"self", "-exit", "11", NULL};
+    pid_t pid = fork();
+    if (pid == 0) {
+        syscall(SYS_execveat, fd, path, again, environ, flags);
+        _exit(200 - errno);
+    }
+    return WEXITSTATUS(wait_for(pid));
+}
+
+static void exec_from_descriptors(void)
+{
+    char self[PATH_MAX], *name;
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    CHECK(n > 0);
+    self[n] = 0;
+    int fd = open(self, O_RDONLY | O_CLOEXEC);
+    CHECK(fd >= 0 && status_of_execveat(fd, "", AT_EMPTY_PATH) == 11);
+    CHECK(status_of_execveat(fd, "", 0) == 200 - ENOENT);
+    CHECK(status_of_execveat(fd, "x", 8) == 200 - EINVAL);
+    CHECK(status_of_execveat(fd, "x", 0) == 200 - ENOTDIR);
+    CHECK(status_of_execveat(999, "", AT_EMPTY_PATH) == 200 - EBADF);
+    CHECK(status_of_execveat(fd, self, 0) == 11);
+    name = strrchr(self, '/');
+    *name++ = 0;
+    int dir = open(self, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    CHECK(dir >= 0 && status_of_execveat(dir, name, 0) == 11);
+    CHECK(status_of_execveat(dir, "none such", 0) == 200 - ENOENT);
+    CHECK(status_of_execveat(dir, "", AT_EMPTY_PATH) == 200 - EACCES);
+    CHECK(close(fd) == 0 && close(dir) == 0);
+}
+
+static int status_of_exec(const char *path)
+{
+    char *again[] = {"self", "-exit", "11", NULL};
+    pid_t pid = fork();
+    if (pid == 0) {
+        execve(path, again, environ);
+        _exit(200 - errno);
+    }
+    return WEXITSTATUS(wait_for(pid));
+}
+
+/* Nobody executes what is being written, and nobody writes what is being executed. */
+static void busy_files(const char *dir)
+{
+    char copy[PATH_MAX], script[PATH_MAX], text[65536];
+    snprintf(copy, sizeof copy, "%s/copy", dir);
+    snprintf(script, sizeof script, "%s/script", dir);
+    int in = open("/proc/self/exe", O_RDONLY), out = open(copy, O_RDWR | O_CREAT | O_TRUNC, 0755);
+    CHECK(in >= 0 && out >= 0);
+    for (ssize_t n; (n = read(in, text, sizeof text)) > 0;)
+        CHECK(write(out, text, (size_t)n) == n);
+    int start = open(script, O_WRONLY | O_CREAT | O_TRUNC, 0755);
+    int n = snprintf(text, sizeof text, "#!%s -exit\n", copy);
+    CHECK(start >= 0 && write(start, text, (size_t)n) == n);
+    CHECK(status_of_exec(copy) == 200 - ETXTBSY);
+    CHECK(status_of_exec(script) == 200 - ETXTBSY);
+    CHECK(close(start) == 0 && status_of_exec(script) == 200 - ETXTBSY);
+    CHECK(close(out) == 0 && status_of_exec(copy) == 11);
+    CHECK_FAILS(open("/proc/self/exe", O_WRONLY), ETXTBSY);
+    CHECK_FAILS(open("/proc/self/exe", O_RDONLY | O_TRUNC), ETXTBSY);
+    CHECK_FAILS(truncate("/proc/self/exe", 5), ETXTBSY);
+    CHECK((in = open("/proc/self/exe", O_RDONLY)) >= 0 && close(in) == 0);
+    CHECK(unlink(copy) == 0 && unlink(script) == 0);
+}
+
+/* --- what a child does not get ----------------------------------------------------------------- */
+
+static sigjmp_buf env;
+static siginfo_t seen;
+
+static void on_fault(int sig, siginfo_t *info, void *uc)
+{
+    (void)sig;
+    (void)uc;
+    seen = *info;
+    siglongjmp(env, 1);
+}
+
+static void memory_that_stays_behind(void)
+{
+    enum { PAGE = 4096 };
+    struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO}, old;
+    uint8_t *m = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(m, 5, 3 * PAGE);
+    CHECK(madvise(m, PAGE, MADV_DONTFORK) == 0);
+    CHECK(madvise(m + PAGE, PAGE, MADV_WIPEONFORK) == 0);
+    CHECK(sigaction(SIGSEGV, &sa, &old) == 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        CHECK(m[PAGE] == 0 && m[2 * PAGE] == 5);
+        if (sigsetjmp(env, 1) == 0)
+            CHECK(*(volatile uint8_t *)(m + 9) && 0);
+        CHECK(seen.si_signo == SIGSEGV && seen.si_code == SEGV_MAPERR && seen.si_addr == m + 9);
+        CHECK_FAILS(write(1, m, 1), EFAULT);
+        CHECK_FAILS(syscall(SYS_rt_sigprocmask, SIG_BLOCK, m, NULL, 8), EFAULT);
+        CHECK_FAILS(mprotect(m, PAGE, PROT_READ), ENOMEM);
+        _exit(0);
+    }
+    CHECK(wait_for(pid) == 0 && m[0] == 5 && sigaction(SIGSEGV, &old, NULL) == 0);
+}
+
 static int after_exec(int argc, char **argv)
 {
     struct sigaction sa;
@@ -142,6 +253,9 @@ int main(int argc, char **argv)
     dies_by(SIGKILL);
     stops_and_goes_on();
     exec_of(argv[0]);
+    exec_from_descriptors();
+    busy_files(argv[1]);
+    memory_that_stays_behind();
     puts("processes ok");
     return 0;
 }

@@ -129,6 +129,143 @@ static void interrupted_and_restarted_calls(void)
     CHECK(waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 3);
 }
 
+/* What is left of a sleep is told when a signal ends it, and else left alone. */
+static void rests_of_sleeps(void)
+{
+    struct timespec nap = {0, 1000000}, ten = {10, 0}, rest = {7, 7}, until;
+    CHECK(nanosleep(&nap, &rest) == 0 && rest.tv_sec == 7 && rest.tv_nsec == 7);
+    CHECK(nanosleep(&nap, (struct timespec *)16) == 0);
+    CHECK(clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, &rest) == 0);
+    CHECK(rest.tv_sec == 7 && rest.tv_nsec == 7);
+    handle(SIGALRM, on_signal, 0);
+    start_timer(5000, 0);
+    CHECK(clock_nanosleep(CLOCK_MONOTONIC, 0, &ten, &rest) == EINTR && rest.tv_sec == 9);
+    CHECK(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
+    until.tv_sec += 10;
+    rest.tv_sec = 7;
+    start_timer(5000, 0);
+    CHECK(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, &rest) == EINTR);
+    CHECK(rest.tv_sec == 7);
+    start_timer(5000, 0);
+    CHECK_FAILS(nanosleep(&ten, (struct timespec *)16), EFAULT);
+}
+
+/* --- more signals than there is time for ------------------------------------------------------- */
+
+static timer_t storm;
+
+static void on_storm(int sig)
+{
+    struct itimerspec none = {{0, 0}, {0, 0}};
+    last = sig;
+    if (++count == 50)
+        timer_settime(storm, 0, &none, NULL);
+}
+
+/* A timer of 1 ns: the next signal is there before the last one has been taken. Each handler runs, and
+ * ends, before the next. */
+static void storms(void)
+{
+    struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+    struct itimerspec always = {{0, 1}, {0, 1}};
+    handle(SIGUSR1, on_storm, 0);
+    for (int i = 0; i < 2; i++) {
+        count = 0;
+        CHECK(timer_create(CLOCK_MONOTONIC, &ev, &storm) == 0);
+        CHECK(timer_settime(storm, 0, &always, NULL) == 0);
+        while (count < 50)
+            ;
+        CHECK(timer_delete(storm) == 0);
+        ev.sigev_signo = SIGRTMIN + 1;
+        handle(SIGRTMIN + 1, on_storm, SA_RESTART);
+    }
+}
+
+static int first_storm;
+
+static void on_endless_storm(int sig)
+{
+    (void)sig;
+    if (count++ == 100)
+        CHECK(write(first_storm, "x", 1) == 1);
+}
+
+/* One that never ends leaves the program no time, but somebody else's signal gets through. */
+static void storm_is_ended(void)
+{
+    int p[2], status;
+    char c;
+    CHECK(pipe(p) == 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+        struct itimerspec always = {{0, 1}, {0, 1}};
+        count = 0;
+        first_storm = p[1];
+        handle(SIGUSR1, on_endless_storm, 0);
+        CHECK(timer_create(CLOCK_MONOTONIC, &ev, &storm) == 0);
+        CHECK(timer_settime(storm, 0, &always, NULL) == 0);
+        for (;;)
+            ;
+    }
+    CHECK(read(p[0], &c, 1) == 1 && kill(pid, SIGTERM) == 0);
+    CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+    CHECK(close(p[0]) == 0 && close(p[1]) == 0);
+}
+
+/* Signals with values queue: all of them, in order, however many, while they are open. */
+static volatile int values[400], value_count;
+
+static void on_value(int sig, siginfo_t *info, void *uc)
+{
+    (void)sig;
+    (void)uc;
+    if (value_count < 400)
+        values[value_count] = info->si_value.sival_int;
+    value_count++;
+}
+
+static void many_in_order(void)
+{
+    struct sigaction sa = {.sa_sigaction = on_value, .sa_flags = SA_SIGINFO | SA_RESTART};
+    CHECK(sigaction(SIGRTMIN + 2, &sa, NULL) == 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        union sigval v;
+        for (v.sival_int = 0; v.sival_int < 400; v.sival_int++)
+            while (sigqueue(getppid(), SIGRTMIN + 2, v))
+                if (errno != EAGAIN)
+                    _exit(1);
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    while (value_count < 400)
+        usleep(1000);
+    for (int i = 0; i < 400; i++)
+        CHECK(values[i] == i);
+    CHECK(value_count == 400);
+}
+
+/* What is open is not pending, and what is pending is blocked. */
+static void pending_is_blocked(void)
+{
+    sigset_t pending, block;
+    handle(SIGUSR1, on_signal, 0);
+    sigemptyset(&block);
+    sigaddset(&block, SIGUSR1);
+    for (int i = 0; i < 100; i++) {
+        CHECK(raise(SIGUSR1) == 0 && sigpending(&pending) == 0);
+        CHECK(!sigismember(&pending, SIGUSR1));
+        CHECK(sigprocmask(SIG_BLOCK, &block, NULL) == 0 && raise(SIGUSR1) == 0);
+        CHECK(sigpending(&pending) == 0 && sigismember(&pending, SIGUSR1));
+        handle(SIGUSR1, SIG_IGN, 0); /* which forgets it */
+        handle(SIGUSR1, on_signal, 0);
+        count = 0;
+        CHECK(sigprocmask(SIG_UNBLOCK, &block, NULL) == 0 && count == 0);
+    }
+}
+
 static void on_another_stack(void)
 {
     static uint8_t stack[32768];
@@ -182,6 +319,11 @@ int main(void)
     queued_with_values();
     in_the_middle_of_loops();
     interrupted_and_restarted_calls();
+    rests_of_sleeps();
+    storms();
+    storm_is_ended();
+    many_in_order();
+    pending_is_blocked();
     on_another_stack();
     frames_can_be_edited();
     puts("signals ok");
