@@ -185,7 +185,7 @@ int64_t um_sys_close_range(struct um_proc *p, const uint64_t *a)
 int64_t um_sys_fcntl(struct um_proc *p, const uint64_t *a)
 {
     uint64_t arg = a[2];
-    switch (a[1]) {
+    switch ((uint32_t)a[1]) {
     case F_GETLK:
     case F_SETLK:
     case F_SETLKW:
@@ -223,34 +223,45 @@ int64_t um_sys_ioctl(struct um_proc *p, const uint64_t *a)
     static const char families[] = {0x54, (char)0x89, 0x12, 0x66, 0x58, (char)0x94, 0x70, 0x76};
     uint32_t request = (uint32_t)a[1];
     bool known = memchr(families, (int)(request >> 8 & 0xff), sizeof families) != NULL;
-    if (!known && !(_IOC_SIZE(request) && _IOC_DIR(request)))
-        return -ENOTTY;
+    if (!known && !(_IOC_SIZE(request) && _IOC_DIR(request))) {
+        int64_t mode = um_host(p, 0, SYS_fcntl, a[0], F_GETFL, 0, 0, 0, 0);
+        return mode < 0 || (mode & O_PATH) ? -EBADF : -ENOTTY;
+    }
     uint64_t arg = ioctl_takes_number(request) ? a[2] : um_arg(p, a[2]);
     return um_host(p, UM_BLOCK, SYS_ioctl, a[0], request, arg, 0, 0, 0);
 }
 
-/* The guest's iovec with its bases moved: a heap copy that the caller frees, or fixed. */
+/* A pointer that the kernel refuses. */
+#define NOWHERE (UINT64_MAX - UM_PAGE)
+
+/* The guest's iovec with its bases moved: a heap copy that the caller frees, or fixed. What is refused
+ * whatever stands in it has none: host is NOWHERE then, and the kernel finds the error, in its order
+ * (EBADF before EINVAL, EMSGSIZE of messages). */
 struct vectors {
     struct iovec fixed[8];
     struct iovec *v;
+    uint64_t host;
 };
 
 static int64_t vectors_in(struct um_proc *p, struct vectors *vs, uint64_t addr, uint64_t count)
 {
     vs->v = vs->fixed;
+    vs->host = NOWHERE;
     if (count > IOV_MAX)
-        return -EINVAL;
+        return 0;
     if (count > sizeof vs->fixed / sizeof *vs->fixed) {
         vs->v = malloc(count * sizeof *vs->v);
         if (!vs->v)
             return -ENOMEM;
     }
-    int64_t r = um_copy_in(p, vs->v, addr, count * sizeof *vs->v);
-    for (uint64_t i = 0; r == 0 && i < count; i++) {
+    if (um_copy_in(p, vs->v, addr, count * sizeof *vs->v))
+        return 0;
+    for (uint64_t i = 0; i < count; i++) {
         uintptr_t base = (uintptr_t)vs->v[i].iov_base;
         vs->v[i].iov_base = (void *)(uintptr_t)um_arg(p, base);
     }
-    return r;
+    vs->host = (uintptr_t)vs->v;
+    return 0;
 }
 
 static void vectors_free(struct vectors *vs)
@@ -264,7 +275,7 @@ static int64_t vector_call(struct um_proc *p, long nr, const uint64_t *a)
     struct vectors vs;
     int64_t r = vectors_in(p, &vs, a[1], a[2]);
     if (r == 0)
-        r = um_host(p, UM_BLOCK, nr, a[0], (uintptr_t)vs.v, a[2], a[3], a[4], a[5]);
+        r = um_host(p, UM_BLOCK, nr, a[0], vs.host, a[2], a[3], a[4], a[5]);
     vectors_free(&vs);
     return r;
 }
@@ -309,15 +320,14 @@ static int64_t message_call(struct um_proc *p, long nr, const uint64_t *a, bool 
 {
     struct msghdr m;
     struct vectors vs;
-    int64_t r = um_copy_in(p, &m, a[1], sizeof m);
-    if (r)
-        return r;
+    if (um_copy_in(p, &m, a[1], sizeof m))
+        return um_host(p, UM_BLOCK, nr, a[0], NOWHERE, a[2], 0, 0, 0);
     struct msghdr guest = m;
-    r = vectors_in(p, &vs, (uintptr_t)m.msg_iov, m.msg_iovlen);
+    int64_t r = vectors_in(p, &vs, (uintptr_t)m.msg_iov, m.msg_iovlen);
     if (r == 0) {
         m.msg_name = (void *)(uintptr_t)um_arg(p, (uintptr_t)m.msg_name);
         m.msg_control = (void *)(uintptr_t)um_arg(p, (uintptr_t)m.msg_control);
-        m.msg_iov = vs.v;
+        m.msg_iov = (struct iovec *)(uintptr_t)vs.host;
         r = um_host(p, UM_BLOCK, nr, a[0], (uintptr_t)&m, a[2], 0, 0, 0);
     }
     vectors_free(&vs);

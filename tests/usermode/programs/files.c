@@ -9,6 +9,7 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -152,6 +153,40 @@ static void descriptors(void)
     CHECK(unlink("f2") == 0 && unlink("f3") == 0);
 }
 
+/* Too many parts, parts of negative length: each call says so in its order. */
+static void lists_of_parts(void)
+{
+    static const int calls[] = {SYS_readv,   SYS_writev,  SYS_preadv,
+                                SYS_pwritev, SYS_preadv2, SYS_pwritev2};
+    static struct iovec v[IOV_MAX + 1];
+    char byte = 'x';
+    struct iovec negative[2] = {{&byte, 1}, {&byte, (size_t)-5}};
+    int fd = open("f", O_RDWR);
+    for (unsigned i = 0; i < 6; i++) {
+        CHECK_FAILS(syscall(calls[i], fd, v, IOV_MAX + 1, 0, 0, 0), EINVAL);
+        CHECK_FAILS(syscall(calls[i], fd, v, -1, 0, 0, 0), EINVAL);
+        CHECK_FAILS(syscall(calls[i], 999, v, IOV_MAX + 1, 0, 0, 0), EBADF);
+        CHECK_FAILS(syscall(calls[i], fd, negative, 2, 0, 0, 0), EINVAL);
+        CHECK_FAILS(syscall(calls[i], fd, at(16), 1, 0, 0, 0), EFAULT);
+        CHECK_FAILS(syscall(calls[i], 999, at(16), 1, 0, 0, 0), EBADF);
+        CHECK(syscall(calls[i], fd, v, IOV_MAX, 0, 0, 0) == 0);
+        CHECK(syscall(calls[i], fd, at(16), 0, 0, 0, 0) == 0);
+    }
+    CHECK(close(fd) == 0);
+}
+
+static void requests_to_devices(void)
+{
+    int by_path = open(".", O_PATH), n = 0;
+    CHECK_FAILS(ioctl(by_path, FIONREAD, &n), EBADF);
+    CHECK_FAILS(ioctl(by_path, 0xdead, &n), EBADF);
+    CHECK_FAILS(ioctl(999, 0xdead, &n), EBADF);
+    CHECK_FAILS(ioctl(999, 0, &n), EBADF);
+    int fd = open("f", O_RDONLY);
+    CHECK_FAILS(ioctl(fd, 0xdead, &n), ENOTTY);
+    CHECK(close(by_path) == 0 && close(fd) == 0);
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -163,6 +198,8 @@ int main(int argc, char **argv)
     status();
     directories();
     descriptors();
+    lists_of_parts();
+    requests_to_devices();
     CHECK(unlink("f") == 0);
     puts("files ok");
     return 0;

@@ -1,5 +1,6 @@
 /* Time, waiting, sockets, and what the machine says of itself. */
 #include <arpa/inet.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -9,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -140,6 +142,59 @@ static void waits(void)
     CHECK(syscall(SYS_futex, &word, FUTEX_WAKE, 1) == 0);
 }
 
+/* A mask has one size; a time limit that ran out is told, and none is no error. */
+static void masks_of_waits(void)
+{
+    uint64_t none = 0;
+    struct {
+        const void *mask;
+        uint64_t size;
+    } m = {&none, 4};
+    struct timespec soon = {0, 1000};
+    struct epoll_event ev;
+    int ep = epoll_create1(0);
+    CHECK_FAILS(syscall(SYS_ppoll, NULL, 0, &soon, &none, 4), EINVAL);
+    CHECK_FAILS(syscall(SYS_pselect6, 0, NULL, NULL, NULL, &soon, &m), EINVAL);
+    CHECK_FAILS(syscall(SYS_epoll_pwait, ep, &ev, 1, 0, &none, 4), EINVAL);
+    CHECK(syscall(SYS_epoll_pwait, ep, &ev, 1, 0, NULL, 4) == 0);
+    m.size = 8;
+    CHECK(syscall(SYS_ppoll, NULL, 0, &soon, &none, 8) == 0 && soon.tv_nsec == 0);
+    soon.tv_nsec = 1000;
+    CHECK(syscall(SYS_pselect6, 0, NULL, NULL, NULL, &soon, &m) == 0 && soon.tv_nsec == 0);
+    CHECK_FAILS(syscall(SYS_epoll_pwait, ep, &ev, 0x7fffffff / 16 + 1, 0, NULL, 8), EINVAL);
+    CHECK_FAILS(syscall(SYS_epoll_pwait, ep, -16L, 1, 0, NULL, 8), EFAULT);
+    CHECK_FAILS(syscall(SYS_epoll_pwait, 999, &ev, 1, 0, NULL, 8), EBADF);
+    CHECK(close(ep) == 0);
+}
+
+static void limits_on_memory(void)
+{
+    struct rlimit bad = {5, 4};
+    CHECK_FAILS(setrlimit(RLIMIT_AS, &bad), EINVAL);
+    CHECK_FAILS(syscall(SYS_setrlimit, RLIMIT_DATA, 16), EFAULT);
+    CHECK_FAILS(syscall(SYS_prlimit64, 0, RLIMIT_DATA, 16, NULL), EFAULT);
+    CHECK_FAILS(syscall(SYS_prlimit64, -5, RLIMIT_AS, &bad, NULL), ESRCH);
+}
+
+/* More parts of a message than there may be. */
+static void long_messages(void)
+{
+    static struct iovec v[IOV_MAX + 1];
+    int s[2];
+    struct msghdr m = {.msg_iov = v, .msg_iovlen = IOV_MAX + 1};
+    CHECK(socketpair(AF_UNIX, SOCK_DGRAM, 0, s) == 0);
+    CHECK_FAILS(recvmsg(s[0], &m, MSG_DONTWAIT), EMSGSIZE);
+    CHECK_FAILS(sendmsg(s[0], &m, 0), EMSGSIZE);
+    CHECK_FAILS(sendmsg(999, &m, 0), EBADF);
+    CHECK_FAILS(recvmsg(epoll_create1(0), &m, 0), ENOTSOCK);
+    CHECK_FAILS(sendmsg(s[0], (void *)16, 0), EFAULT);
+    m.msg_iovlen = IOV_MAX;
+    CHECK(sendmsg(s[0], &m, MSG_DONTWAIT) == 0 && recvmsg(s[1], &m, MSG_DONTWAIT) == 0);
+    m.msg_iov = (void *)16;
+    CHECK_FAILS(sendmsg(s[0], &m, 0), EFAULT);
+    CHECK(close(s[0]) == 0 && close(s[1]) == 0);
+}
+
 static void sockets(void)
 {
     int s[2];
@@ -180,6 +235,9 @@ int main(void)
     which_cpus_have_it();
     clocks();
     waits();
+    masks_of_waits();
+    limits_on_memory();
+    long_messages();
     sockets();
     puts("machine ok");
     return 0;
