@@ -28,14 +28,13 @@
 #include "backend-x86_64/x64_emit.h"
 
 enum {
-    X64_F_BMI1 = 1,
-    X64_F_BMI2 = 2,
-    X64_F_LZCNT = 4,
-    X64_F_POPCNT = 8,
-    X64_F_AVX = 16,
-    X64_F_FMA = 32,
-    X64_F_CLMUL = 64, /* with AVX */
-    X64_F_BASE = 1 << 30
+#define X64_FEATURE(NAME, bit, text) X64_F_##NAME = 1 << (bit),
+#include "backend-x86_64/x64_features.inc"
+#undef X64_FEATURE
+#define X64_FEATURE(NAME, bit, text) +(1 << (bit))
+    X64_F_ALL =
+#include "backend-x86_64/x64_features.inc"
+#undef X64_FEATURE
 };
 
 enum { X64_BIAS = 128, X64_GPRS = 16, X64_XMMS = 16, X64_SPILLS = 28 };
@@ -248,6 +247,7 @@ bool x64_lower_mem(struct x64 *x, const struct ir_insn *in);
 bool x64_lower_fp(struct x64 *x, const struct ir_insn *in);
 void x64_lower_call(struct x64 *x, const struct ir_insn *in);
 void x64_lower_eval(struct x64 *x, const struct ir_insn *in);
+bool x64_native(void);
 uint32_t x64_detect(void);
 enum gw_status x64_emit_runtime(const struct gw_backend_config *cfg, const struct gw_runtime *rt,
                                 uint8_t *out, size_t cap, uint64_t base,

@@ -202,11 +202,18 @@ static void prepare(struct gw_backend_config *cfg)
     }
 }
 
+static const struct host_feature features[] = {
+#define X64_FEATURE(NAME, bit, text) {X64_F_##NAME, text},
+#include "backend-x86_64/x64_features.inc"
+#undef X64_FEATURE
+};
+
 const struct host_backend x64_backend = {
     .name = "x86_64",
+    .native = x64_native,
     .detect = x64_detect,
-    .features_all =
-        X64_F_BMI1 | X64_F_BMI2 | X64_F_LZCNT | X64_F_POPCNT | X64_F_AVX | X64_F_FMA | X64_F_CLMUL,
+    .feature = features,
+    .feature_count = sizeof features / sizeof features[0],
     .prepare = prepare,
     .emit_runtime = x64_emit_runtime,
     .compile = compile,

@@ -26,6 +26,11 @@ static bool os_saves_ymm(void)
     return (lo & 6) == 6;
 }
 
+bool x64_native(void)
+{
+    return true;
+}
+
 uint32_t x64_detect(void)
 {
     unsigned a, b, c1, c, d, leaves;

@@ -1,18 +1,8 @@
-/* The composition of translator and backends. */
+/* Listings of translated code. */
 #include <errno.h>
 #include <string.h>
 
 #include "machine/host_code.h"
-#include "backend-x86_64/x64.h"
-
-const struct host_backend *host_code_backend(void)
-{
-    static const struct host_backend *const all[] = {&x64_backend};
-    for (unsigned i = 0; i < sizeof all / sizeof all[0]; i++)
-        if (all[i]->detect())
-            return all[i];
-    return NULL;
-}
 
 enum gw_status host_code_dump(struct engine_dump *d, const char *list, const char *file,
                               struct gw_error *err)

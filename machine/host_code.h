@@ -1,11 +1,9 @@
-/* What the engine needs to know of this host: its backend, how helpers are called, listings. */
+/* What the engine is given: how helpers are called, where listings go. */
 #ifndef MACHINE_HOST_CODE_H
 #define MACHINE_HOST_CODE_H
 
 #include "translator/engine.h"
 
-/* The backend whose code this host runs; NULL: none, the interpreter serves. */
-const struct host_backend *host_code_backend(void);
 /* The interpreter's way to call helpers: by libffi in builds that have it; NULL: directly. The
  * caller closes it after the engine is gone; closing NULL is fine. */
 const struct interp_caller *host_code_caller_open(void);

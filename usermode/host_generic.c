@@ -9,11 +9,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-const struct host_backend *um_host_backend(void)
-{
-    return NULL;
-}
-
 int64_t um_host_call(long nr, const uint64_t args[6])
 {
     long r = syscall(nr, args[0], args[1], args[2], args[3], args[4], args[5]);

@@ -8,13 +8,6 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "backend-x86_64/x64.h"
-
-const struct host_backend *um_host_backend(void)
-{
-    return &x64_backend;
-}
-
 /* int64_t um_x64_blocking_call(const uint32_t *attention, long nr, const uint64_t args[6]) */
 __asm__(".text\n"
         ".p2align 4\n"

@@ -6,8 +6,21 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "backend-common/hosts.h"
 #include "usermode/um.h"
-#include "usermode/um_host.h"
+
+void um_probe_host(struct um_host *out)
+{
+    const struct host_backend *b = host_native(&gw_hosts);
+    struct engine_host host;
+
+    engine_probe_host(&host);
+    *out = (struct um_host){.code_cache_bytes = host.code_cache_bytes,
+                            .flat_maps = host.flat_maps,
+                            .flat_maps_most = ENGINE_HOST_MAPS};
+    if (b)
+        host_feature_names(b, b->detect(), out->features, sizeof out->features);
+}
 
 static bool fetch_ok(void *opaque, uint64_t vaddr, uint64_t size)
 {
@@ -71,7 +84,7 @@ static enum gw_status new_engine(struct um_proc *p, struct gw_error *err)
     const struct um_config *cfg = p->cfg;
     const struct engine_config ec = {
         .isa = p->isa,
-        .backend = cfg->interp ? NULL : um_host_backend(),
+        .backend = cfg->interp ? NULL : host_native(&gw_hosts),
         .mem = GW_MEM_USER,
         .cpu = p->cpu,
         .guest_base = p->space.base,

@@ -8,11 +8,6 @@
 
 #include <stdint.h>
 
-struct host_backend;
-
-/* What makes code for this host; NULL: nothing does, and the interpreter serves. */
-const struct host_backend *um_host_backend(void);
-
 /* The host's system call nr; -errno on failure. When *attention is not 0 before it enters the
  * kernel, or a caught signal interrupts it, the result is -EINTR. */
 int64_t um_host_blocking_call(const uint32_t *attention, long nr, const uint64_t args[6]);

@@ -63,6 +63,15 @@ typedef void um_finish_fn(void *opaque, const struct counter_desc *desc, const v
 enum gw_status um_run(const struct um_config *cfg, um_finish_fn *finish, void *opaque,
                       struct um_result *result, struct gw_error *err);
 
+/* What translated code could have on this host, in a program or a machine. Takes some milliseconds. */
+struct um_host {
+    char features[160];      /* of the CPU, by name; empty: no backend makes code for it */
+    size_t code_cache_bytes; /* most, by two mappings; 0: they are refused */
+    unsigned flat_maps;      /* of flat_maps_most: address spaces with flat page maps at once */
+    unsigned flat_maps_most;
+};
+void um_probe_host(struct um_host *out);
+
 /* Ends this process by the signal, as if it had never been caught. */
 _Noreturn void um_raise(int signal);
 

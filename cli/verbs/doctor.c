@@ -5,9 +5,8 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "translator/engine.h"
-#include "cli/host_features.h"
 #include "machine/machine.h"
+#include "usermode/usermode.h"
 
 static void say(const char *what, bool ok, const char *detail)
 {
@@ -15,10 +14,10 @@ static void say(const char *what, bool ok, const char *detail)
 }
 
 /* Tried as the engine takes them: shared windows, two of 512 GiB for each map. */
-static void flat_maps(unsigned count)
+static void flat_maps(unsigned count, unsigned most)
 {
     char text[96];
-    if (count == ENGINE_HOST_MAPS)
+    if (count == most)
         snprintf(text, sizeof text, "%u or more of 1 TiB", count);
     else if (count)
         snprintf(text, sizeof text, "%u of 1 TiB: a limit on address space (ulimit -v)", count);
@@ -50,17 +49,16 @@ int cli_doctor(const struct cli_options *o)
     struct utsname u;
     struct gw_error err = {0};
     char text[160];
-    struct engine_host host;
+    struct um_host host;
     const struct machine_api *machine;
-    engine_probe_host(&host);
+    um_probe_host(&host);
     uname(&u);
     printf("host: %s %s, %ld CPUs, pages of %ld bytes\n", u.machine, u.release,
            sysconf(_SC_NPROCESSORS_ONLN), sysconf(_SC_PAGESIZE));
-    host_features_text(text, sizeof text);
-    say("translation to host code", text[0] != 0,
-        text[0] ? text : "no backend for this host: --engine interp is used");
+    say("translation to host code", host.features[0] != 0,
+        host.features[0] ? host.features : "no backend for this host: --engine interp is used");
     code_memory(host.code_cache_bytes);
-    flat_maps(host.flat_maps);
+    flat_maps(host.flat_maps, host.flat_maps_most);
     first_line("/proc/sys/vm/overcommit_memory", text, sizeof text);
     say("memory overcommit", text[0] != '2', text[0] == '2' ? "vm.overcommit_memory=2" : "");
     first_line("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof text);

@@ -101,10 +101,19 @@ struct gw_compile_job {
     struct gw_link_desc links[IR_MAX_GUEST + 2];
 };
 
+/* Something that not every host of a kind has. */
+struct host_feature {
+    uint32_t bit;
+    const char *name;
+};
+
 struct host_backend {
-    const char *name;         /* "x86_64" */
-    uint32_t (*detect)(void); /* features of this host; 0 when it is another one */
-    uint32_t features_all;
+    const char *name;     /* "x86_64" */
+    bool (*native)(void); /* can this host run its code? */
+    uint32_t (*detect)(
+        void); /* features of this host; 0 when it is another one. Costs microseconds */
+    const struct host_feature *feature;
+    unsigned feature_count;
     void (*prepare)(struct gw_backend_config *cfg);
     /* Thunks to run at address `base`, written to out[0..cap). */
     enum gw_status (*emit_runtime)(const struct gw_backend_config *cfg, const struct gw_runtime *rt,

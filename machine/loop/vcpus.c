@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend-common/hosts.h"
 #include "devices/clock.h"
 #include "machine/host_code.h"
 #include "frontend/riscv64/priv.h"
@@ -129,7 +130,7 @@ static enum gw_status make_engine(struct vm *m, struct vcpu *v, bool no_flat, st
 {
     struct engine_config cfg = {
         .isa = m->isa,
-        .backend = m->spec->engine == SPEC_ENGINE_INTERP ? NULL : host_code_backend(),
+        .backend = m->spec->engine == SPEC_ENGINE_INTERP ? NULL : host_native(&gw_hosts),
         .mem = m->spec->no_flat_map ? GW_MEM_TLB : GW_MEM_FLAT,
         /* A flat map has an entry for each page of Sv48, and is blind to what lies beyond. */
         .no_flat = no_flat || m->spec->no_flat_map || v->cpu->cfg.sv57,

@@ -189,8 +189,7 @@ static void translate(const struct golden *g, char *out, size_t size)
     uint8_t code[sizeof g->words + 4] = {0};
     const struct gw_runtime rt = {no_access, no_access, no_access, no_eval};
     struct gw_backend_config cfg = {.mem = g->mem,
-                                    .features =
-                                        X64_F_BASE | (x64_backend.features_all & ~g->features_off),
+                                    .features = X64_F_BASE | (X64_F_ALL & ~g->features_off),
                                     .isa = &rv_guest_isa};
     x64_backend.prepare(&cfg);
     memset(&ep, 0, sizeof ep);

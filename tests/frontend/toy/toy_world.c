@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "backend-x86_64/x64.h"
+#include "backend-common/hosts.h"
 
 /* A signal handler has no argument of its own: this is the engine that runs now. */
 static struct engine *running;
@@ -33,7 +33,7 @@ static void catch_faults(void)
 
 bool toy_can_jit(void)
 {
-    return x64_backend.detect() != 0;
+    return host_native(&gw_hosts) != NULL;
 }
 
 /* --- the machine's bus --------------------------------------------------------------------------- */
@@ -81,7 +81,7 @@ static void open_engine(struct toy_world *w)
     assert_int_equal(toy_guest_isa.init(w->cpu, &cpu_config, &err), GW_OK);
     const struct engine_config config = {
         .isa = &toy_guest_isa,
-        .backend = s->jit ? &x64_backend : NULL,
+        .backend = s->jit ? host_native(&gw_hosts) : NULL,
         .mem = s->user ? GW_MEM_USER : GW_MEM_FLAT,
         .no_flat = s->no_flat,
         .bus = s->user ? NULL : &w->bus,
