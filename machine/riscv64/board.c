@@ -244,12 +244,11 @@ enum gw_status board_add_disk(struct board *b, const struct disk_spec *disk, str
                                   .rw = disk->mode == SPEC_DISK_RW,
                                   .overlay = disk->overlay,
                                   .fault = fault_sink(b)};
-    struct virtio_blk_config blk = {.io = b->io,
-                                    .serial = "godwit-disk",
-                                    .service =
-                                        b->repeatable ? VIRTIO_BLK_AT_ONCE : VIRTIO_BLK_DEFAULT,
-                                    .limit = {.bytes = gw_rate_usual(disk->bps),
-                                              .ops = gw_rate_usual(disk->iops)}};
+    struct virtio_blk_config blk = {
+        .io = b->io,
+        .serial = "godwit-disk",
+        .service = b->repeatable ? VIRTIO_BLK_AT_ONCE : VIRTIO_BLK_DEFAULT,
+        .limit = {.bytes = gw_rate_usual(disk->bps), .ops = gw_rate_usual(disk->iops)}};
     unsigned at = b->disk_count;
     enum gw_status st;
     if (at == VIRT_SLOTS)

@@ -2,7 +2,8 @@
 """Rules of the house: check_house.py ROOT RULE...; prints each breach, status 1 if there is one.
 
 includes  a room includes, by path from the root, its own headers, include/ and what it may compose,
-          and nothing else; USES and SEES in its CMakeLists.txt name no more than that
+          and nothing else; a kind of virtio device includes no transport; USES and SEES in its
+          CMakeLists.txt name no more than that
 visible   the same of what a compiler would find, by the search paths of a build (GODWIT_BUILD)
 tests     each room has a folder of tests, and tests/ holds no folder that is neither a room's nor a kind of test
 headers   every header of include/godwit compiles alone, by gcc and clang where they are
@@ -34,6 +35,8 @@ COMPOSES = {
     "control": ["spec", "machine/machine.h"],
     "cli": ["spec", "control", "usermode"] + GUESTS + ["machine/machine.h", "snapshot/snapshot.h"],
 }
+# Within a room: what lies in the folder includes none of these, but for the file that each of them is of.
+APART = {"devices/virtio": ["devices/virtio/mmio.h"]}
 # Folders of tests that are no room's.
 OTHER_TESTS = ["house", "model"]
 
@@ -70,6 +73,11 @@ def check_includes(root):
         for path in sources(root / room):
             yield from includes_of(root, room, allowed, path)
         yield from uses_of(root, room, allowed)
+    for folder, headers in APART.items():
+        for path in sources(root / folder):
+            for line, name in quoted_includes(path):
+                if name in headers and path.stem != Path(name).stem:
+                    yield f"{path}:{line}: {folder} is to know nothing of {name}"
     for path in sources(root / "include"):
         for line, name in quoted_includes(path):
             if not (root / "include" / name).is_file():

@@ -65,6 +65,12 @@ class Houses(unittest.TestCase):
         self.refused("includes", "translator/t.c", '#include "t.h"\n')
         self.refused("includes", "frontend/toy/f.c", '#include "../../translator/t.h"\n')
 
+    def test_kinds_of_virtio_devices_know_no_transport(self):
+        files = {"devices/virtio/mmio.h": "", "devices/virtio/mmio.c": '#include "devices/virtio/mmio.h"\n'}
+        self.assertEqual(self.breaches("includes", files), [])
+        found = self.breaches("includes", {**files, "devices/virtio/blk.c": '#include "devices/virtio/mmio.h"\n'})
+        self.assertEqual(len(found), 1, found)
+
     def test_composing_rooms_compose_downwards_only(self):
         self.refused("includes", "machine/m.c", '#include "cli/c.h"\n')
 

@@ -170,6 +170,17 @@ static void must_be_valid(const struct fz_world *w)
     }
 }
 
+/* An event as some log has it. */
+static void inject(struct fz_world *w, unsigned kind, struct fz_bytes *in)
+{
+    uint8_t bytes[128];
+    struct gw_event ev = {.source = w->v->source, .kind = (uint16_t)kind, .bytes = bytes};
+    ev.size_bytes = (uint32_t)fz_take(in, 1) % sizeof bytes;
+    for (uint32_t i = 0; i < ev.size_bytes; i++)
+        bytes[i] = (uint8_t)fz_take(in, 1);
+    gw_events_inject(w->events, &ev);
+}
+
 static void step(struct fz_world *w, struct driver *dr, struct fz_bytes *in)
 {
     unsigned op = (unsigned)fz_take(in, 1), q = op >> 4 & (FZ_QUEUES - 1);
@@ -205,6 +216,7 @@ static void step(struct fz_world *w, struct driver *dr, struct fz_bytes *in)
     case 8: fz_host(w, in); break;
     case 9: w->d->cls->quiesce(w->d); break;
     case 10: reg(w, R_NOTIFY, q); break;
+    case 11: inject(w, q, in); break;
     default:
         if (dr->size)
             add_chain(w, dr, q, in);
