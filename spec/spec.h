@@ -143,6 +143,8 @@ enum gw_status spec_merge(struct machine_spec *to, const struct machine_spec *sa
 
 /* By name; NULL: there is none. */
 const struct spec_field *spec_find(const struct spec_record *r, const char *name);
+/* The option of that name, without dashes; NULL: there is none. */
+const struct spec_field *spec_find_option(const struct spec_record *r, const char *option);
 /* How many records of a list there are, or places. */
 uint32_t spec_count(const struct spec_field *f, const void *record);
 /* The i-th record of a list. */

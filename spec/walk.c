@@ -12,6 +12,14 @@ const struct spec_field *spec_find(const struct spec_record *r, const char *name
     return NULL;
 }
 
+const struct spec_field *spec_find_option(const struct spec_record *r, const char *option)
+{
+    for (unsigned i = 0; i < r->count; i++)
+        if (r->fields[i].option && !strcmp(r->fields[i].option, option))
+            return &r->fields[i];
+    return NULL;
+}
+
 /* ---- lists ---------------------------------------------------------------------------------- */
 
 static uint32_t *count_of(const struct spec_field *f, const void *record)

@@ -76,22 +76,27 @@ struct found {
     void *record;
 };
 
-static bool find_option(struct cli_options *o, const struct cli_verb_info *verb, char letter,
-                        const char *name, size_t length, struct found *out)
+static bool find_in(const struct spec_record *r, void *record, const struct cli_verb_info *verb,
+                    char letter, const char *name, size_t length, struct found *out)
 {
-    struct cli_cursor c = {0};
-    const struct spec_field *f;
-    while ((f = cli_next_option(&c))) {
-        if (!cli_takes(f, verb) ||
-            (letter ? f->letter != letter
-                    : strlen(f->option) != length || memcmp(f->option, name, length) != 0))
+    for (unsigned i = 0; i < r->count; i++) {
+        const struct spec_field *f = &r->fields[i];
+        if (!f->option || !cli_takes(f, verb))
             continue;
-        *out = (struct found){.f = f,
-                              .r = c.own ? cli_own_options : spec_machine,
-                              .record = c.own ? (void *)o : &o->spec};
+        if (letter ? f->letter != letter
+                   : strncmp(f->option, name, length) != 0 || f->option[length])
+            continue;
+        *out = (struct found){.f = f, .r = r, .record = record};
         return true;
     }
     return false;
+}
+
+static bool find_option(struct cli_options *o, const struct cli_verb_info *verb, char letter,
+                        const char *name, size_t length, struct found *out)
+{
+    return find_in(spec_machine, &o->spec, verb, letter, name, length, out) ||
+           find_in(cli_own_options, o, verb, letter, name, length, out);
 }
 
 static bool has_value(const struct spec_field *f)

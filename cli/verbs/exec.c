@@ -1,6 +1,4 @@
 /* The verb exec: from options to user mode, and from the program's end to ours. */
-#include "cli/verbs/exec.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/host_disasm.h"
 #include "cli/verbs/exec_stats.h"
 #include "usermode/usermode.h"
 
@@ -36,7 +35,7 @@ static bool names(const char *entry, const char *name, size_t len)
 }
 
 /* Ours less -U, with -E; NULL: out of memory. */
-static char **make_env(const struct exec_options *o)
+static char **make_env(const struct cli_options *o)
 {
     unsigned n = 0, k = 0;
     while (environ[n])
@@ -59,7 +58,7 @@ static char **make_env(const struct exec_options *o)
     return v;
 }
 
-static char **make_argv(const struct exec_options *o)
+static char **make_argv(const struct cli_options *o)
 {
     unsigned n = 0;
     while (o->args[n])
@@ -78,7 +77,8 @@ struct self_words {
     char *words[24];
     unsigned count;
     char *once[4]; /* for the process that was started alone */
-    char cpu[256], fd[48], report[PATH_MAX];
+    char *cpu;     /* freed at the end */
+    char fd[48], report[PATH_MAX];
 };
 
 static void add_word(struct self_words *w, const char *text)
@@ -87,7 +87,7 @@ static void add_word(struct self_words *w, const char *text)
     w->words[w->count] = NULL;
 }
 
-static void make_self(struct self_words *w, const struct exec_options *o, int strace_fd)
+static void make_self(struct self_words *w, const struct cli_options *o, int strace_fd)
 {
     w->count = 0;
     add_word(w, "godwit");
@@ -96,13 +96,12 @@ static void make_self(struct self_words *w, const struct exec_options *o, int st
         add_word(w, "-L");
         add_word(w, o->sysroot);
     }
-    if (o->interp) {
+    if (o->spec.engine == SPEC_ENGINE_INTERP) {
         add_word(w, "--engine");
         add_word(w, "interp");
     }
-    if (o->cpu_model) {
-        snprintf(w->cpu, sizeof w->cpu, "%s%s%s", o->cpu_model, o->cpu_options ? "," : "",
-                 o->cpu_options ? o->cpu_options : "");
+    w->cpu = spec_option_print(spec_machine, &o->spec, spec_find_option(spec_machine, "cpu"), 0);
+    if (w->cpu) {
         add_word(w, "--cpu");
         add_word(w, w->cpu);
     }
@@ -113,20 +112,20 @@ static void make_self(struct self_words *w, const struct exec_options *o, int st
         snprintf(w->fd, sizeof w->fd, "--strace=/dev/fd/%d", strace_fd);
         add_word(w, w->fd);
     }
-    if (o->quiet)
+    if (o->spec.quiet)
         add_word(w, "-q");
     unsigned n = 0;
     if (o->report) {
         w->once[n++] = "--report";
         w->once[n++] = w->report;
     }
-    if (o->stats)
+    if (o->spec.stats)
         w->once[n++] = "--stats";
     w->once[n] = NULL;
 }
 
 /* The guest may change the working directory. */
-static void report_path(struct self_words *w, const struct exec_options *o)
+static void report_path(struct self_words *w, const struct cli_options *o)
 {
     size_t len = 0;
     w->report[0] = 0;
@@ -200,7 +199,7 @@ static int end(const char *report, const struct um_result *r, uint64_t wall_ns)
     return rep.status;
 }
 
-static int run(const struct exec_options *o, struct um_config *cfg, struct self_words *self)
+static int run(const struct cli_options *o, struct um_config *cfg, struct self_words *self)
 {
     struct gw_error err = {GW_OK, "", "", ""};
     struct um_result r = {UM_EXIT, 0, 0, false, 0, 0, 0};
@@ -209,8 +208,8 @@ static int run(const struct exec_options *o, struct um_config *cfg, struct self_
     cfg->dump_fd = STDERR_FILENO;
     if (o->strace_file)
         s = (cfg->strace_fd = open_high(o->strace_file, &err)) < 0 ? GW_ERR_ARG : GW_OK;
-    if (!s && o->dump_file)
-        s = (cfg->dump_fd = open_high(o->dump_file, &err)) < 0 ? GW_ERR_ARG : GW_OK;
+    if (!s && o->spec.dump_file)
+        s = (cfg->dump_fd = open_high(o->spec.dump_file, &err)) < 0 ? GW_ERR_ARG : GW_OK;
     report_path(self, o);
     make_self(self, o, cfg->strace_fd);
     cfg->self_argv = self->words;
@@ -222,7 +221,7 @@ static int run(const struct exec_options *o, struct um_config *cfg, struct self_
         return CLI_FAILURE;
     }
     uint64_t start = now_ns();
-    s = um_run(cfg, o->stats ? exec_stats_print : NULL, NULL, &r, &err);
+    s = um_run(cfg, o->spec.stats ? exec_stats_print : NULL, NULL, &r, &err);
     if (!s)
         return end(self->report, &r, now_ns() - start);
     cli_print_error(&err);
@@ -234,36 +233,44 @@ static int run(const struct exec_options *o, struct um_config *cfg, struct self_
     return status;
 }
 
-int exec_main(const struct exec_options *o)
+int cli_exec(const struct cli_options *o)
 {
-    struct self_words self;
+    const struct machine_spec *spec = &o->spec;
+    struct self_words self = {.count = 0};
     struct um_config cfg = {
         .path = o->args[0],
         .sysroot = o->sysroot,
-        .interp = o->interp,
-        .cpu_model = o->cpu_model,
-        .cpu_options = o->cpu_options,
-        .timeout_ns = o->timeout_ns,
-        .stop_insn = o->stop_insn,
-        .own_deaths = o->report || o->stats,
-        .dump = o->dump,
-        .host_disasm = o->host_disasm,
-        .verbose = o->verbose,
-        .time_translation = o->stats,
-        .code_cache_bytes = o->code_cache_bytes,
-        .max_guest_insns = o->max_guest_insns,
-        .no_fold = o->no_fold,
-        .fp_traps = o->fp_traps,
+        .interp = spec->engine == SPEC_ENGINE_INTERP,
+        .cpu_model = spec->cpu_model,
+        .cpu_options = spec->cpu_options,
+        .timeout_ns = spec->timeout_ns,
+        .stop_insn = spec->stop_insn,
+        .own_deaths = o->report || spec->stats,
+        .dump = spec->dump,
+        .host_disasm = cli_host_disasm(spec->dump),
+        .verbose = (unsigned)spec->verbose,
+        .time_translation = spec->stats,
+        .code_cache_bytes = spec->code_cache_bytes,
+        .max_guest_insns = (unsigned)spec->max_block,
+        .no_fold = spec->no_fold,
+        .fp_traps = spec->fp_traps - SPEC_FP_TRAPS_OFF,
     };
-    char **argv = make_argv(o), **envp = make_env(o);
+    char **argv, **envp;
+    struct cli_overhead share;
+    struct gw_error err = {0};
     int status = CLI_FAILURE;
-    cfg.argv = argv;
-    cfg.envp = envp;
+    if (cli_share_overhead(&share, spec->overhead_max, 0, &err) != GW_OK)
+        return cli_start_failed(o, &err);
+    if (!cfg.code_cache_bytes)
+        cfg.code_cache_bytes = share.code_cache_bytes;
+    cfg.argv = argv = make_argv(o);
+    cfg.envp = envp = make_env(o);
     if (argv && envp)
         status = run(o, &cfg, &self);
     else
         fprintf(stderr, "godwit: error: out of memory\n");
     free(argv);
     free(envp);
+    free(self.cpu);
     return status;
 }

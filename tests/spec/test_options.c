@@ -10,11 +10,9 @@
 
 static const struct spec_field *option(const char *name)
 {
-    for (unsigned i = 0; i < spec_machine->count; i++)
-        if (spec_machine->fields[i].option && !strcmp(spec_machine->fields[i].option, name))
-            return &spec_machine->fields[i];
-    fail_msg("no option %s", name);
-    return NULL;
+    const struct spec_field *f = spec_find_option(spec_machine, name);
+    assert_non_null(f);
+    return f;
 }
 
 static struct machine_spec *fresh(void)
@@ -56,6 +54,18 @@ static void options_are_told_apart(void **state)
             assert_false(a->letter && a->letter == b->letter);
         }
     }
+}
+
+/* Who sees it at a save says it; so it is never changed, nor given. */
+static void what_is_seen_is_not_said(void **state)
+{
+    const struct spec_record *r;
+    for (unsigned i = 0; (r = sample_record(i)); i++)
+        for (unsigned k = 0; k < r->count; k++) {
+            const struct spec_field *f = &r->fields[k];
+            if (f->owner == SPEC_OF_SEEN && f->kind != SPEC_SET)
+                assert_true(!f->live && !f->needed && !f->part && !f->option);
+        }
 }
 
 /* What a message or a help text is made of is there, and forms name fields that there are. */
@@ -416,6 +426,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_good_for_every_text),
         cmocka_unit_test(options_are_told_apart),
+        cmocka_unit_test(what_is_seen_is_not_said),
         cmocka_unit_test(rows_are_whole),
         cmocka_unit_test(every_part_of_a_value_comes_back),
         cmocka_unit_test(every_plain_option_comes_back),
