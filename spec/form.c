@@ -1,4 +1,5 @@
 /* Values of options that say several fields: taken apart by their form, and put together. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -188,6 +189,7 @@ static enum gw_status take_apart(const struct spec_field *f, struct value *v)
     enum gw_status st;
     const char *why;
     spec_read_form(v->r, f->form, &form);
+    assert(form.count);
     /* The name first: what is missing there is worse than what is wrong behind it. */
     if (f->tail == SPEC_TAIL_PARTS && (v->size == 0 || v->text[0] == ','))
         return refuse_part(form.item[0].f, v->text, v);
@@ -296,6 +298,7 @@ enum gw_status spec_option(const struct spec_record *r, void *record, const stru
         spec_put_number(f, record, spec_number(f, record) + 1);
         return GW_OK;
     }
+    assert(value);
     if (f->form)
         return put_record(r, record, f, value, err);
     st = spec_put(f, record, value);
