@@ -1,8 +1,9 @@
 /*
  * Code pages: protection, stores, blocks that become stale and live again, FENCE.I.
  *
- * Code: cc_find, cc_page_changed and page_protect (translator/code/cache.c), slow_store
- * (translator/memory/slow_path.c), maps_fill and maps_protect (translator/memory/page_map.c).
+ * Code: look (translator/run/find.c), pages_changed (translator/code/pages.c), protect_page
+ * (translator/memory/protect.c), slow_store (translator/memory/slow_path.c), maps_fill and maps_protect
+ * (translator/memory/page_map.c).
  *
  * One page whose bytes are 0 or 1; two vCPUs that store to it or run it, and a device that writes to
  * it. A block is made of one content, and is known by it: to translate it and to revive it is the same
@@ -49,7 +50,7 @@ inline put_bytes(value)
 	}
 }
 
-/* cc_page_changed */
+/* pages_changed */
 inline page_changed(me)
 {
 	lock(world_lock);
@@ -117,7 +118,7 @@ inline find_or_make(me)
 	live = found
 }
 
-/* cc_find and what the run loop does if it wants the world stopped. */
+/* find_block: a look, and what it does if that wants the world stopped. */
 inline find(me)
 {
 #ifdef BROKEN_BYTES_FIRST

@@ -1,8 +1,8 @@
 /*
  * Which pages code ran from: fences of one page, that move the generation only where it matters.
  *
- * Code: translator/memory/executed.c, views_flush, remember and views_adopt (translator/memory/views.c), cc_find
- * (translator/code/cache.c).
+ * Code: translator/code/executed.c, translator/code/spaces.c, views_flush (translator/memory/views.c), look
+ * (translator/run/find.c).
  *
  * A space has two pages, each mapped to memory whose number moves on with each change of the mapping,
  * and a link that leads to it from elsewhere. The link is one word here, and a lookup makes it at once:

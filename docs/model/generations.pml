@@ -1,7 +1,8 @@
 /*
  * Generations: links that leave their page, fetch TLBs, fences of this vCPU and of others.
  *
- * Code: translator/memory/views.c (adoption, fences), cc_find and cc_link_to (translator/code/cache.c).
+ * Code: translator/code/spaces.c (adoption, fences), links_make (translator/code/links.c), look
+ * (translator/run/find.c).
  *
  * Two address spaces map one virtual page, each to memory of its own, whose number moves on with each
  * change of the mapping. One link in shared code leads to that page. Its words are written one at a
@@ -106,7 +107,7 @@ inline enter(me)
 #endif
 }
 
-/* cc_find: leaves the page in found. The walk is made without the lock, and again if a fence came
+/* look: leaves the page in found. The walk is made without the lock, and again if a fence came
  * into it. */
 inline find(me)
 {
@@ -137,7 +138,7 @@ inline find(me)
 #define PASSED(other) (inside[other] == 0 || inside[other] > cut)
 #endif
 
-/* cc_link_to. A guard never changes from one number to another: it is poisoned, and gets the new one
+/* links_make. A guard never changes from one number to another: it is poisoned, and gets the new one
  * when every other vCPU has been outside since, for a vCPU may be between the guard and the jump. */
 inline link_to(me)
 {

@@ -1,7 +1,7 @@
 /*
  * Code memory that is full is emptied as a whole: nobody runs, links or jumps into what was there.
  *
- * Code: cc_find and cc_flush (translator/code/cache.c), find in translator/run/engine.c.
+ * Code: cc_flush (translator/code/cache.c), find_block and link_exit (translator/run/find.c).
  *
  * Memory that holds ROOM blocks; two vCPUs that want blocks, run them, leave them by a branch not
  * yet linked or by an indirect one, and link. A block is known by the filling of the memory that it

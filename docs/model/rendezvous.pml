@@ -1,7 +1,7 @@
 /*
  * The rendezvous: a vCPU that has the world stopped is alone, and nobody sleeps for ever.
  *
- * Code: translator/run/world.c. Each vCPU runs guest code and stops the world in any order, ROUNDS times
+ * Code: translator/world.c. Each vCPU runs guest code and stops the world in any order, ROUNDS times
  * in all; a wake-up that is lost leaves a process that never ends, which is an invalid end state.
  *
  * BROKEN_LOOK_FIRST     a vCPU looks at pending before it says that it is inside; so does one whose

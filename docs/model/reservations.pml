@@ -31,7 +31,7 @@ bit written[VCPUS];         /* word 0 was, since the vCPU's last LR */
 bit reserved;               /* page_flags has GW_RAM_RESERVED */
 bit write_entry[PARTICIPANTS];
 bit res_lock;
-bit holds[VCPUS];           /* world.reserved[]: of word 0 */
+bit holds[VCPUS];           /* reservations.of[]: of word 0 */
 
 inline put(w, value)
 {

@@ -78,6 +78,16 @@ static inline struct gw_rom *gw_bus_rom(const struct gw_bus *bus, uint64_t paddr
     return NULL;
 }
 
+/* The flags of paddr's page, in RAM or read-only memory. NULL: it is in neither. */
+static inline uint8_t *gw_bus_page_flags(const struct gw_bus *bus, uint64_t paddr)
+{
+    const struct gw_ram *r = gw_bus_ram(bus, paddr, 1);
+    const struct gw_rom *rom = r ? NULL : gw_bus_rom(bus, paddr, 1);
+    if (rom)
+        r = &rom->mem;
+    return r ? &r->page_flags[(paddr - r->base) >> GW_PAGE_SHIFT] : NULL;
+}
+
 static inline uint8_t *gw_ram_host(const struct gw_ram *r, uint64_t paddr)
 {
     return r->host + (paddr - r->base);

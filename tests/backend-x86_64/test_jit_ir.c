@@ -13,9 +13,10 @@
 
 #include <cmocka.h>
 
-#include "translator/engine_int.h"
+#include "translator/code/code_mem.h"
 #include "tests/translator/ir/random_ir.h"
 #include "translator/ir/pass.h"
+#include "translator/run/eval.h"
 #include "backend-x86_64/x64.h"
 
 enum { BLOCKS = 3000, MAP_ENTRIES = 1 << 20, CODE_BYTES = 1 << 18 };
@@ -61,7 +62,7 @@ static const struct guest_isa *toy_isa(void)
 
 static struct rig *new_rig(enum gw_mem_mode mem, uint32_t features_off)
 {
-    static const struct gw_runtime rt = {toy_slow_load, toy_slow_store, toy_slow_amo, slow_eval};
+    static const struct gw_runtime rt = {toy_slow_load, toy_slow_store, toy_slow_amo, runtime_eval};
     struct rig *r = calloc(1, sizeof *r);
     assert_non_null(r);
     r->map_read = calloc(MAP_ENTRIES, sizeof *r->map_read);

@@ -4,6 +4,7 @@
 includes  a room includes, by path from the root, its own headers, include/ and what it may compose,
           and nothing else; a kind of virtio device includes no transport; USES and SEES in its
           CMakeLists.txt name no more than that
+order     within a room whose folders stand in a row, files include what is before them in it only
 visible   the same of what a compiler would find, by the search paths of a build (GODWIT_BUILD)
 tests     each room has a folder of tests, and tests/ holds no folder that is neither a room's nor a kind of test
 headers   every header of include/godwit compiles alone, by gcc and clang where they are
@@ -37,6 +38,8 @@ COMPOSES = {
 }
 # Within a room: what lies in the folder includes none of these, but for the file that each of them is of.
 APART = {"devices/virtio": ["devices/virtio/mmio.h"]}
+# Rooms whose folders stand in a row; "." is the room's own files, which are below all of them.
+ORDERS = {"translator": [".", "ir", "interp", "code", "memory", "run"]}
 # Folders of tests that are no room's.
 OTHER_TESTS = ["house", "model"]
 
@@ -107,6 +110,23 @@ def includes_of(root, room, allowed, path):
             yield f"{path}:{line}: {room} includes {name}"
         elif not (root / name).is_file() and not is_made(root, name):
             yield f"{path}:{line}: {name} is nowhere"
+
+
+def check_order(root):
+    for room, order in ORDERS.items():
+        for path in sources(root / room):
+            place = folder_of(room, path.relative_to(root).as_posix())
+            if place not in order:
+                yield f"{path}: {place} has no place in the order of {room}"
+                continue
+            for line, name in quoted_includes(path):
+                if name.startswith(room + "/") and folder_of(room, name) not in order[:order.index(place) + 1]:
+                    yield f"{path}:{line}: {place} comes before {name}"
+
+
+def folder_of(room, path):
+    inner = path[len(room) + 1:].split("/")
+    return inner[0] if len(inner) > 1 else "."
 
 
 def is_made(root, name):
@@ -324,6 +344,7 @@ def check_ir(root):
 RULES = {
     "ir": check_ir,
     "includes": check_includes,
+    "order": check_order,
     "visible": check_visible,
     "tests": check_tests,
     "headers": check_headers,

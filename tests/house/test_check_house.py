@@ -74,6 +74,12 @@ class Houses(unittest.TestCase):
     def test_composing_rooms_compose_downwards_only(self):
         self.refused("includes", "machine/m.c", '#include "cli/c.h"\n')
 
+    def test_folders_of_a_room_stand_in_a_row(self):
+        self.assertEqual(self.breaches("order", {"translator/run/r.c": '#include "translator/ir/i.h"\n', "translator/ir/i.h": ""}), [])
+        self.refused("order", "translator/ir/i.c", '#include "translator/run/r.h"\n')
+        self.refused("order", "translator/t.h", '#include "translator/ir/i.h"\n')
+        self.refused("order", "translator/odd/o.c", "")
+
     def test_of_some_rooms_single_headers_are_seen(self):
         self.refused("includes", "machine/m.c", '#include "snapshot/s.h"\n')
         self.refused("includes", "machine/CMakeLists.txt", "gw_room(machine SOURCES m.c SEES snapshot/s.h)\n")

@@ -2,10 +2,10 @@
  * Executable memory under W^X: one memory object, mapped writable at one address and executable at
  * another. Touching new pages costs two faults each, so they are populated in growing steps.
  */
+#include "translator/code/code_mem.h"
+
 #include <sys/mman.h>
 #include <unistd.h>
-
-#include "translator/engine_int.h"
 
 enum gw_status code_mem_open(struct code_mem *m, size_t size, struct gw_error *err)
 {

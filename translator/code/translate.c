@@ -1,9 +1,12 @@
 /* From guest bytes to a block in the code cache. */
+#include "translator/code/translate.h"
+
 #include <stdlib.h>
 #include <time.h>
 
-#include "translator/engine_int.h"
+#include "translator/code/links.h"
 #include "translator/ir/pass.h"
+#include "translator/world.h"
 
 static uint64_t now_ns(void)
 {
@@ -68,30 +71,25 @@ static void dump_host(struct engine *e, const uint8_t *code, uint64_t base, uint
 
 /* --- lifting ------------------------------------------------------------------------------------- */
 
-/* more: bytes that the first instruction takes of the next page, put together in e->straddle. */
-static enum gw_lift_status lift(struct engine *e, uint64_t pc, const struct itlb_entry *it,
-                                unsigned more, uint32_t limit, const uint8_t **code)
+static enum gw_lift_status lift(struct engine *e, uint64_t pc, const uint8_t *bytes, unsigned more,
+                                uint32_t limit)
 {
     uint32_t in_page = GW_PAGE_SIZE - (uint32_t)(pc & GW_PAGE_MASK);
     struct gw_lift_request rq = {
         .cpu = e->cfg.cpu,
         .block = e->ir,
-        .code = it->host + (pc & GW_PAGE_MASK),
-        .code_size = in_page,
+        .code = bytes,
+        .code_size = in_page + more,
         .page_left = in_page,
         .max_guest = limit,
         .trace = e->cfg.trace,
         .unroll = e->cfg.no_fold ? 1 : 4,
     };
-    if (more) {
-        rq.code = e->straddle;
-        rq.code_size = in_page + more;
-    } else if (!e->cfg.bus) { /* user mode: the next page is right behind, if it may be executed */
+    if (!e->cfg.bus) { /* user mode: the next page is right behind, if it may be executed */
         unsigned most = e->cfg.isa->max_insn_bytes - e->cfg.isa->insn_align;
         if (!e->cfg.fetch_ok || e->cfg.fetch_ok(e->cfg.fetch_opaque, pc + in_page, most))
             rq.code_size += most;
     }
-    *code = rq.code;
     e->ir->no_fold = e->cfg.no_fold;
     ir_begin(e->ir, pc, e->flags);
     e->ir->helpers = e->cfg.isa->helpers;
@@ -121,16 +119,12 @@ static bool emit_host(struct engine *e, struct tb *tb, enum gw_status *st)
     if (*st != GW_OK)
         return false;
     struct gw_row *rows = vec_push(&c->rows, sizeof *rows, j->row_count);
-    struct link *links = vec_push(&c->links, sizeof *links, j->link_count);
-    if ((j->row_count && !rows) || (j->link_count && !links)) {
+    if ((j->row_count && !rows) || !links_add(c, c->tbs.count - 1, j->links, j->link_count)) {
         *st = GW_ERR_NOMEM;
         return false;
     }
     if (j->row_count)
         memcpy(rows, j->rows, j->row_count * sizeof *rows);
-    for (uint32_t k = 0; k < j->link_count; k++)
-        links[k] = (struct link){
-            .d = j->links[k], .owner = c->tbs.count - 1, .to = NO_TB, .next_in = NO_TB};
     tb->code = (uint32_t)c->mem.used;
     tb->size = j->size;
     tb->row_first = c->rows.count - j->row_count;
@@ -163,7 +157,7 @@ static bool emit_interp(struct engine *e, struct tb *tb, enum gw_status *st)
 static bool emit(struct engine *e, uint32_t i, enum gw_status *st)
 {
     struct code_cache *c = e->cc;
-    struct tb *tb = cc_tb(e, i);
+    struct tb *tb = cc_tb(c, i);
     int32_t *g = vec_push(&c->guests, sizeof *g, e->ir->guest_count);
     if (!g) {
         *st = GW_ERR_NOMEM;
@@ -179,7 +173,7 @@ static bool emit(struct engine *e, uint32_t i, enum gw_status *st)
         .guest_count = (uint16_t)e->ir->guest_count,
         .code_bytes = (uint16_t)e->ir->code_bytes,
         .state = TB_LIVE,
-        .paddr2 = ~UINT64_C(0),
+        .paddr2 = NO_PADDR,
     };
     return e->cfg.backend ? emit_host(e, tb, st) : emit_interp(e, tb, st);
 }
@@ -204,48 +198,59 @@ static void check_ir(struct engine *e, const char *when)
     abort();
 }
 
-uint32_t cc_translate(struct engine *e, uint64_t pc, const struct itlb_entry *it, unsigned more,
-                      uint32_t limit, struct gw_fault *fault)
+/* One try. False: *st says why not. */
+static bool make(struct engine *e, const uint8_t *bytes, enum gw_status *st)
+{
+    struct code_cache *c = e->cc;
+    dump_lifted(e, bytes);
+    if (!e->ir->overflow)
+        check_ir(e, "after lifting");
+    ir_liveness(e->ir);
+    if (!e->ir->overflow)
+        check_ir(e, "after liveness");
+    if (e->cfg.dump && e->cfg.dump->what & ENGINE_DUMP_OPT)
+        dump_ir(e, "opt");
+    *st = GW_ERR_NOMEM;
+    if (!vec_push(&c->tbs, sizeof(struct tb), 1))
+        return false;
+    if (e->ir->overflow)
+        *st = GW_ERR_LIMIT;
+    else if (emit(e, c->tbs.count - 1, st))
+        return true;
+    c->tbs.count--;
+    return false;
+}
+
+uint32_t translate(struct engine *e, uint64_t pc, const uint8_t *bytes, unsigned more,
+                   uint32_t limit, struct gw_fault *fault)
 {
     uint64_t start = e->cfg.time_translation ? now_ns() : 0;
     uint32_t most = e->cfg.max_guest_insns ? e->cfg.max_guest_insns : 64;
-    const uint8_t *code;
     bool flushed = false;
+    enum gw_status st;
     if (limit && limit < most)
         most = limit;
     for (;;) {
-        if (lift(e, pc, it, more, most, &code) == GW_LIFT_NEED_PAGE) {
+        if (lift(e, pc, bytes, more, most) == GW_LIFT_NEED_PAGE) {
             *fault = (struct gw_fault){.vaddr = (pc | GW_PAGE_MASK) + 1, .access = GW_ACCESS_FETCH};
             return NO_TB;
         }
-        dump_lifted(e, code);
-        if (!e->ir->overflow)
-            check_ir(e, "after lifting");
-        ir_liveness(e->ir);
-        if (!e->ir->overflow)
-            check_ir(e, "after liveness");
-        if (e->cfg.dump && e->cfg.dump->what & ENGINE_DUMP_OPT)
-            dump_ir(e, "opt");
-        struct tb *tb = vec_push(&e->cc->tbs, sizeof *tb, 1);
-        enum gw_status st = GW_ERR_NOMEM;
-        if (tb && !e->ir->overflow && emit(e, e->cc->tbs.count - 1, &st))
+        if (make(e, bytes, &st))
             break;
-        if (tb)
-            e->cc->tbs.count--;
-        if (st == GW_ERR_LIMIT || e->ir->overflow) { /* too much for one block: half of it */
+        if (st == GW_ERR_LIMIT) { /* too much for one block: half of it */
             if (most == 1)
                 abort(); /* no single instruction may be too large: a bug of ours */
             most = most > 2 ? most / 2 : 1;
-        } else {
-            if (flushed)
-                abort();
-            if (e->world->shared && !e->interp && !e->stopped) { /* others may be in it */
-                e->want = WANT_STOPPED;
-                return NO_TB;
-            }
-            cc_flush(e);
-            flushed = true;
+            continue;
         }
+        if (flushed)
+            abort();
+        if (e->world->shared && !e->interp && !e->stopped) {
+            e->needs_stop = true;
+            return NO_TB;
+        }
+        cc_flush(e);
+        flushed = true;
     }
     e->stats.translated_blocks++;
     e->stats.translated_insns += e->ir->guest_count;

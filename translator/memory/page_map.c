@@ -1,26 +1,12 @@
-/*
- * Flat page maps: for each address space and view, an 8-byte addend (host - guest) for each 4 KiB
- * guest page, once for reads and once for writes; 0: not inline. See docs/map-protocol.md.
- *
- * A map is two 512 GiB windows of one sparse memory object. Their upper halves, where kernels keep
- * global pages, are one slice for all maps of a class of views; only global translations enter it.
- * Where such windows can't be had, a tagged TLB takes their place.
- *
- * Invariants
- *   1. A write entry exists only for RAM pages that are not marked GW_RAM_CODE.
- *   2. Each write entry is on the reverse list of its RAM page (lists may hold entries long gone).
- *   3. An entry in a shared upper half came from a global translation.
- *   4. Maps are one vCPU's. It fills them while it is inside; another clears write entries of them
- *      (maps_protect) with the world stopped only, so no addend is in flight.
- *   5. host + (guest - page's guest address) + 2^48 * k is no canonical host address for k != 0, so an
- *      address whose high bits are not those of the page's faults on the access itself.
- */
+/* Flat page maps: see page_map.h. */
+#include "translator/memory/page_map.h"
+
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "translator/engine_int.h"
+#include "translator/world.h"
 
 #define HALF_ENTRIES (UINT64_C(1) << 35)
 #define HALF_BYTES   (HALF_ENTRIES * 8)
@@ -105,7 +91,7 @@ static void window_renew(struct page_maps *m, uint8_t *p, const uint64_t at[2])
 /* A guest that touches sparsely must not eat the host: past the limit everything goes. */
 static void drop_all(struct engine *e)
 {
-    struct page_maps *m = &e->maps;
+    struct page_maps *m = e->maps;
     e->stats.map_drops++;
     fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)m->fd_used);
     for (uint32_t k = 0; k < m->count; k++) {
@@ -138,7 +124,7 @@ static bool chunks_grow(struct half *h)
 /* The slot of a piece that exists, or is about to. NULL: out of memory. */
 static uint32_t *chunk_exists(struct engine *e, struct half *h, uint64_t index)
 {
-    struct page_maps *m = &e->maps;
+    struct page_maps *m = e->maps;
     uint32_t chunk = (uint32_t)(index / CHUNK_ENTRIES), *slot = chunk_slot(h, chunk);
     if (*slot != CHUNK_EMPTY)
         return slot;
@@ -271,7 +257,7 @@ static uint32_t limit(uint64_t wanted, uint32_t most)
 
 enum gw_status maps_open(struct engine *e, struct gw_error *err)
 {
-    struct page_maps *m = &e->maps;
+    struct page_maps *m = e->maps;
     m->fd = -1;
     m->most = MAPS_OF_ALL / e->world->vcpus < MAP_POOL ? MAPS_OF_ALL / e->world->vcpus : MAP_POOL;
     m->flat = e->cfg.mem == GW_MEM_FLAT && !e->cfg.no_flat;
@@ -304,9 +290,8 @@ enum gw_status maps_open(struct engine *e, struct gw_error *err)
     return GW_OK;
 }
 
-void maps_close(struct engine *e)
+void maps_close(struct page_maps *m)
 {
-    struct page_maps *m = &e->maps;
     for (uint32_t i = 0; i < MAP_POOL; i++)
         map_discard(&m->map[i]);
     for (int c = 0; c < MAX_CLASSES; c++)
@@ -330,7 +315,7 @@ static void map_clear(struct map *p)
 
 static uint32_t take_map(struct engine *e, uint8_t cls)
 {
-    struct page_maps *m = &e->maps;
+    struct page_maps *m = e->maps;
     uint32_t best = MAP_POOL;
     for (uint32_t i = 0; i < m->count; i++)
         if (!m->map[i].valid && m->map[i].cls == cls)
@@ -356,7 +341,7 @@ static bool shows(const struct map *p, const struct gw_view *v)
 
 void maps_select(struct engine *e, uint8_t *hint)
 {
-    struct page_maps *m = &e->maps;
+    struct page_maps *m = e->maps;
     const struct gw_view *v = &e->view;
     if (!m->flat) {
         if (m->tlb_key != v->data_key)
@@ -404,7 +389,7 @@ static uint64_t ram_page_number(struct engine *e, uint64_t paddr)
 
 static bool rmap_add(struct engine *e, uint64_t paddr, uint64_t index)
 {
-    struct page_maps *m = &e->maps;
+    struct page_maps *m = e->maps;
     uint64_t page = ram_page_number(e, paddr);
     if (page >= m->rmap_pages)
         return false;
@@ -438,13 +423,13 @@ static struct half *half_of(struct page_maps *m, uint64_t index)
 void maps_looked_up(struct engine *e, uint64_t vaddr)
 {
     uint64_t index = vaddr >> GW_PAGE_SHIFT & (2 * HALF_ENTRIES - 1);
-    if (e->maps.flat)
-        chunk_exists(e, half_of(&e->maps, index), index & (HALF_ENTRIES - 1));
+    if (e->maps->flat)
+        chunk_exists(e, half_of(e->maps, index), index & (HALF_ENTRIES - 1));
 }
 
 bool maps_writable(void *cpu, uint64_t vaddr)
 {
-    struct page_maps *m = &((struct engine *)gw_run(cpu)->engine)->maps;
+    struct page_maps *m = ((struct engine *)gw_run(cpu)->engine)->maps;
     uint64_t page = vaddr >> GW_PAGE_SHIFT, i = page & (HALF_ENTRIES - 1);
     if (!m->flat)
         return m->tlb[1][page & ((1 << GW_TLB_BITS) - 1)].tag == page << GW_PAGE_SHIFT;
@@ -457,7 +442,7 @@ bool maps_writable(void *cpu, uint64_t vaddr)
 void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8_t *host_page,
                bool may_write)
 {
-    struct page_maps *m = &e->maps;
+    struct page_maps *m = e->maps;
     uint64_t page = vaddr & ~(uint64_t)GW_PAGE_MASK;
     uint64_t addend = (uint64_t)(uintptr_t)host_page - page;
     bool readable = x->perms >> GW_ACCESS_LOAD & 1;
@@ -516,9 +501,8 @@ static void clear_entry(struct half *h, uint64_t i)
     h->write[i] = 0;
 }
 
-void maps_flush_page(struct engine *e, uint64_t vaddr, uint64_t asid, bool asid_all)
+void maps_flush_page(struct page_maps *m, uint64_t vaddr, uint64_t asid, bool asid_all)
 {
-    struct page_maps *m = &e->maps;
     if (!m->flat) {
         uint64_t i = vaddr >> GW_PAGE_SHIFT & ((1 << GW_TLB_BITS) - 1);
         if (span_has(&m->tlb_large, vaddr >> GW_PAGE_SHIFT)) {
@@ -547,7 +531,7 @@ void maps_flush_page(struct engine *e, uint64_t vaddr, uint64_t asid, bool asid_
 
 void maps_flush(struct engine *e, uint64_t asid, bool asid_all)
 {
-    struct page_maps *m = &e->maps;
+    struct page_maps *m = e->maps;
     e->stats.map_flushes++;
     if (!m->flat) {
         tlb_clear(m);
@@ -563,7 +547,7 @@ void maps_flush(struct engine *e, uint64_t asid, bool asid_all)
 
 void maps_protect(struct engine *e, uint64_t paddr)
 {
-    struct page_maps *m = &e->maps;
+    struct page_maps *m = e->maps;
     if (!m->flat) {
         for (int i = 0; i < 1 << GW_TLB_BITS; i++)
             m->tlb[1][i].tag = tlb_no_tag((uint64_t)i);

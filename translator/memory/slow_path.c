@@ -1,22 +1,14 @@
-/*
- * Guest memory accesses that generated code does not do itself: page-map misses, page crossers,
- * MMIO, stores to code, faults. Generated code comes here through a thunk with all guest registers in
- * state; a fault is left in run.fault for the run loop, which knows the instruction.
- */
-#include "translator/engine_int.h"
+/* Accesses that generated code leaves to C: see slow_path.h. */
+#include "translator/memory/slow_path.h"
+
+#include "translator/code/pages.h"
+#include "translator/memory/page_map.h"
+#include "translator/memory/ram.h"
+#include "translator/memory/reserve.h"
 
 static struct engine *engine_of(void *cpu)
 {
     return gw_run(cpu)->engine;
-}
-
-uint8_t *page_flags(struct engine *e, uint64_t paddr)
-{
-    const struct gw_ram *r = e->cfg.bus ? gw_bus_ram(e->cfg.bus, paddr, 1) : NULL;
-    struct gw_rom *rom = e->cfg.bus && !r ? gw_bus_rom(e->cfg.bus, paddr, 1) : NULL;
-    if (rom)
-        r = &rom->mem;
-    return r ? &r->page_flags[(paddr - r->base) >> GW_PAGE_SHIFT] : NULL;
 }
 
 static uint32_t faulted(struct engine *e)
@@ -65,43 +57,12 @@ static bool resolve(struct engine *e, uint64_t va, unsigned size, enum gw_access
     return true;
 }
 
-/* Aligned accesses to RAM are whole: other vCPUs see all of one or nothing. */
-static uint64_t ram_load(const uint8_t *p, unsigned size)
-{
-    uint64_t v = 0;
-    if ((uintptr_t)p & (size - 1)) {
-        memcpy(&v, p, size);
-        return v;
-    }
-    switch (size) {
-    case 1: return __atomic_load_n(p, __ATOMIC_RELAXED);
-    case 2: return __atomic_load_n((const uint16_t *)(const void *)p, __ATOMIC_RELAXED);
-    case 4: return __atomic_load_n((const uint32_t *)(const void *)p, __ATOMIC_RELAXED);
-    default: return __atomic_load_n((const uint64_t *)(const void *)p, __ATOMIC_RELAXED);
-    }
-}
-
-static void ram_store(uint8_t *p, unsigned size, uint64_t v)
-{
-    if (size & (size - 1) || (uintptr_t)p & (size - 1)) {
-        memcpy(p, &v, size);
-        return;
-    }
-    switch (size) {
-    case 1: __atomic_store_n(p, (uint8_t)v, __ATOMIC_RELAXED); break;
-    case 2: __atomic_store_n((uint16_t *)(void *)p, (uint16_t)v, __ATOMIC_RELAXED); break;
-    case 4: __atomic_store_n((uint32_t *)(void *)p, (uint32_t)v, __ATOMIC_RELAXED); break;
-    default: __atomic_store_n((uint64_t *)(void *)p, v, __ATOMIC_RELAXED); break;
-    }
-}
-
 /* Lets later accesses to the page go inline. */
 static void fill(struct engine *e, uint64_t va, const struct piece *p)
 {
     if (p->x.whole_page)
         maps_fill(e, va, &p->x, p->host - (va & GW_PAGE_MASK),
-                  !p->read_only && !(__atomic_load_n(p->flags, __ATOMIC_SEQ_CST) &
-                                     (GW_RAM_CODE | GW_RAM_RESERVED)));
+                  !p->read_only && !(__atomic_load_n(p->flags, __ATOMIC_SEQ_CST) & GW_RAM_WATCHED));
 }
 
 static bool mmio_read(struct engine *e, uint64_t va, const struct piece *p, unsigned size,
@@ -184,7 +145,7 @@ uint32_t slow_load(void *cpu, uint32_t desc)
 static void code_written(struct engine *e, const struct piece *p)
 {
     if (__atomic_load_n(p->flags, __ATOMIC_SEQ_CST) & GW_RAM_CODE)
-        cc_page_changed(e, p->x.paddr >> GW_PAGE_SHIFT);
+        pages_changed(e, p->x.paddr >> GW_PAGE_SHIFT);
 }
 
 /* size bytes of v to one piece. */
@@ -258,28 +219,6 @@ static uint64_t amo_result(unsigned kind, unsigned size, uint64_t old, uint64_t 
     }
 }
 
-bool ram_swap(void *p, unsigned size, uint64_t *old, uint64_t value)
-{
-    bool done;
-    switch (size) {
-#define SIZE(bytes, type)                                                                          \
-    case bytes: {                                                                                  \
-        type expected = (type)*old;                                                                \
-        done = __atomic_compare_exchange_n((type *)p, &expected, (type)value, false,               \
-                                           __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                    \
-        *old = expected;                                                                           \
-        return done;                                                                               \
-    }
-        SIZE(1, uint8_t)
-        SIZE(2, uint16_t)
-        SIZE(4, uint32_t)
-#undef SIZE
-    default:
-        return __atomic_compare_exchange_n((uint64_t *)p, old, value, false, __ATOMIC_SEQ_CST,
-                                           __ATOMIC_SEQ_CST);
-    }
-}
-
 /* What is there first need not be read atomically: a wrong guess makes the first try fail. */
 static uint64_t amo_on(uint8_t *host, unsigned kind, unsigned size, uint64_t b, uint64_t expected)
 {
@@ -322,19 +261,4 @@ uint32_t slow_amo(void *cpu, uint32_t desc)
         return faulted(e);
     run->slow_value = (uint64_t)signed_part(old, size);
     return 0;
-}
-
-/* Operands and result are in run.operand; a single's upper half may hold anything. */
-void slow_eval(void *cpu, const struct ir_insn *in)
-{
-    struct gw_vcpu *run = gw_run(cpu);
-    struct ir_insn copy;
-    memcpy(&copy, in, sizeof copy); /* it stands among code, unaligned */
-    bool single = copy.type == IR_F32 && copy.op != IR_F2F && copy.op != IR_UNBOX &&
-                  copy.op != IR_I2F && copy.op != IR_H2F && copy.op != IR_BITSF;
-    single |= copy.op == IR_BOX || (copy.op == IR_F2F && copy.type == IR_F64);
-    uint64_t mask = single ? UINT32_MAX : ~UINT64_C(0);
-    struct gw_slot *v = run->operand;
-    v[0].lo = ir_eval(&copy, v[0].lo & mask, v[1].lo & mask, v[2].lo & mask, v[3].lo & mask,
-                      &run->fp_flags);
 }

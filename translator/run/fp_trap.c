@@ -1,14 +1,8 @@
-/*
- * FP flags by trap. Reading the host's FP status waits for all FP work in flight, which guests that
- * save and restore their flags around each comparison pay many times over. Flags once raised mostly
- * stay raised, though. So while a guest reads them often, an exception whose flag is not yet in
- * run.fp_flags is made to trap on the host, and until one does run.fp_flags is complete: generated
- * code reads it from memory. A trap, or a write of other flags, ends the stay in this mode.
- *
- * A trap costs some microseconds, as much as some hundred readings. A stay that was long has earned
- * it; after a short one the next has to wait, each time twice as long.
- */
-#include "translator/engine_int.h"
+/* When FP exceptions trap: see fp_trap.h. */
+#include "translator/run/fp_trap.h"
+
+#include "translator/run/host_fault.h"
+#include "translator/run/quantum.h"
 
 enum {
     WINDOW = QUANTUM,
@@ -31,7 +25,7 @@ static void ended(struct fp_traps *t, uint64_t retired)
 /* Counts in windows: true when one has passed in which flags were read much. */
 static bool wanted(struct engine *e, uint64_t retired)
 {
-    struct fp_traps *t = &e->fp_traps;
+    struct fp_traps *t = e->fp_traps;
     uint64_t length = retired - t->window;
     if (length < WINDOW)
         return false;
@@ -43,7 +37,7 @@ static bool wanted(struct engine *e, uint64_t retired)
 
 void fp_trap_look(struct engine *e, uint64_t retired)
 {
-    struct fp_traps *t = &e->fp_traps;
+    struct fp_traps *t = e->fp_traps;
     struct gw_vcpu *run = e->run;
     bool eager = e->cfg.fp_traps == ENGINE_FP_TRAPS_EAGER;
     if (t->on && !run->fp_trap)

@@ -1,9 +1,10 @@
 /* Host faults at guest accesses, on x86-64 Linux. Runs in a signal handler. */
 #include <float.h>
-#include <signal.h>
 #include <ucontext.h>
 
-#include "translator/engine_int.h"
+#include "translator/code/position.h"
+#include "translator/run/host_fault.h"
+#include "translator/world.h"
 
 enum { ERR_WRITE = 2 };
 
@@ -29,8 +30,8 @@ static bool fp_trap(struct engine *e, ucontext_t *uc)
     struct _libc_fpstate *fp = uc->uc_mcontext.fpregs;
     if (!fp || !(fp->mxcsr & ~(fp->mxcsr >> MASK_SHIFT) & FLAGS))
         return false; /* not by SSE */
-    if (e->fp_probes && --e->fp_probes == 0)
-        siglongjmp(e->interp_jmp, 1);
+    if (e->faults->fp_probes && --e->faults->fp_probes == 0)
+        siglongjmp(e->faults->back, 1);
     if (!run->fp_trap)
         return false;
     run->fp_trap = 0;
@@ -50,9 +51,9 @@ bool host_fp_traps_work(struct engine *e)
     const double one = 1, zero = 0;
     double q = 0;
     __asm__ volatile("stmxcsr %0" : "=m"(host));
-    e->fp_probes = 2;
+    e->faults->fp_probes = 2;
     run->fp_trap = 1;
-    bool back = sigsetjmp(e->interp_jmp, 0);
+    bool back = sigsetjmp(e->faults->back, 0);
     if (!back)
         __asm__ volatile("ldmxcsr %2\n\t"
                          "movsd %3, %0\n\t"
@@ -63,7 +64,7 @@ bool host_fp_traps_work(struct engine *e)
     __asm__ volatile("ldmxcsr %0" : : "m"(host));
     bool ok =
         !back && !run->fp_trap && q > DBL_MAX && after == (run->fp_control_quiet | ZERO_DIVIDE);
-    e->fp_probes = 0;
+    e->faults->fp_probes = 0;
     run->fp_trap = 0;
     e->stats.fp_traps = 0;
     return ok;
@@ -73,15 +74,16 @@ bool host_fp_traps_work(struct engine *e)
  * on. */
 static bool find_access(struct engine *e, uint64_t rip, uint64_t *slow)
 {
+    const struct code_cache *c = e->cc;
     const struct gw_row *row = NULL;
-    if (rip - e->cc->mem.rx >= e->cc->mem.size)
+    if (rip - c->mem.rx >= c->mem.size)
         return false;
     world_lock(e->world);
-    uint32_t i = cc_by_host(e, rip);
+    uint32_t i = position_block(c, rip);
     if (i != NO_TB)
-        row = cc_row(e, cc_tb(e, i), rip, GW_ROW_ACCESS);
+        row = position_row(c, cc_tb(c, i), rip, GW_ROW_ACCESS);
     if (row)
-        *slow = e->cc->mem.rx + cc_tb(e, i)->code + row->slow_offset;
+        *slow = tb_rx(c, cc_tb(c, i)) + row->slow_offset;
     world_unlock(e->world);
     return row != NULL;
 }
@@ -97,10 +99,10 @@ bool engine_host_fault(struct engine *e, int sig, void *siginfo, void *ucontext)
         return si->si_code > 0 && fp_trap(e, uc);
     if (sig != SIGSEGV && sig != SIGBUS)
         return false;
-    if (e->in_interp) {
+    if (e->faults->in_interp) {
         run->fault = (struct gw_fault){.vaddr = fault_address(si, e),
                                        .access = write ? GW_ACCESS_STORE : GW_ACCESS_LOAD};
-        siglongjmp(e->interp_jmp, 1);
+        siglongjmp(e->faults->back, 1);
     }
     uint64_t rip = (uint64_t)gr[REG_RIP], slow;
     if (e->interp || !find_access(e, rip, &slow))
@@ -114,7 +116,7 @@ bool engine_host_fault(struct engine *e, int sig, void *siginfo, void *ucontext)
                                    .access = write ? GW_ACCESS_STORE : GW_ACCESS_LOAD};
     run->leave = GW_LEAVE_FAULT;
     run->slow_ra = rip;
-    e->at_access = true;
+    e->faults->at_access = true;
     gr[REG_RIP] = (greg_t)(e->cc->mem.rx + e->cc->ep.fault[e->fp]);
     return true;
 }

@@ -1,5 +1,7 @@
 /* What an engine could have on this host: tried in the way in which it would be taken. */
-#include "translator/engine_int.h"
+#include "translator/code/code_mem.h"
+#include "translator/engine.h"
+#include "translator/memory/page_map.h"
 
 void engine_probe_host(struct engine_host *out)
 {

@@ -14,7 +14,9 @@
 
 #include "frontend/riscv64/priv.h"
 #include "translator/ir/softfloat/softfloat.h"
-#include "translator/engine_int.h"
+#include "translator/code/spaces.h"
+#include "translator/memory/page_map.h"
+#include "translator/world.h"
 #include "tests/translator/run/world.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -566,7 +568,7 @@ static void linked_jumps_follow_a_page_that_the_guest_moves(void **state)
 /* Pages of code that could not be remembered: the next fence is taken to be about all of them. */
 static void forgetful_in(struct world *w)
 {
-    struct executed *x = &w->engine->world->executed;
+    struct executed *x = &w->engine->world->spaces->executed;
     const uint32_t code[] = {I_SFENCE | S0 << 15, I_WFI};
     moved_then_called(w, 0, I_SFENCE | A4 << 15);
     x->full = true;
@@ -875,7 +877,7 @@ static void sparse_in(struct world *w)
     w->cpu->x[A0] = TOUCHES;
     run_to_wfi(w, CODE);
     expect(w, "count", world_peek(w, DATA), TOUCHES);
-    const struct page_maps *m = &w->engine->maps;
+    const struct page_maps *m = w->engine->maps;
     if (m->flat) {
         assert_true(m->chunks <= m->chunk_limit && m->chunk_limit < TOUCHES);
         assert_true(engine_stats(w->engine)->map_drops > 0);

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "translator/engine_int.h"
+#include "translator/code/executed.h"
 
 #define BIT(n) (UINT64_C(1) << (n))
 

@@ -1,11 +1,12 @@
 /*
- * Which pages code was fetched from, and by which address spaces: so a fence of a page knows at once
- * whether it concerns code at all, and whose. Open addressing by page; a page that no space has any
- * more keeps its place until the table is made anew.
+ * Pages that code was fetched from: see executed.h. Open addressing by page; a page that no space has
+ * any more keeps its place until the table is made anew.
  */
+#include "translator/code/executed.h"
+
 #include <stdlib.h>
 
-#include "translator/engine_int.h"
+#include "translator/pages.h"
 
 #define FIRST_BITS 10
 #define LARGE_BITS 12

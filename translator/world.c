@@ -1,18 +1,5 @@
-/*
- * The world that the vCPUs of a machine share, and the rendezvous by which one of them, or the
- * machine, has all others held at a border. docs/map-protocol.md, docs/model/.
- *
- * A vCPU is inside while it runs guest code or C called by it. It says so before it looks at
- * `pending`, and whoever wants the world stopped sets `pending` before looking who is inside; both
- * in one order that all agree on, so at least one of the two sees the other.
- *
- * Invariants
- *   1. Who waits here holds no other lock.
- *   2. While the world is taken no other vCPU is inside.
- */
-#include <stdlib.h>
-
-#include "translator/engine_int.h"
+/* The rendezvous of the vCPUs of a machine: see world.h. */
+#include "translator/world.h"
 
 static void recursive_mutex(pthread_mutex_t *m)
 {
@@ -23,50 +10,27 @@ static void recursive_mutex(pthread_mutex_t *m)
     pthread_mutexattr_destroy(&attr);
 }
 
-enum gw_status engine_world_new(struct engine_world **out, unsigned vcpus, struct gw_error *err)
+void world_init(struct engine_world *w)
 {
-    struct engine_world *w = calloc(1, sizeof *w);
-    *out = NULL;
-    if (!w)
-        return gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
-    if (vcpus < 1 || vcpus > ENGINE_MAX_VCPUS) {
-        free(w);
-        return gw_fail(err, GW_ERR_ARG, NULL, "a machine has 1 to %d vCPUs", ENGINE_MAX_VCPUS);
-    }
-    w->vcpus = vcpus;
-    w->shared = vcpus > 1;
-    w->gen_global = ++w->gen_counter;
+    w->shared = w->vcpus > 1;
     recursive_mutex(&w->lock);
     pthread_mutex_init(&w->gate, NULL);
-    pthread_mutex_init(&w->res_lock, NULL);
     pthread_cond_init(&w->opened, NULL);
     pthread_cond_init(&w->emptied, NULL);
-    for (unsigned i = 0; i < ENGINE_MAX_VCPUS; i++)
-        w->reserved[i].paddr = NO_PADDR;
-    *out = w;
-    return GW_OK;
 }
 
-void engine_world_free(struct engine_world *w)
+void world_destroy(struct engine_world *w)
 {
-    if (!w)
-        return;
-    cc_close(&w->cc);
-    executed_clear(&w->executed);
     pthread_mutex_destroy(&w->lock);
     pthread_mutex_destroy(&w->gate);
-    pthread_mutex_destroy(&w->res_lock);
     pthread_cond_destroy(&w->opened);
     pthread_cond_destroy(&w->emptied);
-    free(w);
 }
 
 static bool outside(const struct engine *e)
 {
     return !__atomic_load_n(&e->inside, __ATOMIC_SEQ_CST);
 }
-
-/* ---- the rendezvous ------------------------------------------------------------------------- */
 
 bool world_passed(const struct engine *me, uint64_t cut)
 {

@@ -1,0 +1,76 @@
+/*
+ * The code cache: the memory that blocks are made in, and the lists of what belongs to them.
+ *
+ * Model. Memory is filled from the start and emptied as a whole. How blocks are found is in table.h,
+ * how they hang on their pages in pages.h, how they lead to one another in links.h, what was in a
+ * block at a place in its code in position.h.
+ *
+ * The vCPUs of a machine share one cache of generated code, under the world's lock; what the
+ * interpreter runs holds addresses of one vCPU's state, so each has a cache of its own, and it is that
+ * vCPU's thread's. What follows is called under the lock.
+ *
+ * Invariants
+ *   1. Blocks' code offsets ascend with their numbers.
+ *   2. The cache is emptied with the world stopped only: no vCPU is in it, or has a block's number.
+ */
+#ifndef TRANSLATOR_CODE_CACHE_H
+#define TRANSLATOR_CODE_CACHE_H
+
+#include "translator/code/block.h"
+#include "translator/code/code_mem.h"
+#include "translator/parts.h"
+#include "translator/vec.h"
+
+struct code_page;
+struct tb_slot;
+
+/* Derived data throughout. */
+struct code_cache {
+    /* Memory: of generated code, or of the interpreter's. */
+    size_t wanted; /* bytes asked for; what there is may be less */
+    struct code_mem mem;
+    uint8_t *interp_mem;
+    size_t interp_used, interp_size;
+    uint32_t runtime_size; /* thunks come first */
+    struct gw_entry_points ep;
+    uint64_t flushes; /* times that it was emptied: a number of before names nothing any more */
+
+    struct vec tbs;          /* struct tb */
+    struct vec links;        /* struct link */
+    struct vec rows, guests; /* struct gw_row; int32_t, offset from pc of each guest instruction */
+
+    /* table.c */
+    struct tb_slot *slots; /* 1 << slot_bits, at most three quarters full; NULL: not open yet */
+    uint32_t slot_bits, slot_count;
+
+    /* pages.c */
+    struct code_page *pages;
+    uint32_t page_cap, page_count;
+    struct vec nodes;
+    uint32_t node_free; /* list of nodes that are not used */
+};
+
+static inline struct tb *cc_tb(const struct code_cache *c, uint32_t i)
+{
+    return (struct tb *)c->tbs.data + i;
+}
+/* Where its code runs. */
+static inline uint64_t tb_rx(const struct code_cache *c, const struct tb *tb)
+{
+    return c->mem.rx + tb->code;
+}
+/* What a jump cache holds for it. */
+static inline void *tb_entry(const struct code_cache *c, const struct tb *tb)
+{
+    return tb->interp ? (void *)tb->interp : (void *)(uintptr_t)tb_rx(c, tb);
+}
+
+/* Chooses e->cc, and opens it if no other vCPU has. */
+enum gw_status cc_open(struct engine *e, struct gw_error *err);
+void cc_close(struct code_cache *c);
+/* Empties e->cc, and the jump caches of all vCPUs that use it. */
+void cc_flush(struct engine *e);
+/* Takes the memory of a block that ran once back, if it is the newest. */
+void cc_drop_last(struct code_cache *c, uint32_t i);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * Which pages code was fetched from, and by which address spaces: so a fence of a page knows at once
+ * whether it concerns code at all, and whose. It may name too many, never too few. Derived data;
+ * who owns a table says under which lock it is. docs/model/executed.pml.
+ */
+#ifndef TRANSLATOR_CODE_EXECUTED_H
+#define TRANSLATOR_CODE_EXECUTED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A word has a bit for each space, and one for global pages. */
+enum { SPACE_POOL = 63, GLOBAL_PAGES = SPACE_POOL };
+
+struct executed_page {
+    uint64_t page;   /* or NO_PAGE */
+    uint64_t spaces; /* bit n: by space n; bit GLOBAL_PAGES: as a global page */
+};
+struct executed {
+    struct executed_page *at; /* 1 << bits, at most three quarters full; NULL: nothing yet */
+    unsigned bits;
+    uint32_t count; /* of pages, such as no space has any more too */
+    bool full;      /* some are missing: any page may be in it */
+};
+
+void executed_add(struct executed *x, uint64_t page, unsigned space);
+/* The spaces that the page was executed in, and perhaps others. */
+uint64_t executed_by(const struct executed *x, uint64_t page);
+void executed_drop(struct executed *x, uint64_t page, uint64_t spaces);
+/* Returns those of the spaces in which any page was executed. */
+uint64_t executed_drop_all(struct executed *x, uint64_t spaces);
+void executed_clear(struct executed *x);
+
+#endif

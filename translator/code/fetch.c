@@ -1,0 +1,89 @@
+/* The fetch TLB: see fetch.h. */
+#include "translator/code/fetch.h"
+
+#include "translator/code/spaces.h"
+
+void fetch_forget(struct fetches *f)
+{
+    for (uint32_t i = 0; i < ITLB_SIZE; i++)
+        f->itlb[i].vpage = NO_PAGE;
+    span_clear(&f->large);
+}
+
+void fetch_flush(struct fetches *f, uint64_t vpage, bool all, bool global_too)
+{
+    if (all && !global_too) {
+        for (uint32_t i = 0; i < ITLB_SIZE; i++)
+            if (!f->itlb[i].global)
+                f->itlb[i].vpage = NO_PAGE;
+    } else if (all || span_has(&f->large, vpage)) {
+        fetch_forget(f);
+    } else {
+        f->itlb[vpage % ITLB_SIZE].vpage = NO_PAGE;
+    }
+}
+
+static const struct itlb_entry *user_page(struct engine *e, uint64_t vaddr, struct gw_fault *fault)
+{
+    uint64_t vpage = vaddr >> GW_PAGE_SHIFT;
+    struct itlb_entry *it = &e->fetches->itlb[vpage % ITLB_SIZE];
+    if (e->cfg.fetch_ok && !e->cfg.fetch_ok(e->cfg.fetch_opaque, vaddr, 2)) {
+        *fault = (struct gw_fault){.vaddr = vaddr, .access = GW_ACCESS_FETCH};
+        return NULL;
+    }
+    it->vpage = it->ppage = vpage;
+    it->host = (uint8_t *)(uintptr_t)(e->cfg.guest_base + (vpage << GW_PAGE_SHIFT));
+    return it;
+}
+
+/* Memory that code may run from: RAM, or read-only memory that shows. */
+static const struct gw_ram *memory(const struct gw_bus *bus, uint64_t page)
+{
+    const struct gw_ram *ram = gw_bus_ram(bus, page, GW_PAGE_SIZE);
+    const struct gw_rom *rom = ram ? NULL : gw_bus_rom(bus, page, GW_PAGE_SIZE);
+    return rom && !rom->hidden ? &rom->mem : ram;
+}
+
+const struct itlb_entry *fetch_page(struct engine *e, uint64_t vaddr, struct gw_fault *fault)
+{
+    uint64_t vpage = vaddr >> GW_PAGE_SHIFT;
+    struct itlb_entry *it = &e->fetches->itlb[vpage % ITLB_SIZE];
+    struct gw_xlate x;
+    if (!e->cfg.bus)
+        return user_page(e, vaddr, fault);
+    if (it->vpage == vpage && it->key == e->view.fetch_key)
+        return it;
+    if (!e->cfg.isa->translate(e->cfg.cpu, vaddr, 2, GW_ACCESS_FETCH, &x, fault))
+        return NULL;
+    uint64_t page = x.paddr & ~(uint64_t)GW_PAGE_MASK;
+    const struct gw_ram *ram = memory(e->cfg.bus, page);
+    if (!ram) {
+        e->cfg.isa->bus_fault(e->cfg.cpu, vaddr, GW_ACCESS_FETCH, fault);
+        return NULL;
+    }
+    /* An entry for a page that PMP splits is good for this fetch only. */
+    it->vpage = x.whole_page ? vpage : NO_PAGE;
+    it->key = e->view.fetch_key;
+    it->ppage = page >> GW_PAGE_SHIFT;
+    it->host = gw_ram_host(ram, page);
+    it->global = x.global && x.whole_page;
+    it->split = !x.whole_page;
+    spaces_executed(e, vpage, x.shift, it->global);
+    if (x.shift > GW_PAGE_SHIFT)
+        span_add(&e->fetches->large, vpage, x.shift);
+    return it;
+}
+
+bool fetch_allowed(struct engine *e, uint64_t pc, const struct itlb_entry *it,
+                   struct gw_fault *fault)
+{
+    const struct guest_isa *isa = e->cfg.isa;
+    const uint8_t *at = it->host + (pc & GW_PAGE_MASK);
+    struct itlb_entry copy = *it;
+    unsigned size = isa->insn_bytes ? isa->insn_bytes(at) : isa->insn_align;
+    for (unsigned n = isa->insn_align; n < size; n += isa->insn_align)
+        if ((pc & GW_PAGE_MASK) + n < GW_PAGE_SIZE && !fetch_page(e, pc + n, fault))
+            return false;
+    e->fetches->itlb[(pc >> GW_PAGE_SHIFT) % ITLB_SIZE] = copy;
+    return true;
+}

@@ -1,0 +1,158 @@
+/* Jump caches and far jumps: see jumps.h. */
+#include "translator/code/jumps.h"
+
+#include <stdlib.h>
+
+#include "translator/world.h"
+
+#define NO_PC (~UINT64_C(0)) /* no aligned pc */
+
+bool jumps_open(struct jumps *j)
+{
+    j->far = calloc(1u << FAR_JUMP_BITS, sizeof *j->far);
+    return j->far != NULL;
+}
+
+void jumps_close(struct jumps *j)
+{
+    for (uint32_t i = 0; i < JC_POOL; i++)
+        free(j->pool[i].entry);
+    free(j->far);
+}
+
+/* Far jumps go by its new number. */
+static void clear(struct jumps *j, struct jump_cache *jc)
+{
+    if (!++j->ids) { /* they have been used up: numbers of old mean nothing any more */
+        memset(j->far, 0, sizeof *j->far << FAR_JUMP_BITS);
+        j->ids = 1;
+    }
+    jc->id = j->ids;
+    for (uint32_t i = 0; jc->filled && i < 1u << GW_JC_BITS; i++)
+        __atomic_store_n(&jc->entry[i].pc, NO_PC, __ATOMIC_RELAXED);
+    jc->filled = false;
+}
+
+void jumps_clear(struct jumps *j)
+{
+    for (uint32_t i = 0; i < JC_POOL; i++)
+        if (j->pool[i].valid)
+            clear(j, &j->pool[i]);
+}
+
+void jumps_clear_of(struct jumps *j, uint64_t key, uint32_t gen)
+{
+    for (uint32_t i = 0; i < JC_POOL; i++)
+        if (j->pool[i].valid && j->pool[i].key == key) {
+            clear(j, &j->pool[i]);
+            j->pool[i].gen = gen;
+        }
+}
+
+static void drop(struct jumps *j, uint64_t pc, const void *code)
+{
+    for (uint32_t i = 0; i < JC_POOL; i++) {
+        struct jump_cache *jc = &j->pool[i];
+        struct gw_jump_entry *je = jc->valid ? &jc->entry[interp_jump_index(pc)] : NULL;
+        if (je && je->code == code)
+            __atomic_store_n(&je->pc, NO_PC, __ATOMIC_RELEASE);
+    }
+}
+
+void jumps_drop(struct engine *e, const struct tb *tb)
+{
+    void *code = tb_entry(e->cc, tb);
+    if (tb->interp) {
+        drop(e->jumps, tb->pc, code);
+        return;
+    }
+    for (unsigned i = 0; i < e->world->vcpus; i++)
+        if (e->world->engine[i])
+            drop(e->world->engine[i]->jumps, tb->pc, code);
+}
+
+/* --- selection ----------------------------------------------------------------------------------- */
+
+static bool is_of(const struct engine *e, const struct jump_cache *jc, uint64_t key)
+{
+    return jc->valid && jc->key == key && jc->flags == e->flags;
+}
+
+static uint8_t find(struct engine *e, uint64_t key)
+{
+    struct jumps *j = e->jumps;
+    uint32_t oldest = 0;
+    for (uint32_t i = 0; i < JC_POOL; i++) {
+        if (is_of(e, &j->pool[i], key))
+            return (uint8_t)i;
+        if (j->pool[i].used < j->pool[oldest].used)
+            oldest = i;
+    }
+    struct jump_cache *jc = &j->pool[oldest];
+    if (!jc->entry) {
+        if (!(jc->entry = aligned_alloc(64, sizeof *jc->entry << GW_JC_BITS)))
+            abort();       /* 64 KiB: the host is out of memory */
+        jc->filled = true; /* with anything */
+    }
+    clear(j, jc);
+    jc->key = key;
+    jc->flags = e->flags;
+    jc->valid = true;
+    return (uint8_t)oldest;
+}
+
+void jumps_select(struct engine *e, uint64_t key, uint8_t *hint)
+{
+    struct jumps *j = e->jumps;
+    uint32_t gen = key == GLOBAL_KEY ? e->run->gen_global : e->run->gen_space;
+    if (!is_of(e, &j->pool[*hint], key))
+        *hint = find(e, key);
+    struct jump_cache *jc = &j->pool[*hint];
+    if (jc->gen != gen)
+        clear(j, jc);
+    jc->gen = gen;
+    jc->used = ++j->tick;
+    j->current = jc;
+    e->run->jump_cache = jc->entry;
+}
+
+/* --- filling, and far jumps ---------------------------------------------------------------------- */
+
+static struct far_jump *far_slot(const struct jumps *j, uint64_t pc)
+{
+    uint64_t h =
+        (pc >> 1) * UINT64_C(0x9e3779b97f4a7c15) + j->current->id * UINT64_C(0xd6e8feb86659fd93);
+    return &j->far[h >> (64 - FAR_JUMP_BITS)];
+}
+
+static void fill(struct engine *e, const struct tb *tb)
+{
+    struct gw_jump_entry *je = &e->run->jump_cache[interp_jump_index(tb->pc)];
+    je->code = tb_entry(e->cc, tb);
+    je->pc = tb->pc;
+    e->jumps->current->filled = true;
+}
+
+void jumps_insert(struct engine *e, uint32_t i, bool global)
+{
+    struct jumps *j = e->jumps;
+    const struct tb *tb = cc_tb(e->cc, i);
+    if (tb->state != TB_LIVE || tb->once || (e->view.kernel && !global))
+        return;
+    fill(e, tb);
+    *far_slot(j, tb->pc) = (struct far_jump){.pc = tb->pc, .id = j->current->id, .tb = i};
+}
+
+bool jumps_far(struct engine *e)
+{
+    const struct jumps *j = e->jumps;
+    const struct far_jump *f = far_slot(j, e->run->pc);
+    if (f->pc != e->run->pc || f->id != j->current->id)
+        return false;
+    const struct tb *tb = cc_tb(e->cc, f->tb);
+    if (tb->state != TB_LIVE)
+        return false;
+    fill(e, tb);
+    e->at = (struct entry){.code = (void *)(uintptr_t)tb_rx(e->cc, tb), .interp = tb->interp};
+    return true;
+}

@@ -1,0 +1,68 @@
+/*
+ * Where indirect branches lead: jump caches, which generated code asks itself, and far jumps behind
+ * them.
+ *
+ * Model. A jump cache maps pc to code, by address space and tb_flags; kernel code has one for all
+ * spaces, which only blocks of global pages enter. A vCPU has a pool of them. What they lose to another
+ * jump with the same entry is kept in a larger table of far jumps, where an entry counts only under the
+ * number that its jump cache had, a new one each time that it is emptied.
+ *
+ * Invariants
+ *   1. Jump caches hold LIVE blocks only: they are filled under the world's lock, and a block that
+ *      becomes stale is taken out of those of all vCPUs. Far jumps may hold others, so they are asked
+ *      under the lock.
+ *   2. A jump cache is emptied when the generation moves under which it was filled.
+ *
+ * Derived data of one vCPU, and its thread's, except that others take entries out, under the lock.
+ */
+#ifndef TRANSLATOR_CODE_JUMPS_H
+#define TRANSLATOR_CODE_JUMPS_H
+
+#include "translator/code/cache.h"
+
+#define GLOBAL_KEY (~UINT64_C(0)) /* the space of kernel code's jump cache */
+
+enum { JC_POOL = 16, FAR_JUMP_BITS = 15 };
+
+struct jump_cache {
+    uint64_t key;
+    uint32_t flags;
+    uint32_t gen; /* generation of what it holds */
+    uint32_t id;  /* of the same, in the far jumps; never 0 */
+    bool valid;
+    bool filled; /* something was put in since it was emptied */
+    uint64_t used;
+    struct gw_jump_entry *entry; /* 1 << GW_JC_BITS */
+};
+
+struct far_jump {
+    uint64_t pc;
+    uint32_t id; /* of the jump cache; 0: empty */
+    uint32_t tb; /* if that is live */
+};
+
+struct jumps {
+    struct jump_cache pool[JC_POOL];
+    struct jump_cache *current;
+    uint32_t ids;         /* given to jump caches so far */
+    uint64_t tick;        /* of their use */
+    struct far_jump *far; /* 1 << FAR_JUMP_BITS */
+};
+
+bool jumps_open(struct jumps *j);
+void jumps_close(struct jumps *j);
+
+/* Makes the cache of that space, under e->flags, the current one; *hint: where it was last. */
+void jumps_select(struct engine *e, uint64_t key, uint8_t *hint);
+/* Puts the block, which was just found by this vCPU, in. */
+void jumps_insert(struct engine *e, uint32_t tb, bool global);
+/* Is the block at run.pc among the far jumps? Then it is entered at e->at. */
+bool jumps_far(struct engine *e);
+
+/* Takes the block out of all vCPUs' caches. */
+void jumps_drop(struct engine *e, const struct tb *tb);
+/* Empties those of a space, which go on under another generation; and all. */
+void jumps_clear_of(struct jumps *j, uint64_t key, uint32_t gen);
+void jumps_clear(struct jumps *j);
+
+#endif

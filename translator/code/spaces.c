@@ -1,0 +1,209 @@
+/* Address spaces and generations: see spaces.h. */
+#include "translator/code/spaces.h"
+
+#include "translator/code/fetch.h"
+#include "translator/code/jumps.h"
+#include "translator/world.h"
+
+void spaces_open(struct spaces *s)
+{
+    s->gen_global = ++s->gen_counter;
+}
+
+void spaces_close(struct spaces *s)
+{
+    executed_clear(&s->executed);
+}
+
+void spaces_join(struct engine *e)
+{
+    e->run->gen_global = e->world->spaces->gen_global;
+    e->run->gen_space = 0; /* no space's */
+}
+
+/* --- pages that code ran from -------------------------------------------------------------------- */
+
+/* Mappings larger than a page are remembered as one, by their size and number. */
+static uint64_t large_page(uint64_t vpage, unsigned shift)
+{
+    return vpage >> (shift - GW_PAGE_SHIFT) | (uint64_t)shift << 56;
+}
+
+/* The spaces in which code ran from the page, or from a larger mapping with it. */
+static uint64_t executed_in(const struct spaces *s, uint64_t vpage)
+{
+    uint64_t spaces = executed_by(&s->executed, vpage);
+    for (uint64_t left = s->large_shifts; left; left &= left - 1)
+        spaces |= executed_by(&s->executed, large_page(vpage, (unsigned)__builtin_ctzll(left)));
+    return spaces;
+}
+
+static void forget_executed(struct spaces *s, uint64_t vpage, uint64_t spaces)
+{
+    executed_drop(&s->executed, vpage, spaces);
+    for (uint64_t left = s->large_shifts; left; left &= left - 1)
+        executed_drop(&s->executed, large_page(vpage, (unsigned)__builtin_ctzll(left)), spaces);
+}
+
+void spaces_executed(struct engine *e, uint64_t vpage, unsigned shift, bool global)
+{
+    struct spaces *s = e->world->spaces;
+    world_lock(e->world);
+    unsigned space = global ? GLOBAL_PAGES : e->adopted->current;
+    if (shift <= GW_PAGE_SHIFT) {
+        executed_add(&s->executed, vpage, space);
+    } else {
+        executed_add(&s->executed, large_page(vpage, shift), space);
+        s->large_shifts |= UINT64_C(1) << shift;
+    }
+    world_unlock(e->world);
+}
+
+/* --- selection ----------------------------------------------------------------------------------- */
+
+/* A vCPU may run in it without having looked here for long. */
+static bool in_use(const struct engine_world *w, uint32_t i)
+{
+    for (unsigned v = 0; v < w->vcpus; v++)
+        if (w->engine[v] && w->engine[v]->adopted->current == i)
+            return true;
+    return false;
+}
+
+static uint32_t take(struct engine *e, uint64_t key, uint64_t asid)
+{
+    struct spaces *s = e->world->spaces;
+    uint32_t oldest = SPACE_POOL;
+    for (uint32_t i = 0; i < SPACE_POOL; i++)
+        if ((oldest == SPACE_POOL || s->pool[i].used < s->pool[oldest].used) &&
+            !in_use(e->world, i))
+            oldest = i;
+    /* Should the space that had the place come back, its generation is a new one, and what was fetched
+     * in it is dropped. */
+    executed_drop_all(&s->executed, UINT64_C(1) << oldest);
+    s->pool[oldest] = (struct space){
+        .key = key, .asid = asid, .valid = true, .used = ++s->tick, .gen = ++s->gen_counter};
+    return oldest;
+}
+
+static bool has(const struct spaces *s, uint32_t i, uint64_t key)
+{
+    return s->pool[i].valid && s->pool[i].key == key;
+}
+
+void spaces_select(struct engine *e, uint8_t *hint)
+{
+    struct spaces *s = e->world->spaces;
+    uint64_t key = e->view.fetch_key;
+    if (has(s, e->adopted->current, key))
+        return;
+    if (!has(s, *hint, key)) {
+        uint32_t i = 0;
+        while (i < SPACE_POOL && !has(s, i, key))
+            i++;
+        *hint = (uint8_t)(i < SPACE_POOL ? i : take(e, key, e->view.asid));
+    }
+    e->adopted->current = *hint;
+    s->pool[*hint].used = ++s->tick;
+}
+
+/* --- generations --------------------------------------------------------------------------------- */
+
+bool spaces_latest(const struct engine *e, bool global)
+{
+    const struct spaces *s = e->world->spaces;
+    return global ? e->run->gen_global == s->gen_global
+                  : e->run->gen_space == s->pool[e->adopted->current].gen;
+}
+
+/* Where they have moved without this vCPU, what it knows is from before; what others' fences are to it
+ * is between them and it. */
+void spaces_adopt(struct engine *e)
+{
+    struct spaces *all = e->world->spaces;
+    struct gw_vcpu *run = e->run;
+    uint32_t *seen = &e->adopted->seen[e->adopted->current];
+    const struct space *s = &all->pool[e->adopted->current];
+    if (!e->cfg.bus)
+        return;
+    if (run->gen_global != all->gen_global || *seen != s->gen)
+        fetch_forget(e->fetches); /* this vCPU's own fences have done so, by the page */
+    if (run->gen_global != all->gen_global)
+        jumps_clear_of(e->jumps, GLOBAL_KEY, all->gen_global);
+    if (*seen != s->gen)
+        jumps_clear_of(e->jumps, s->key, s->gen);
+    run->gen_global = all->gen_global;
+    run->gen_space = *seen = s->gen;
+}
+
+/* What this vCPU fetched from there is dropped already; so if it knew the latest generation, it may go
+ * on to the next at once. */
+static void move_space(struct engine *e, uint32_t i)
+{
+    struct spaces *all = e->world->spaces;
+    struct space *s = &all->pool[i];
+    bool knew = e->adopted->seen[i] == s->gen;
+    s->gen = ++all->gen_counter;
+    if (!knew)
+        return;
+    e->adopted->seen[i] = s->gen;
+    jumps_clear_of(e->jumps, s->key, s->gen);
+    if (i == e->adopted->current)
+        e->run->gen_space = s->gen;
+}
+
+static void move_global(struct engine *e)
+{
+    struct spaces *s = e->world->spaces;
+    s->gen_global = ++s->gen_counter;
+    e->run->gen_global = s->gen_global; /* it was the latest */
+    jumps_clear_of(e->jumps, GLOBAL_KEY, s->gen_global);
+}
+
+/* --- fences -------------------------------------------------------------------------------------- */
+
+/* The spaces that a fence is about; global pages survive that of one ASID. Spaces also hold some
+ * (user-mode global pages), and dropping those is allowed. */
+static uint64_t spaces_of(const struct spaces *s, uint64_t asid, bool asid_all)
+{
+    uint64_t spaces = asid_all ? UINT64_C(1) << GLOBAL_PAGES : 0;
+    for (uint32_t i = 0; i < SPACE_POOL; i++)
+        if (s->pool[i].valid && (asid_all || s->pool[i].asid == asid))
+            spaces |= UINT64_C(1) << i;
+    return spaces;
+}
+
+/* Other pages of a space stay known as executed, since what was fetched from them stays too. */
+static void fence(struct engine *e, uint64_t vpage, bool all, uint64_t spaces)
+{
+    struct spaces *s = e->world->spaces;
+    if (!all) {
+        spaces &= executed_in(s, vpage);
+        forget_executed(s, vpage, spaces);
+    } else {
+        spaces = executed_drop_all(&s->executed, spaces);
+    }
+    for (; spaces; spaces &= spaces - 1) {
+        uint32_t i = (uint32_t)__builtin_ctzll(spaces);
+        if (i == GLOBAL_PAGES)
+            move_global(e);
+        else
+            move_space(e, i);
+    }
+}
+
+void spaces_fence(struct engine *e, uint64_t vpage, bool vpage_all, uint64_t asid, bool asid_all)
+{
+    struct spaces *s = e->world->spaces;
+    world_lock(e->world);
+    spaces_adopt(e);
+    s->fences++;
+    if (s->executed.full) { /* everything goes once, and it starts anew */
+        fetch_forget(e->fetches);
+        fence(e, 0, true, spaces_of(s, 0, true));
+        executed_clear(&s->executed);
+    } else {
+        fence(e, vpage, vpage_all, spaces_of(s, asid, asid_all));
+    }
+    world_unlock(e->world);
+}

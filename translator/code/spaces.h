@@ -1,0 +1,62 @@
+/*
+ * Address spaces that code is fetched in, and the generations of their mappings.
+ *
+ * Model. gen_global and each space's gen are compared by links that leave their page: a link made
+ * under one generation is followed under that generation only. A fence that may concern a page from
+ * which code ran moves the generation; `executed` says whether it may. Numbers are drawn from one
+ * counter and never used twice.
+ *
+ * Spaces and generations are the world's, and under its lock. What a vCPU runs under (run.gen_*,
+ * `adopted`) is its own copy. It takes a newer one only together with dropping its fetch translations
+ * and jump caches of the space, and makes links only while its copy is the latest; so a link's guard
+ * names a generation that began before the walk that the link rests on.
+ *
+ * docs/map-protocol.md; docs/model/generations.pml, executed.pml.
+ */
+#ifndef TRANSLATOR_CODE_SPACES_H
+#define TRANSLATOR_CODE_SPACES_H
+
+#include "translator/code/executed.h"
+#include "translator/parts.h"
+
+struct space {
+    uint64_t key, asid, used;
+    uint32_t gen;
+    bool valid;
+};
+
+/* The world's, under its lock. */
+struct spaces {
+    struct space pool[SPACE_POOL];
+    struct executed executed;
+    uint64_t large_shifts; /* bit n: code ran from a mapping of 2^n bytes */
+    uint32_t gen_global, gen_counter;
+    uint64_t fences; /* so far: a walk that one of them came into is made again */
+    uint64_t tick;
+};
+
+/* A vCPU's; other vCPUs read `current`, under the lock. */
+struct adopted {
+    uint32_t current;          /* space */
+    uint32_t seen[SPACE_POOL]; /* generation of each when this vCPU last dropped what it knew */
+};
+
+void spaces_open(struct spaces *s);
+void spaces_close(struct spaces *s);
+/* The vCPU is new, and has fetched nothing. */
+void spaces_join(struct engine *e);
+
+/* All under the lock. The space of e->view becomes current; *hint: where it was last. */
+void spaces_select(struct engine *e, uint8_t *hint);
+/* Takes the latest generations. */
+void spaces_adopt(struct engine *e);
+/* Does this vCPU know the latest, of global pages or of its space? */
+bool spaces_latest(const struct engine *e, bool global);
+/* Code runs from vaddr's page, of a mapping of 2^shift bytes: a fence of it must be noticed. Takes the
+ * lock itself. */
+void spaces_executed(struct engine *e, uint64_t vpage, unsigned shift, bool global);
+/* A fence of one page (or all) in one ASID (or all): the generation moves where code ran from there.
+ * What this vCPU fetched from there is dropped already. Takes the lock itself. */
+void spaces_fence(struct engine *e, uint64_t vpage, bool vpage_all, uint64_t asid, bool asid_all);
+
+#endif

@@ -1,0 +1,93 @@
+/*
+ * Flat page maps: for each address space and view, an 8-byte addend (host - guest) for each 4 KiB
+ * guest page, once for reads and once for writes; 0: not inline. See docs/map-protocol.md.
+ *
+ * A map is two 512 GiB windows of one sparse memory object. Their upper halves, where kernels keep
+ * global pages, are one slice for all maps of a class of views; only global translations enter it.
+ * Where such windows can't be had, a tagged TLB takes their place.
+ *
+ * Invariants
+ *   1. A write entry exists only for RAM pages that have no flag of GW_RAM_WATCHED.
+ *   2. Each write entry is on the reverse list of its RAM page (lists may hold entries long gone).
+ *   3. An entry in a shared upper half came from a global translation.
+ *   4. Maps are one vCPU's. It fills them while it is inside; another clears write entries of them
+ *      (maps_protect) with the world stopped only, so no addend is in flight.
+ *   5. host + (guest - page's guest address) + 2^48 * k is no canonical host address for k != 0, so an
+ *      address whose high bits are not those of the page's faults on the access itself.
+ */
+#ifndef TRANSLATOR_MEMORY_PAGE_MAP_H
+#define TRANSLATOR_MEMORY_PAGE_MAP_H
+
+#include "translator/pages.h"
+#include "translator/parts.h"
+#include "translator/vec.h"
+
+enum {
+    MAP_POOL = 32,
+    MAPS_OF_ALL = 64, /* flat maps that the vCPUs of a machine may have: 64 TiB of address space */
+    MAX_CLASSES = 5
+};
+
+struct half {
+    uint64_t *read, *write; /* entry 0 of the half */
+    uint32_t *chunk;        /* pieces of 4 KiB that exist, by number: open addressing */
+    uint32_t chunk_cap, chunks;
+    uint32_t full; /* of them, hold entries */
+    bool large;    /* entries of mappings of 512 pages, and in big of larger ones, were filled */
+    struct page_span big;
+};
+struct map {
+    uint64_t key, asid, used;
+    uint8_t cls;
+    bool valid;
+    struct half low, own_high;
+    uint8_t *read, *write; /* 512 GiB each */
+    uint64_t at[2][2];     /* of read and write: where their halves are in the memory object */
+};
+struct rmap_node {
+    uint64_t index;
+    uint32_t map, next;
+};
+
+/* A vCPU's; derived data. */
+struct page_maps {
+    bool flat;
+    int fd;
+    uint64_t fd_used;
+    struct half high[MAX_CLASSES];
+    bool high_valid[MAX_CLASSES];
+    uint64_t high_fd[MAX_CLASSES][2];
+    struct map map[MAP_POOL];
+    uint32_t count, current, most;
+    uint32_t chunks, chunk_limit; /* of all halves */
+    uint32_t rmap_max;            /* most nodes of the reverse lists */
+    uint64_t tick;
+    uint32_t *rmap_head; /* by page number of RAM region 0.. */
+    uint64_t rmap_pages;
+    struct vec rmap;
+    struct gw_tlb_entry *tlb[2];
+    uint64_t tlb_key;
+    struct page_span tlb_large;
+};
+
+enum gw_status maps_open(struct engine *e, struct gw_error *err);
+void maps_close(struct page_maps *m);
+/* How many flat maps this process could have now, up to most; none is kept. */
+unsigned maps_possible(unsigned most);
+
+/* The map of e->view becomes current: run.map_*. *hint: where it was last. */
+void maps_select(struct engine *e, uint8_t *hint);
+/* See gw_hooks. */
+bool maps_writable(void *cpu, uint64_t vaddr);
+/* An access came to C, so generated code has looked at its entry: that brings the piece of the map
+ * into existence, whatever becomes of the access. Before the page is filled. */
+void maps_looked_up(struct engine *e, uint64_t vaddr);
+/* host_page: of vaddr's page in RAM. may_write: its flags allow it; they are looked at before. */
+void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8_t *host_page,
+               bool may_write);
+void maps_flush_page(struct page_maps *m, uint64_t vaddr, uint64_t asid, bool asid_all);
+void maps_flush(struct engine *e, uint64_t asid, bool asid_all);
+/* Stores to the page no longer go inline on this vCPU. The world is stopped, or it is this one's. */
+void maps_protect(struct engine *e, uint64_t paddr);
+
+#endif

@@ -1,0 +1,55 @@
+/* Accesses to RAM by C: see ram.h. */
+#include "translator/memory/ram.h"
+
+#include <string.h>
+
+uint64_t ram_load(const uint8_t *p, unsigned size)
+{
+    uint64_t v = 0;
+    if ((uintptr_t)p & (size - 1)) {
+        memcpy(&v, p, size);
+        return v;
+    }
+    switch (size) {
+    case 1: return __atomic_load_n(p, __ATOMIC_RELAXED);
+    case 2: return __atomic_load_n((const uint16_t *)(const void *)p, __ATOMIC_RELAXED);
+    case 4: return __atomic_load_n((const uint32_t *)(const void *)p, __ATOMIC_RELAXED);
+    default: return __atomic_load_n((const uint64_t *)(const void *)p, __ATOMIC_RELAXED);
+    }
+}
+
+void ram_store(uint8_t *p, unsigned size, uint64_t v)
+{
+    if (size & (size - 1) || (uintptr_t)p & (size - 1)) {
+        memcpy(p, &v, size);
+        return;
+    }
+    switch (size) {
+    case 1: __atomic_store_n(p, (uint8_t)v, __ATOMIC_RELAXED); break;
+    case 2: __atomic_store_n((uint16_t *)(void *)p, (uint16_t)v, __ATOMIC_RELAXED); break;
+    case 4: __atomic_store_n((uint32_t *)(void *)p, (uint32_t)v, __ATOMIC_RELAXED); break;
+    default: __atomic_store_n((uint64_t *)(void *)p, v, __ATOMIC_RELAXED); break;
+    }
+}
+
+bool ram_swap(void *p, unsigned size, uint64_t *old, uint64_t value)
+{
+    bool done;
+    switch (size) {
+#define SIZE(bytes, type)                                                                          \
+    case bytes: {                                                                                  \
+        type expected = (type)*old;                                                                \
+        done = __atomic_compare_exchange_n((type *)p, &expected, (type)value, false,               \
+                                           __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                    \
+        *old = expected;                                                                           \
+        return done;                                                                               \
+    }
+        SIZE(1, uint8_t)
+        SIZE(2, uint16_t)
+        SIZE(4, uint32_t)
+#undef SIZE
+    default:
+        return __atomic_compare_exchange_n((uint64_t *)p, old, value, false, __ATOMIC_SEQ_CST,
+                                           __ATOMIC_SEQ_CST);
+    }
+}

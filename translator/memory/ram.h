@@ -1,0 +1,15 @@
+/* Accesses to RAM by C. Aligned ones are whole: other vCPUs see all of one or nothing. */
+#ifndef TRANSLATOR_MEMORY_RAM_H
+#define TRANSLATOR_MEMORY_RAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* size: 1, 2, 4 or 8. */
+uint64_t ram_load(const uint8_t *p, unsigned size);
+/* size: 1 to 8. */
+void ram_store(uint8_t *p, unsigned size, uint64_t v);
+/* One try of an aligned size-byte compare-and-swap; *old becomes what was there. */
+bool ram_swap(void *p, unsigned size, uint64_t *old, uint64_t value);
+
+#endif

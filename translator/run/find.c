@@ -1,0 +1,295 @@
+/* The next block: see find.h. */
+#include "translator/run/find.h"
+
+#include "translator/code/fetch.h"
+#include "translator/code/jumps.h"
+#include "translator/code/links.h"
+#include "translator/code/pages.h"
+#include "translator/code/spaces.h"
+#include "translator/code/table.h"
+#include "translator/code/translate.h"
+#include "translator/memory/protect.h"
+#include "translator/world.h"
+
+/* What is to be found, and where its bytes are. */
+struct wanted {
+    struct tb_id id;
+    struct itlb_entry it;
+    uint32_t limit;      /* as find_block's */
+    unsigned more;       /* bytes that the first instruction takes of the next page */
+    const uint8_t *next; /* that page */
+    uint8_t insn[32];    /* such an instruction, put together */
+};
+
+/* --- where its bytes are ------------------------------------------------------------------------- */
+
+static const uint8_t *bytes_at(const struct wanted *q)
+{
+    return q->more ? q->insn : q->it.host + (q->id.pc & GW_PAGE_MASK);
+}
+
+/* Bytes that a block at pc needs of the next page: its first instruction straddles. */
+static unsigned straddles(struct engine *e, uint64_t pc, const uint8_t *host_page)
+{
+    const struct guest_isa *isa = e->cfg.isa;
+    unsigned left = GW_PAGE_SIZE - (unsigned)(pc & GW_PAGE_MASK), need;
+    if (!e->cfg.bus || !isa->insn_bytes || left >= isa->max_insn_bytes)
+        return 0;
+    need = isa->insn_bytes(host_page + (pc & GW_PAGE_MASK));
+    return need > left ? need - left : 0;
+}
+
+/* Where a straddling instruction goes on. False: its second page can't be fetched. If one page is
+ * global and the other is not, no one generation tells of both: it is not remembered. */
+static bool second_page(struct engine *e, struct wanted *q, struct gw_fault *fault)
+{
+    const struct itlb_entry *next = fetch_page(e, (q->id.pc | GW_PAGE_MASK) + 1, fault);
+    if (!next)
+        return false;
+    q->next = next->host;
+    q->id.paddr2 = next->ppage << GW_PAGE_SHIFT;
+    if (q->it.global != next->global)
+        q->limit = 1;
+    return true;
+}
+
+static bool locate(struct engine *e, struct wanted *q, struct gw_fault *fault)
+{
+    uint64_t pc = e->run->pc;
+    const struct itlb_entry *it = fetch_page(e, pc, fault);
+    if (!it)
+        return false;
+    if (it->split) { /* an instruction at a time, none of which is remembered */
+        if (!fetch_allowed(e, pc, it, fault))
+            return false;
+        q->limit = 1;
+    }
+    q->it = *it;
+    q->id = (struct tb_id){.pc = pc,
+                           .paddr = it->ppage << GW_PAGE_SHIFT | (pc & GW_PAGE_MASK),
+                           .paddr2 = NO_PADDR,
+                           .flags = e->flags};
+    q->more = straddles(e, pc, it->host);
+    return !q->more || second_page(e, q, fault);
+}
+
+/* Puts a straddling instruction together. False: it is one of another length now. */
+static bool assemble(struct engine *e, struct wanted *q)
+{
+    unsigned at = (unsigned)(q->id.pc & GW_PAGE_MASK), left = GW_PAGE_SIZE - at;
+    if (!q->more)
+        return true;
+    memcpy(q->insn, q->it.host + at, left);
+    memcpy(q->insn + left, q->next, q->more);
+    return straddles(e, q->id.pc, q->it.host) == q->more;
+}
+
+/* --- looking up, making -------------------------------------------------------------------------- */
+
+/* May blocks of the page be made or revived now? They may where it is protected, or can be: then it
+ * is. */
+static bool page_ready(struct engine *e, uint64_t paddr)
+{
+    if (!e->cfg.bus || paddr == NO_PADDR)
+        return true;
+    if (e->world->shared && !e->stopped && !protect_stands(e, paddr, GW_RAM_CODE))
+        return false;
+    protect_page(e, paddr, GW_RAM_CODE);
+    return true;
+}
+
+static uint32_t look_up(struct engine *e, const struct wanted *q)
+{
+    struct table_look look = table_look(e->cc, &q->id);
+    uint32_t i;
+    while ((i = table_next(e->cc, &look)) != NO_TB)
+        if (cc_tb(e->cc, i)->state == TB_LIVE || pages_revive(e, i, bytes_at(q)))
+            break;
+    return i;
+}
+
+static uint32_t make(struct engine *e, const struct wanted *q, struct gw_fault *fault)
+{
+    uint32_t i = translate(e, q->id.pc, bytes_at(q), q->more, q->limit, fault);
+    if (i == NO_TB)
+        return NO_TB;
+    struct tb *tb = cc_tb(e->cc, i);
+    tb->paddr = q->id.paddr;
+    tb->paddr2 = q->id.paddr2;
+    tb->once = q->limit != 0;
+    if (tb->once)
+        return i;
+    tb->hash = pages_hash(bytes_at(q), tb->code_bytes);
+    /* again, if the cache was emptied: that lets go of all pages */
+    page_ready(e, q->id.paddr);
+    page_ready(e, q->id.paddr2);
+    if (pages_list(e, i))
+        table_add(e->cc, i);
+    else
+        tb->once = true;
+    return i;
+}
+
+/* Under the lock. */
+static bool find_or_make(struct engine *e, const struct wanted *q, struct gw_fault *fault)
+{
+    uint32_t i = q->limit ? NO_TB : look_up(e, q);
+    if (i == NO_TB)
+        i = make(e, q, fault);
+    if (i == NO_TB)
+        return false;
+    const struct tb *tb = cc_tb(e->cc, i);
+    e->at = (struct entry){.code = (void *)(uintptr_t)tb_rx(e->cc, tb),
+                           .interp = tb->interp,
+                           .tb = i,
+                           .once = tb->once,
+                           .global = q->it.global};
+    return true;
+}
+
+/* False: *fault, or e->needs_stop. */
+static bool look(struct engine *e, uint32_t limit, struct gw_fault *fault)
+{
+    struct engine_world *w = e->world;
+    struct wanted q = {.limit = limit};
+    bool found = false;
+    e->stats.lookups++;
+    e->needs_stop = false;
+    for (;;) {
+        world_lock(w);
+        spaces_adopt(e);
+        uint64_t fences = w->spaces->fences;
+        world_unlock(w);
+        if (!locate(e, &q, fault))
+            return false;
+        world_lock(w);
+        if (fences == w->spaces->fences) {
+            e->needs_stop = !q.limit && (!page_ready(e, q.id.paddr) || !page_ready(e, q.id.paddr2));
+            if (e->needs_stop)
+                break;
+            if (assemble(e, &q)) {
+                found = find_or_make(e, &q, fault);
+                break;
+            }
+        }
+        world_unlock(w);
+        fetch_forget(e->fetches);
+    }
+    world_unlock(w);
+    return found;
+}
+
+/* Looks again with the world stopped, where all can be done that the lookup needs: pages protected,
+ * the code cache emptied. The block runs at least once, whatever others do to it then. */
+static bool look_stopped(struct engine *e, uint32_t limit, struct gw_fault *fault)
+{
+    world_stop_from(e);
+    bool found = look(e, limit, fault);
+    world_resume_from(e);
+    return found;
+}
+
+bool find_block(struct engine *e, uint32_t limit, bool *faulted)
+{
+    struct gw_fault fault;
+    if (look(e, limit, &fault) || (e->needs_stop && look_stopped(e, limit, &fault)))
+        return true;
+    e->run->fault = fault;
+    e->run->fault_pc = e->run->pc;
+    if (!e->cfg.bus) {
+        *faulted = true;
+        return false;
+    }
+    e->cfg.isa->raise(e->cfg.cpu, &fault);
+    e->run->leave = GW_LEAVE_NONE;
+    return false;
+}
+
+/* --- near and far -------------------------------------------------------------------------------- */
+
+/*
+ * The block at run.pc by this vCPU's jump cache, as generated code finds it: without the lock. Where a
+ * fence or a change of code by others matters to this vCPU, they wait until it has looked, on its way
+ * here, or empty the entry themselves.
+ */
+static bool find_near(struct engine *e)
+{
+    const struct gw_vcpu *run = e->run;
+    const struct gw_jump_entry *je = &run->jump_cache[interp_jump_index(run->pc)];
+    if (__atomic_load_n(&je->pc, __ATOMIC_ACQUIRE) != run->pc)
+        return false;
+    e->at = (struct entry){.code = je->code, .interp = je->code};
+    return true;
+}
+
+/* Or by what the jump cache had before: see rule 6 of docs/map-protocol.md too. A branch that was not
+ * linked is to be now, unless it has to wait for other vCPUs. */
+static bool find_far(struct engine *e, enum gw_exit_kind x)
+{
+    bool indirect = x == GW_EXIT_INDIRECT;
+    if (!indirect && (e->interp || !e->world->shared))
+        return false;
+    world_lock(e->world);
+    bool found = (indirect || links_wait(e, (uint32_t)e->run->exit_link)) && jumps_far(e);
+    world_unlock(e->world);
+    return found;
+}
+
+/* An indirect branch leads to the block that was found. */
+static void cache_jump(struct engine *e)
+{
+    world_lock(e->world);
+    jumps_insert(e, e->at.tb, e->at.global);
+    world_unlock(e->world);
+}
+
+/* The branch that was not linked does, unless the cache was emptied in between. */
+static void link_exit(struct engine *e, uint64_t link, uint64_t flushes)
+{
+    const struct entry *at = &e->at;
+    world_lock(e->world);
+    if (flushes != e->cc->flushes)
+        ;
+    else if (e->interp)
+        links_make_interp(e, (struct interp_link *)(uintptr_t)link, at->tb, at->global);
+    else if (!links_make(e, (uint32_t)link, at->tb, at->global))
+        jumps_insert(e, at->tb, at->global);
+    world_unlock(e->world);
+}
+
+bool find_first(struct engine *e, bool *fault)
+{
+    if (find_near(e) || find_far(e, GW_EXIT_INDIRECT))
+        return true;
+    if (!find_block(e, 0, fault))
+        return false;
+    cache_jump(e);
+    return true;
+}
+
+bool find_next(struct engine *e, enum gw_exit_kind x, bool *fault)
+{
+    bool once = e->at.once; /* no link leads from it or to it */
+    if (!once && find_far(e, x))
+        return true;
+    uint64_t flushes = e->cc->flushes, link = e->run->exit_link;
+    if (!find_block(e, 0, fault))
+        return false;
+    if (once)
+        return true;
+    if (x == GW_EXIT_LINK) {
+        e->stats.exits_link++;
+        link_exit(e, link, flushes);
+    } else {
+        e->stats.indirect_misses++;
+        cache_jump(e);
+    }
+    return true;
+}
+
+void find_drop(struct engine *e)
+{
+    world_lock(e->world);
+    cc_drop_last(e->cc, e->at.tb);
+    world_unlock(e->world);
+}

@@ -1,0 +1,26 @@
+/*
+ * The next block: by the jump cache, by far jumps, or looked up, revived or translated. Whoever finds
+ * one has it in e->at. The vCPU's thread, inside; takes the world's lock itself, and stops the world
+ * where a lookup needs that.
+ *
+ * A lookup walks the guest's tables without the lock, then looks at the block table under it; if a
+ * fence came in between, the walk is made again. docs/map-protocol.md; docs/model/code_pages.pml,
+ * generations.pml, reclaim.pml.
+ */
+#ifndef TRANSLATOR_RUN_FIND_H
+#define TRANSLATOR_RUN_FIND_H
+
+#include "translator/parts.h"
+
+/* The block at run.pc. limit: most guest instructions, and it runs once; 0: any. False: fetching
+ * faulted; in a machine the guest's handler was entered, in user mode *fault is set and run.fault is
+ * it. */
+bool find_block(struct engine *e, uint32_t limit, bool *fault);
+/* The first block to run; then what follows the one at e->at, which was left by x: GW_EXIT_LINK or
+ * GW_EXIT_INDIRECT. Links what can be. */
+bool find_first(struct engine *e, bool *fault);
+bool find_next(struct engine *e, enum gw_exit_kind x, bool *fault);
+/* The block at e->at has run, and runs once: its memory is taken back if it can be. */
+void find_drop(struct engine *e);
+
+#endif

@@ -1,0 +1,228 @@
+/* Makes engines and worlds, and ends them: puts their parts together. */
+#include <stdlib.h>
+
+#include "translator/code/cache.h"
+#include "translator/code/fetch.h"
+#include "translator/code/jumps.h"
+#include "translator/code/spaces.h"
+#include "translator/memory/devices.h"
+#include "translator/memory/page_map.h"
+#include "translator/memory/reserve.h"
+#include "translator/memory/slow_path.h"
+#include "translator/memory/views.h"
+#include "translator/run/eval.h"
+#include "translator/run/fp_trap.h"
+#include "translator/run/host_fault.h"
+#include "translator/world.h"
+
+/* ---- worlds --------------------------------------------------------------------------------- */
+
+struct whole_world {
+    struct engine_world w;
+    struct code_cache cc;
+    struct spaces spaces;
+    struct reservations reservations;
+};
+
+enum gw_status engine_world_new(struct engine_world **out, unsigned vcpus, struct gw_error *err)
+{
+    *out = NULL;
+    if (vcpus < 1 || vcpus > ENGINE_MAX_VCPUS)
+        return gw_fail(err, GW_ERR_ARG, NULL, "a machine has 1 to %d vCPUs", ENGINE_MAX_VCPUS);
+    struct whole_world *all = calloc(1, sizeof *all);
+    if (!all)
+        return gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
+    struct engine_world *w = &all->w;
+    w->vcpus = vcpus;
+    w->cc = &all->cc;
+    w->spaces = &all->spaces;
+    w->reservations = &all->reservations;
+    world_init(w);
+    spaces_open(w->spaces);
+    reservations_open(w->reservations);
+    *out = w;
+    return GW_OK;
+}
+
+void engine_world_free(struct engine_world *w)
+{
+    if (!w)
+        return;
+    cc_close(w->cc);
+    spaces_close(w->spaces);
+    reservations_close(w->reservations);
+    world_destroy(w);
+    free(w);
+}
+
+/* ---- engines -------------------------------------------------------------------------------- */
+
+struct whole_engine {
+    struct engine e;
+    struct code_cache cc; /* of an interpreter */
+    struct adopted adopted;
+    struct fetches fetches;
+    struct jumps jumps;
+    struct page_maps maps;
+    struct views views;
+    struct host_faults faults;
+    struct fp_traps fp_traps;
+};
+
+static void hook_fence_i(void *cpu)
+{
+    struct engine *e = gw_run(cpu)->engine;
+    /* Stores to code are seen as they happen in machine mode. In user mode nobody tells. */
+    if (!e->cfg.bus)
+        engine_code_changed(e, 0, ~UINT64_C(0));
+}
+
+static struct engine *new_whole(const struct engine_config *cfg)
+{
+    struct whole_engine *all = calloc(1, sizeof *all);
+    if (!all)
+        return NULL;
+    struct engine *e = &all->e;
+    e->cc = &all->cc;
+    e->adopted = &all->adopted;
+    e->fetches = &all->fetches;
+    e->jumps = &all->jumps;
+    e->maps = &all->maps;
+    e->views = &all->views;
+    e->faults = &all->faults;
+    e->fp_traps = &all->fp_traps;
+    e->cfg = *cfg;
+    e->cfg.verify |= GODWIT_VERIFY_IR;
+    e->rt = (struct gw_runtime){
+        .load = slow_load, .store = slow_store, .amo = slow_amo, .eval = runtime_eval};
+    e->hooks = (struct gw_hooks){.flush = views_flush, .fence_i = hook_fence_i};
+    if (cfg->bus) {
+        e->hooks.writable = maps_writable;
+        e->hooks.reserve = reserve_hook;
+        e->hooks.store_reserved = reserve_store_hook;
+    }
+    fetch_forget(e->fetches);
+    return e;
+}
+
+/* run.* as the engine starts it. */
+static void begin_run(struct engine *e)
+{
+    struct gw_vcpu *run = e->run = gw_run(e->cfg.cpu);
+    run->engine = e;
+    run->hooks = &e->hooks;
+    run->guest_base = e->cfg.guest_base;
+    run->view_dirty = 1;
+    run->fp_trap = 0;
+    run->fp_gathers = 0;
+}
+
+static enum gw_status join_world(struct engine *e, struct gw_error *err)
+{
+    e->world = e->cfg.world;
+    if (!e->world) {
+        enum gw_status st = engine_world_new(&e->world, 1, err);
+        if (st != GW_OK)
+            return st;
+        e->own_world = true;
+    }
+    e->world->engine[e->cfg.index] = e;
+    spaces_join(e);
+    return GW_OK;
+}
+
+static enum gw_status open_backend(struct engine *e, struct gw_error *err)
+{
+    const struct engine_config *cfg = &e->cfg;
+    uint32_t features = cfg->backend->detect();
+    if (!features)
+        return gw_fail(err, GW_ERR_UNSUPPORTED, cfg->backend->name,
+                       "this host does not run that backend's code");
+    e->bcfg = (struct gw_backend_config){.mem = cfg->mem,
+                                         .features = features & ~cfg->features_off,
+                                         .shared = e->world->shared,
+                                         .isa = cfg->isa};
+    cfg->backend->prepare(&e->bcfg);
+    return GW_OK;
+}
+
+static enum gw_status open_interp(struct engine *e, struct gw_error *err)
+{
+    const struct engine_config *cfg = &e->cfg;
+    e->interp = aligned_alloc(64, (sizeof *e->interp + 63) & ~(size_t)63);
+    if (!e->interp)
+        return gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
+    interp_init(e->interp, cfg->cpu, cfg->mem, cfg->isa->helpers, &e->rt,
+                cfg->caller ? cfg->caller : &interp_direct_caller);
+    return GW_OK;
+}
+
+static enum gw_status open_parts(struct engine *e, struct gw_error *err)
+{
+    enum gw_status st;
+    e->ir = malloc(sizeof *e->ir);
+    e->job = malloc(sizeof *e->job);
+    if (!e->ir || !e->job || !jumps_open(e->jumps))
+        return gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
+    if (e->cfg.bus) {
+        st = maps_open(e, err);
+        if (st != GW_OK)
+            return st;
+        devices_attach(e);
+    }
+    e->cfg.mem = !e->cfg.bus ? GW_MEM_USER : e->maps->flat ? GW_MEM_FLAT : GW_MEM_TLB;
+    st = e->cfg.backend ? open_backend(e, err) : open_interp(e, err);
+    return st == GW_OK ? cc_open(e, err) : st;
+}
+
+enum gw_status engine_new(struct engine **out, const struct engine_config *cfg,
+                          struct gw_error *err)
+{
+    struct engine *e = new_whole(cfg);
+    *out = NULL;
+    if (!e)
+        return gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
+    begin_run(e);
+    enum gw_status st = join_world(e, err);
+    if (st == GW_OK)
+        st = open_parts(e, err);
+    if (st != GW_OK) {
+        engine_free(e);
+        return st;
+    }
+    *out = e;
+    return GW_OK;
+}
+
+void engine_free(struct engine *e)
+{
+    if (!e)
+        return;
+    if (e->interp)
+        cc_close(e->cc);
+    if (e->world)
+        e->world->engine[e->cfg.index] = NULL;
+    if (e->own_world)
+        engine_world_free(e->world);
+    if (e->cfg.bus) {
+        maps_close(e->maps);
+        devices_detach(e);
+    }
+    jumps_close(e->jumps);
+    free(e->interp);
+    free(e->ir);
+    free(e->job);
+    free(e);
+}
+
+const struct engine_stats *engine_stats(struct engine *e)
+{
+    e->stats.retired_insns = gw_retired(e->run);
+    e->stats.fp_gathers = e->run->fp_gathers;
+    return &e->stats;
+}
+
+enum gw_mem_mode engine_mem_mode(const struct engine *e)
+{
+    return e->cfg.mem;
+}

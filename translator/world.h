@@ -1,0 +1,77 @@
+/*
+ * The world that the vCPUs of a machine share, and the rendezvous by which one of them, or the
+ * machine, has all others held at a border. docs/map-protocol.md, docs/model/.
+ *
+ * A vCPU is inside while it runs guest code or C called by it. It says so before it looks at
+ * `pending`, and whoever wants the world stopped sets `pending` before looking who is inside; both
+ * in one order that all agree on, so at least one of the two sees the other.
+ *
+ * Invariants
+ *   1. Who waits here holds no other lock.
+ *   2. While the world is taken no other vCPU is inside.
+ *   3. Locks are taken in this order: the device lock, world.lock, the reservations' (reserve.h).
+ *   4. With one vCPU no lock is taken, and it is never held up.
+ */
+#ifndef TRANSLATOR_WORLD_H
+#define TRANSLATOR_WORLD_H
+
+#include <pthread.h>
+
+#include "translator/parts.h"
+
+struct reservations;
+struct spaces;
+
+struct engine_world {
+    /* Configuration. An engine's place is empty before it is made, and after it is freed. */
+    unsigned vcpus;
+    bool shared; /* more than one */
+    struct engine *engine[ENGINE_MAX_VCPUS];
+
+    pthread_mutex_t lock;  /* recursive; of the next two */
+    struct code_cache *cc; /* of generated code; interpreters have one each */
+    struct spaces *spaces; /* address spaces that code is fetched in, and their generations */
+    uint64_t cuts;         /* atomic: guarded links cut off so far; see code/links.h */
+
+    struct reservations *reservations; /* under their own lock */
+
+    /* The rendezvous. */
+    pthread_mutex_t gate;
+    pthread_cond_t opened, emptied;
+    uint32_t pending; /* atomic: somebody has or wants the world stopped */
+    bool taken;       /* under gate: somebody has it */
+};
+
+/* The locks and the rendezvous, of a world that is all zero but for vcpus. */
+void world_init(struct engine_world *w);
+void world_destroy(struct engine_world *w);
+
+static inline void world_lock(struct engine_world *w)
+{
+    if (w->shared)
+        pthread_mutex_lock(&w->lock);
+}
+static inline void world_unlock(struct engine_world *w)
+{
+    if (w->shared)
+        pthread_mutex_unlock(&w->lock);
+}
+
+/* The vCPU comes in, when nobody has the world stopped; it leaves. */
+void world_enter(struct engine *e);
+void world_leave(struct engine *e);
+/* A vCPU that is inside goes out to stop the world, and comes back in. */
+void world_stop_from(struct engine *e);
+void world_resume_from(struct engine *e);
+static inline bool world_wanted(const struct engine *e)
+{
+    return __atomic_load_n(&e->world->pending, __ATOMIC_RELAXED);
+}
+/* Has each other vCPU been outside since that cut (world.cuts)? */
+bool world_passed(const struct engine *me, uint64_t cut);
+
+enum { REQUEST_FLUSH = 1 /* of all maps and fetch translations */ };
+/* Asks another vCPU; it does so before it runs guest code again, or at its next border. Any thread. */
+void world_request(struct engine *e, uint32_t what);
+
+#endif
