@@ -1,4 +1,5 @@
 /* What the module offers, see snapshot.h. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,17 +38,33 @@ static enum gw_status fields(struct snap_reader *r, uint32_t i, struct snap_fiel
     return st == GW_OK ? snap_decode(s->name, payload, s->bytes, s->layout, out, err) : st;
 }
 
+/* Its own section, or that which its fields were part of. */
+static const struct snap_section *source_of(const struct snap_reader *r, const char *name,
+                                            const struct state_desc *desc)
+{
+    const struct snap_section *s = snap_find(r, name);
+    char other[SNAP_NAME_BYTES + 1];
+    const char *number;
+    if (s || !desc->part_of.section)
+        return s;
+    number = strstr(desc->part_of.section, "%u");
+    if (number)
+        snprintf(other, sizeof other, "%.*s%u%s", (int)(number - desc->part_of.section),
+                 desc->part_of.section, snap_number(name), number + 2);
+    return snap_find(r, number ? other : desc->part_of.section);
+}
+
 static enum gw_status load_state(struct snap_reader *r, const char *name,
                                  const struct state_desc *desc, void *object, struct gw_error *err)
 {
-    const struct snap_section *s = snap_find(r, name);
+    const struct snap_section *s = source_of(r, name, desc);
     struct snap_fields f;
     enum gw_status st;
     if (!s || s->kind != SNAP_STATE)
         return snap_bad(r, err, name, "it is missing");
     st = fields(r, (uint32_t)(s - r->section), &f, err);
     if (st == GW_OK)
-        st = snap_apply(name, &f, s->version, desc, object, err);
+        st = snap_apply(name, s, &f, desc, object, err);
     snap_free_fields(&f);
     return st;
 }

@@ -139,29 +139,3 @@ enum gw_status snap_decode(const char *name, uint8_t *payload, size_t size, uint
     }
     return GW_OK;
 }
-
-enum gw_status snap_apply(const char *name, const struct snap_fields *f, uint32_t version,
-                          const struct state_desc *desc, void *object, struct gw_error *err)
-{
-    if (version != desc->version)
-        return gw_fail(err, GW_ERR_UNSUPPORTED, name,
-                       "cannot use the section: it has version %u of %s, this program knows %u",
-                       version, desc->name, desc->version);
-    for (uint32_t i = 0; i < desc->field_count || i < f->count; i++) {
-        const struct state_field *want = i < desc->field_count ? &desc->fields[i] : NULL;
-        const struct snap_field *have = i < f->count ? &f->field[i] : NULL;
-        if (!want || !have || strcmp(want->name, have->name) != 0 || want->type != have->type ||
-            want->count != have->count)
-            return gw_fail(err, GW_ERR_UNSUPPORTED, name,
-                           "cannot use the section: its field %s is not that of this program",
-                           have   ? have->name
-                           : want ? want->name
-                                  : "");
-    }
-    for (uint32_t i = 0; i < desc->field_count; i++)
-        for (uint32_t k = 0; k < f->field[i].count; k++)
-            state_set(
-                object, &desc->fields[i], k,
-                snap_get(f->field[i].values + (size_t)k * f->field[i].type, f->field[i].type));
-    return desc->check ? desc->check(object, err) : GW_OK;
-}

@@ -44,9 +44,13 @@ enum gw_status snap_encode(const char *name, const struct state_desc *desc, cons
 enum gw_status snap_decode(const char *name, uint8_t *payload, size_t size, uint64_t layout,
                            struct snap_fields *out, struct gw_error *err);
 void snap_free_fields(struct snap_fields *f);
-/* Puts the fields into object where they are just those of desc. */
-enum gw_status snap_apply(const char *name, const struct snap_fields *f, uint32_t version,
-                          const struct state_desc *desc, void *object, struct gw_error *err);
+
+/* apply.c. Puts the fields f of section s into the object that is saved by the given name. */
+enum gw_status snap_apply(const char *name, const struct snap_section *s,
+                          const struct snap_fields *f, const struct state_desc *desc, void *object,
+                          struct gw_error *err);
+/* That the name ends in; 0 if it ends in none. */
+unsigned snap_number(const char *name);
 
 /* manifest.c. *text: malloc()ed, the caller's, NUL-terminated. */
 enum gw_status snap_manifest_print(const struct machine_spec *s, char **text, struct gw_error *err);

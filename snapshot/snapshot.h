@@ -19,7 +19,7 @@
 #include "godwit/state.h"
 #include "godwit/status.h"
 
-#define SNAP_API    3
+#define SNAP_API    4
 #define SNAP_SYMBOL "godwit_snapshot_module"
 #define SNAP_MODULE "godwit-snapshot.so"
 
@@ -112,8 +112,9 @@ struct snap_api {
     uint32_t (*section_count)(const struct snap_reader *r);
     const struct snap_section *(*section)(const struct snap_reader *r, uint32_t i);
     const struct snap_section *(*find)(const struct snap_reader *r, const char *name);
-    /* Fills in object's fields and checks them. desc->post_load is the caller's to call, when all
-     * sections are in place. */
+    /* Fills in object's fields and checks them, from the section of that name; where there is none,
+     * from the one that they were part of once (desc->part_of). What an older program saved is
+     * upgraded. desc->post_load is the caller's to call, when all sections are in place. */
     enum gw_status (*load_state)(struct snap_reader *r, const char *name,
                                  const struct state_desc *desc, void *object, struct gw_error *err);
     enum gw_status (*load_pages)(struct snap_reader *r, const char *name,

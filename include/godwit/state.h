@@ -18,13 +18,40 @@ struct state_field {
     enum state_type type; /* also the element's width in bytes */
     uint32_t offset;      /* bytes from the start of the object */
     uint32_t count;       /* elements; 1 for a scalar */
+    /* The version of the table in which it came; 0: whatever the table is read from has it. What has
+     * it not is upgraded: see state_desc. */
+    uint32_t since;
 };
 
+/*
+ * What an older program saved, by the names that it gave. get() returns element i, zero-extended; 0 if
+ * there is none, and then what is being loaded is refused.
+ */
+struct state_saved {
+    uint32_t version; /* of the section that it was saved in */
+    unsigned number;  /* that the name of the object's own section ends in: 3 of cpu3; 0 if none */
+    uint64_t (*get)(struct state_saved *saved, const char *field, uint32_t i);
+};
+
+/*
+ * The table of a kind of object. Whoever changes its fields raises the version, and sees to it that what
+ * was saved before is read: a field that came with a version v says since = v, and upgrade() fills it in
+ * from what is older. Fields that are gone are passed over. A table whose fields were part of another
+ * section once names that one, and is filled in from it where a snapshot has no section of its own.
+ */
 struct state_desc {
     const char *name;
-    uint32_t version;
+    uint32_t version; /* from 1 */
+    uint32_t oldest;  /* the oldest version that is read; 0: this one alone */
+    struct {
+        const char *section;     /* NULL: none; %u in it stands for the number, see state_saved */
+        uint32_t oldest, newest; /* its versions */
+    } part_of;
     const struct state_field *fields;
     uint32_t field_count;
+    /* Fills in what came since, of an object in which all other fields are in place, and these are 0.
+     * Values need no check: check() follows. NULL: 0 it is. */
+    void (*upgrade)(void *object, struct state_saved *from);
     /* Refuses values that the modelled device can't hold; NULL: any value is valid. */
     enum gw_status (*check)(const void *object, struct gw_error *err);
     /* Rebuilds what derives from the fields, after a load; may be NULL. */
