@@ -193,35 +193,25 @@ static struct request *completed(struct blk *b, const struct gw_event *ev)
     return r->busy ? r : NULL;
 }
 
-static void deliver_done(struct virtio_dev *v, const struct gw_event *ev)
-{
-    struct blk *b = blk(v);
-    struct request *r = completed(b, ev);
-    unsigned queue;
-    if (!r)
-        return;
-    if (!__atomic_load_n(&r->worked, __ATOMIC_ACQUIRE)) /* a log is ahead of our disk */
-        dev_io_drain(b->cfg.io);
-    r->failed = gw_little(ev->bytes + VIRTIO_BLK_DONE_RESULT, 2) != 0;
-    queue = r->queue;
-    finish(v, r);
-    virtio_used(v, queue);
-    if (b->stalled)
-        take_requests(v);
-}
-
 static void deliver(void *device, const struct gw_event *ev)
 {
     struct virtio_dev *v = device;
-    switch (ev->kind) {
-    case VIRTIO_BLK_DONE: deliver_done(v, ev); break;
-    case VIRTIO_BLK_GO_ON:
-        blk(v)->kicked = false;
-        if (blk(v)->stalled)
-            take_requests(v);
-        break;
-    default: break;
+    struct blk *b = blk(v);
+    struct request *r = ev->kind == VIRTIO_BLK_DONE ? completed(b, ev) : NULL;
+    if (r) {
+        unsigned queue = r->queue;
+        if (!__atomic_load_n(&r->worked, __ATOMIC_ACQUIRE)) /* a log is ahead of our disk */
+            dev_io_drain(b->cfg.io);
+        r->failed = gw_little(ev->bytes + VIRTIO_BLK_DONE_RESULT, 2) != 0;
+        finish(v, r);
+        virtio_used(v, queue);
+    } else if (ev->kind == VIRTIO_BLK_GO_ON) {
+        b->kicked = false;
+    } else {
+        return;
     }
+    if (b->stalled)
+        take_requests(v);
 }
 
 /* Has take_requests() called again soon, by an event. */
