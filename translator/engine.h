@@ -16,6 +16,7 @@
 #include "godwit/counter.h"
 #include "godwit/guest_isa.h"
 #include "godwit/host_backend.h"
+#include "godwit/state.h"
 #include "godwit/status.h"
 
 struct engine;
@@ -104,6 +105,8 @@ void engine_free(struct engine *e);
  * stopped. */
 enum engine_stop engine_run(struct engine *e, uint64_t max_insns, bool exact);
 uint64_t engine_retired(const struct engine *e);
+/* Of a struct gw_vcpu, while no engine runs it: its section is vcpu0 and so on. */
+extern const struct state_desc engine_vcpu_state;
 const struct engine_stats *engine_stats(struct engine *e);
 enum gw_mem_mode engine_mem_mode(const struct engine *e);
 /* Size of the code cache, and what it should have been: less where address space is limited. */

@@ -73,7 +73,7 @@ static uint64_t now_ns(const struct rv_cpu *cpu)
 {
     struct timespec ts;
     if (cpu->cfg.events)
-        return gw_events_now(cpu->cfg.events, gw_retired(&cpu->run) + cpu->other_insns);
+        return gw_events_now(cpu->cfg.events, gw_retired_by_all(&cpu->run));
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }

@@ -138,7 +138,6 @@ struct rv_cpu {
     struct rv_config cfg;
     uint32_t mip_external; /* atomic: MSIP MTIP SEIP MEIP lines as driven from outside */
     uint32_t remote;       /* atomic: RV_REMOTE_* */
-    uint64_t other_insns;  /* by the instruction clock: what the machine's other harts retired */
     uint64_t pmp_active;   /* derived: bit i: entry i matches some address */
     struct rv_derived d;
     uint32_t fences_asked, fences_done; /* atomic, modulo 2^32: of the ring behind them */

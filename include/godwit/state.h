@@ -58,10 +58,12 @@ struct state_desc {
     void (*post_load)(void *object);
 };
 
-#define STATE_COUNT_(a) (sizeof(a) / sizeof((a)[0]))
-#define STATE_SCALAR(S, member, type_)                                                             \
+#define STATE_COUNT_(a)                (sizeof(a) / sizeof((a)[0]))
+#define STATE_SCALAR(S, member, type_) STATE_SCALAR_SINCE(0, S, member, type_)
+#define STATE_SCALAR_SINCE(version_, S, member, type_)                                             \
     {                                                                                              \
-        .name = #member, .type = (type_), .offset = offsetof(S, member), .count = 1                \
+        .name = #member, .type = (type_), .offset = offsetof(S, member), .count = 1,               \
+        .since = (version_)                                                                        \
     }
 #define STATE_ARRAY(S, member, type_)                                                              \
     {                                                                                              \

@@ -5,7 +5,8 @@
  *
  *     struct rv_cpu { uint64_t x[32]; struct gw_vcpu run; ... };
  *
- * Derived data: never saved, except that pc and fp_flags stand in the guest's state table.
+ * Derived data: never saved, except that pc and fp_flags stand in the guest's state table, and the
+ * counts of instructions in the engine's.
  * Owned by the vCPU thread; attention is atomic and may be set by any thread.
  */
 #ifndef GODWIT_VCPU_H
@@ -90,6 +91,7 @@ struct gw_vcpu {
     uint32_t fp_trap;
     uint32_t reservation_broken; /* atomic: the vCPU's reservation fell to somebody's store */
     uint64_t fp_gathers;         /* times that generated code read the host's flags */
+    uint64_t other_insns;        /* where vCPUs take turns: what the machine's others retired */
     struct gw_slot operand[4];   /* of helpers and of ir_eval; [0] is ir_eval's result */
     /* Addends (host - guest) that accesses of the running block share, 0 where each is on its own. A
      * slow path empties them all. */
@@ -127,6 +129,18 @@ struct gw_hooks {
 static inline uint64_t gw_retired(const struct gw_vcpu *run)
 {
     return run->insns_base - (uint64_t)run->budget;
+}
+
+/* The others' count went on while this vCPU waited for its turn. */
+static inline void gw_others_retired(struct gw_vcpu *run, uint64_t insns)
+{
+    run->other_insns += insns;
+}
+
+/* What the time of a machine is made of whose vCPUs take turns; exact as gw_retired() is. */
+static inline uint64_t gw_retired_by_all(const struct gw_vcpu *run)
+{
+    return gw_retired(run) + run->other_insns;
 }
 
 #endif

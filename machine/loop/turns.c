@@ -100,7 +100,7 @@ static void share_time(struct vm *m, const struct vcpu *v, uint64_t insns)
 {
     for (unsigned i = 0; i < m->cpus; i++)
         if (i != v->index)
-            m->vcpu[i].cpu->other_insns += insns;
+            gw_others_retired(&m->vcpu[i].cpu->run, insns);
 }
 
 static void step(struct vm *m, uint64_t retired)

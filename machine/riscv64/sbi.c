@@ -70,7 +70,15 @@ static struct result fail(int64_t error)
 static void timer_fired(void *device, uint64_t now_ns)
 {
     struct sbi_hart *h = device;
+    h->timer_ns = UINT64_MAX;
     rv_remote_post(h->cpu, RV_REMOTE_STI);
+}
+
+/* at_ns: UINT64_MAX: never. */
+static void move_timer(struct sbi_hart *h, struct gw_events *events, uint64_t at_ns)
+{
+    h->timer_ns = at_ns;
+    gw_timer_arm(events, &h->timer, at_ns);
 }
 
 void sbi_init(struct sbi *s)
@@ -78,6 +86,7 @@ void sbi_init(struct sbi *s)
     for (unsigned i = 0; i < s->harts; i++) {
         struct sbi_hart *h = &s->hart[i];
         h->timer = (struct gw_timer){.deadline_ns = UINT64_MAX, .fire = timer_fired, .device = h};
+        h->timer_ns = UINT64_MAX;
         h->state = i ? SBI_HART_STOPPED : SBI_HART_STARTED;
     }
 }
@@ -85,7 +94,7 @@ void sbi_init(struct sbi *s)
 void sbi_reset(struct sbi *s)
 {
     for (unsigned i = 0; i < s->harts; i++) {
-        gw_timer_cancel(s->events, &s->hart[i].timer);
+        move_timer(&s->hart[i], s->events, UINT64_MAX);
         s->hart[i].state = i ? SBI_HART_STOPPED : SBI_HART_STARTED;
         s->hart[i].at = s->hart[i].opaque = 0;
     }
@@ -103,13 +112,13 @@ static void set_timer(struct call *c, uint64_t ticks)
     __atomic_fetch_and(&cpu->remote, ~(uint32_t)RV_REMOTE_STI, __ATOMIC_SEQ_CST);
     cpu->c.mip &= ~RV_IRQ_BIT(RV_IRQ_STI);
     if (ticks > UINT64_MAX / RV_NS_PER_TICK - 1) {
-        gw_timer_cancel(events, &c->self->timer);
+        move_timer(c->self, events, UINT64_MAX);
     } else if (ticks * RV_NS_PER_TICK <= dev_now(events)) {
-        gw_timer_cancel(events, &c->self->timer);
+        move_timer(c->self, events, UINT64_MAX);
         cpu->c.mip |= RV_IRQ_BIT(RV_IRQ_STI);
         rv_recheck_irq(cpu);
     } else {
-        gw_timer_arm(events, &c->self->timer, ticks * RV_NS_PER_TICK);
+        move_timer(c->self, events, ticks * RV_NS_PER_TICK);
     }
 }
 

@@ -8,6 +8,7 @@
 #define MACHINE_SBI_H
 
 #include "godwit/device.h"
+#include "godwit/state.h"
 #include "devices/riscv/harts.h"
 #include "frontend/riscv64/rv_cpu.h"
 #include "devices/board/serial.h"
@@ -26,11 +27,15 @@ enum sbi_hart_state {
 
 struct sbi_hart {
     struct rv_cpu *cpu;
-    struct gw_timer timer; /* without Sstc */
-    uint8_t state;         /* enum sbi_hart_state */
+    struct gw_timer timer; /* at timer_ns */
+    /* State. */
+    uint8_t state; /* enum sbi_hart_state */
     /* START_PENDING, and SUSPENDED with at not 0: where it goes on, with opaque in a1 */
     uint64_t at, opaque;
+    uint64_t timer_ns; /* VM time, without Sstc; UINT64_MAX: not armed */
 };
+/* Of a hart; its section is sbi0 and so on. */
+extern const struct state_desc sbi_hart_table;
 
 struct sbi {
     unsigned harts;

@@ -1,31 +1,19 @@
-/* State of a machine that belongs to no device and no CPU, as it stands in a snapshot. */
+/* State of a machine that belongs to no device, no CPU and no firmware, as it stands in a snapshot. */
 #include "devices/clock.h"
 #include "machine/state/loose.h"
-#include "frontend/riscv64/priv.h"
 
 static enum gw_status check(const void *object, struct gw_error *err)
 {
     const struct vm_loose *l = object;
-    uint64_t sum = 0;
     bool ok = l->panicked <= 1 && l->panic_matched < TEXT_WATCH_MAX &&
               l->panic_end_matched < TEXT_WATCH_MAX && l->clock_ns <= INT64_MAX &&
               l->skipped_ns <= INT64_MAX && l->turn < SPEC_MAX_CPUS;
-    for (unsigned i = 0; i < SPEC_MAX_CPUS; i++) {
-        ok = ok && l->retired_insns[i] <= INT64_MAX - sum &&
-             (l->hart_state[i] <= SBI_HART_START_PENDING || l->hart_state[i] == SBI_HART_SUSPENDED);
-        sum += ok ? l->retired_insns[i] : 0;
-    }
     if (!ok)
         return gw_fail(err, GW_ERR_FORMAT, "machine", "state that the machine cannot hold");
     return GW_OK;
 }
 
 static const struct state_field fields[] = {
-    STATE_ARRAY(struct vm_loose, retired_insns, STATE_U64),
-    STATE_ARRAY(struct vm_loose, hart_state, STATE_U8),
-    STATE_ARRAY(struct vm_loose, hart_at, STATE_U64),
-    STATE_ARRAY(struct vm_loose, hart_opaque, STATE_U64),
-    STATE_ARRAY(struct vm_loose, sbi_timer_ns, STATE_U64),
     STATE_SCALAR(struct vm_loose, turn, STATE_U32),
     STATE_SCALAR(struct vm_loose, clock_ns, STATE_U64),
     STATE_SCALAR(struct vm_loose, skipped_ns, STATE_U64),
@@ -41,7 +29,8 @@ static const struct state_field fields[] = {
 
 const struct state_desc vm_loose_state = {
     .name = "machine",
-    .version = 2,
+    .version = 3, /* 2 had the harts' counts and what the firmware knew of them, too */
+    .oldest = 2,
     .fields = fields,
     .field_count = STATE_COUNT_(fields),
     .check = check,
@@ -64,40 +53,13 @@ void vm_loose_gather(struct vm *m, struct vm_loose *l)
         .panic_looks = m->panic_looks,
         .panicked = m->panicked,
     };
-    for (unsigned i = 0; i < m->cpus; i++) {
-        const struct sbi_hart *h = &m->sbi.hart[i];
-        l->retired_insns[i] = engine_retired(m->vcpu[i].engine);
-        l->hart_state[i] = h->state;
-        l->hart_at[i] = h->at;
-        l->hart_opaque[i] = h->opaque;
-        l->sbi_timer_ns[i] = h->timer.deadline_ns;
-    }
-}
-
-static void scatter_hart(struct vm *m, const struct vm_loose *l, unsigned i, uint64_t sum)
-{
-    struct sbi_hart *h = &m->sbi.hart[i];
-    struct rv_cpu *cpu = m->vcpu[i].cpu;
-    /* Between quanta there is no budget left: see engine_retired(). */
-    cpu->run.insns_base = l->retired_insns[i];
-    cpu->run.budget = 0;
-    cpu->other_insns = sum - l->retired_insns[i];
-    h->state = l->hart_state[i];
-    h->at = l->hart_at[i];
-    h->opaque = l->hart_opaque[i];
-    gw_timer_arm(m->board->events, &h->timer, l->sbi_timer_ns[i]);
 }
 
 void vm_loose_scatter(struct vm *m, const struct vm_loose *l)
 {
     struct dev_clock clock = {.now_ns = l->clock_ns, .skipped_ns = l->skipped_ns};
-    uint64_t sum = 0;
-    for (unsigned i = 0; i < m->cpus; i++)
-        sum += l->retired_insns[i];
-    for (unsigned i = 0; i < m->cpus; i++)
-        scatter_hart(m, l, i, sum);
     m->turn = l->turn < m->cpus ? l->turn : 0;
-    dev_events_load_clock(m->board->events, sum, &clock);
+    dev_events_load_clock(m->board->events, vm_retired(m), &clock);
     gw_timer_arm(m->board->events, &m->panic_timer, l->panic_timer_ns);
     m->tohost = l->tohost;
     m->output_bytes = l->output_bytes;

@@ -45,27 +45,35 @@ static bool device_part(struct gw_device *d, unsigned which, struct part *p)
     return behind && set_part(p, behind, object);
 }
 
+static bool numbered_part(struct part *p, const char *name, unsigned i,
+                          const struct state_desc *desc, void *object)
+{
+    snprintf(p->name, sizeof p->name, "%s%u", name, i);
+    return set_part(p, desc, object);
+}
+
 /* In the order in which they are put in force: what takes lines from others comes after them, the
  * CPUs last. False past the last. */
 static bool part_at(struct vm *m, unsigned index, struct part *p)
 {
+    struct dev_console *console[] = {m->board->console, m->board->console2};
+    unsigned consoles = console[1] ? 2 : 1;
     struct gw_device *d;
+    if (index < m->cpus)
+        return numbered_part(p, "vcpu", index, &engine_vcpu_state, &m->vcpu[index].cpu->run);
+    index -= m->cpus;
+    if (index < m->cpus)
+        return numbered_part(p, "sbi", index, &sbi_hart_table, &m->sbi.hart[index]);
+    index -= m->cpus;
     for (unsigned i = 0; (d = board_device(m->board, i, p->name, sizeof p->name)); i++) {
         for (unsigned which = 0; which < 2; which++)
             if (device_part(d, which, p) && index-- == 0)
                 return true;
     }
-    if (index < 2) {
-        struct dev_console *c = index ? m->board->console2 : m->board->console;
-        snprintf(p->name, sizeof p->name, index ? "console1" : "console0");
-        if (c)
-            return set_part(p, &dev_console_state, c);
-    }
-    index -= m->board->console2 ? 2 : 1;
-    if (index >= m->cpus)
-        return false;
-    snprintf(p->name, sizeof p->name, "cpu%u", index);
-    return set_part(p, m->isa->state, m->vcpu[index].cpu);
+    if (index < consoles)
+        return numbered_part(p, "console", index, &dev_console_state, console[index]);
+    index -= consoles;
+    return index < m->cpus && numbered_part(p, "cpu", index, m->isa->state, m->vcpu[index].cpu);
 }
 
 /* ---- pages ---------------------------------------------------------------------------------- */
@@ -462,6 +470,22 @@ static enum gw_status load_flash(struct vm *m, const struct snap_api *api, struc
     return st;
 }
 
+/* What each vCPU takes for the machine's time, where they take turns, is the same. */
+static enum gw_status check_counts(struct vm *m, struct gw_error *err)
+{
+    uint64_t sum = 0;
+    bool ok = true;
+    for (unsigned i = 0; i < m->cpus; i++) {
+        uint64_t own = gw_retired(&m->vcpu[i].cpu->run);
+        ok = ok && own <= INT64_MAX - sum;
+        sum += ok ? own : 0;
+    }
+    for (unsigned i = 0; m->spec->clock_insns && i < m->cpus; i++)
+        ok = ok && gw_retired_by_all(&m->vcpu[i].cpu->run) == sum;
+    return ok ? GW_OK
+              : gw_fail(err, GW_ERR_FORMAT, "vcpu", "counts of instructions that do not agree");
+}
+
 /* All fields first, then what derives from them, since that crosses from device to device. */
 static enum gw_status load_states(struct vm *m, const struct snap_api *api, struct gw_error *err)
 {
@@ -471,6 +495,8 @@ static enum gw_status load_states(struct vm *m, const struct snap_api *api, stru
     enum gw_status st = api->load_state(r, "machine", &vm_loose_state, &loose, err);
     for (unsigned i = 0; st == GW_OK && part_at(m, i, &p); i++)
         st = api->load_state(r, p.name, p.desc, p.object, err);
+    if (st == GW_OK)
+        st = check_counts(m, err);
     if (st != GW_OK)
         return st;
     vm_loose_scatter(m, &loose);

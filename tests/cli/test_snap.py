@@ -32,8 +32,8 @@ class Snap(CliTest):
                 self.restored(a, "--stop-insn", "20001", "--save-at-end", b, "--engine", engine)
                 d = json.loads(self.call("snap", "--json", "diff", a, b).stdout)
                 at = {x["at"]: (int(x["a"], 0), int(x["b"], 0)) for x in d
-                      if x["at"] in ("machine.retired_insns[0]", "cpu0.x[5]")}
-                self.assertEqual(at["machine.retired_insns[0]"], (10_001, 20_001))
+                      if x["at"] in ("vcpu0.retired_insns", "cpu0.x[5]")}
+                self.assertEqual(at["vcpu0.retired_insns"], (10_001, 20_001))
                 before, after = at["cpu0.x[5]"]
                 self.assertEqual(after - before, 5_000)
 

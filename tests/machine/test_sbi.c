@@ -188,6 +188,29 @@ static void timer_interrupts_when_due(void **state)
     stop();
 }
 
+static void a_timer_that_was_saved_goes_off(void **state)
+{
+    struct gw_error err = {0};
+    struct sbi_hart *h = &f.s.hart[0];
+    start("sstc=off");
+    assert_int_equal(h->timer_ns, UINT64_MAX);
+    assert_int_equal(call(TIME, 0, 100, 0, 0), 0);
+    assert_int_equal(h->timer_ns, 10000);
+    gw_events_run(f.q, 10000);
+    assert_int_equal(h->timer_ns, UINT64_MAX);
+    h->timer_ns = 20000; /* as it is put in place by a restore */
+    assert_int_equal(sbi_hart_table.check(h, &err), GW_OK);
+    sbi_hart_table.post_load(h);
+    assert_int_equal(gw_events_next_deadline(f.q), 20000);
+    for (unsigned s = 0; s < 256; s++) {
+        bool known = s == SBI_HART_STARTED || s == SBI_HART_STOPPED ||
+                     s == SBI_HART_START_PENDING || s == SBI_HART_SUSPENDED;
+        h->state = (uint8_t)s;
+        assert_int_equal(sbi_hart_table.check(h, &err), known ? GW_OK : GW_ERR_FORMAT);
+    }
+    stop();
+}
+
 static void masks_name_hart_0_only(void **state)
 {
     start(NULL);
@@ -502,6 +525,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(base_extension_probes),
         cmocka_unit_test(timer_interrupts_when_due),
+        cmocka_unit_test(a_timer_that_was_saved_goes_off),
         cmocka_unit_test(masks_name_hart_0_only),
         cmocka_unit_test(hart_states),
         cmocka_unit_test(harts_start_and_stop),

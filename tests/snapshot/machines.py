@@ -34,6 +34,7 @@ class Machine:
         self.guest, self.setting, self.stop, self.later = guest, setting, stop, later
         self.outside, self.status, self.restores = list(outside), status, restores
         self.typed, self.uses, self.moves = typed, uses, moves
+        self.harts = harts
         self.run = ["-m", "16M", "-c", str(harts), *run]
 
 
@@ -80,12 +81,11 @@ MACHINES = {
     "sbi": Machine(
         "state_s", [1, 0, 0], [*EXACT, "-a", "a command line", "--cpu",
                                   "rv64,sstc=off,sscofpmf=on"], later=True, harts=4,
-        uses=["machine.hart_state", "machine.hart_at", "machine.hart_opaque",
-              "machine.sbi_timer_ns", "cpu0.mhpmevent"]),
+        uses=["sbi2.state", "sbi2.at", "sbi2.opaque", "sbi3.state", "vcpu0.other_insns",
+              "cpu0.mhpmevent"]),
     "sbi_host": Machine(
         "state_s", [0, 0, 0], ["--cpu", "rv64,sstc=off"], harts=4,
-        uses=["machine.hart_state", "machine.hart_at", "machine.hart_opaque",
-              "machine.sbi_timer_ns"]),
+        uses=["sbi2.state", "sbi2.at", "sbi2.opaque", "sbi3.state"]),
     "panic": Machine(
         "state_m", [1, 1, 0], [*M, *EXACT], stop=400_000_000, status=123, later=True,
         uses=["machine.panicked", "machine.panic_looks", "machine.panic_output"]),

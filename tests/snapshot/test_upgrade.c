@@ -51,17 +51,9 @@ static void after_upgrade(void *object, struct state_saved *from)
 }
 
 static const struct state_field after_fields[] = {
-    {.name = "speed_hz",
-     .type = STATE_U64,
-     .offset = offsetof(struct after, speed_hz),
-     .count = 1,
-     .since = 3},
+    STATE_SCALAR_SINCE(3, struct after, speed_hz, STATE_U64),
     STATE_SCALAR(struct after, level, STATE_U32),
-    {.name = "limit",
-     .type = STATE_U32,
-     .offset = offsetof(struct after, limit),
-     .count = 1,
-     .since = 4},
+    STATE_SCALAR_SINCE(4, struct after, limit, STATE_U32),
 };
 
 static const struct state_desc after_desc = {.name = "thing",
@@ -86,16 +78,8 @@ static void part_upgrade(void *object, struct state_saved *from)
 }
 
 static const struct state_field part_fields[] = {
-    {.name = "own",
-     .type = STATE_U64,
-     .offset = offsetof(struct part, own),
-     .count = 1,
-     .since = 1},
-    {.name = "others",
-     .type = STATE_U64,
-     .offset = offsetof(struct part, others),
-     .count = 1,
-     .since = 1},
+    STATE_SCALAR_SINCE(1, struct part, own, STATE_U64),
+    STATE_SCALAR_SINCE(1, struct part, others, STATE_U64),
 };
 
 static const struct state_desc part_desc = {
