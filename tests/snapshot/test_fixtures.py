@@ -5,12 +5,15 @@
 """
 import gzip
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import unittest
 
-from machines import MACHINES, SPAN, call, make_files
+from machines import HERE, MACHINES, SPAN, call, make_files
+
+LAYOUTS = os.path.join(HERE, "../machine/layouts.txt")
 
 def parsed(text):
     """Field -> its elements, without zeros at the end."""
@@ -99,6 +102,17 @@ class Fixture(unittest.TestCase):
         """Saved again before an instruction was done, its state is what it was."""
         self.restored("--stop-insn", "1", "--save-at-end", f"{self.dir}/again")
         self.same_state("state", f"{self.dir}/again")
+        self.has_known_layouts()
+
+    def has_known_layouts(self):
+        """Each table that is in a snapshot is one of those that tests/machine/layouts.txt keeps."""
+        with open(LAYOUTS, encoding="ascii") as f:
+            known = {tuple(line.split()[1:]) for line in f if line[0] != " "}
+        r = subprocess.run([PROGRAM, "snap", "--json", "info", f"{self.dir}/again"], check=True,
+                           capture_output=True)
+        for s in json.loads(r.stdout)["sections"]:
+            if s["kind"] == "state":
+                self.assertIn((str(s["version"]), s["layout"]), known, s["name"])
 
     def goes_on(self):
         report = f"{self.dir}/report"
