@@ -111,6 +111,7 @@ struct um_proc {
         int signal, code;
     } host_fault;
     uint32_t timed_out; /* atomic: set by the handler */
+    bool clock_refused; /* it was said that the program may not set the host's clock */
     /* The system call that EINTR interrupted, until signals have been delivered. */
     struct {
         bool active;
@@ -165,6 +166,9 @@ void um_syscall(struct um_proc *p);              /* run.pc is at the ecall */
 /* The host's system call with arguments as given; flags as above. */
 int64_t um_host(struct um_proc *p, unsigned flags, long nr, uint64_t a, uint64_t b, uint64_t c,
                 uint64_t d, uint64_t e, uint64_t f);
+
+/* Gives up the right to set the host's clock, before the program starts. */
+void um_clock_keep(void);
 
 /* Copies between guest and us: -EFAULT, or 0. */
 int64_t um_copy_in(struct um_proc *p, void *to, uint64_t from, uint64_t size);

@@ -209,6 +209,8 @@ static enum gw_status start(struct um_proc *p, struct gw_error *err)
     if (!s)
         s = um_engine_start(p, err);
     if (!s) {
+        if (!cfg->allow_clock)
+            um_clock_keep();
         um_signals_start(p);
         s = start_timeout(p, err);
     }

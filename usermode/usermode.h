@@ -35,6 +35,8 @@ struct um_config {
     size_t (*host_disasm)(char *buf, size_t size, uint64_t pc, const uint8_t *bytes, size_t count,
                           unsigned *len);
     unsigned verbose;          /* notes on stderr */
+    bool quiet;                /* errors only */
+    bool allow_clock;          /* root's programs may set the host's clock */
     bool time_translation;     /* count translate_ns */
     uint64_t code_cache_bytes; /* 0: the default */
     unsigned max_guest_insns;  /* 0: the default */

@@ -57,7 +57,7 @@ struct cli_options {
     const char *sysroot, *root, *argv0, *strace_file;
     const char *setenv[CLI_MAX_LIST], *unsetenv[CLI_MAX_LIST];
     unsigned setenv_count, unsetenv_count;
-    bool strace;
+    bool strace, allow_clock;
     /* disasm */
     uint64_t base;
     bool raw;

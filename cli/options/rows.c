@@ -75,6 +75,8 @@ static const struct spec_field own_fields[] = {
      .value = "NAME", .help = "the program's argv[0]"},
     {ASK("strace", set_strace), .after = "no_sandbox", .verbs = VERB_EXEC, .value = "[FILE]",
      .complete = "file", .help = "list system calls (on stderr)"},
+    {ROW(SPEC_FLAG, allow_clock, "allow-clock"), .after = "no_sandbox", .verbs = VERB_EXEC,
+     .help = "the program may set the host's clock, where it is run as root"},
     {ASK("arch", set_arch), .after = "name", .verbs = SPEC_VERBS_START | VERB_DISASM,
      .value = "NAME", .complete = "riscv64", .help = "guest architecture (riscv64)"},
     {ROW(SPEC_PATH, report, "report"), .after = "stats", .verbs = SPEC_VERBS_START, .value = "FILE",

@@ -112,6 +112,8 @@ static void make_self(struct self_words *w, const struct cli_options *o, int str
         snprintf(w->fd, sizeof w->fd, "--strace=/dev/fd/%d", strace_fd);
         add_word(w, w->fd);
     }
+    if (o->allow_clock)
+        add_word(w, "--allow-clock");
     if (o->spec.quiet)
         add_word(w, "-q");
     unsigned n = 0;
@@ -249,6 +251,8 @@ int cli_exec(const struct cli_options *o)
         .dump = spec->dump,
         .host_disasm = cli_host_disasm(spec->dump),
         .verbose = (unsigned)spec->verbose,
+        .quiet = spec->quiet,
+        .allow_clock = o->allow_clock,
         .time_translation = spec->stats,
         .code_cache_bytes = spec->code_cache_bytes,
         .max_guest_insns = (unsigned)spec->max_block,

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -20,6 +21,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -357,6 +359,39 @@ static void timeout_ends_all_processes(void **state)
     close(alive[0]);
 }
 
+static bool may_set_clocks(void)
+{
+    struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct d[_LINUX_CAPABILITY_U32S_3];
+    assert_int_equal(syscall(SYS_capget, &h, d), 0);
+    return d[0].permitted >> CAP_SYS_TIME & 1;
+}
+
+/* The program looks; as root, only we keep it from setting them, and only then it is said. */
+static void clocks_are_set_if_the_user_says_so(void **state)
+{
+    (void)state;
+    static struct run r;
+    static const char note[] = "godwit: note: the host's clock is not set: clock_settime: ";
+    static const char *const how[] = {"without", "become"};
+    for (unsigned i = 0; i < 2; i++) {
+        RUN(&r, "@machine", work, how[i], "without");
+        expect_exit(&r, 0);
+        if (geteuid() == 0) {
+            expect_text(r.err, note);
+            assert_ptr_equal(strchr(r.err, '\n'), r.err + strlen(r.err) - 1);
+        } else {
+            assert_string_equal(r.err, "");
+        }
+    }
+    RUN(&r, "-q", "@machine", work, "without");
+    expect_exit(&r, 0);
+    assert_string_equal(r.err, "");
+    RUN(&r, "--allow-clock", "@machine", work, "become", may_set_clocks() ? "with" : "without");
+    expect_exit(&r, 0);
+    assert_string_equal(r.err, "");
+}
+
 static void trace_shows_calls_and_follows_exec(void **state)
 {
     (void)state;
@@ -417,6 +452,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(options_outlive_exec),
         cmocka_unit_test(timeout_shows_where_it_was),
         cmocka_unit_test(timeout_ends_all_processes),
+        cmocka_unit_test(clocks_are_set_if_the_user_says_so),
         cmocka_unit_test(trace_shows_calls_and_follows_exec),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

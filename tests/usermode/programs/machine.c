@@ -1,14 +1,17 @@
 /* Time, waiting, sockets, and what the machine says of itself. */
 #include <arpa/inet.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/futex.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/select.h>
@@ -17,6 +20,7 @@
 #include <sys/sysinfo.h>
 #include <sys/time.h>
 #include <sys/times.h>
+#include <sys/timex.h>
 #include <sys/uio.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -167,6 +171,40 @@ static void masks_of_waits(void)
     CHECK(close(ep) == 0);
 }
 
+/* Root's programs, too, find that the host's clock is not theirs. */
+static void clocks_are_not_set(void)
+{
+    struct timespec now;
+    struct timeval tv;
+    struct timex read = {.modes = 0}, tick;
+    CHECK(clock_gettime(CLOCK_REALTIME, &now) == 0 && gettimeofday(&tv, NULL) == 0);
+    CHECK(adjtimex(&read) >= 0 && clock_adjtime(CLOCK_REALTIME, &read) >= 0);
+    tick = (struct timex){.modes = ADJ_TICK, .tick = read.tick};
+    CHECK_FAILS(clock_settime(CLOCK_REALTIME, &now), EPERM);
+    CHECK_FAILS(settimeofday(&tv, NULL), EPERM);
+    CHECK_FAILS(adjtimex(&tick), EPERM);
+    CHECK_FAILS(clock_adjtime(CLOCK_REALTIME, &tick), EPERM);
+    CHECK_FAILS(clock_settime(9999, &now), EINVAL);
+    CHECK_FAILS(syscall(SYS_clock_settime, CLOCK_REALTIME, 8), EFAULT);
+}
+
+/* In this program, or in one that it becomes: is the right to set clocks there, as is expected? */
+static void right_to_clocks(char **argv)
+{
+    struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct d[_LINUX_CAPABILITY_U32S_3];
+    if (strcmp(argv[2], "become") == 0) {
+        char *again[] = {argv[0], argv[1], argv[3], NULL};
+        execv("/proc/self/exe", again);
+    }
+    CHECK(syscall(SYS_capget, &h, d) == 0);
+    bool has = d[0].permitted >> CAP_SYS_TIME & 1;
+    CHECK(has == (strcmp(argv[2], "with") == 0));
+    if (!has)
+        clocks_are_not_set();
+    CHECK(has || geteuid() != 0 || prctl(PR_CAPBSET_READ, CAP_SYS_TIME) == 0);
+}
+
 static void limits_on_memory(void)
 {
     struct rlimit bad = {5, 4};
@@ -228,8 +266,12 @@ static void sockets(void)
     CHECK(shutdown(k, SHUT_WR) == 0 && read(t, buf, 1) == 0);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 2) {
+        right_to_clocks(argv);
+        return 0;
+    }
     identity();
     what_the_cpus_have();
     which_cpus_have_it();
