@@ -221,8 +221,10 @@ static void bad_ranges(void)
     CHECK_FAILS(msync(top, PAGE, MS_ASYNC), ENOMEM);
     CHECK_FAILS(msync(m, -(size_t)PAGE, MS_ASYNC), ENOMEM);
     CHECK(msync(m, -1ul, MS_ASYNC) == 0); /* rounded up, that is nothing */
-    CHECK_FAILS(mlock(m, -(size_t)PAGE), EINVAL);
-    CHECK_FAILS(mlock(top, PAGE), EINVAL);
+    if (geteuid() == 0) {                 /* others have a limit, which comes first */
+        CHECK_FAILS(mlock(m, -(size_t)PAGE), EINVAL);
+        CHECK_FAILS(mlock(top, PAGE), EINVAL);
+    }
     CHECK_FAILS(mlock(high, PAGE), ENOMEM);
     CHECK(mlock(m, -1ul) == 0 && mlock(m + HOLE * PAGE, 0) == 0);
     CHECK_FAILS(mincore(m + 1, PAGE, in), EINVAL);

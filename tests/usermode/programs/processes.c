@@ -181,9 +181,10 @@ static void busy_files(const char *dir)
     CHECK(status_of_exec(script) == 200 - ETXTBSY);
     CHECK(close(start) == 0 && status_of_exec(script) == 200 - ETXTBSY);
     CHECK(close(out) == 0 && status_of_exec(copy) == 11);
-    CHECK_FAILS(open("/proc/self/exe", O_WRONLY), ETXTBSY);
-    CHECK_FAILS(open("/proc/self/exe", O_RDONLY | O_TRUNC), ETXTBSY);
-    CHECK_FAILS(truncate("/proc/self/exe", 5), ETXTBSY);
+    int refused = access("/proc/self/exe", W_OK) ? EACCES : ETXTBSY;
+    CHECK_FAILS(open("/proc/self/exe", O_WRONLY), refused);
+    CHECK_FAILS(open("/proc/self/exe", O_RDONLY | O_TRUNC), refused);
+    CHECK_FAILS(truncate("/proc/self/exe", 5), refused);
     CHECK((in = open("/proc/self/exe", O_RDONLY)) >= 0 && close(in) == 0);
     CHECK(unlink(copy) == 0 && unlink(script) == 0);
 }
