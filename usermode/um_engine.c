@@ -79,12 +79,12 @@ static enum gw_status open_dump(struct um_proc *p, struct gw_error *err)
     return GW_OK;
 }
 
-static enum gw_status new_engine(struct um_proc *p, struct gw_error *err)
+static enum gw_status new_engine(struct um_proc *p, bool interp, struct gw_error *err)
 {
     const struct um_config *cfg = p->cfg;
     const struct engine_config ec = {
         .isa = p->isa,
-        .backend = cfg->interp ? NULL : host_native(&gw_hosts),
+        .backend = interp ? NULL : host_native(&gw_hosts),
         .mem = GW_MEM_USER,
         .cpu = p->cpu,
         .guest_base = p->space.base,
@@ -104,7 +104,7 @@ enum gw_status um_engine_start(struct um_proc *p, struct gw_error *err)
 {
     enum gw_status s = p->cfg->dump ? open_dump(p, err) : GW_OK;
     if (!s)
-        s = new_engine(p, err);
+        s = new_engine(p, p->cfg->interp, err);
     if (!s) {
         size_t wanted, got = engine_code_cache_bytes(p->engine, &wanted);
         if (got < wanted && p->cfg->verbose)
@@ -150,7 +150,7 @@ bool um_engine_host_fault(struct um_proc *p, int signal, void *info, void *uctx)
 }
 
 /* The code cache is memory shared with the parent, which goes on patching it: the child makes its
- * own, and translates anew what it still runs. */
+ * own, and translates anew what it still runs; where memory for that is refused, it interprets. */
 bool um_engine_forked(struct um_proc *p)
 {
     struct gw_error err;
@@ -158,7 +158,7 @@ bool um_engine_forked(struct um_proc *p)
         return true;
     engine_free(p->engine);
     p->engine = NULL;
-    return new_engine(p, &err) == GW_OK;
+    return new_engine(p, p->cfg->interp, &err) == GW_OK || new_engine(p, true, &err) == GW_OK;
 }
 
 void um_engine_stop(struct um_proc *p)

@@ -408,7 +408,7 @@ static void trace_shows_calls_and_follows_exec(void **state)
     expect_text(r.err, "syscall_9999(");
     expect_text(r.err, "ENOSYS");
     snprintf(option, sizeof option, "--strace=%s/trace2", work);
-    RUN(&r, option, "@processes", work);
+    RUN(&r, option, "@machine", work, "become", "without");
     expect_exit(&r, 0);
     slurp("trace2", text);
     expect_text(text, "execve(");

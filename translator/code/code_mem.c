@@ -5,20 +5,46 @@
 #include "translator/code/code_mem.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+/* One memory object: a file, so that a limit on files' sizes holds for it, and ends who tries. */
+static bool map_object(void **rw, void **rx, size_t size)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_FSIZE, &files) || files.rlim_cur < size)
+        return false;
+    int fd = memfd_create("godwit-code", MFD_CLOEXEC);
+    if (fd < 0)
+        return false;
+    if (ftruncate(fd, (off_t)size) == 0) {
+        *rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        *rx = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    }
+    close(fd);
+    return true;
+}
+
+/* Shared memory, mapped once more (mremap(2) of no bytes). It takes no descriptor, as there may be none
+ * left where a program forks that has opened all it may; strict accounting counts all of it. */
+static void map_shared(void **rw, void **rx, size_t size)
+{
+    *rw =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (*rw != MAP_FAILED)
+        *rx = mremap(*rw, 0, size, MREMAP_MAYMOVE);
+    if (*rx != MAP_FAILED && mprotect(*rx, size, PROT_READ | PROT_EXEC)) {
+        munmap(*rx, size);
+        *rx = MAP_FAILED;
+    }
+}
 
 enum gw_status code_mem_open(struct code_mem *m, size_t size, struct gw_error *err)
 {
+    void *rw = MAP_FAILED, *rx = MAP_FAILED;
     *m = (struct code_mem){.size = size};
-    int fd = memfd_create("godwit-code", MFD_CLOEXEC);
-    if (fd < 0 || ftruncate(fd, (off_t)size) < 0) {
-        if (fd >= 0)
-            close(fd);
-        return gw_fail(err, GW_ERR_NOMEM, NULL, "cannot create the code cache");
-    }
-    void *rw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    void *rx = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-    close(fd);
+    if (!map_object(&rw, &rx, size))
+        map_shared(&rw, &rx, size);
     if (rw == MAP_FAILED || rx == MAP_FAILED) {
         if (rw != MAP_FAILED)
             munmap(rw, size);

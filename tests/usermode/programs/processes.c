@@ -225,6 +225,35 @@ static void memory_that_stays_behind(void)
     CHECK(wait_for(pid) == 0 && m[0] == 5 && sigaction(SIGSEGV, &old, NULL) == 0);
 }
 
+/* Neither a descriptor nor a file of some size may be had: a child lives all the same. */
+static void children_of_the_poor(const char *self)
+{
+    struct rlimit few = {32, 32}, small = {100, 100};
+    char *again[] = {"self", "-exit", "11", NULL};
+    pid_t pid = fork();
+    if (pid == 0) {
+        CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
+        pid_t child = fork();
+        if (child == 0) {
+            execve(self, again, environ);
+            _exit(1);
+        }
+        CHECK(WEXITSTATUS(wait_for(child)) == 11);
+        CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+        while (open("/dev/null", O_RDONLY) >= 0)
+            ;
+        child = fork();
+        if (child == 0) {
+            child = fork();
+            if (child == 0)
+                _exit(7);
+            _exit(WEXITSTATUS(wait_for(child)));
+        }
+        _exit(WEXITSTATUS(wait_for(child)));
+    }
+    CHECK(WEXITSTATUS(wait_for(pid)) == 7);
+}
+
 static int after_exec(int argc, char **argv)
 {
     struct sigaction sa;
@@ -257,6 +286,7 @@ int main(int argc, char **argv)
     exec_from_descriptors();
     busy_files(argv[1]);
     memory_that_stays_behind();
+    children_of_the_poor(argv[0]);
     puts("processes ok");
     return 0;
 }
