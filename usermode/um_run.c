@@ -51,7 +51,9 @@ static void fault(struct um_proc *p)
     case RV_CAUSE_ILLEGAL: um_signal_fault(p, SIGILL, ILL_ILLOPC, run->pc); return;
     case RV_CAUSE_BREAKPOINT: um_signal_fault(p, SIGTRAP, TRAP_BRKPT, run->pc); return;
     case RV_CAUSE_LOAD_MISALIGNED:
-    case RV_CAUSE_STORE_MISALIGNED: um_signal_fault(p, SIGBUS, BUS_ADRALN, f->vaddr); return;
+    case RV_CAUSE_STORE_MISALIGNED: /* atomics: Linux tells the instruction */
+        um_signal_fault(p, SIGBUS, BUS_ADRALN, run->pc);
+        return;
     default: break; /* by address: the engine names no cause for host faults */
     }
     static const uint32_t wanted[] = {[GW_ACCESS_LOAD] = PROT_READ,

@@ -114,12 +114,13 @@ LIFT(cbo_flush)
 
 LIFT(cbo_zero)
 {
-    ir_val addr = rv_get(l, in->rs1);
-    if (!user(l))
+    ir_val addr = rv_get(l, in->rs1), zero = rv_const(l, 0);
+    /* A block lies within a page: the first store faults, or none does, and tells rs1's value */
+    if (user(l))
+        ir_store(l->b, IR_I64, 0, addr, 0, zero, IR_ORDER_RELAXED);
+    else
         cbo_check(l, in, addr, CBO_ZERO);
     ir_val block = ir_op2(l->b, IR_AND, IR_I64, addr, rv_const(l, -RV_CBO_BYTES));
-    ir_val zero = rv_const(l, 0);
-    /* A block lies within a page: the first store faults, or none does */
     for (int i = 0; i < RV_CBO_BYTES; i += 8)
         ir_store(l->b, IR_I64, 3, block, i, zero, IR_ORDER_RELAXED);
     return RV_FLOW_NEXT;

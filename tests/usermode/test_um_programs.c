@@ -118,8 +118,9 @@ static void expect_text(const char *text, const char *part)
 static void programs_pass(void **state)
 {
     (void)state;
-    static const char *const names[] = {"@files",   "@floats",  "@memory", "@signals", "@processes",
-                                        "@machine", "@selfmod", "@raw",    "@raw_pie"};
+    static const char *const names[] = {"@faults",  "@files",     "@floats",  "@memory",
+                                        "@signals", "@processes", "@machine", "@selfmod",
+                                        "@raw",     "@raw_pie"};
     static const char *const engines[] = {"--engine=jit", "--engine=interp", "--fp-traps=eager"};
     static struct run r;
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
@@ -142,6 +143,8 @@ static void tiny_code_cache_and_blocks_change_nothing(void **state)
     RUN(&r, "--code-cache=64K", "@signals");
     expect_exit(&r, 0);
     RUN(&r, "--max-block=1", "--code-cache=64K", "@selfmod");
+    expect_exit(&r, 0);
+    RUN(&r, "--max-block=1", "@faults");
     expect_exit(&r, 0);
     RUN(&r, "--no-fold", "@memory");
     expect_exit(&r, 0);

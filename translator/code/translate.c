@@ -71,25 +71,19 @@ static void dump_host(struct engine *e, const uint8_t *code, uint64_t base, uint
 
 /* --- lifting ------------------------------------------------------------------------------------- */
 
-static enum gw_lift_status lift(struct engine *e, uint64_t pc, const uint8_t *bytes, unsigned more,
+static enum gw_lift_status lift(struct engine *e, uint64_t pc, const uint8_t *bytes, uint32_t size,
                                 uint32_t limit)
 {
-    uint32_t in_page = GW_PAGE_SIZE - (uint32_t)(pc & GW_PAGE_MASK);
     struct gw_lift_request rq = {
         .cpu = e->cfg.cpu,
         .block = e->ir,
         .code = bytes,
-        .code_size = in_page + more,
-        .page_left = in_page,
+        .code_size = size,
+        .page_left = GW_PAGE_SIZE - (uint32_t)(pc & GW_PAGE_MASK),
         .max_guest = limit,
         .trace = e->cfg.trace,
         .unroll = e->cfg.no_fold ? 1 : 4,
     };
-    if (!e->cfg.bus) { /* user mode: the next page is right behind, if it may be executed */
-        unsigned most = e->cfg.isa->max_insn_bytes - e->cfg.isa->insn_align;
-        if (!e->cfg.fetch_ok || e->cfg.fetch_ok(e->cfg.fetch_opaque, pc + in_page, most))
-            rq.code_size += most;
-    }
     e->ir->no_fold = e->cfg.no_fold;
     ir_begin(e->ir, pc, e->flags);
     e->ir->helpers = e->cfg.isa->helpers;
@@ -221,7 +215,7 @@ static bool make(struct engine *e, const uint8_t *bytes, enum gw_status *st)
     return false;
 }
 
-uint32_t translate(struct engine *e, uint64_t pc, const uint8_t *bytes, unsigned more,
+uint32_t translate(struct engine *e, uint64_t pc, const uint8_t *bytes, uint32_t size,
                    uint32_t limit, struct gw_fault *fault)
 {
     uint64_t start = e->cfg.time_translation ? now_ns() : 0;
@@ -231,7 +225,7 @@ uint32_t translate(struct engine *e, uint64_t pc, const uint8_t *bytes, unsigned
     if (limit && limit < most)
         most = limit;
     for (;;) {
-        if (lift(e, pc, bytes, more, most) == GW_LIFT_NEED_PAGE) {
+        if (lift(e, pc, bytes, size, most) == GW_LIFT_NEED_PAGE) {
             *fault = (struct gw_fault){.vaddr = (pc | GW_PAGE_MASK) + 1, .access = GW_ACCESS_FETCH};
             return NO_TB;
         }

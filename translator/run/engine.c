@@ -49,14 +49,14 @@ static enum gw_exit_kind enter(struct engine *e)
     if (e->cfg.bus)
         return interp_run(e->interp, e->at.interp);
     if (sigsetjmp(e->faults->back, 0)) {
-        e->faults->in_interp = 0;
+        e->faults->guarded = 0;
         interp_abandon(e->interp);
         e->run->leave = GW_LEAVE_FAULT;
         return GW_EXIT_HELPER;
     }
-    e->faults->in_interp = 1;
+    e->faults->guarded = 1;
     enum gw_exit_kind x = interp_run(e->interp, e->at.interp);
-    e->faults->in_interp = 0;
+    e->faults->guarded = 0;
     return x;
 }
 

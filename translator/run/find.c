@@ -9,6 +9,7 @@
 #include "translator/code/table.h"
 #include "translator/code/translate.h"
 #include "translator/memory/protect.h"
+#include "translator/run/host_fault.h"
 #include "translator/world.h"
 
 /* What is to be found, and where its bytes are. */
@@ -19,6 +20,7 @@ struct wanted {
     unsigned more;       /* bytes that the first instruction takes of the next page */
     const uint8_t *next; /* that page */
     uint8_t insn[32];    /* such an instruction, put together */
+    uint32_t size;       /* of its bytes, as many as there are for a block; 0: see reach() */
 };
 
 /* --- where its bytes are ------------------------------------------------------------------------- */
@@ -70,6 +72,7 @@ static bool locate(struct engine *e, struct wanted *q, struct gw_fault *fault)
                            .paddr2 = NO_PADDR,
                            .flags = e->flags};
     q->more = straddles(e, pc, it->host);
+    q->size = e->cfg.bus ? GW_PAGE_SIZE - (uint32_t)(pc & GW_PAGE_MASK) + q->more : 0;
     return !q->more || second_page(e, q, fault);
 }
 
@@ -82,6 +85,38 @@ static bool assemble(struct engine *e, struct wanted *q)
     memcpy(q->insn, q->it.host + at, left);
     memcpy(q->insn + left, q->next, q->more);
     return straddles(e, q->id.pc, q->it.host) == q->more;
+}
+
+/* What may be fetched, by user mode's list, and yet not be there: a file has ended. */
+static bool readable(struct engine *e, const uint8_t *at)
+{
+    struct host_faults *f = e->faults;
+    bool ok = sigsetjmp(f->back, 0) == 0;
+    f->guarded = ok;
+    if (ok)
+        (void)*(const volatile uint8_t *)at;
+    f->guarded = 0;
+    return ok;
+}
+
+/* In user mode the next page is right behind. An instruction that begins on the page may go on there if
+ * it may be executed; if none does, it is not looked at. Before bytes are read. False: there are none. */
+static bool reach(struct engine *e, struct wanted *q)
+{
+    const struct guest_isa *isa = e->cfg.isa;
+    const uint8_t *at = bytes_at(q), *border = q->it.host + GW_PAGE_SIZE;
+    unsigned most = isa->max_insn_bytes - isa->insn_align;
+    if (q->size)
+        return true;
+    if (!readable(e, at))
+        return false;
+    q->size = (uint32_t)(border - at);
+    if (isa->insn_bytes && isa->insn_bytes(border - isa->insn_align) > isa->insn_align &&
+        (!e->cfg.fetch_ok ||
+         e->cfg.fetch_ok(e->cfg.fetch_opaque, (q->id.pc | GW_PAGE_MASK) + 1, most)) &&
+        readable(e, border))
+        q->size += most;
+    return true;
 }
 
 /* --- looking up, making -------------------------------------------------------------------------- */
@@ -98,19 +133,29 @@ static bool page_ready(struct engine *e, uint64_t paddr)
     return true;
 }
 
-static uint32_t look_up(struct engine *e, const struct wanted *q)
+static bool is_live(struct engine *e, uint32_t i, struct wanted *q)
+{
+    const struct tb *tb = cc_tb(e->cc, i);
+    return tb->state == TB_LIVE ||
+           (reach(e, q) && tb->code_bytes <= q->size && pages_revive(e, i, bytes_at(q)));
+}
+
+static uint32_t look_up(struct engine *e, struct wanted *q)
 {
     struct table_look look = table_look(e->cc, &q->id);
     uint32_t i;
-    while ((i = table_next(e->cc, &look)) != NO_TB)
-        if (cc_tb(e->cc, i)->state == TB_LIVE || pages_revive(e, i, bytes_at(q)))
-            break;
+    while ((i = table_next(e->cc, &look)) != NO_TB && !is_live(e, i, q))
+        ;
     return i;
 }
 
-static uint32_t make(struct engine *e, const struct wanted *q, struct gw_fault *fault)
+static uint32_t make(struct engine *e, struct wanted *q, struct gw_fault *fault)
 {
-    uint32_t i = translate(e, q->id.pc, bytes_at(q), q->more, q->limit, fault);
+    if (!reach(e, q)) {
+        *fault = (struct gw_fault){.vaddr = q->id.pc, .access = GW_ACCESS_FETCH};
+        return NO_TB;
+    }
+    uint32_t i = translate(e, q->id.pc, bytes_at(q), q->size, q->limit, fault);
     if (i == NO_TB)
         return NO_TB;
     struct tb *tb = cc_tb(e->cc, i);
@@ -131,7 +176,7 @@ static uint32_t make(struct engine *e, const struct wanted *q, struct gw_fault *
 }
 
 /* Under the lock. */
-static bool find_or_make(struct engine *e, const struct wanted *q, struct gw_fault *fault)
+static bool find_or_make(struct engine *e, struct wanted *q, struct gw_fault *fault)
 {
     uint32_t i = q->limit ? NO_TB : look_up(e, q);
     if (i == NO_TB)

@@ -13,7 +13,7 @@
 
 /* A vCPU's; its thread's, and its handler's. */
 struct host_faults {
-    volatile sig_atomic_t in_interp; /* user mode: an access of the interpreter goes to `back` */
+    volatile sig_atomic_t guarded; /* user mode: faults of our own C at guest memory go to `back` */
     volatile sig_atomic_t fp_probes; /* signals that the probe may still cause */
     bool at_access; /* user mode: generated code was left by a host fault, not by a call */
     sigjmp_buf back;

@@ -4,7 +4,7 @@
 bool engine_host_fault(struct engine *e, int sig, void *siginfo, void *ucontext)
 {
     const siginfo_t *si = siginfo;
-    if (!e->faults->in_interp || (sig != SIGSEGV && sig != SIGBUS))
+    if (!e->faults->guarded || (sig != SIGSEGV && sig != SIGBUS))
         return false;
     e->run->fault = (struct gw_fault){.vaddr = (uint64_t)(uintptr_t)si->si_addr - e->cfg.guest_base,
                                       .access = GW_ACCESS_LOAD};

@@ -4,15 +4,24 @@
 
 #include "translator/code/position.h"
 #include "translator/run/host_fault.h"
+#include "translator/run/host_operand.h"
 #include "translator/world.h"
 
 enum { ERR_WRITE = 2 };
 
-static uint64_t fault_address(const siginfo_t *si, struct engine *e)
+static uint64_t fault_address(const siginfo_t *si, const greg_t *gr, struct engine *e)
 {
-    /* A non-canonical address raises #GP, which tells none: the guest sees the all-ones address. */
-    return si->si_code == SI_KERNEL ? ~UINT64_C(0)
-                                    : (uint64_t)(uintptr_t)si->si_addr - e->cfg.guest_base;
+    static const uint8_t numbers[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
+                                        REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
+                                        REG_R12, REG_R13, REG_R14, REG_R15};
+    uint64_t addr = (uintptr_t)si->si_addr, regs[16];
+    if (si->si_code == SI_KERNEL) { /* not canonical */
+        for (unsigned i = 0; i < 16; i++)
+            regs[i] = (uint64_t)gr[numbers[i]];
+        if (!host_operand((const uint8_t *)(uintptr_t)gr[REG_RIP], regs, &addr))
+            return UINT64_MAX;
+    }
+    return addr - e->cfg.guest_base;
 }
 
 /* MXCSR: flags in bits 0 to 5, their masks 7 bits higher. Denormal operands are always masked. */
@@ -99,8 +108,8 @@ bool engine_host_fault(struct engine *e, int sig, void *siginfo, void *ucontext)
         return si->si_code > 0 && fp_trap(e, uc);
     if (sig != SIGSEGV && sig != SIGBUS)
         return false;
-    if (e->faults->in_interp) {
-        run->fault = (struct gw_fault){.vaddr = fault_address(si, e),
+    if (e->faults->guarded) {
+        run->fault = (struct gw_fault){.vaddr = fault_address(si, gr, e),
                                        .access = write ? GW_ACCESS_STORE : GW_ACCESS_LOAD};
         siglongjmp(e->faults->back, 1);
     }
@@ -112,7 +121,7 @@ bool engine_host_fault(struct engine *e, int sig, void *siginfo, void *ucontext)
         gr[REG_RIP] = (greg_t)slow;
         return true;
     }
-    run->fault = (struct gw_fault){.vaddr = fault_address(si, e),
+    run->fault = (struct gw_fault){.vaddr = fault_address(si, gr, e),
                                    .access = write ? GW_ACCESS_STORE : GW_ACCESS_LOAD};
     run->leave = GW_LEAVE_FAULT;
     run->slow_ra = rip;
