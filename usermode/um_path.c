@@ -11,10 +11,10 @@
 const char *um_proc_self(const char *path)
 {
     char own[32];
-    snprintf(own, sizeof own, "/proc/%ld/", (long)getpid());
     const char *const folders[] = {"/proc/self/", "/proc/thread-self/", own};
     if (strncmp(path, "/proc/", 6) != 0)
         return NULL;
+    snprintf(own, sizeof own, "/proc/%ld/", (long)getpid());
     for (unsigned i = 0; i < sizeof folders / sizeof *folders; i++)
         if (strncmp(path, folders[i], strlen(folders[i])) == 0)
             return path + strlen(folders[i]);

@@ -22,28 +22,32 @@
 #define AT_EXECVE_CHECK 0x10000 /* Linux 6.14 */
 #endif
 
-/* A lease for readers is refused while somebody writes. It is let go at once; the signal that tells of
- * a writer who came in between, which nobody else waits for, is thrown away. */
-static bool lease_is_refused(int fd)
+/* A lease for readers is refused while somebody writes: EAGAIN. It is let go at once; the signal that
+ * tells of a writer who came in between, which nobody else waits for, is thrown away. Others than the
+ * owner and root get none, nor do all file systems know them. */
+static int try_lease(int fd)
 {
     const uint64_t set = um_sigbit(UM_SIG_TIMEOUT);
     const struct timespec at_once = {0, 0};
     uint64_t mask;
     um_host_sigmask(UINT64_MAX, &mask);
-    bool refused = fcntl(fd, F_SETSIG, UM_SIG_TIMEOUT) == 0 && fcntl(fd, F_SETLEASE, F_RDLCK) &&
-                   errno == EAGAIN;
-    fcntl(fd, F_SETLEASE, F_UNLCK);
-    syscall(SYS_rt_sigtimedwait, &set, NULL, &at_once, sizeof set);
+    int error = fcntl(fd, F_SETSIG, UM_SIG_TIMEOUT) || fcntl(fd, F_SETLEASE, F_RDLCK) ? errno : 0;
+    if (!error) {
+        fcntl(fd, F_SETLEASE, F_UNLCK);
+        syscall(SYS_rt_sigtimedwait, &set, NULL, &at_once, sizeof set);
+    }
     um_host_sigmask(mask, NULL);
-    return refused;
+    return error;
 }
 
 bool um_file_busy(int fd)
 {
     char *const argv[] = {(char[]){""}, NULL}, *const envp[] = {NULL};
-    if (syscall(SYS_execveat, fd, "", argv, envp, AT_EMPTY_PATH | AT_EXECVE_CHECK) == 0)
-        return false;
-    return errno == ETXTBSY || (errno == EINVAL && lease_is_refused(fd));
+    int error = try_lease(fd);
+    if (error && error != EAGAIN)
+        error =
+            syscall(SYS_execveat, fd, "", argv, envp, AT_EMPTY_PATH | AT_EXECVE_CHECK) ? errno : 0;
+    return error == EAGAIN || error == ETXTBSY;
 }
 
 /* --- strings ---------------------------------------------------------------------------------- */

@@ -94,13 +94,23 @@ int64_t um_sys_readlinkat(struct um_proc *p, const uint64_t *a)
     return um_host(p, 0, SYS_readlinkat, a[0], (uintptr_t)path, um_arg(p, a[2]), a[3], 0, 0);
 }
 
-/* The program that runs is not written to, which the kernel sees to for us, and we for the guest. What
- * else keeps the file from being opened so is for the kernel to say. */
+static const char *last_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* The program that runs is not written to, which the kernel sees to for us, and we for the guest: by
+ * the names that it has and was started by, so that other files cost no look. What else keeps the file
+ * from being opened so is for the kernel to say. */
 static bool writes_program(const struct um_proc *p, int dir, const char *path, uint64_t flags)
 {
     struct stat st;
     bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
     if (!writes || (flags & O_PATH) || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+        return false;
+    const char *name = last_name(path);
+    if (!p->exe || (strcmp(name, last_name(p->exe)) && strcmp(name, last_name(p->cfg->path))))
         return false;
     return fstatat(dir, path, &st, flags & O_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0) == 0 &&
            st.st_dev == p->exe_dev && st.st_ino == p->exe_ino &&
