@@ -1,49 +1,52 @@
-/* Calls to helpers, and the default helper for what has no lowering. */
-#include "backend-x86_64/x64.h"
+#include "backend-x86_64/x64_call.h"
+
+static struct x64_mem slot(unsigned k)
+{
+    return x64_state(x64_operand_offset(k));
+}
 
 static void store_arg(struct x64 *x, unsigned k, ir_val v)
 {
-    struct x64_mem m = x64_run(x64_operand(k));
-    if (x->v[v].flags & XV_FLOAT) {
-        x64_rm(&x->e, X_66 | X_MAP_0F | 0xd6, x64_usef(x, v), m, 0);
+    if (place_is_float(&x->p, v)) {
+        x64_storeq_sse(&x->e, x64_use(x, v), slot(k));
     } else {
-        struct x64_opnd o = x64_opnd(x, v);
-        if (o.kind == O_MEM)
-            o = (struct x64_opnd){.kind = O_REG, .reg = (int8_t)x64_use(x, v)};
-        if (o.kind == O_IMM)
-            x64_mov_mi(&x->e, X_W, m, o.imm);
+        struct place_operand o = x64_no_memory(x, v, x64_operand(x, v));
+        if (o.kind == OPERAND_CONST)
+            x64_mov_mi(&x->e, X_W, slot(k), o.imm);
         else
-            x64_rm(&x->e, X_W | 0x89, o.reg, m, 0);
+            x64_store(&x->e, o.reg, slot(k));
     }
     x64_done(x, v);
-    x64_unlock(x);
+    place_unlock(&x->p);
 }
 
-static void row_call(struct x64 *x)
-{
-    x64_add_row(x, GW_ROW_CALL, x64_pos(&x->e));
-}
-
-void x64_lower_call(struct x64 *x, const struct ir_insn *in)
+bool x64_lower_call(struct x64 *x, const struct ir_insn *in)
 {
     const struct gw_helper *h = &x->job->cfg->isa->helpers[in->imm];
     const ir_val arg[3] = {in->a, in->b, in->c};
     for (unsigned k = 0; k < 3; k++)
         if (arg[k] != IR_NONE)
             store_arg(x, k, arg[k]);
-    x64_spill_scratch(x);
+    place_spill_scratch(&x->p);
     if (h->flags & GW_HELPER_WRITES)
-        x64_rescue_all(x);
+        place_rescue_all(&x->p);
     if (h->flags & GW_HELPER_PC) {
         const struct ir_guest_insn *g = &x->b->guest[in->guest];
         x64_set_pc(x, x->b->pc + (uint64_t)(int64_t)(int32_t)g->pc_offset);
     }
     x64_call_to(&x->e, x64_thunk(x, T_HELPER + (unsigned)in->imm));
-    row_call(x);
-    if (in->uses) {
-        x->lock_gpr |= (uint16_t)(1u << RAX);
-        x64_def_in(x, RAX);
-    }
+    x64_row(x, GW_ROW_CALL);
+    if (in->uses)
+        place_def_in(&x->p, RAX);
+    return true;
+}
+
+/* The thunk finds the instruction at its return address. */
+static void call_eval(struct x64 *x, const struct ir_insn *in)
+{
+    x64_call_to(&x->e, x64_thunk(x, T_EVAL));
+    for (unsigned k = 0; k < sizeof *in; k++)
+        x64_u8(&x->e, ((const uint8_t *)in)[k]);
 }
 
 void x64_lower_eval(struct x64 *x, const struct ir_insn *in)
@@ -52,13 +55,22 @@ void x64_lower_eval(struct x64 *x, const struct ir_insn *in)
     for (unsigned k = 0; k < 4; k++)
         if (arg[k] != IR_NONE)
             store_arg(x, k, arg[k]);
-    x64_call_to(&x->e, x64_thunk(x, T_EVAL));
-    for (unsigned k = 0; k < sizeof *in; k++) /* the thunk finds the instruction at its return */
-        x64_u8(&x->e, ((const uint8_t *)in)[k]);
-    struct x64_mem r = x64_run(x64_operand(0));
-    char result = ir_op_info[in->op].result;
-    if (result == 'F')
-        x64_rm(&x->e, X_F3 | X_MAP_0F | 0x7e, x64_deff(x, 0), r, 0);
+    call_eval(x, in);
+    if (ir_op_info[in->op].result == 'F')
+        x64_loadq_sse(&x->e, x64_deff(x, 0), slot(0));
     else
-        x64_rm(&x->e, X_W | 0x8b, x64_def(x, 0), r, 0);
+        x64_load(&x->e, x64_def(x, 0), slot(0));
+}
+
+void x64_eval(struct x64 *x, const struct ir_insn *in, const struct cold_eval *v)
+{
+    const ir_val arg[3] = {in->a, in->b, in->c};
+    for (unsigned k = 0; k < 3; k++)
+        if (arg[k] != IR_NONE)
+            x64_storeq_sse(&x->e, v->operand[k], slot(k));
+    call_eval(x, in);
+    if (reg_class_of(v->dest) == REG_VEC)
+        x64_loadq_sse(&x->e, v->dest, slot(0));
+    else
+        x64_load(&x->e, v->dest, slot(0));
 }

@@ -8,6 +8,7 @@
 #include <cpuid.h>
 
 #include "backend-x86_64/x64.h"
+#include "backend-x86_64/x64_detect.h"
 
 enum {
     ECX1_CLMUL = 1 << 1,

@@ -1,211 +1,207 @@
 #include "backend-x86_64/x64_emit.h"
 
-/* Room for the longest sequence any single encoder writes; checked by each. */
-enum { MAX_INSN = 16 };
+#include "backend-x86_64/x64.h"
 
-static bool room(struct x64_buf *e)
+_Static_assert(OP_ADD >> 3 == EXT_ADD && OP_OR >> 3 == EXT_OR && OP_AND >> 3 == EXT_AND &&
+                   OP_SUB >> 3 == EXT_SUB && OP_XOR >> 3 == EXT_XOR && OP_CMP >> 3 == EXT_CMP,
+               "x64_group1");
+_Static_assert(OP_ADD - 2 == OP_ADD_MR && OP_OR - 2 == OP_OR_MR && OP_CMP - 2 == OP_CMP_MR,
+               "x64_to_memory");
+
+static bool avx(const struct x64_buf *e)
 {
-    e->insns++;
-    if (e->end - e->p >= MAX_INSN)
-        return true;
-    e->full = true;
-    e->p = e->start; /* keeps writing harmlessly; the block is thrown away */
-    return true;
+    return e->features & X64_F_AVX;
 }
 
-static void modrm_mem(struct x64_buf *e, int reg, struct x64_mem m, unsigned imm_bytes)
-{
-    unsigned r = (unsigned)(reg & 7) << 3;
-    if (m.base == X64_RIP) {
-        x64_u8(e, r | 5);
-        x64_u32(e, (uint32_t)((uint64_t)m.disp - (x64_here(e) + 4 + imm_bytes)));
-        return;
-    }
-    unsigned b = (unsigned)m.base & 7;
-    unsigned mod = m.disp == 0 && b != 5 ? 0 : x64_fits8(m.disp) ? 1 : 2;
-    if (m.index >= 0 || b == 4) {
-        unsigned idx = m.index >= 0 ? (unsigned)m.index & 7 : 4;
-        x64_u8(e, mod << 6 | r | 4);
-        x64_u8(e, (unsigned)m.scale << 6 | idx << 3 | b);
-    } else {
-        x64_u8(e, mod << 6 | r | b);
-    }
-    if (mod == 1)
-        x64_u8(e, (uint8_t)m.disp);
-    else if (mod == 2)
-        x64_u32(e, (uint32_t)m.disp);
-}
+/* --- integers ------------------------------------------------------------------------------------ */
 
-static void legacy_prefix(struct x64_buf *e, unsigned op, unsigned rex)
-{
-    static const uint8_t pp[4] = {0, 0x66, 0xf3, 0xf2};
-    if (op & X_PP)
-        x64_u8(e, pp[(op & X_PP) >> 12]);
-    if (rex)
-        x64_u8(e, 0x40 | (rex & 15));
-    if (op & X_MAP) {
-        x64_u8(e, 0x0f);
-        if ((op & X_MAP) == X_MAP_38)
-            x64_u8(e, 0x38);
-        else if ((op & X_MAP) == X_MAP_3A)
-            x64_u8(e, 0x3a);
-    }
-    x64_u8(e, op & 0xff);
-}
-
-void x64_rr(struct x64_buf *e, unsigned op, int reg, int rm)
-{
-    room(e);
-    unsigned rex = (op & X_W ? 8u : 0) | (reg & 8 ? 4u : 0) | (rm & 8 ? 1u : 0);
-    if (op & X_B && (reg >= 4 || rm >= 4))
-        rex |= 0x40;
-    legacy_prefix(e, op, rex);
-    x64_u8(e, 0xc0 | (unsigned)(reg & 7) << 3 | (unsigned)(rm & 7));
-}
-
-void x64_rm(struct x64_buf *e, unsigned op, int reg, struct x64_mem m, unsigned imm_bytes)
-{
-    room(e);
-    unsigned rex = (op & X_W ? 8u : 0) | (reg & 8 ? 4u : 0) |
-                   (m.index >= 0 && m.index & 8 ? 2u : 0) |
-                   (m.base != X64_RIP && m.base & 8 ? 1u : 0);
-    if (op & X_B && reg >= 4)
-        rex |= 0x40;
-    legacy_prefix(e, op, rex);
-    modrm_mem(e, reg, m, imm_bytes);
-}
-
-static void vex(struct x64_buf *e, unsigned op, int reg, int vvvv, bool xbit, bool bbit)
-{
-    unsigned map = (op & X_MAP) >> 8, pp = (op & X_PP) >> 12, w = op & X_W ? 1 : 0;
-    unsigned r = reg & 8 ? 0 : 0x80, nv = (unsigned)(~vvvv & 15) << 3;
-    if (map == 1 && !w && !xbit && !bbit) {
-        x64_u8(e, 0xc5);
-        x64_u8(e, r | nv | pp);
-    } else {
-        x64_u8(e, 0xc4);
-        x64_u8(e, r | (xbit ? 0u : 0x40u) | (bbit ? 0u : 0x20u) | map);
-        x64_u8(e, w << 7 | nv | pp);
-    }
-    x64_u8(e, op & 0xff);
-}
-
-void x64_vrr(struct x64_buf *e, unsigned op, int reg, int vvvv, int rm)
-{
-    room(e);
-    vex(e, op, reg, vvvv, false, rm & 8);
-    x64_u8(e, 0xc0 | (unsigned)(reg & 7) << 3 | (unsigned)(rm & 7));
-}
-
-void x64_vrm(struct x64_buf *e, unsigned op, int reg, int vvvv, struct x64_mem m,
-             unsigned imm_bytes)
-{
-    room(e);
-    vex(e, op, reg, vvvv, m.index >= 0 && m.index & 8, m.base != X64_RIP && m.base & 8);
-    modrm_mem(e, reg, m, imm_bytes);
-}
-
-void x64_alu_ri(struct x64_buf *e, unsigned w, unsigned n, int rm, int32_t imm)
+void x64_alu_ri(struct x64_buf *e, unsigned w, unsigned ext, int rm, int32_t imm)
 {
     if (x64_fits8(imm)) {
-        x64_rr(e, w | 0x83, (int)n, rm);
+        x64_rr(e, w | OP_GROUP1_I8, (int)ext, rm);
         x64_u8(e, (uint8_t)imm);
     } else {
-        x64_rr(e, w | 0x81, (int)n, rm);
+        x64_rr(e, w | OP_GROUP1_I32, (int)ext, rm);
         x64_u32(e, (uint32_t)imm);
     }
 }
 
-void x64_alu_mi(struct x64_buf *e, unsigned w, unsigned n, struct x64_mem m, int32_t imm)
+void x64_alu_mi(struct x64_buf *e, unsigned w, unsigned ext, struct x64_mem m, int32_t imm)
 {
     if (x64_fits8(imm)) {
-        x64_rm(e, w | 0x83, (int)n, m, 1);
+        x64_rm(e, w | OP_GROUP1_I8, (int)ext, m, 1);
         x64_u8(e, (uint8_t)imm);
     } else {
-        x64_rm(e, w | 0x81, (int)n, m, 4);
+        x64_rm(e, w | OP_GROUP1_I32, (int)ext, m, 4);
         x64_u32(e, (uint32_t)imm);
-    }
-}
-
-void x64_mov_ri(struct x64_buf *e, int reg, uint64_t imm)
-{
-    room(e);
-    if (imm <= UINT32_MAX) {
-        if (reg & 8)
-            x64_u8(e, 0x41);
-        x64_u8(e, 0xb8 | (unsigned)(reg & 7));
-        x64_u32(e, (uint32_t)imm);
-    } else if (x64_fits32((int64_t)imm)) {
-        x64_u8(e, 0x48 | (reg & 8 ? 1u : 0));
-        x64_u8(e, 0xc7);
-        x64_u8(e, 0xc0 | (unsigned)(reg & 7));
-        x64_u32(e, (uint32_t)imm);
-    } else {
-        x64_u8(e, 0x48 | (reg & 8 ? 1u : 0));
-        x64_u8(e, 0xb8 | (unsigned)(reg & 7));
-        x64_u64(e, imm);
     }
 }
 
 void x64_mov_mi(struct x64_buf *e, unsigned w, struct x64_mem m, int32_t imm)
 {
-    x64_rm(e, w | 0xc7, 0, m, 4);
+    x64_rm(e, w | OP_MOV_MI, 0, m, 4);
     x64_u32(e, (uint32_t)imm);
 }
 
-void x64_shift_ri(struct x64_buf *e, unsigned w, unsigned n, int rm, unsigned count)
+void x64_shift_ri(struct x64_buf *e, unsigned w, unsigned ext, int rm, unsigned count)
 {
-    x64_rr(e, w | 0xc1, (int)n, rm);
+    x64_rr(e, w | OP_SHIFT_I, (int)ext, rm);
     x64_u8(e, count);
 }
 
-uint32_t x64_jmp(struct x64_buf *e)
+void x64_mov(struct x64_buf *e, int d, int s)
 {
-    room(e);
-    x64_u8(e, 0xe9);
-    x64_u32(e, 0);
-    return x64_pos(e) - 4;
+    if (d != s)
+        x64_rr(e, X_W | OP_MOV, d, s);
 }
 
-uint32_t x64_jmp8(struct x64_buf *e)
+void x64_zext32(struct x64_buf *e, int d, int s)
 {
-    room(e);
-    x64_u8(e, 0xeb);
-    x64_u8(e, 0);
-    return x64_pos(e) - 1;
+    x64_rr(e, OP_MOV, d, s);
 }
 
-void x64_link8(struct x64_buf *e, uint32_t at)
+void x64_lea(struct x64_buf *e, unsigned w, int d, int base, int64_t disp)
 {
-    e->start[at] = (uint8_t)(x64_pos(e) - at - 1);
+    if (disp)
+        x64_rm(e, w | OP_LEA, d, x64_at(base, disp), 0);
+    else
+        x64_rr(e, w | OP_MOV, d, base);
 }
 
-uint32_t x64_jcc(struct x64_buf *e, unsigned cc)
+void x64_zero(struct x64_buf *e, int d)
 {
-    room(e);
-    x64_u8(e, 0x0f);
-    x64_u8(e, 0x80 | cc);
-    x64_u32(e, 0);
-    return x64_pos(e) - 4;
+    x64_rr(e, OP_XOR, d, d);
 }
 
-void x64_jmp_to(struct x64_buf *e, uint64_t target)
+void x64_load(struct x64_buf *e, int d, struct x64_mem m)
 {
-    room(e);
-    x64_u8(e, 0xe9);
-    x64_u32(e, (uint32_t)(target - (x64_here(e) + 4)));
+    x64_rm(e, X_W | OP_MOV, d, m, 0);
 }
 
-void x64_call_to(struct x64_buf *e, uint64_t target)
+void x64_store(struct x64_buf *e, int s, struct x64_mem m)
 {
-    room(e);
-    x64_u8(e, 0xe8);
-    x64_u32(e, (uint32_t)(target - (x64_here(e) + 4)));
+    x64_rm(e, X_W | OP_MOV_MR, s, m, 0);
 }
 
-void x64_link(struct x64_buf *e, uint32_t at, uint32_t to)
+void x64_setcc_byte(struct x64_buf *e, unsigned cc, int d)
 {
-    uint32_t d = to - (at + 4);
-    if (!e->full)
-        memcpy(e->start + at, &d, 4);
+    x64_rr(e, OP_SETCC | cc, 0, d);
+}
+
+void x64_setcc(struct x64_buf *e, unsigned cc, int d)
+{
+    x64_setcc_byte(e, cc, d);
+    x64_rr(e, X_B | OP_MOVZX_B, d, d);
+}
+
+/* --- memory order -------------------------------------------------------------------------------- */
+
+void x64_lock(struct x64_buf *e)
+{
+    x64_u8(e, OP_LOCK);
+}
+
+void x64_full_fence(struct x64_buf *e)
+{
+    x64_lock(e);
+    x64_alu_mi(e, 0, EXT_OR, x64_at(RSP, 0), 0);
+}
+
+/* --- vector registers ---------------------------------------------------------------------------- */
+
+void x64_movf(struct x64_buf *e, int d, int s)
+{
+    if (d != s)
+        x64_op2(e, OP_MOVAPD, d, s);
+}
+
+void x64_loadq(struct x64_buf *e, int d, struct x64_mem m)
+{
+    x64_op2_m(e, OP_MOVQ, d, m);
+}
+
+void x64_storeq(struct x64_buf *e, int s, struct x64_mem m)
+{
+    x64_op2_m(e, OP_MOVQ_MR, s, m);
+}
+
+void x64_loadq_sse(struct x64_buf *e, int d, struct x64_mem m)
+{
+    x64_rm(e, OP_MOVQ, d, m, 0);
+}
+
+void x64_storeq_sse(struct x64_buf *e, int s, struct x64_mem m)
+{
+    x64_rm(e, OP_MOVQ_MR, s, m, 0);
+}
+
+void x64_op3(struct x64_buf *e, unsigned op, int d, int a, int b)
+{
+    if (avx(e)) {
+        x64_vrr(e, op, d, a, b);
+    } else {
+        x64_movf(e, d, a);
+        x64_rr(e, op, d, b);
+    }
+}
+
+void x64_op3_m(struct x64_buf *e, unsigned op, int d, int a, struct x64_mem b)
+{
+    if (avx(e)) {
+        x64_vrm(e, op, d, a, b, 0);
+    } else {
+        x64_movf(e, d, a);
+        x64_rm(e, op, d, b, 0);
+    }
+}
+
+void x64_op2(struct x64_buf *e, unsigned op, int reg, int rm)
+{
+    if (avx(e))
+        x64_vrr(e, op, reg, 0, rm);
+    else
+        x64_rr(e, op, reg, rm);
+}
+
+void x64_op2_m(struct x64_buf *e, unsigned op, int reg, struct x64_mem m)
+{
+    if (avx(e))
+        x64_vrm(e, op, reg, 0, m, 0);
+    else
+        x64_rm(e, op, reg, m, 0);
+}
+
+void x64_op1(struct x64_buf *e, unsigned op, int d, int s)
+{
+    if (avx(e))
+        x64_vrr(e, op, d, s, s);
+    else
+        x64_rr(e, op, d, s);
+}
+
+void x64_ucomis(struct x64_buf *e, bool single, int a, int b)
+{
+    x64_op2(e, (single ? 0u : X_66) | OP_UCOMIS, a, b);
+}
+
+void x64_to_vector(struct x64_buf *e, unsigned w, int d, int s)
+{
+    x64_rr(e, w | OP_MOVD_FROM_INT, d, s);
+}
+
+void x64_from_vector(struct x64_buf *e, unsigned w, int d, int s)
+{
+    x64_rr(e, w | OP_MOVD_TO_INT, s, d);
+}
+
+/* --- MXCSR --------------------------------------------------------------------------------------- */
+
+void x64_ldmxcsr(struct x64_buf *e, struct x64_mem m)
+{
+    x64_rm(e, OP_GROUP15, EXT_LDMXCSR, m, 0);
+}
+
+void x64_stmxcsr(struct x64_buf *e, struct x64_mem m)
+{
+    x64_rm(e, OP_GROUP15, EXT_STMXCSR, m, 0);
 }

@@ -1,148 +1,73 @@
 /*
- * Byte encoders for x86-64. They know instruction formats and nothing of the IR. Each appends to a
- * struct x64_buf whose sticky `full` flag is checked once a block.
+ * Emitters: one instruction, or the best of several that do the same. Where the host has AVX its forms of
+ * three operands are taken, which spare a move.
  *
- * Source: Intel 64 and IA-32 Architectures SDM vol. 2, chapters 2 (formats) and 3-6.
+ * Nothing here knows the IR, or who holds which register.
  */
 #ifndef X64_EMIT_H
 #define X64_EMIT_H
 
-#include <stdbool.h>
-#include <stdint.h>
-#include <string.h>
+#include "backend-x86_64/x64_encode.h"
 
-enum {
-    RAX,
-    RCX,
-    RDX,
-    RBX,
-    RSP,
-    RBP,
-    RSI,
-    RDI,
-    R8,
-    R9,
-    R10,
-    R11,
-    R12,
-    R13,
-    R14,
-    R15,
-    X64_RIP = 16, /* base of a rip-relative operand: disp is then an absolute run address */
-};
+/* --- integers ------------------------------------------------------------------------------------ */
 
-struct x64_buf {
-    uint8_t *start, *p, *end;
-    uint64_t base; /* run address of start */
-    uint32_t insns;
-    bool full;
-};
-
-/* An opcode and its format: byte, map, mandatory prefix, width. */
-enum {
-    X_MAP_0F = 1 << 8,
-    X_MAP_38 = 2 << 8,
-    X_MAP_3A = 3 << 8,
-    X_MAP = 3 << 8,
-    X_66 = 1 << 12,
-    X_F3 = 2 << 12,
-    X_F2 = 3 << 12,
-    X_PP = 3 << 12,
-    X_W = 1 << 16, /* 64-bit operand */
-    X_B = 1 << 17, /* byte register in reg: needs REX for spl..dil */
-};
-
-/* A memory operand: [base + index * scale + disp]; index < 0: none. */
-struct x64_mem {
-    int8_t base, index;
-    uint8_t scale; /* log2 */
-    int64_t disp;
-};
-
-static inline struct x64_mem x64_at(int base, int64_t disp)
+/* Of ADD OR AND SUB XOR CMP: the extension for an immediate operand, the form that writes to memory. */
+static inline unsigned x64_group1(unsigned op)
 {
-    return (struct x64_mem){.base = (int8_t)base, .index = -1, .scale = 0, .disp = disp};
+    return op >> 3;
 }
-static inline struct x64_mem x64_sib(int base, int index, unsigned scale, int64_t disp)
+static inline unsigned x64_to_memory(unsigned op)
 {
-    return (struct x64_mem){
-        .base = (int8_t)base, .index = (int8_t)index, .scale = (uint8_t)scale, .disp = disp};
+    return op - 2;
 }
 
-static inline uint32_t x64_pos(const struct x64_buf *e)
-{
-    return (uint32_t)(e->p - e->start);
-}
-static inline uint64_t x64_here(const struct x64_buf *e)
-{
-    return e->base + x64_pos(e);
-}
-static inline void x64_u8(struct x64_buf *e, unsigned v)
-{
-    *e->p++ = (uint8_t)v;
-}
-static inline void x64_u32(struct x64_buf *e, uint32_t v)
-{
-    memcpy(e->p, &v, 4);
-    e->p += 4;
-}
-static inline void x64_u64(struct x64_buf *e, uint64_t v)
-{
-    memcpy(e->p, &v, 8);
-    e->p += 8;
-}
-static inline bool x64_fits8(int64_t v)
-{
-    return v == (int8_t)v;
-}
-static inline bool x64_fits32(int64_t v)
-{
-    return v == (int32_t)v;
-}
-
-/* reg, r/m register form; and reg, memory form. imm_bytes: what follows (for rip-relative). */
-void x64_rr(struct x64_buf *e, unsigned op, int reg, int rm);
-void x64_rm(struct x64_buf *e, unsigned op, int reg, struct x64_mem m, unsigned imm_bytes);
-/* VEX.128 three-operand forms. */
-void x64_vrr(struct x64_buf *e, unsigned op, int reg, int vvvv, int rm);
-void x64_vrm(struct x64_buf *e, unsigned op, int reg, int vvvv, struct x64_mem m,
-             unsigned imm_bytes);
-
-/* Group-1 arithmetic /n with immediate; n: 0 add 1 or 4 and 5 sub 6 xor 7 cmp. w: X_W or 0. */
-void x64_alu_ri(struct x64_buf *e, unsigned w, unsigned n, int rm, int32_t imm);
-void x64_alu_mi(struct x64_buf *e, unsigned w, unsigned n, struct x64_mem m, int32_t imm);
-void x64_mov_ri(struct x64_buf *e, int reg, uint64_t imm); /* shortest; keeps flags */
+/* Arithmetic with an immediate. ext: of group 1. w: X_W or 0. */
+void x64_alu_ri(struct x64_buf *e, unsigned w, unsigned ext, int rm, int32_t imm);
+void x64_alu_mi(struct x64_buf *e, unsigned w, unsigned ext, struct x64_mem m, int32_t imm);
 void x64_mov_mi(struct x64_buf *e, unsigned w, struct x64_mem m, int32_t imm);
-void x64_shift_ri(struct x64_buf *e, unsigned w, unsigned n, int rm, unsigned count);
+/* ext: ROL ROR SHL SHR SAR. */
+void x64_shift_ri(struct x64_buf *e, unsigned w, unsigned ext, int rm, unsigned count);
+void x64_mov(struct x64_buf *e, int d, int s);    /* 64 bits; nothing when they are the same */
+void x64_zext32(struct x64_buf *e, int d, int s); /* the low 32 bits, even when they are the same */
+void x64_lea(struct x64_buf *e, unsigned w, int d, int base, int64_t disp);
+void x64_zero(struct x64_buf *e, int d);                    /* changes the flags */
+void x64_load(struct x64_buf *e, int d, struct x64_mem m);  /* 64 bits */
+void x64_store(struct x64_buf *e, int s, struct x64_mem m); /* 64 bits */
+/* d = 0 or 1, by the flags; in two steps, so that another one can be merged between. */
+void x64_setcc_byte(struct x64_buf *e, unsigned cc, int d);
+void x64_setcc(struct x64_buf *e, unsigned cc, int d);
 
-/* Branches. Return the position of the 32-bit displacement. */
-uint32_t x64_jmp(struct x64_buf *e);
-uint32_t x64_jcc(struct x64_buf *e, unsigned cc);
-/* A short forward jump, and its landing here: at most 127 bytes behind it. */
-uint32_t x64_jmp8(struct x64_buf *e);
-void x64_link8(struct x64_buf *e, uint32_t at);
-void x64_jmp_to(struct x64_buf *e, uint64_t target);
-void x64_call_to(struct x64_buf *e, uint64_t target);
-/* Points the displacement at position `at` to position `to` (both from start). */
-void x64_link(struct x64_buf *e, uint32_t at, uint32_t to);
+/* --- memory order -------------------------------------------------------------------------------- */
 
-enum {
-    CC_O,
-    CC_NO,
-    CC_B,
-    CC_AE,
-    CC_E,
-    CC_NE,
-    CC_BE,
-    CC_A,
-    CC_S,
-    CC_NS,
-    CC_P,
-    CC_NP,
-    CC_L,
-    CC_GE,
-    CC_LE,
-    CC_G,
-};
+void x64_lock(struct x64_buf *e); /* ahead of the instruction */
+/* Earlier stores are done before later loads: the one order that TSO does not keep. */
+void x64_full_fence(struct x64_buf *e);
+
+/* --- vector registers ---------------------------------------------------------------------------- */
+
+void x64_movf(struct x64_buf *e, int d, int s); /* all of it; nothing when they are the same */
+void x64_loadq(struct x64_buf *e, int d, struct x64_mem m); /* the low 8 bytes, zero above */
+void x64_storeq(struct x64_buf *e, int s, struct x64_mem m);
+/* The same where no AVX form is wanted: in thunks and cold paths. */
+void x64_loadq_sse(struct x64_buf *e, int d, struct x64_mem m);
+void x64_storeq_sse(struct x64_buf *e, int s, struct x64_mem m);
+/* d = a op b. Without AVX d must not be b, unless it is a too. */
+void x64_op3(struct x64_buf *e, unsigned op, int d, int a, int b);
+void x64_op3_m(struct x64_buf *e, unsigned op, int d, int a, struct x64_mem b);
+/* Of two operands: reg, r/m. With AVX a third one is none. */
+void x64_op2(struct x64_buf *e, unsigned op, int reg, int rm);
+void x64_op2_m(struct x64_buf *e, unsigned op, int reg, struct x64_mem m);
+/* Of one source that merges into d's upper part: with AVX that is the source's own. */
+void x64_op1(struct x64_buf *e, unsigned op, int d, int s);
+/* Flags by a and b: B, E, A and, if either is a NaN, P. Quiet. */
+void x64_ucomis(struct x64_buf *e, bool single, int a, int b);
+/* Between an integer register and a vector register's low 8 (X_W) or 4 bytes. */
+void x64_to_vector(struct x64_buf *e, unsigned w, int d, int s);
+void x64_from_vector(struct x64_buf *e, unsigned w, int d, int s);
+
+/* --- MXCSR --------------------------------------------------------------------------------------- */
+
+void x64_ldmxcsr(struct x64_buf *e, struct x64_mem m);
+void x64_stmxcsr(struct x64_buf *e, struct x64_mem m);
 
 #endif

@@ -89,6 +89,8 @@ enum ir_amo {
     IR_AMO_MINU,
     IR_AMO_MAXU,
 };
+_Static_assert(IR_AMO_XOR + 1 == IR_AMO_MIN && IR_AMO_MIN + 3 == IR_AMO_MAXU,
+               "those that compare come last");
 /* Memory order of an access (insn.order). */
 enum { IR_ORDER_RELAXED = 0, IR_ORDER_ACQUIRE = 1, IR_ORDER_RELEASE = 2, IR_ORDER_SEQ = 3 };
 enum { IR_FENCE_W = 1, IR_FENCE_R = 2, IR_FENCE_O = 4, IR_FENCE_I = 8 };
@@ -112,6 +114,30 @@ enum ir_op {
 #undef IR_OP
     IR_OP_COUNT
 };
+
+/* Rows of ir_ops.inc that are told by their ends; whoever does so includes no more than is said here. */
+#define IR_ROW(first, last, count)                                                                 \
+    _Static_assert(IR_##last - IR_##first + 1 == (count), #first " to " #last " stand in a row")
+IR_ROW(CONST, SELECT, 37); /* change nothing but state, know no float but to move it */
+IR_ROW(ADD, ROTR, 21);     /* integers of two operands, without aux */
+IR_ROW(SEXT8, ZEXT32, 6);  /* extensions */
+IR_ROW(FADD, FMA, 6);      /* arithmetic, rounded */
+IR_ROW(FADD, FSQRT, 5);    /* of operands whose NaNs it passes on */
+IR_ROW(FEQ, FLE, 3);       /* comparisons of floats */
+IR_ROW(FADD, BOX, 23);     /* all that is about floats */
+
+static inline bool ir_is_float_op(unsigned op)
+{
+    return op >= IR_FADD && op <= IR_BOX;
+}
+static inline bool ir_is_arith(unsigned op)
+{
+    return op >= IR_FADD && op <= IR_FMA;
+}
+static inline bool ir_compares_floats(unsigned op)
+{
+    return op >= IR_FEQ && op <= IR_FLE;
+}
 
 struct ir_op_info {
     const char *text;

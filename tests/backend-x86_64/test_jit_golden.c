@@ -17,6 +17,7 @@
 #include "translator/ir/pass.h"
 #include "frontend/riscv64/lift.h"
 #include "backend-x86_64/x64.h"
+#include "backend-x86_64/x64_layout.h"
 
 enum { TEXT_BYTES = 65536, CODE_BYTES = 65536 };
 enum { USER = RV_TBF_USER | 2 << RV_TBF_FS_SHIFT, SUPER = RV_PRIV_S | 2 << RV_TBF_FS_SHIFT };

@@ -7,6 +7,7 @@ includes  a room includes, by path from the root, its own headers, include/ and 
 order     within a room whose folders stand in a row, files include what is before them in it only
 visible   the same of what a compiler would find, by the search paths of a build (GODWIT_BUILD)
 tests     each room has a folder of tests, and tests/ holds no folder that is neither a room's nor a kind of test
+layers    the files of the backends stand in layers: none calls or includes one that calls or includes it
 headers   every header of include/godwit compiles alone, by gcc and clang where they are
 sizes     no tracked file is larger than 1 MB
 markers   no unfinished work is marked in tracked files
@@ -34,6 +35,7 @@ COMPOSES = {
     "snapshot": ["spec"],
     "usermode": ["frontend/riscv64", "translator"] + GUESTS + HOSTS,
     "control": ["spec", "machine/machine.h"],
+    "backend-x86_64": ["backend-common"],
     "cli": ["spec", "control", "usermode"] + GUESTS + ["machine/machine.h", "snapshot/snapshot.h"],
 }
 # Within a room: what lies in the folder includes none of these, but for the file that each of them is of.
@@ -203,6 +205,76 @@ def check_tests(root):
             yield f"{folder}: neither a room's tests nor one of {', '.join(OTHER_TESTS)}"
 
 
+# ---- layers --------------------------------------------------------------------------------------
+
+def bare(text):
+    """C without comments and strings."""
+    return re.sub(r'/\*.*?\*/|"(?:\\.|[^"\\])*"', " ", text, flags=re.S)
+
+
+def stems(root):
+    """Files of the backends by name without .c and .h: a source and its header are one."""
+    found = {}
+    for room in rooms(root):
+        if room.startswith("backend-"):
+            for path in sources(root / room):
+                if path.suffix != ".inc":
+                    found.setdefault(str(path.relative_to(root).with_suffix("")), []).append(path)
+    return found
+
+
+# What stands before a function's name, at the margin. Layout is clang-format's: a body's brace stands alone.
+RETURNS = r"^(?!static\b|typedef\b)\w[\w \t\n*]*?\b"
+
+
+def functions(path):
+    """Names that the source defines for others."""
+    return re.findall(RETURNS + r"(\w+)\([^;{}]*\)\n\{", bare(path.read_text()), re.M)
+
+
+def words(path):
+    """What the file uses; to declare a function is not to use it."""
+    return set(re.findall(r"\w+", re.sub(RETURNS + r"\w+\([^;{}]*\);", " ", bare(path.read_text()), flags=re.M)))
+
+
+def calls(root):
+    """Which files each file needs: by a function that they define, or by a header of theirs."""
+    files = stems(root)
+    owns = {stem: {n for p in paths if p.suffix == ".c" for n in functions(p)} for stem, paths in files.items()}
+    owner = {name: stem for stem, names in owns.items() for name in names}
+    needs = {}
+    for stem, paths in files.items():
+        names = {w for p in paths for w in words(p)} - owns[stem]
+        needed = {owner[n] for n in names & owner.keys()}
+        needed |= {name.rpartition(".")[0] for p in paths for _, name in quoted_includes(p)} & files.keys()
+        needs[stem] = sorted(needed - {stem})
+    return needs
+
+
+def circle(needs):
+    """A path that ends where it begins, or None."""
+    done, path = set(), []
+
+    def walk(stem):
+        if stem in path:
+            return path[path.index(stem):] + [stem]
+        if stem in done:
+            return None
+        path.append(stem)
+        found = next(filter(None, map(walk, needs[stem])), None)
+        path.pop()
+        done.add(stem)
+        return found
+
+    return next(filter(None, map(walk, needs)), None)
+
+
+def check_layers(root):
+    found = circle(calls(root))
+    if found:
+        yield "files need one another in a circle: " + " -> ".join(found)
+
+
 # ---- headers ------------------------------------------------------------------------------------
 
 def check_headers(root):
@@ -347,6 +419,7 @@ RULES = {
     "order": check_order,
     "visible": check_visible,
     "tests": check_tests,
+    "layers": check_layers,
     "headers": check_headers,
     "sizes": check_sizes,
     "markers": check_markers,

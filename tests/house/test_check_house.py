@@ -97,6 +97,15 @@ class Houses(unittest.TestCase):
             (root / "build/see/machine/m.h").unlink()
             self.assertEqual(list(check_house.check_visible(root)), [])
 
+    def test_files_of_a_backend_stand_in_layers(self):
+        low = '#include "backend-x/low.h"\nint low(int a)\n{\n    return a;\n}\n'
+        high = '#include "backend-x/low.h"\nint high(void)\n{\n    return low(1);\n}\n'
+        sound = {"backend-x/low.h": "int low(int a);\nint high(void);\n", "backend-x/low.c": low, "backend-x/high.c": high}
+        self.assertEqual(self.breaches("layers", sound), [])
+        self.assertEqual(len(self.breaches("layers", {**sound, "backend-x/low.c": low.replace("return a", "return high()")})), 1)
+        includes_back = {"backend-x/high.h": "", "backend-x/low.c": '#include "backend-x/high.h"\n' + low}
+        self.assertEqual(len(self.breaches("layers", {**sound, **includes_back})), 1)
+
     def test_each_room_has_tests(self):
         self.refused("tests", "devices/d.c", "")
         self.refused("tests", "tests/odd/CMakeLists.txt", "")

@@ -20,6 +20,45 @@ enum { NEVER = UINT16_MAX, GRANULES = 256 };
 
 _Static_assert((int)IR_MAX_INSNS < (int)NEVER, "an index is never NEVER");
 
+/* Forms that are found by counting: ops.inc has them in the order of what they are counted by. */
+#define BY_COND(COND)                                                                              \
+    _Static_assert((int)INTERP_SETCC_##COND##_W == INTERP_SETCC_EQ_W + 2 * IR_##COND &&            \
+                       (int)INTERP_SETCC_##COND##_L == INTERP_SETCC_##COND##_W + 1 &&              \
+                       (int)INTERP_BRCC_##COND##_W == INTERP_BRCC_EQ_W + 2 * IR_##COND &&          \
+                       (int)INTERP_BRCC_##COND##_L == INTERP_BRCC_##COND##_W + 1,                  \
+                   "conditions")
+BY_COND(EQ);
+BY_COND(NE);
+BY_COND(LT);
+BY_COND(GE);
+BY_COND(LTU);
+BY_COND(GEU);
+BY_COND(LE);
+BY_COND(GT);
+BY_COND(LEU);
+BY_COND(GTU);
+#define BY_EXTENSION(OP)                                                                           \
+    _Static_assert((int)INTERP_##OP - INTERP_SEXT8 == (int)IR_##OP - IR_SEXT8, "extensions")
+BY_EXTENSION(SEXT16);
+BY_EXTENSION(SEXT32);
+BY_EXTENSION(ZEXT8);
+BY_EXTENSION(ZEXT16);
+BY_EXTENSION(ZEXT32);
+#define BY_MODE(MODE)                                                                              \
+    _Static_assert((int)INTERP_LD_##MODE##_U1 == INTERP_LD_USER_U1 + 7 * GW_MEM_##MODE &&          \
+                       (int)INTERP_LD_##MODE##_U8 == INTERP_LD_##MODE##_U1 + 3 &&                  \
+                       (int)INTERP_LD_##MODE##_S1 == INTERP_LD_##MODE##_U1 + 4 &&                  \
+                       (int)INTERP_LD_##MODE##_S4 == INTERP_LD_##MODE##_U1 + 6 &&                  \
+                       (int)INTERP_ST_##MODE##_1 == INTERP_ST_USER_1 + 4 * GW_MEM_##MODE &&        \
+                       (int)INTERP_ST_##MODE##_8 == INTERP_ST_##MODE##_1 + 3,                      \
+                   "accesses")
+BY_MODE(USER);
+BY_MODE(FLAT);
+BY_MODE(TLB);
+_Static_assert(INTERP_SAR_WS - INTERP_ADD_WS == INTERP_SAR_W - INTERP_ADD_W &&
+                   INTERP_ADD_WS - INTERP_ADD_W == INTERP_SAR_W - INTERP_ADD_W + 1,
+               "sign-extended forms");
+
 /* What one backward pass finds out. */
 struct plan {
     uint16_t last_use[IR_MAX_INSNS];

@@ -256,7 +256,7 @@ static bool compares_only_since(struct ir_block *b, ir_val flags)
     for (unsigned pass = 0; pass < 2; pass++)
         for (uint32_t i = flags + 1u; i < b->count; i++) {
             struct ir_insn *in = &b->insn[i];
-            bool compares = in->op == IR_FEQ || in->op == IR_FLT || in->op == IR_FLE;
+            bool compares = ir_compares_floats(in->op);
             if (pass && compares)
                 in->aux = 1;
             else if (!pass && (in->op == IR_FPSET || in->op == IR_CALL || in->op == IR_BRCC ||

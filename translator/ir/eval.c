@@ -309,7 +309,7 @@ uint64_t ir_eval(const struct ir_insn *in, uint64_t a, uint64_t b, uint64_t c, u
                  uint32_t *fp_flags)
 {
     uint32_t dropped = 0;
-    if (in->aux && (in->op == IR_FEQ || in->op == IR_FLT || in->op == IR_FLE))
+    if (in->aux && ir_compares_floats(in->op))
         fp_flags = &dropped;
     enum ir_op op = (enum ir_op)in->op;
 

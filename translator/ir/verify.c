@@ -237,7 +237,7 @@ static void one_insn(struct check *c, const struct ir_insn *in)
     case IR_JMPR:
     case IR_LEAVE: control_insn(c, in); break;
     default:
-        if (in->op >= IR_FADD && in->op <= IR_BOX)
+        if (ir_is_float_op(in->op))
             float_insn(c, in);
         else
             integer_insn(c, in);

@@ -380,7 +380,7 @@ static void floats_match_the_host(void **state)
         uint32_t flags = 0;
 
         in.aux = (uint8_t)(random_u64(&rng) & 3);
-        if (in.op >= IR_FEQ && in.op <= IR_FLE)
+        if (ir_compares_floats(in.op))
             in.aux = 0;
         if (in.op == IR_FMA)
             in.imm = (int64_t)(random_u64(&rng) & 3);
@@ -477,6 +477,26 @@ static void float_special_cases(void **state)
     assert_int_equal(flags, IR_FP_NV);
 }
 
+/* What the rows of ir.h are said to have in common. */
+static void rows_of_operations_are_of_one_kind(void **state)
+{
+    for (unsigned op = IR_ADD; op <= IR_ROTR; op++)
+        assert_true(ir_op_info[op].args == 2 && ir_op_info[op].result == 'I' &&
+                    !(ir_op_info[op].flags & ~IRF_COMM));
+    for (unsigned op = IR_SEXT8; op <= IR_ZEXT32; op++)
+        assert_true(ir_op_info[op].args == 1 && strstr(ir_op_info[op].text, "ext"));
+    for (unsigned op = IR_CONST; op <= IR_SELECT; op++)
+        assert_false(ir_op_info[op].flags & ~(op == IR_PUT ? IRF_SIDE : IRF_COMM));
+    for (unsigned op = 0; op < IR_OP_COUNT; op++) {
+        assert_true(ir_is_float_op(op) ||
+                    !(ir_op_info[op].flags & IRF_FP || ir_op_info[op].result == 'F'));
+        if (ir_is_arith(op))
+            assert_true(ir_op_info[op].flags == IRF_FP && ir_op_info[op].result == 'F');
+        if (ir_compares_floats(op))
+            assert_true(ir_op_info[op].flags == IRF_FP && ir_op_info[op].result == 'I');
+    }
+}
+
 static void flags_are_ored(void **state)
 {
     struct ir_insn in = {.op = IR_FADD, .type = IR_F64};
@@ -495,6 +515,7 @@ int main(void)
         cmocka_unit_test(conditions_and_their_negations),
         cmocka_unit_test(floats_match_the_host),
         cmocka_unit_test(float_special_cases),
+        cmocka_unit_test(rows_of_operations_are_of_one_kind),
         cmocka_unit_test(flags_are_ored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -177,7 +177,7 @@ static void run_rows(const char *what, const struct row *rows, size_t count)
         const struct row *r = &rows[i];
         const struct ir_insn in = {.op = r->op,
                                    .type = r->type,
-                                   .aux = r->op >= IR_FEQ && r->op <= IR_FLE ? 0 : r->aux,
+                                   .aux = ir_compares_floats(r->op) ? 0 : r->aux,
                                    .fp_model = ir_op_info[r->op].flags & IRF_FP ? r->model : 0,
                                    .imm = r->imm};
         uint32_t flags = 0;

@@ -1,0 +1,170 @@
+#include "backend-x86_64/x64_branch.h"
+
+#include <string.h>
+
+#include "backend-x86_64/x64_compare.h"
+
+/* Code that other threads run meanwhile is patched by aligned stores. Pads so that what comes
+ * `before` bytes on is aligned. */
+static void align_field(struct x64 *x, unsigned before)
+{
+    while (x->job->cfg->shared && (x64_pos(&x->e) + before) & 3)
+        x64_u8(&x->e, OP_NOP);
+}
+
+/* The jump that a link patches; returns where its displacement is. */
+static uint32_t link_jump(struct x64 *x)
+{
+    align_field(x, 1);
+    return x64_jmp(&x->e);
+}
+
+/* cmp dword [run.gen_space], 0: patched to what guards the link. Returns where its value is. */
+static uint32_t link_guard(struct x64 *x)
+{
+    align_field(x, 6);
+    x64_rm(&x->e, OP_GROUP1_I32, EXT_CMP, X64_RUN(gen_space), 4);
+    x64_u32(&x->e, 0);
+    return x64_pos(&x->e) - 4;
+}
+
+void x64_patch(uint8_t *block, uint64_t block_rx, const struct gw_link_desc *link, uint64_t target,
+               bool gen_global, uint32_t gen)
+{
+    uint32_t to = target ? (uint32_t)(target - (block_rx + link->jump_offset + 4))
+                         : link->stub_offset - (link->jump_offset + 4);
+    if (link->gen_offset && target) {
+        /* the guard's displacement chooses the generation; its value follows */
+        struct x64_mem m = gen_global ? X64_RUN(gen_global) : X64_RUN(gen_space);
+        int32_t disp = (int32_t)m.disp;
+        memcpy(block + link->gen_offset - 4, &disp, 4);
+        memcpy(block + link->gen_offset, &gen, 4);
+    }
+    __atomic_store_n((uint32_t *)(void *)(block + link->jump_offset), to, __ATOMIC_RELAXED);
+}
+
+/* Ends the hot path (from == 0: an unconditional jump here) or one of its branches. */
+static void link_out(struct x64 *x, uint32_t from, uint64_t target)
+{
+    uint32_t link = exits_link(x->job, target);
+    struct gw_link_desc *l = &x->job->links[link];
+    bool guarded = exits_need_guard(x->job, target);
+    struct cold_path *c = x64_cold(x, from && guarded ? COLD_GUARD : COLD_EXIT);
+    c->link = link;
+    if (!guarded) {
+        l->jump_offset = c->from[0] = from ? from : link_jump(x);
+    } else if (from) { /* the guard stands beside the hot path */
+        c->from[0] = from;
+    } else {
+        l->gen_offset = link_guard(x);
+        c->from[1] = x64_jcc(&x->e, CC_NE);
+        l->jump_offset = c->from[0] = link_jump(x);
+    }
+}
+
+/* Where an unlinked branch goes: asks the run loop for its target. */
+static void exit_stub(struct x64 *x, uint32_t link)
+{
+    struct gw_link_desc *l = &x->job->links[link];
+    l->stub_offset = x64_pos(&x->e);
+    x64_set_pc(x, l->target);
+    x64_mov_ri(&x->e, RAX, x->job->link_base + link);
+    x64_jmp_to(&x->e, x64_thunk(x, T_EXIT_LINK));
+}
+
+static void guarded_exit(struct x64 *x, uint32_t link)
+{
+    struct gw_link_desc *l = &x->job->links[link];
+    l->gen_offset = link_guard(x);
+    uint32_t ne = x64_jcc(&x->e, CC_NE);
+    l->jump_offset = link_jump(x);
+    x64_link(&x->e, l->jump_offset, x64_pos(&x->e));
+    x64_link(&x->e, ne, x64_pos(&x->e));
+    exit_stub(x, link);
+}
+
+void x64_cold_branch(struct x64 *x, const struct cold_path *c)
+{
+    x64_cold_here(x, c);
+    switch (c->kind) {
+    case COLD_BUDGET:
+        x64_budget(x, EXT_ADD, (int32_t)x->b->guest_count);
+        x64_set_pc(x, x->b->pc);
+        x64_jmp_to(&x->e, x64_thunk(x, T_EXIT_BUDGET));
+        break;
+    case COLD_REFUND:
+        x64_budget(x, EXT_ADD, c->refund);
+        link_out(x, 0, (uint64_t)x->b->insn[c->insn].imm);
+        break;
+    case COLD_MISS:
+        x64_store(&x->e, c->target, X64_RUN(pc));
+        x64_jmp_to(&x->e, x64_thunk(x, T_EXIT_INDIRECT));
+        break;
+    case COLD_GUARD: guarded_exit(x, c->link); break;
+    default: exit_stub(x, c->link); break;
+    }
+}
+
+void x64_enter_block(struct x64 *x)
+{
+    x64_budget(x, EXT_SUB, (int32_t)x->b->guest_count);
+    x64_cold(x, COLD_BUDGET)->from[0] = x64_jcc(&x->e, CC_S);
+}
+
+static void lower_brcc(struct x64 *x, const struct ir_insn *in)
+{
+    uint64_t target = (uint64_t)in->imm;
+    unsigned cc = x64_compare(x, in->type, in->aux, in->a, in->b);
+    uint32_t left = exits_refund(x->job, in->guest);
+    if (!left && !exits_need_guard(x->job, target))
+        align_field(x, 2);
+    uint32_t from = x64_jcc(&x->e, cc);
+    if (!left) {
+        link_out(x, from, target);
+        return;
+    }
+    struct cold_path *c = x64_cold(x, COLD_REFUND);
+    c->from[0] = from;
+    c->refund = (int32_t)left;
+}
+
+static void lower_jmpr(struct x64 *x, const struct ir_insn *in)
+{
+    place_take(&x->p, RCX);
+    place_take(&x->p, RDX);
+    int t = x64_use(x, in->a);
+    struct x64_buf *e = &x->e;
+    x64_zext32(e, RCX, t);
+    x64_load(e, RDX, X64_RUN(jump_cache));
+    /* entry = cache + ((pc >> 1) & mask) * 16 */
+    x64_alu_ri(e, 0, EXT_AND, RCX, ((1 << GW_JC_BITS) - 1) << 1);
+    x64_rm(e, X_W | OP_CMP_MR, t, x64_sib(RDX, RCX, 3, offsetof(struct gw_jump_entry, pc)), 0);
+    struct cold_path *c = x64_cold(x, COLD_MISS);
+    c->target = (int8_t)t;
+    c->from[0] = x64_jcc(e, CC_NE);
+    x64_rm(e, OP_GROUP5, EXT_JMP, x64_sib(RDX, RCX, 3, offsetof(struct gw_jump_entry, code)), 0);
+    x64_done(x, in->a);
+}
+_Static_assert(sizeof(struct gw_jump_entry) == 16, "as lower_jmpr scales it");
+
+static void lower_leave(struct x64 *x, const struct ir_insn *in)
+{
+    int64_t imm;
+    if (place_is_const(&x->p, in->a, &imm))
+        x64_set_pc(x, (uint64_t)imm);
+    else
+        x64_store(&x->e, x64_use(x, in->a), X64_RUN(pc));
+    x64_done(x, in->a);
+    x64_jmp_to(&x->e, x64_thunk(x, T_EXIT_LEAVE));
+}
+
+bool x64_lower_branch(struct x64 *x, const struct ir_insn *in)
+{
+    switch (in->op) {
+    case IR_BRCC: lower_brcc(x, in); return true;
+    case IR_JMP: link_out(x, 0, (uint64_t)in->imm); return true;
+    case IR_JMPR: lower_jmpr(x, in); return true;
+    case IR_LEAVE: lower_leave(x, in); return true;
+    default: return false;
+    }
+}
