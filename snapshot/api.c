@@ -57,9 +57,11 @@ static const struct snap_section *source_of(const struct snap_reader *r, const c
 static enum gw_status load_state(struct snap_reader *r, const char *name,
                                  const struct state_desc *desc, void *object, struct gw_error *err)
 {
+    enum gw_status st = snap_reach(r, name, err);
     const struct snap_section *s = source_of(r, name, desc);
     struct snap_fields f;
-    enum gw_status st;
+    if (st != GW_OK)
+        return st;
     if (!s || s->kind != SNAP_STATE)
         return snap_bad(r, err, name, "it is missing");
     st = fields(r, (uint32_t)(s - r->section), &f, err);
@@ -71,13 +73,13 @@ static enum gw_status load_state(struct snap_reader *r, const char *name,
 
 static enum gw_status verify(struct snap_reader *r, struct gw_error *err)
 {
-    enum gw_status st = GW_OK;
+    enum gw_status st = snap_reach_end(r, err);
     for (uint32_t i = 0; st == GW_OK && i < r->section_count; i++) {
         struct snap_fields f = {0};
         uint64_t pages, count;
         if (r->section[i].kind == SNAP_STATE)
             st = fields(r, i, &f, err);
-        else if (r->section[i].kind == SNAP_PAGES)
+        else if (r->section[i].kind == SNAP_PAGES && !r->stream)
             st = snap_page_hashes(r, i, &pages, NULL, &count, err);
         snap_free_fields(&f);
     }
@@ -108,12 +110,14 @@ const struct snap_api *godwit_snapshot(void)
         .file_drop = snap_file_drop,
         .create = snap_create,
         .create_on = snap_create_on,
+        .create_stream = snap_create_stream,
         .write_manifest = snap_write_manifest,
         .write_state = snap_write_state,
         .write_pages = snap_write_pages,
         .commit = snap_commit,
         .abandon = snap_abandon,
         .open = snap_open,
+        .open_stream = snap_open_stream,
         .close = snap_close,
         .manifest = manifest,
         .section_count = section_count,
@@ -121,6 +125,7 @@ const struct snap_api *godwit_snapshot(void)
         .find = snap_find,
         .load_state = load_state,
         .load_pages = snap_load_pages,
+        .finish = snap_reach_end,
         .fields = fields,
         .free_fields = snap_free_fields,
         .page_hashes = snap_page_hashes,

@@ -18,38 +18,52 @@ enum gw_status snap_bad(const struct snap_reader *r, struct gw_error *err, const
     return gw_fail(err, GW_ERR_FORMAT, r->path, "cannot use the snapshot: %s", why);
 }
 
-enum gw_status snap_read_at(struct snap_reader *r, void *to, size_t size, uint64_t offset,
-                            struct gw_error *err)
+static ssize_t read_cursor(void *context, void *to, size_t size)
 {
-    uint8_t *p = to;
-    while (size) {
-        ssize_t n = pread(r->fd, p, size, (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return gw_fail(err, GW_ERR_IO, r->path, "cannot read the snapshot: %s",
-                           strerror(errno));
-        if (n == 0)
-            return snap_bad(r, err, NULL, "the file is cut short");
-        p += n;
-        size -= (size_t)n;
-        offset += (uint64_t)n;
-    }
-    return GW_OK;
+    struct snap_cursor *c = context;
+    ssize_t n = pread(c->fd, to, size, (off_t)c->at);
+    c->at += n > 0 ? (uint64_t)n : 0;
+    return n;
+}
+
+void snap_cursor_at(struct snap_cursor *c, const struct snap_reader *r, uint64_t offset)
+{
+    *c = (struct snap_cursor){.s = {.read = read_cursor, .context = c}, .fd = r->fd, .at = offset};
+}
+
+enum gw_status snap_take(const struct snap_reader *r, struct gw_source *from, void *to, size_t size,
+                         struct gw_error *err)
+{
+    if (gw_source_get(from, to, size))
+        return GW_OK;
+    if (from->error == GW_STREAM_ENDED)
+        return snap_bad(r, err, NULL, "the file is cut short");
+    return gw_fail(err, GW_ERR_IO, r->path, "cannot read the snapshot: %s", strerror(from->error));
+}
+
+static enum gw_status read_at(const struct snap_reader *r, void *to, size_t size, uint64_t offset,
+                              struct gw_error *err)
+{
+    struct snap_cursor c;
+    snap_cursor_at(&c, r, offset);
+    return snap_take(r, &c.s, to, size, err);
 }
 
 enum gw_status snap_read_payload(struct snap_reader *r, const struct snap_section *s, uint8_t **out,
                                  struct gw_error *err)
 {
+    enum gw_status st = GW_OK;
     uint8_t *p;
-    enum gw_status st;
     *out = NULL;
     if (s->bytes > SNAP_MAX_SMALL)
         return snap_bad(r, err, s->name, "too large");
     p = malloc(s->bytes + 1);
     if (!p)
         return gw_fail(err, GW_ERR_NOMEM, r->path, "cannot use the snapshot: out of memory");
-    st = snap_read_at(r, p, s->bytes, s->offset, err);
+    if (r->stream)
+        memcpy(p, r->kept[s - r->section], s->bytes);
+    else
+        st = read_at(r, p, s->bytes, s->offset, err);
     if (st == GW_OK && snap_hash(p, s->bytes) != s->hash)
         st = snap_bad(r, err, s->name, "its checksum is wrong: the file is damaged");
     if (st != GW_OK) {
@@ -61,131 +75,202 @@ enum gw_status snap_read_payload(struct snap_reader *r, const struct snap_sectio
     return GW_OK;
 }
 
-/* ---- opening -------------------------------------------------------------------------------- */
+/* ---- the frame ------------------------------------------------------------------------------ */
 
-static enum gw_status read_header(struct snap_reader *r, struct gw_error *err)
+static enum gw_status read_header1(struct snap_reader *r, struct gw_source *from, uint8_t *h,
+                                   uint64_t *file_bytes, struct gw_error *err)
 {
-    uint8_t h[SNAP_HEADER_BYTES];
-    enum gw_status st;
-    if (r->bytes < sizeof h) {
-        uint8_t magic[8] = {0};
-        size_t n = r->bytes < 8 ? (size_t)r->bytes : 8;
-        st = snap_read_at(r, magic, n, 0, err);
-        if (st != GW_OK)
-            return st;
-        return snap_bad(r, err, NULL,
-                        n == 8 && !memcmp(magic, SNAP_MAGIC, 8) ? "the file is cut short"
-                                                                : "not a snapshot of ours");
-    }
-    st = snap_read_at(r, h, sizeof h, 0, err);
+    enum gw_status st =
+        snap_take(r, from, h + SNAP_HEADER_BYTES, SNAP_HEADER1_BYTES - SNAP_HEADER_BYTES, err);
     if (st != GW_OK)
         return st;
-    if (memcmp(h, SNAP_MAGIC, 8) != 0)
-        return snap_bad(r, err, NULL, "not a snapshot of ours");
-    if (snap_get(h + 32, 8) != snap_hash(h, 32))
+    if (snap_get(h + 32, 8) != snap_hash(h, 32) || snap_get(h + 24, 8))
         return snap_bad(r, err, NULL, "its header is damaged");
-    if (snap_get(h + 8, 4) != SNAP_FORMAT)
-        return gw_fail(err, GW_ERR_UNSUPPORTED, r->path,
-                       "cannot use the snapshot: it is of format %u, this program knows %u",
-                       (unsigned)snap_get(h + 8, 4), (unsigned)SNAP_FORMAT);
-    if (snap_get(h + 16, 8) > r->bytes)
-        return snap_bad(r, err, NULL, "the file is cut short");
-    if (snap_get(h + 16, 8) != r->bytes || snap_get(h + 24, 8))
-        return snap_bad(r, err, NULL, "something follows its end");
-    r->section_count = (uint32_t)snap_get(h + 12, 4);
-    if (r->section_count == 0 || r->section_count > SNAP_MAX_SECTIONS)
+    *file_bytes = snap_get(h + 16, 8);
+    r->promised = (uint32_t)snap_get(h + 12, 4);
+    if (r->promised == 0 || r->promised > SNAP_MAX_SECTIONS)
         return snap_bad(r, err, NULL, "it has no plausible number of sections");
     return GW_OK;
 }
 
-static bool name_is_fine(const uint8_t *p)
+enum gw_status snap_read_header(struct snap_reader *r, struct gw_source *from, uint64_t *file_bytes,
+                                struct gw_error *err)
 {
-    size_t n = strnlen((const char *)p, SNAP_NAME_BYTES);
-    for (size_t i = 0; i < SNAP_NAME_BYTES; i++)
-        if (i < n ? p[i] <= ' ' || p[i] > '~' : p[i] != 0)
-            return false;
-    return n > 0;
-}
-
-static enum gw_status read_section(struct snap_reader *r, uint32_t i, uint64_t *at,
-                                   struct gw_error *err)
-{
-    struct snap_section *s = &r->section[i];
-    uint8_t h[SNAP_SECTION_BYTES];
-    enum gw_status st;
-    if (r->bytes - *at < sizeof h)
-        return snap_bad(r, err, NULL, "the file is cut short");
-    st = snap_read_at(r, h, sizeof h, *at, err);
+    uint8_t h[SNAP_HEADER1_BYTES] = {0};
+    enum gw_status st = snap_take(r, from, h, 8, err);
+    if ((st == GW_OK || from->error == GW_STREAM_ENDED) && memcmp(h, SNAP_MAGIC, 8) != 0)
+        return snap_bad(r, err, NULL, "not a snapshot of ours");
+    if (st == GW_OK)
+        st = snap_take(r, from, h + 8, SNAP_HEADER_BYTES - 8, err);
     if (st != GW_OK)
         return st;
-    if (snap_get(h + 56, 8) != snap_hash(h, 56) || !name_is_fine(h + 32))
-        return snap_bad(r, err, NULL, "a section's header is damaged");
-    memcpy(s->name, h + 32, SNAP_NAME_BYTES);
-    s->kind = (enum snap_kind)snap_get(h, 4);
-    s->version = (uint32_t)snap_get(h + 4, 4);
-    s->layout = snap_get(h + 8, 8);
-    s->bytes = snap_get(h + 16, 8);
-    s->hash = snap_get(h + 24, 8);
-    *at += sizeof h;
-    s->offset = *at;
-    if (s->bytes > r->bytes - *at)
-        return snap_bad(r, err, s->name, "longer than the file");
-    *at += s->bytes;
+    r->format = (uint8_t)snap_get(h + 8, 4);
+    if (snap_get(h + 8, 4) == 1)
+        return read_header1(r, from, h, file_bytes, err);
+    if (snap_get(h + 16, 8) != snap_hash(h, 16))
+        return snap_bad(r, err, NULL, "its header is damaged");
+    if (snap_get(h + 8, 4) != SNAP_FORMAT)
+        return gw_fail(err, GW_ERR_UNSUPPORTED, r->path,
+                       "cannot use the snapshot: it is of format %u, this program knows %u and 1",
+                       (unsigned)snap_get(h + 8, 4), (unsigned)SNAP_FORMAT);
+    return GW_OK;
+}
+
+enum gw_status snap_check_section(const struct snap_reader *r, uint32_t i, struct gw_error *err)
+{
+    const struct snap_section *s = &r->section[i];
     if (s->kind < SNAP_MANIFEST || s->kind > SNAP_PAGES)
         return gw_fail(err, GW_ERR_UNSUPPORTED, r->path,
                        "cannot use the snapshot: section %s: of a kind that this program does not "
                        "know",
                        s->name);
-    for (uint32_t k = 0; k < i; k++)
-        if (!strcmp(r->section[k].name, s->name))
-            return snap_bad(r, err, s->name, "it is there twice");
+    if (i == 0 && (s->kind != SNAP_MANIFEST || s->version != 1))
+        return snap_bad(r, err, NULL, "it does not begin with a manifest");
+    if (i && s->kind == SNAP_MANIFEST)
+        return snap_bad(r, err, NULL, "it has more than one manifest");
     return GW_OK;
 }
 
-static enum gw_status read_manifest(struct snap_reader *r, struct gw_error *err)
+/* Forward, by the lengths that stand before the payloads. */
+static enum gw_status read_frame1(struct snap_reader *r, uint64_t file_bytes, struct gw_error *err)
+{
+    uint64_t at = SNAP_HEADER1_BYTES;
+    if (file_bytes > r->bytes)
+        return snap_bad(r, err, NULL, "the file is cut short");
+    for (r->section_count = 0; r->section_count < r->promised; r->section_count++) {
+        struct snap_section *s = &r->section[r->section_count];
+        uint8_t h[SNAP_HEAD1_BYTES];
+        enum gw_status st = read_at(r, h, sizeof h, at, err);
+        if (st != GW_OK)
+            return st;
+        if (!snap_get_head1(h, s))
+            return snap_bad(r, err, NULL, "a section's header is damaged");
+        s->offset = at += sizeof h;
+        if (s->bytes > r->bytes - at)
+            return snap_bad(r, err, s->name, "longer than the file");
+        at += s->bytes;
+    }
+    return at == r->bytes && file_bytes == at ? GW_OK
+                                              : snap_bad(r, err, NULL, "something follows its end");
+}
+
+/* The section that ends at *at, where its head is afterwards. */
+static enum gw_status read_back(struct snap_reader *r, struct snap_section *s, uint64_t *at,
+                                struct gw_error *err)
+{
+    const uint64_t least = SNAP_HEADER_BYTES + SNAP_HEAD_BYTES + SNAP_TAIL_BYTES;
+    uint8_t h[SNAP_HEAD_BYTES], t[SNAP_TAIL_BYTES];
+    uint64_t bytes, hash;
+    enum gw_status st;
+    if (*at < least)
+        return snap_bad(r, err, NULL, "it has not the sections that it should have");
+    st = read_at(r, t, sizeof t, *at - sizeof t, err);
+    if (st == GW_OK && (!snap_get_tail(t, &bytes, &hash) || bytes > *at - least))
+        st = snap_bad(r, err, NULL, "a section's end is damaged");
+    if (st != GW_OK)
+        return st;
+    *at -= sizeof t + bytes + sizeof h;
+    st = read_at(r, h, sizeof h, *at, err);
+    if (st != GW_OK)
+        return st;
+    if (!snap_get_head(h, s) || s->bytes != (s->kind == SNAP_PAGES ? 0 : bytes))
+        return snap_bad(r, err, NULL, "a section's header is damaged");
+    s->bytes = bytes;
+    s->hash = hash;
+    s->offset = *at + sizeof h;
+    return GW_OK;
+}
+
+/* Backward, by the lengths that stand behind them. */
+static enum gw_status read_frame2(struct snap_reader *r, struct gw_error *err)
+{
+    uint8_t h[SNAP_HEAD_BYTES];
+    uint64_t at = r->bytes, file_bytes;
+    enum gw_status st;
+    if (at < SNAP_HEADER_BYTES + SNAP_HEAD_BYTES)
+        return snap_bad(r, err, NULL, "the file is cut short");
+    at -= SNAP_HEAD_BYTES;
+    st = read_at(r, h, sizeof h, at, err);
+    if (st != GW_OK)
+        return st;
+    if (!snap_get_end(h, &r->section_count, &file_bytes) || file_bytes != r->bytes ||
+        r->section_count == 0 || r->section_count > SNAP_MAX_SECTIONS) {
+        r->section_count = 0;
+        return snap_bad(r, err, NULL, "the file is cut short, or its end is damaged");
+    }
+    for (uint32_t i = r->section_count; st == GW_OK && i-- > 0;)
+        st = read_back(r, &r->section[i], &at, err);
+    if (st == GW_OK && at != SNAP_HEADER_BYTES)
+        st = snap_bad(r, err, NULL, "it has more than its sections");
+    return st;
+}
+
+static enum gw_status check_sections(const struct snap_reader *r, struct gw_error *err)
+{
+    enum gw_status st = GW_OK;
+    for (uint32_t i = 0; st == GW_OK && i < r->section_count; i++) {
+        st = snap_check_section(r, i, err);
+        for (uint32_t k = 0; st == GW_OK && k < i; k++)
+            if (!strcmp(r->section[k].name, r->section[i].name))
+                st = snap_bad(r, err, r->section[i].name, "it is there twice");
+    }
+    return st;
+}
+
+enum gw_status snap_parse_manifest(struct snap_reader *r, struct gw_error *err)
 {
     const struct snap_section *s = &r->section[0];
     uint8_t *text;
-    enum gw_status st;
-    if (s->kind != SNAP_MANIFEST || s->version != 1)
-        return snap_bad(r, err, NULL, "it does not begin with a manifest");
-    for (uint32_t i = 1; i < r->section_count; i++)
-        if (r->section[i].kind == SNAP_MANIFEST)
-            return snap_bad(r, err, NULL, "it has more than one manifest");
-    st = snap_read_payload(r, s, &text, err);
+    enum gw_status st = snap_read_payload(r, s, &text, err);
     if (st != GW_OK)
         return st;
     r->manifest_text = (char *)text;
-    return snap_manifest_parse(r->manifest_text, s->bytes, r->path, &r->manifest, err);
+    st = snap_manifest_parse(r->manifest_text, s->bytes, r->path, &r->manifest, err);
+    return st;
 }
 
 static enum gw_status read_frame(struct snap_reader *r, struct gw_error *err)
 {
-    uint64_t at = SNAP_HEADER_BYTES;
+    struct snap_cursor c;
     struct stat sb;
+    uint64_t file_bytes = 0;
     enum gw_status st;
     if (fstat(r->fd, &sb) != 0)
         return gw_fail(err, GW_ERR_IO, r->path, "cannot read the snapshot: %s", strerror(errno));
     if (!S_ISREG(sb.st_mode))
         return snap_bad(r, err, NULL, "not a regular file");
     r->bytes = (uint64_t)sb.st_size;
-    st = read_header(r, err);
-    for (uint32_t i = 0; st == GW_OK && i < r->section_count; i++)
-        st = read_section(r, i, &at, err);
-    if (st == GW_OK && at != r->bytes)
-        st = snap_bad(r, err, NULL, "something follows its end");
-    return st == GW_OK ? read_manifest(r, err) : st;
+    snap_cursor_at(&c, r, 0);
+    st = snap_read_header(r, &c.s, &file_bytes, err);
+    if (st == GW_OK)
+        st = r->format == 1 ? read_frame1(r, file_bytes, err) : read_frame2(r, err);
+    if (st == GW_OK)
+        st = check_sections(r, err);
+    return st == GW_OK ? snap_parse_manifest(r, err) : st;
 }
 
-enum gw_status snap_open(struct snap_reader **out, const char *path, struct gw_error *err)
+/* ---- life ----------------------------------------------------------------------------------- */
+
+enum gw_status snap_reader_new(struct snap_reader **out, const char *path, struct gw_error *err)
 {
     struct snap_reader *r = calloc(1, sizeof *r);
-    enum gw_status st;
     *out = NULL;
     if (!r || !(r->path = strdup(path))) {
         free(r);
         return gw_fail(err, GW_ERR_NOMEM, path, "cannot use the snapshot: out of memory");
     }
+    r->fd = -1;
+    *out = r;
+    return GW_OK;
+}
+
+enum gw_status snap_open(struct snap_reader **out, const char *path, struct gw_error *err)
+{
+    struct snap_reader *r;
+    enum gw_status st = snap_reader_new(&r, path, err);
+    *out = NULL;
+    if (st != GW_OK)
+        return st;
     r->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (r->fd < 0)
         st = gw_fail(err, errno == ENOENT ? GW_ERR_NOTFOUND : GW_ERR_IO, path,
@@ -206,6 +291,8 @@ void snap_close(struct snap_reader *r)
         return;
     if (r->fd >= 0)
         close(r->fd);
+    for (uint32_t i = 0; i < SNAP_MAX_SECTIONS; i++)
+        free(r->kept[i]);
     spec_clear(spec_machine, &r->manifest);
     free(r->manifest_text);
     free(r->path);

@@ -9,7 +9,8 @@
 struct walk {
     struct snap_reader *r;
     const struct snap_section *s;
-    uint64_t at, end; /* in the file */
+    struct gw_source *from;
+    uint64_t done, left; /* bytes of the payload; left: at most */
     uint64_t pages;
     uint64_t next; /* the first page that a chunk may begin with */
     XXH64_state_t *hash;
@@ -25,12 +26,13 @@ static enum gw_status bad(const struct walk *w, struct gw_error *err, const char
 static enum gw_status take(struct walk *w, void *to, size_t size, struct gw_error *err)
 {
     enum gw_status st;
-    if (w->end - w->at < size)
+    if (w->left < size)
         return bad(w, err, "a chunk of pages is cut short");
-    st = snap_read_at(w->r, to, size, w->at, err);
+    st = snap_take(w->r, w->from, to, size, err);
     if (st == GW_OK)
         XXH64_update(w->hash, to, size);
-    w->at += size;
+    w->done += size;
+    w->left -= size;
     return st;
 }
 
@@ -51,14 +53,20 @@ static bool beyond(const struct walk *w, uint64_t first, const uint8_t *bitmap)
     return false;
 }
 
-/* One chunk: its header to h, its pages to w->bytes. */
-static enum gw_status read_chunk(struct walk *w, uint8_t *h, struct gw_error *err)
+/* What follows the last chunk in format 2. */
+static bool ends_pages(const uint8_t *h)
 {
-    enum gw_status st = take(w, h, SNAP_CHUNK_HEADER, err);
+    uint8_t end[SNAP_CHUNK_HEADER];
+    snap_put_pages_end(end);
+    return !memcmp(h, end, sizeof end);
+}
+
+/* One chunk, whose header is in h: its pages to w->bytes. */
+static enum gw_status read_chunk(struct walk *w, const uint8_t *h, struct gw_error *err)
+{
     uint64_t first = snap_get(h, 8), stored = snap_get(h + 8, 4), method = snap_get(h + 12, 4);
     size_t size = (size_t)present_pages(h + 24) * SNAP_PAGE_BYTES;
-    if (st != GW_OK)
-        return st;
+    enum gw_status st;
     if (first % SNAP_CHUNK_PAGES || first < w->next || first >= w->pages || size == 0 ||
         beyond(w, first, h + 24))
         return bad(w, err, "a chunk of pages is out of place");
@@ -74,39 +82,62 @@ static enum gw_status read_chunk(struct walk *w, uint8_t *h, struct gw_error *er
     return st;
 }
 
-typedef enum gw_status put_fn(void *context, uint64_t page, const uint8_t *bytes,
-                              struct gw_error *err);
-
-static enum gw_status walk(struct walk *w, put_fn *put, void *context, struct gw_error *err)
+static enum gw_status read_pages_header(struct walk *w, struct gw_error *err)
 {
-    uint8_t head[SNAP_PAGES_HEADER] = {0}, h[SNAP_CHUNK_HEADER] = {0};
-    enum gw_status st = take(w, head, sizeof head, err);
+    uint8_t h[SNAP_PAGES_HEADER] = {0};
+    enum gw_status st = take(w, h, sizeof h, err);
     if (st != GW_OK)
         return st;
-    w->pages = snap_get(head, 8);
-    if (snap_get(head + 8, 4) != SNAP_PAGE_BYTES || snap_get(head + 12, 4) != SNAP_CHUNK_PAGES ||
+    w->pages = snap_get(h, 8);
+    if (snap_get(h + 8, 4) != SNAP_PAGE_BYTES || snap_get(h + 12, 4) != SNAP_CHUNK_PAGES ||
         w->pages > UINT64_MAX / SNAP_PAGE_BYTES)
         return bad(w, err, "its pages are of a size that this program does not know");
-    while (st == GW_OK && w->at < w->end) {
+    return GW_OK;
+}
+
+static enum gw_status walk(struct walk *w, snap_put_page *put, void *context, struct gw_error *err)
+{
+    uint8_t h[SNAP_CHUNK_HEADER] = {0};
+    enum gw_status st = read_pages_header(w, err);
+    while (st == GW_OK && !(w->r->format == 1 && w->left == 0)) {
         const uint8_t *page = w->bytes;
+        st = take(w, h, sizeof h, err);
+        if (st != GW_OK || (w->r->format != 1 && ends_pages(h)))
+            break;
         st = read_chunk(w, h, err);
-        for (uint64_t i = 0; st == GW_OK && i < SNAP_CHUNK_PAGES; i++) {
+        for (uint64_t i = 0; put && st == GW_OK && i < SNAP_CHUNK_PAGES; i++) {
             if (!(h[24 + i / 8] >> (i % 8) & 1))
                 continue;
             st = put(context, snap_get(h, 8) + i, page, err);
             page += SNAP_PAGE_BYTES;
         }
     }
-    if (st == GW_OK && XXH64_digest(w->hash) != w->s->hash)
-        st = bad(w, err, "its checksum is wrong: the file is damaged");
     return st;
 }
 
-enum gw_status snap_walk_pages(struct snap_reader *r, const struct snap_section *s, uint64_t *count,
-                               put_fn *put, void *context, struct gw_error *err)
+/* All of it was read: is it what the section should be? */
+static enum gw_status close_walk(struct walk *w, struct gw_error *err)
 {
-    struct walk w = {.r = r, .s = s, .at = s->offset, .end = s->offset + s->bytes};
+    uint64_t hash = XXH64_digest(w->hash);
+    if (w->r->stream)
+        return snap_leave_pages(w->r, w->done, hash, err);
+    return w->left == 0 && hash == w->s->hash
+               ? GW_OK
+               : bad(w, err, "its checksum is wrong: the file is damaged");
+}
+
+enum gw_status snap_walk_pages(struct snap_reader *r, const struct snap_section *s, uint64_t *count,
+                               snap_put_page *put, void *context, struct gw_error *err)
+{
+    struct snap_cursor file;
+    struct walk w = {.r = r, .s = s, .from = r->stream, .left = s->bytes};
     enum gw_status st;
+    if (!r->stream) {
+        snap_cursor_at(&file, r, s->offset);
+        w.from = &file.s;
+    } else if (r->format != 1) {
+        w.left = UINT64_MAX; /* which is said at its end */
+    }
     w.hash = XXH64_createState();
     w.zstd = ZSTD_createDCtx();
     w.stored = malloc(SNAP_CHUNK_BYTES);
@@ -114,6 +145,8 @@ enum gw_status snap_walk_pages(struct snap_reader *r, const struct snap_section 
     if (w.hash && w.zstd && w.stored && w.bytes) {
         XXH64_reset(w.hash, 0);
         st = walk(&w, put, context, err);
+        if (st == GW_OK)
+            st = close_walk(&w, err);
     } else {
         st = gw_fail(err, GW_ERR_NOMEM, r->path, "cannot use the snapshot: out of memory");
     }
@@ -122,10 +155,17 @@ enum gw_status snap_walk_pages(struct snap_reader *r, const struct snap_section 
     free(w.stored);
     free(w.bytes);
     *count = w.pages;
+    r->broken |= r->stream && st != GW_OK;
     return st;
 }
 
 /* ---- loading -------------------------------------------------------------------------------- */
+
+/* Of a stream, and no longer what comes next. */
+static bool passed(const struct snap_reader *r, const struct snap_section *s)
+{
+    return r->stream && !(r->in_pages && !r->broken && s == &r->section[r->section_count - 1]);
+}
 
 struct guarded {
     const struct snap_page_sink *sink;
@@ -145,12 +185,16 @@ static enum gw_status put_guarded(void *context, uint64_t page, const uint8_t *b
 enum gw_status snap_load_pages(struct snap_reader *r, const char *name,
                                const struct snap_page_sink *sink, struct gw_error *err)
 {
-    const struct snap_section *s = snap_find(r, name);
     struct guarded g = {.sink = sink, .r = r, .name = name};
+    enum gw_status st = snap_reach(r, name, err);
+    const struct snap_section *s = snap_find(r, name);
     uint64_t count;
-    enum gw_status st;
+    if (st != GW_OK)
+        return st;
     if (!s || s->kind != SNAP_PAGES || s->version != 1)
         return snap_bad(r, err, name, "it is missing");
+    if (passed(r, s))
+        return snap_bad(r, err, name, "it came before, and cannot be read again");
     st = snap_walk_pages(r, s, &count, put_guarded, &g, err);
     if (st == GW_OK && count != sink->count)
         st = snap_bad(r, err, name, "it has not the machine's number of pages");
@@ -189,7 +233,11 @@ enum gw_status snap_page_hashes(struct snap_reader *r, uint32_t section, uint64_
                                 struct snap_page_hash **list, uint64_t *count, struct gw_error *err)
 {
     struct hashes h = {.keep = list != NULL};
-    enum gw_status st = snap_walk_pages(r, &r->section[section], pages, put_hash, &h, err);
+    enum gw_status st;
+    if (passed(r, &r->section[section]))
+        return snap_bad(r, err, r->section[section].name,
+                        "it came before, and cannot be read again");
+    st = snap_walk_pages(r, &r->section[section], pages, put_hash, &h, err);
     *count = h.count;
     if (st != GW_OK) {
         free(h.list);

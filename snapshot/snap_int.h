@@ -2,16 +2,22 @@
 #ifndef SNAPSHOT_SNAP_INT_H
 #define SNAPSHOT_SNAP_INT_H
 
+#include "godwit/stream.h"
 #include "snapshot/snapshot.h"
 
 #define SNAP_MAGIC "\177GWSNAP\n"
 
 enum {
-    SNAP_FORMAT = 1,
-    SNAP_HEADER_BYTES = 40,
-    SNAP_SECTION_BYTES = 64,
+    SNAP_FORMAT = 2,
+    SNAP_HEADER_BYTES = 24, /* of a file */
+    SNAP_HEAD_BYTES = 56,   /* of a section */
+    SNAP_TAIL_BYTES = 24,
+    SNAP_HEADER1_BYTES = 40, /* of format 1, whose sections have no tail */
+    SNAP_HEAD1_BYTES = 64,
+    SNAP_END = 0, /* kind of the head that ends a file */
     SNAP_MAX_SECTIONS = 256,
     SNAP_MAX_SMALL = 16 << 20, /* payload of a manifest or a state */
+    SNAP_MAX_KEPT = 64 << 20,  /* all of these, of a stream */
     SNAP_MAX_FIELDS = 4096,
     SNAP_CHUNK_PAGES = 256,
     SNAP_CHUNK_BYTES = SNAP_CHUNK_PAGES * SNAP_PAGE_BYTES,
@@ -35,7 +41,17 @@ static inline uint64_t snap_get(const uint8_t *p, unsigned size)
     return v;
 }
 
+/* frame.c. The getters return false for what is damaged. */
 uint64_t snap_hash(const void *bytes, size_t size);
+void snap_put_header(uint8_t h[SNAP_HEADER_BYTES]);
+void snap_put_head(uint8_t h[SNAP_HEAD_BYTES], const struct snap_section *s);
+void snap_put_tail(uint8_t t[SNAP_TAIL_BYTES], uint64_t bytes, uint64_t hash);
+void snap_put_end(uint8_t h[SNAP_HEAD_BYTES], uint32_t sections, uint64_t file_bytes);
+void snap_put_pages_end(uint8_t h[SNAP_CHUNK_HEADER]);
+bool snap_get_end(const uint8_t h[SNAP_HEAD_BYTES], uint32_t *sections, uint64_t *file_bytes);
+bool snap_get_head(const uint8_t h[SNAP_HEAD_BYTES], struct snap_section *s);
+bool snap_get_tail(const uint8_t t[SNAP_TAIL_BYTES], uint64_t *bytes, uint64_t *hash);
+bool snap_get_head1(const uint8_t h[SNAP_HEAD1_BYTES], struct snap_section *s);
 
 /* fields.c. The payload of a state: *payload is malloc()ed, the caller's. */
 enum gw_status snap_encode(const char *name, const struct state_desc *desc, const void *object,
@@ -68,6 +84,8 @@ void snap_file_drop(struct snap_file_new *f);
 enum gw_status snap_create(struct snap_writer **out, const char *path, struct gw_error *err);
 enum gw_status snap_create_on(struct snap_writer **out, int fd, const char *name,
                               struct gw_error *err);
+enum gw_status snap_create_stream(struct snap_writer **out, struct gw_sink *to, const char *name,
+                                  struct gw_error *err);
 enum gw_status snap_write_manifest(struct snap_writer *w, const struct machine_spec *s,
                                    struct gw_error *err);
 enum gw_status snap_write_state(struct snap_writer *w, const char *name,
@@ -78,33 +96,70 @@ enum gw_status snap_write_pages(struct snap_writer *w, const char *name,
 enum gw_status snap_commit(struct snap_writer *w, struct gw_error *err);
 void snap_abandon(struct snap_writer *w);
 
-/* read.c */
+/* read.c: what files and streams share, and files */
 struct snap_reader {
-    char *path;
-    int fd;
-    uint64_t bytes;
+    char *path;     /* for messages */
+    uint8_t format; /* 1 or 2 */
+    int fd;         /* the file; -1: a stream */
+    uint64_t bytes; /* of the file; of a stream of format 1 */
     uint32_t section_count;
-    struct snap_section section[SNAP_MAX_SECTIONS];
-    struct machine_spec manifest; /* as usual until it was read */
+    struct snap_section section[SNAP_MAX_SECTIONS]; /* of a stream: those that came so far */
+    struct machine_spec manifest;                   /* as usual until it was read */
     char *manifest_text;
+    /* read_stream.c */
+    struct gw_source *stream;         /* NULL: a file */
+    uint64_t stream_at;               /* its bytes at the beginning */
+    uint32_t promised;                /* sections, of format 1 */
+    bool in_pages;                    /* the last section's payload comes next */
+    bool ended, broken;               /* broken: nobody knows what comes next */
+    uint8_t *kept[SNAP_MAX_SECTIONS]; /* payloads of manifest and states */
+    uint64_t kept_bytes;
 };
-enum gw_status snap_read_at(struct snap_reader *r, void *to, size_t size, uint64_t offset,
-                            struct gw_error *err);
+
+/* A source over part of a reader's file. */
+struct snap_cursor {
+    struct gw_source s;
+    int fd;
+    uint64_t at;
+};
+void snap_cursor_at(struct snap_cursor *c, const struct snap_reader *r, uint64_t offset);
+/* From a stream, or a cursor. */
+enum gw_status snap_take(const struct snap_reader *r, struct gw_source *from, void *to, size_t size,
+                         struct gw_error *err);
 /* The whole payload, checked against its hash; malloc()ed, with a byte more, which is 0. */
 enum gw_status snap_read_payload(struct snap_reader *r, const struct snap_section *s, uint8_t **out,
                                  struct gw_error *err);
 /* "cannot use the snapshot: <why>" about its file. */
 enum gw_status snap_bad(const struct snap_reader *r, struct gw_error *err, const char *section,
                         const char *why);
+enum gw_status snap_reader_new(struct snap_reader **out, const char *path, struct gw_error *err);
+/* What is at the beginning of both: r->format, and how many sections format 1 promises. */
+enum gw_status snap_read_header(struct snap_reader *r, struct gw_source *from, uint64_t *file_bytes,
+                                struct gw_error *err);
+/* Section i has its name and kind: may it be there? */
+enum gw_status snap_check_section(const struct snap_reader *r, uint32_t i, struct gw_error *err);
+enum gw_status snap_parse_manifest(struct snap_reader *r, struct gw_error *err);
 enum gw_status snap_open(struct snap_reader **out, const char *path, struct gw_error *err);
 void snap_close(struct snap_reader *r);
 const struct snap_section *snap_find(const struct snap_reader *r, const char *name);
 
+/* read_stream.c */
+enum gw_status snap_open_stream(struct snap_reader **out, struct gw_source *from, const char *name,
+                                struct gw_error *err);
+/* Reads on until the section is there, or to the end. Of a file: does nothing. */
+enum gw_status snap_reach(struct snap_reader *r, const char *name, struct gw_error *err);
+/* The same to the end; see finish() in snapshot.h. */
+enum gw_status snap_reach_end(struct snap_reader *r, struct gw_error *err);
+/* Behind the payload of pages, of which bytes and hash are known now. */
+enum gw_status snap_leave_pages(struct snap_reader *r, uint64_t bytes, uint64_t hash,
+                                struct gw_error *err);
+
 /* read_pages.c */
+typedef enum gw_status snap_put_page(void *context, uint64_t page, const uint8_t *bytes,
+                                     struct gw_error *err);
+/* put: NULL: nobody wants them. */
 enum gw_status snap_walk_pages(struct snap_reader *r, const struct snap_section *s, uint64_t *count,
-                               enum gw_status (*put)(void *context, uint64_t page,
-                                                     const uint8_t *bytes, struct gw_error *err),
-                               void *context, struct gw_error *err);
+                               snap_put_page *put, void *context, struct gw_error *err);
 enum gw_status snap_load_pages(struct snap_reader *r, const char *name,
                                const struct snap_page_sink *sink, struct gw_error *err);
 enum gw_status snap_page_hashes(struct snap_reader *r, uint32_t section, uint64_t *pages,

@@ -18,8 +18,9 @@
 #include "godwit/machine_spec.h"
 #include "godwit/state.h"
 #include "godwit/status.h"
+#include "godwit/stream.h"
 
-#define SNAP_API    4
+#define SNAP_API    5
 #define SNAP_SYMBOL "godwit_snapshot_module"
 #define SNAP_MODULE "godwit-snapshot.so"
 
@@ -48,9 +49,9 @@ struct snap_section {
     enum snap_kind kind;
     uint32_t version;
     uint64_t layout; /* hash of the names, types and counts of a state's fields */
-    uint64_t offset; /* of the payload in the file */
-    uint64_t bytes;  /* of the payload */
-    uint64_t hash;   /* of the payload */
+    uint64_t offset; /* of the payload in the file; of a stream: 0 */
+    uint64_t bytes;  /* of the payload; of pages in a stream: when they were read */
+    uint64_t hash;   /* of the payload, likewise */
 };
 
 /* A field as the file has it. values: count elements of `type` bytes, little-endian, not aligned.
@@ -93,6 +94,9 @@ struct snap_api {
                                 struct gw_error *err);
     /* What the machine is: all fields of its description that are not the run's. Paths that are to be
      * found from elsewhere are absolute. */
+    /* Writes to a sink, which stays the caller's: of files, pipes and sockets. */
+    enum gw_status (*create_stream)(struct snap_writer **out, struct gw_sink *to, const char *name,
+                                    struct gw_error *err);
     enum gw_status (*write_manifest)(struct snap_writer *w, const struct machine_spec *s,
                                      struct gw_error *err);
     enum gw_status (*write_state)(struct snap_writer *w, const char *name,
@@ -100,12 +104,20 @@ struct snap_api {
                                   struct gw_error *err);
     enum gw_status (*write_pages)(struct snap_writer *w, const char *name,
                                   const struct snap_page_source *pages, struct gw_error *err);
-    /* On stable storage under its name; w is freed, also on failure. */
+    /* On stable storage under its name; of a stream: all was taken. w is freed, also on failure. */
     enum gw_status (*commit)(struct snap_writer *w, struct gw_error *err);
     void (*abandon)(struct snap_writer *w); /* NULL is fine */
 
     /* Checks the file's frame and its manifest. */
     enum gw_status (*open)(struct snap_reader **out, const char *path, struct gw_error *err);
+    /*
+     * From what can be read but once, in order; it stays the caller's. Reads up to the first section
+     * that is asked for. States are kept; pages have to be asked for in the order in which they come,
+     * or are passed over. What comes behind the snapshot is not touched. section_count() and the like
+     * know what came so far.
+     */
+    enum gw_status (*open_stream)(struct snap_reader **out, struct gw_source *from,
+                                  const char *name, struct gw_error *err);
     void (*close)(struct snap_reader *r); /* NULL is fine */
     /* Of the types that it has to be; limits are spec_check()'s. The reader's. */
     const struct machine_spec *(*manifest)(const struct snap_reader *r);
@@ -120,6 +132,9 @@ struct snap_api {
     enum gw_status (*load_pages)(struct snap_reader *r, const char *name,
                                  const struct snap_page_sink *sink, struct gw_error *err);
 
+    /* All that was wanted is loaded: of a stream, what is left is read and checked. */
+    enum gw_status (*finish)(struct snap_reader *r, struct gw_error *err);
+
     /* For tools. fields(): of a state section; free_fields() afterwards. */
     enum gw_status (*fields)(struct snap_reader *r, uint32_t section, struct snap_fields *out,
                              struct gw_error *err);
@@ -129,7 +144,7 @@ struct snap_api {
     enum gw_status (*page_hashes)(struct snap_reader *r, uint32_t section, uint64_t *pages,
                                   struct snap_page_hash **list, uint64_t *count,
                                   struct gw_error *err);
-    /* Reads everything and checks every hash. */
+    /* Reads everything, of a stream all that is left, and checks every hash. */
     enum gw_status (*verify)(struct snap_reader *r, struct gw_error *err);
     /* Of all sections but the manifest: equal states have equal hashes. */
     uint64_t (*state_hash)(const struct snap_reader *r);

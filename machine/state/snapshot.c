@@ -506,6 +506,8 @@ static enum gw_status load_states(struct vm *m, const struct snap_api *api, stru
     return GW_OK;
 }
 
+/* In the order in which write_all() wrote, since a stream gives its pages but once; states, which look
+ * into memory, are kept by the reader meanwhile. */
 enum gw_status vm_restore(struct vm *m, struct gw_error *err)
 {
     const struct gw_ram *ram = board_ram(m->board);
@@ -517,13 +519,15 @@ enum gw_status vm_restore(struct vm *m, struct gw_error *err)
         return err->status;
     st = check_manifest(m, api->manifest(m->o->restore), err);
     if (st == GW_OK)
-        st = api->load_pages(m->o->restore, "ram", &pages, err);
-    if (st == GW_OK)
         st = load_overlays(m, api, err);
     if (st == GW_OK)
         st = load_flash(m, api, err);
     if (st == GW_OK)
+        st = api->load_pages(m->o->restore, "ram", &pages, err);
+    if (st == GW_OK)
         st = load_states(m, api, err);
+    if (st == GW_OK)
+        st = api->finish(m->o->restore, err);
     if (st == GW_OK)
         vm_reset_derived(m);
     return st;

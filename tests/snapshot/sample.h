@@ -63,15 +63,12 @@ static const struct machine_spec sample_manifest = {
     .disks_count = 1,
 };
 
-static inline enum gw_status sample_write(const struct snap_api *api, const char *path,
-                                          const struct sample *s, struct gw_error *err)
+/* All of it, to whatever the writer is for; ends it. */
+static inline enum gw_status sample_fill(const struct snap_api *api, struct snap_writer *w,
+                                         const struct sample *s, struct gw_error *err)
 {
     struct snap_page_source pages = {.count = SAMPLE_PAGES, .get = sample_page};
-    struct snap_writer *w;
-    enum gw_status st = api->create(&w, path, err);
-    if (st != GW_OK)
-        return st;
-    st = api->write_manifest(w, &sample_manifest, err);
+    enum gw_status st = api->write_manifest(w, &sample_manifest, err);
     if (st == GW_OK)
         st = api->write_state(w, "first", &sample_desc, s, err);
     if (st == GW_OK)
@@ -82,6 +79,14 @@ static inline enum gw_status sample_write(const struct snap_api *api, const char
     return st;
 }
 
+static inline enum gw_status sample_write(const struct snap_api *api, const char *path,
+                                          const struct sample *s, struct gw_error *err)
+{
+    struct snap_writer *w;
+    enum gw_status st = api->create(&w, path, err);
+    return st == GW_OK ? sample_fill(api, w, s, err) : st;
+}
+
 static inline enum gw_status sample_put(void *context, uint64_t page, const uint8_t *bytes,
                                         struct gw_error *err)
 {
@@ -90,22 +95,35 @@ static inline enum gw_status sample_put(void *context, uint64_t page, const uint
     return GW_OK;
 }
 
-/* Everything that can be read of it; ram: SAMPLE_PAGES of room. */
-static inline enum gw_status sample_read(const struct snap_api *api, const char *path,
+/* Everything that can be read of it; ram: SAMPLE_PAGES of room. Closes the reader. */
+static inline enum gw_status sample_take(const struct snap_api *api, struct snap_reader *r,
                                          struct sample *s, uint8_t *ram, struct gw_error *err)
 {
     struct snap_page_sink sink = {.count = SAMPLE_PAGES, .put = sample_put, .context = ram};
-    struct snap_reader *r;
-    enum gw_status st = api->open(&r, path, err);
-    if (st != GW_OK)
-        return st;
-    st = api->load_state(r, "first", &sample_desc, s, err);
+    enum gw_status st = api->load_state(r, "first", &sample_desc, s, err);
     if (st == GW_OK)
         st = api->load_pages(r, "ram", &sink, err);
     if (st == GW_OK)
         st = api->verify(r, err);
     api->close(r);
     return st;
+}
+
+static inline enum gw_status sample_read(const struct snap_api *api, const char *path,
+                                         struct sample *s, uint8_t *ram, struct gw_error *err)
+{
+    struct snap_reader *r;
+    enum gw_status st = api->open(&r, path, err);
+    return st == GW_OK ? sample_take(api, r, s, ram, err) : st;
+}
+
+static inline enum gw_status sample_read_stream(const struct snap_api *api, struct gw_source *from,
+                                                struct sample *s, uint8_t *ram,
+                                                struct gw_error *err)
+{
+    struct snap_reader *r;
+    enum gw_status st = api->open_stream(&r, from, "stream", err);
+    return st == GW_OK ? sample_take(api, r, s, ram, err) : st;
 }
 
 #endif

@@ -1,0 +1,145 @@
+/* A machine that is restored from a pipe is the one that is restored from the file. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "godwit/stream.h"
+#include "machine/machine.h"
+#include "snapshot/snapshot.h"
+#include "spec/spec.h"
+
+#define AT UINT64_C(0x80000000)
+enum { ROOM = 1 << 20 };
+
+static const struct snap_api *snapshots(struct gw_error *err)
+{
+    return godwit_snapshot();
+}
+
+static char *beside(const char *dir, const char *name)
+{
+    char *path;
+    assert_true(asprintf(&path, "%s/%s", dir, name) > 0);
+    return path;
+}
+
+/* Counts in memory and in x6. */
+static void write_program(const char *path)
+{
+    static const uint32_t code[] = {
+        0x00010297, /* auipc t0, 16 */
+        0x00130313, /* 1: addi t1, t1, 1 */
+        0x0062b023, /* sd t1, 0(t0) */
+        0xff9ff06f, /* j 1b */
+    };
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_int_equal(write(fd, code, sizeof code), sizeof code);
+    close(fd);
+}
+
+/* Runs to a count, from the beginning or from a snapshot, and saves there. */
+static void run(const char *program, struct snap_reader *from, uint64_t to, const char *saved)
+{
+    struct machine_spec mine, s;
+    struct machine_options o = {.spec = &s, .open_snapshots = snapshots, .restore = from};
+    struct machine_result r = {0};
+    struct gw_error err = {0};
+    spec_init(spec_machine, &mine);
+    free((void *)(uintptr_t)mine.bios);
+    mine.bios = strdup("none");
+    mine.memory_bytes = 16 << 20;
+    mine.no_sandbox = mine.quiet = mine.clock_insns = true;
+    mine.stop_insn = to;
+    mine.save_at_end = strdup(saved);
+    mine.loads_count = 1;
+    mine.loads[0].path = strdup(program);
+    mine.loads[0].at = AT;
+    spec_settle(&mine);
+    assert_int_equal(from ? spec_merge(&s, godwit_snapshot()->manifest(from), &mine, &err)
+                          : spec_copy(spec_machine, &s, &mine, &err),
+                     GW_OK);
+    if (godwit_machine()->run(&o, &r, &err) != GW_OK)
+        fail_msg("%s: %s", err.object, err.message);
+    assert_int_equal(r.ended, MACHINE_ENDED_STOP_INSN);
+    spec_clear(spec_machine, &s);
+    spec_clear(spec_machine, &mine);
+}
+
+static size_t read_file(const char *path, uint8_t *to)
+{
+    int fd = open(path, O_RDONLY);
+    ssize_t n = read(fd, to, ROOM);
+    close(fd);
+    assert_true(n > 0 && n < ROOM);
+    return (size_t)n;
+}
+
+struct sender {
+    int fd;
+    const uint8_t *bytes;
+    size_t size;
+};
+
+static void *send_all(void *context)
+{
+    struct sender *s = context;
+    struct gw_sink sink = gw_fd_sink(&s->fd);
+    gw_sink_put(&sink, s->bytes, s->size);
+    close(s->fd);
+    return NULL;
+}
+
+static void a_pipe_restores_what_a_file_does(void **state)
+{
+    static uint8_t file[ROOM], a[ROOM], b[ROOM];
+    const struct snap_api *api = godwit_snapshot();
+    struct gw_error err = {0};
+    struct snap_reader *r;
+    char dir[] = "/tmp/godwit-pipe.XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    char *program = beside(dir, "program"), *first = beside(dir, "first"),
+         *second = beside(dir, "second");
+    write_program(program);
+    run(program, NULL, 10000, first);
+
+    assert_int_equal(api->open(&r, first, &err), GW_OK);
+    run(program, r, 20000, second);
+    api->close(r);
+    size_t size = read_file(first, file), size_a = read_file(second, a);
+
+    int fd[2];
+    assert_int_equal(pipe(fd), 0);
+    struct sender sender = {.fd = fd[1], .bytes = file, .size = size};
+    struct gw_source from = gw_fd_source(&fd[0]);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, send_all, &sender), 0);
+    assert_int_equal(api->open_stream(&r, &from, "pipe", &err), GW_OK);
+    run(program, r, 20000, second);
+    api->close(r);
+    pthread_join(thread, NULL);
+    close(fd[0]);
+    assert_int_equal(from.bytes, size);
+
+    assert_int_equal(read_file(second, b), size_a);
+    assert_memory_equal(a, b, size_a);
+    unlink(program);
+    unlink(first);
+    unlink(second);
+    rmdir(dir);
+    free(program);
+    free(first);
+    free(second);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_pipe_restores_what_a_file_does)};
+    return cmocka_run_group_tests_name("restore from a stream", tests, NULL, NULL);
+}
