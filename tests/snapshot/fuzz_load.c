@@ -105,6 +105,30 @@ static void seal2(uint8_t *f, size_t size)
 
 /* ---- one file ------------------------------------------------------------------------------- */
 
+/* A later version of the sample's table, and a part of it. */
+static void upgrade(void *object, struct state_saved *from)
+{
+    struct sample *s = object;
+    s->word = (uint32_t)(from->get(from, "word", 0) + from->get(from, "list", from->number));
+}
+
+static const struct state_field later_fields[] = {
+    STATE_SCALAR(struct sample, flag, STATE_U8),
+    STATE_SCALAR_SINCE(4, struct sample, word, STATE_U32),
+    STATE_ARRAY(struct sample, list, STATE_U32),
+};
+
+static const struct state_desc later_desc = {
+    .name = "sample",
+    .version = 4,
+    .oldest = 1,
+    .part_of = {.section = "first", .oldest = 1, .newest = 3},
+    .fields = later_fields,
+    .field_count = STATE_COUNT_(later_fields),
+    .check = sample_check,
+    .upgrade = upgrade,
+};
+
 static void load_everything(const char *path)
 {
     static uint8_t ram[SAMPLE_PAGES * SNAP_PAGE_BYTES];
@@ -116,6 +140,8 @@ static void load_everything(const char *path)
     if (api->open(&r, path, &err) != GW_OK)
         return;
     api->state_hash(r);
+    api->load_state(r, "first", &later_desc, &s, &err);
+    api->load_state(r, "part4", &later_desc, &s, &err);
     for (uint32_t i = 0; i < api->section_count(r); i++) {
         struct snap_page_hash *list = NULL;
         struct snap_fields f;

@@ -84,7 +84,7 @@ MACHINES = {
         uses=["sbi2.state", "sbi2.at", "sbi2.opaque", "sbi3.state", "vcpu0.other_insns",
               "cpu0.mhpmevent"]),
     "sbi_host": Machine(
-        "state_s", [0, 0, 0], ["--cpu", "rv64,sstc=off"], harts=4,
+        "state_s", [0, 0, 0], ["--cpu", "rv64,sstc=off"], harts=4, stop=40_000_000,
         uses=["sbi2.state", "sbi2.at", "sbi2.opaque", "sbi3.state"]),
     "panic": Machine(
         "state_m", [1, 1, 0], [*M, *EXACT], stop=400_000_000, status=123, later=True,

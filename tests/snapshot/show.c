@@ -72,7 +72,7 @@ int main(int argc, char **argv)
 {
     const struct snap_api *api = godwit_snapshot();
     struct gw_error err = {0};
-    struct snap_reader *r;
+    struct snap_reader *r = NULL;
     enum gw_status st;
     if (argc < 2)
         return 2;
@@ -86,6 +86,7 @@ int main(int argc, char **argv)
         else if (kind == SNAP_PAGES)
             st = show_pages(api, r, i, &err);
     }
+    api->close(r);
     if (st != GW_OK)
         fprintf(stderr, "%s: %s\n", err.object, err.message);
     return st != GW_OK;

@@ -344,7 +344,7 @@ static void set_net(void)
         ; /* the link is down */
     for (; frames < FRAMES; frames++)
         queue_add(&net_queue, &(struct part){frame, FRAME, false}, 1);
-    for (unsigned idle = 0; idle < 1000; idle++) {
+    for (unsigned idle = 0; idle < 200000; idle++) {
         queue_kick(&net_queue);
         for (; frames != queue_used(&net_queue) + FRAMES; frames++, idle = 0)
             queue_add(&net_queue, &(struct part){frame, FRAME, false}, 1);
