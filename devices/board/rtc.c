@@ -31,15 +31,28 @@ static void fire(void *device, uint64_t now_ns)
     update(r);
 }
 
+static uint64_t guest_now(const struct dev_rtc *r)
+{
+    return dev_now(r->d.events) + r->offset_ns + r->set_ns;
+}
+
 static void schedule(struct dev_rtc *r)
 {
-    uint64_t due = r->alarm_ns > r->offset_ns ? r->alarm_ns - r->offset_ns : 0;
+    uint64_t now = dev_now(r->d.events), left = r->alarm_ns - guest_now(r);
     if (!r->alarm_running)
         gw_timer_cancel(r->d.events, &r->alarm);
-    else if (due <= dev_now(r->d.events))
-        fire(r, due);
+    else if (r->alarm_ns <= guest_now(r))
+        fire(r, now);
     else
-        gw_timer_arm(r->d.events, &r->alarm, due);
+        gw_timer_arm(r->d.events, &r->alarm, left < UINT64_MAX - now ? now + left : UINT64_MAX);
+}
+
+/* Whoever writes the high half first means one time by both, though the old one goes on in between;
+ * whoever writes it last moves what the low half made. */
+static void set_time(struct dev_rtc *r, uint64_t ns)
+{
+    r->set_ns += ns - guest_now(r);
+    schedule(r);
 }
 
 static enum gw_bus_result rtc_read(struct gw_device *d, uint64_t offset, unsigned size,
@@ -51,7 +64,7 @@ static enum gw_bus_result rtc_read(struct gw_device *d, uint64_t offset, unsigne
         return GW_BUS_ERROR;
     switch (offset) {
     case REG_TIME_LOW: {
-        uint64_t now = dev_now(d->events) + r->offset_ns;
+        uint64_t now = guest_now(r);
         r->time_high = (uint32_t)(now >> 32);
         *value = (uint32_t)now;
         break;
@@ -73,6 +86,11 @@ static enum gw_bus_result rtc_write(struct gw_device *d, uint64_t offset, unsign
     if (size != 4)
         return GW_BUS_ERROR;
     switch (offset) {
+    case REG_TIME_LOW: set_time(r, (uint64_t)r->set_high << 32 | (uint32_t)value); break;
+    case REG_TIME_HIGH:
+        r->set_high = (uint32_t)value;
+        set_time(r, value << 32 | (uint32_t)guest_now(r));
+        break;
     case REG_ALARM_LOW: /* the high half was written before: this starts the alarm */
         r->alarm_ns = (r->alarm_ns & ~0xffffffffull) | (uint32_t)value;
         r->alarm_running = 1;
@@ -97,7 +115,7 @@ static void rtc_reset(struct gw_device *d)
     if (!r->alarm.fire)
         r->alarm = (struct gw_timer){.deadline_ns = UINT64_MAX, .fire = fire, .device = r};
     r->alarm_ns = 0;
-    r->time_high = 0;
+    r->time_high = r->set_high = 0;
     r->alarm_running = r->irq_pending = r->irq_enabled = 0;
     schedule(r);
     update(r);
@@ -131,11 +149,14 @@ static const struct state_field rtc_fields[] = {
     STATE_SCALAR(struct dev_rtc, alarm_running, STATE_U8),
     STATE_SCALAR(struct dev_rtc, irq_pending, STATE_U8),
     STATE_SCALAR(struct dev_rtc, irq_enabled, STATE_U8),
+    STATE_SCALAR_SINCE(2, struct dev_rtc, set_ns, STATE_U64),
+    STATE_SCALAR_SINCE(2, struct dev_rtc, set_high, STATE_U32),
 };
 
 static const struct state_desc rtc_state = {
     .name = "rtc",
-    .version = 1,
+    .version = 2,
+    .oldest = 1,
     .fields = rtc_fields,
     .field_count = STATE_COUNT_(rtc_fields),
     .check = rtc_check,

@@ -51,12 +51,17 @@ static void update(struct dev_uart *u)
     gw_irq_set(&u->d.irq, interrupt_id(u) != IIR_NONE);
 }
 
+/* 8.6.3, LSR bit 1: without the FIFO a character that comes too early destroys the one in the buffer;
+ * a full FIFO keeps what it has. */
 static void receive(struct dev_uart *u, uint8_t byte)
 {
-    if (u->rx_count >= fifo_size(u))
-        u->lsr_errors |= LSR_OE;
-    else
+    if (u->rx_count < fifo_size(u)) {
         u->rx[u->rx_count++] = byte;
+        return;
+    }
+    u->lsr_errors |= LSR_OE;
+    if (!(u->fcr & FCR_ENABLE))
+        u->rx[0] = byte;
 }
 
 static void feed(struct dev_uart *u)

@@ -16,10 +16,9 @@ static struct dev_plic *plic(struct gw_device *d)
     return (struct dev_plic *)(void *)d;
 }
 
-/* The enabled pending source of highest priority above the threshold, by number; 0: none */
-static unsigned best(const struct dev_plic *p, unsigned context)
+/* The enabled pending source of highest priority above `top`, by number; 0: none */
+static unsigned best(const struct dev_plic *p, unsigned context, uint32_t top)
 {
-    uint32_t top = p->threshold[context];
     unsigned found = 0;
     for (unsigned w = 0; w < DEV_PLIC_WORDS; w++) {
         uint32_t bits = p->pending[w] & p->enable[context * DEV_PLIC_WORDS + w];
@@ -38,7 +37,7 @@ static unsigned best(const struct dev_plic *p, unsigned context)
 static void update(struct dev_plic *p)
 {
     for (unsigned c = 0; c < p->contexts; c++)
-        gw_irq_set(&p->out[c], best(p, c) != 0);
+        gw_irq_set(&p->out[c], best(p, c, p->threshold[c]) != 0);
 }
 
 /* Chapter 4: the gateway forwards one request, then none until its completion. */
@@ -62,9 +61,11 @@ struct gw_irq dev_plic_input(struct dev_plic *p, unsigned source)
     return (struct gw_irq){.set = input, .receiver = p, .line = source};
 }
 
+/* Chapter 8: a claim is not affected by the threshold, so that a hart can poll with all masked. What
+ * has priority 0 never interrupts, and is not claimed either. */
 static uint32_t claim(struct dev_plic *p, unsigned context)
 {
-    unsigned source = best(p, context);
+    unsigned source = best(p, context, 0);
     if (source) {
         p->pending[source / 32] &= ~(1u << (source % 32));
         p->claimed[source / 32] |= 1u << (source % 32);

@@ -259,10 +259,10 @@ static struct result hart_stop(struct call *c)
     return ok(0);
 }
 
-/* As WFI waits, for what mie enables. */
+/* As WFI waits, for what mie enables. The type has 32 bits; a caller's ABI extends its sign. */
 static struct result hart_suspend(struct call *c)
 {
-    uint64_t type = c->x[A0];
+    uint32_t type = (uint32_t)c->x[A0];
     if (type != SUSPEND_RETENTIVE && type != SUSPEND_NON_RETENTIVE)
         return fail(SBI_ERR_INVALID_PARAM);
     if (type == SUSPEND_NON_RETENTIVE && !may_run(c->s, c->x[A1]))
@@ -467,11 +467,12 @@ uint32_t sbi_call(struct sbi *s, unsigned hart)
 {
     uint64_t *x = s->hart[hart].cpu->x;
     struct call c = {.s = s, .self = &s->hart[hart], .x = x};
+    uint32_t extension = (uint32_t)x[A7], function = (uint32_t)x[A6]; /* 3: both have 32 bits */
     c.self->cpu->run.pc += 4; /* ECALL has no compressed form */
-    if (x[A7] <= EXT_LEGACY_SHUTDOWN) {
-        x[A0] = legacy(&c, x[A7]);
+    if (extension <= EXT_LEGACY_SHUTDOWN) {
+        x[A0] = legacy(&c, extension);
     } else {
-        struct result r = call(&c, x[A7], x[A6]);
+        struct result r = call(&c, extension, function);
         x[A0] = (uint64_t)r.error;
         x[A1] = r.value;
     }

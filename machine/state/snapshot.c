@@ -533,7 +533,8 @@ enum gw_status vm_restore(struct vm *m, struct gw_error *err)
     return st;
 }
 
-/* By the host's clock the guest's calendar goes on where the world is now, never backwards. */
+/* By the host's clock the guest's calendar goes on where the world is now, never backwards; what the
+ * guest has set it ahead or behind stays. */
 void vm_restored_runs(struct vm *m)
 {
     struct dev_rtc *rtc = (struct dev_rtc *)(void *)m->board->rtc;

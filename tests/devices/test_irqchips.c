@@ -100,6 +100,33 @@ static void threshold_and_priority_0_mask(void **state)
     dev_free(f.d);
 }
 
+/* 1.0.0, chapter 8: so a hart polls while all interrupts are masked. */
+static void claim_heeds_no_threshold(void **state)
+{
+    struct plic_fixture f;
+    plic_setup(&f);
+    reg_write(f.d, PLIC_ENABLE_M, 4, 1 << 5 | 1 << 6);
+    reg_write(f.d, PLIC_M, 4, 7);
+    reg_write(f.d, 4 * 5, 4, 3);
+    raise(&f, 5, 1);
+    raise(&f, 6, 1); /* priority 0 */
+    raise(&f, 7, 1); /* pending, and not enabled */
+    reg_write(f.d, 4 * 7, 4, 7);
+    assert_int_equal(f.m.level, 0);
+    assert_int_equal(reg_read(f.d, PLIC_S + 4, 4), 0); /* enabled in the other context */
+    assert_int_equal(reg_read(f.d, PLIC_M + 4, 4), 5);
+    assert_int_equal(reg_read(f.d, PLIC_M + 4, 4), 0);
+    assert_int_equal(reg_read(f.d, 0x1000, 4), 1 << 6 | 1 << 7);
+    reg_write(f.d, PLIC_S + 4, 4, 5); /* completed by one for which it is not enabled */
+    assert_int_equal(reg_read(f.d, 0x1000, 4), 1 << 6 | 1 << 7);
+    reg_write(f.d, PLIC_ENABLE_S, 4, 1 << 5);
+    reg_write(f.d, PLIC_S + 4, 4, 5); /* by one for which it is: still high, so pending again */
+    assert_int_equal(reg_read(f.d, 0x1000, 4), 1 << 5 | 1 << 6 | 1 << 7);
+    assert_int_equal(f.m.level, 0);
+    assert_int_equal(f.s.level, 1);
+    dev_free(f.d);
+}
+
 struct clint_fixture {
     struct fake_clock clock;
     struct gw_events *q;
@@ -335,12 +362,57 @@ static void rtc_tells_time_and_wakes(void **state)
     gw_events_free(q);
 }
 
+static uint64_t rtc_now(struct gw_device *d)
+{
+    uint64_t low = reg_read(d, 0, 4);
+    return reg_read(d, 4, 4) << 32 | low;
+}
+
+static void rtc_keeps_what_the_guest_sets(void **state)
+{
+    struct fake_clock clock;
+    struct gw_events *q = fake_events(&clock);
+    struct gw_device *d = dev_new(&dev_rtc_class, q, NULL);
+    struct dev_rtc *r = (struct dev_rtc *)(void *)d;
+    struct fake_line line = {0};
+    d->irq = fake_irq(&line);
+    r->offset_ns = UINT64_C(0x1fffffff0);
+    reg_write(d, 4, 4, 7); /* high, low: as Linux does; a carry comes between */
+    clock.insns = 100;
+    reg_write(d, 0, 4, 0xfffffff8);
+    clock.insns = 110;
+    assert_true(rtc_now(d) == UINT64_C(0x800000002));
+    reg_write(d, 0, 4, 50); /* low, high */
+    reg_write(d, 4, 4, 3);
+    assert_true(rtc_now(d) == UINT64_C(0x300000032));
+    d->cls->reset(d);
+    assert_true(rtc_now(d) == UINT64_C(0x300000032)); /* it has a battery */
+    r->offset_ns += 1000;                             /* the machine was away */
+    assert_true(rtc_now(d) == UINT64_C(0x30000041a));
+    /* Before its own beginning: a time that is less than VM time. */
+    reg_write(d, 4, 4, 0);
+    reg_write(d, 0, 4, 5);
+    reg_write(d, 0x10, 4, 1);
+    reg_write(d, 0x0c, 4, 0);
+    reg_write(d, 0x08, 4, 25);
+    assert_int_equal(reg_read(d, 0x18, 4), 1);
+    assert_true(gw_events_next_deadline(q) == 130);
+    reg_write(d, 0, 4, 15); /* an alarm is at a time of the guest's */
+    assert_true(gw_events_next_deadline(q) == 120);
+    reg_write(d, 0, 4, 26);
+    assert_int_equal(line.level, 1);
+    assert_int_equal(reg_read(d, 0x18, 4), 0);
+    dev_free(d);
+    gw_events_free(q);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(claim_takes_the_highest_priority),
         cmocka_unit_test(level_stays_until_completed_and_low),
         cmocka_unit_test(threshold_and_priority_0_mask),
+        cmocka_unit_test(claim_heeds_no_threshold),
         cmocka_unit_test(mtimecmp_raises_when_reached),
         cmocka_unit_test(mtime_can_be_set),
         cmocka_unit_test(msip_is_one_bit),
@@ -348,6 +420,7 @@ int main(void)
         cmocka_unit_test(each_hart_has_two_contexts),
         cmocka_unit_test(power_says_what_was_written),
         cmocka_unit_test(rtc_tells_time_and_wakes),
+        cmocka_unit_test(rtc_keeps_what_the_guest_sets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -192,9 +192,33 @@ static void loopback_comes_back(void **state)
     out(&f, DATA, 'q');
     assert_int_equal(f.peer.sent_count, 0);
     assert_int_equal(in(&f, LSR) & 1, 1);
-    out(&f, DATA, 'r'); /* one register deep without the FIFO */
-    assert_int_equal(in(&f, LSR) & 2, 2);
     assert_int_equal(in(&f, DATA), 'q');
+    assert_int_equal(in(&f, LSR) & 3, 0);
+    dev_free(f.d);
+}
+
+static void overrun_replaces_or_loses_the_newest(void **state)
+{
+    struct fixture f;
+    setup(&f);
+    out(&f, MCR, 0x1a);
+    out(&f, IER, 4);
+    out(&f, DATA, 'q');
+    assert_int_equal(f.line.level, 0);
+    out(&f, DATA, 'r'); /* one register deep without the FIFO */
+    assert_int_equal(f.line.level, 1);
+    assert_int_equal(in(&f, LSR) & 3, 3);
+    assert_int_equal(f.line.level, 0);
+    assert_int_equal(in(&f, LSR) & 3, 1); /* told once */
+    assert_int_equal(in(&f, DATA), 'r');
+    assert_int_equal(in(&f, LSR) & 3, 0);
+    out(&f, IIR, 1);
+    for (unsigned i = 0; i < 18; i++)
+        out(&f, DATA, 'a' + i);
+    assert_int_equal(in(&f, LSR) & 3, 3);
+    for (unsigned i = 0; i < 16; i++)
+        assert_int_equal(in(&f, DATA), 'a' + i);
+    assert_int_equal(in(&f, LSR) & 3, 0);
     dev_free(f.d);
 }
 
@@ -211,6 +235,7 @@ int main(void)
         cmocka_unit_test(trigger_level_and_timeout_are_told_apart),
         cmocka_unit_test(break_is_a_zero_with_bi),
         cmocka_unit_test(loopback_comes_back),
+        cmocka_unit_test(overrun_replaces_or_loses_the_newest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -160,6 +160,10 @@ static void base_extension_probes(void **state)
     assert_int_equal(call(BASE_EXT, 99, 0, 0, 0), -2);
     assert_int_equal(call(0x504d55, 0, 0, 0, 0), -2);
     assert_int_equal(call(UINT64_MAX, 0, 0, 0, 0), -2);
+    /* numbers of extensions and functions have 32 bits, that of a hart has 64 */
+    assert_int_equal(call(UINT64_C(5) << 32 | BASE_EXT, UINT64_C(9) << 32 | 3, TIME, 0, 0), 0);
+    assert_int_equal(value(), 1);
+    assert_int_equal(call(HSM, 2, UINT64_C(1) << 32, 0, 0), -3);
     stop();
 }
 
@@ -248,7 +252,10 @@ static void hart_states(void **state)
     assert_int_equal(call(HSM, 3, 1, 0, 0), -3);
     assert_int_equal(call(HSM, 3, 0x80000000, BASE + 1, 0), -5);
     assert_int_equal(f.cpu->c.halted, 0);
-    assert_int_equal(call(HSM, 3, 0, 0, 0), 0);
+    assert_int_equal(call(HSM, 3, UINT64_C(0xffffffff80000000), BASE + 1, 0), -5);
+    assert_int_equal(call(HSM, 3, UINT64_C(1) << 32 | 1, 0, 0), -3);
+    assert_int_equal(f.cpu->c.halted, 0);
+    assert_int_equal(call(HSM, 3, UINT64_C(0xdead) << 32, 0, 0), 0);
     assert_int_equal(f.cpu->c.halted, 1);
     assert_false(sbi_look(&f.s, 0));
     f.cpu->c.mie = f.cpu->c.mip = 2;
@@ -299,7 +306,8 @@ static void a_suspended_hart_resumes_where_it_said(void **state)
     f.cpu->c.satp = UINT64_C(8) << 60;
     f.cpu->c.mstatus |= RV_MSTATUS_SIE;
     f.cpu->c.mie = 2;
-    assert_int_equal(call(HSM, 3, 0x80000000, BASE + 0x200, 99), 0);
+    /* as a C compiler passes the 32 bits of the type */
+    assert_int_equal(call(HSM, 3, UINT64_C(0xffffffff80000000), BASE + 0x200, 99), 0);
     assert_false(sbi_look(&f.s, 0));
     rv_remote_post(f.cpu, RV_REMOTE_SSI);
     assert_true(sbi_look(&f.s, 0));
@@ -441,6 +449,8 @@ static void reset_types(void **state)
     assert_int_equal(f.request, DEV_POWER_FAIL);
     call(SRST, 0, 1, 0, 0);
     assert_int_equal(f.request, DEV_POWER_RESET);
+    call(SRST, 0, UINT64_C(7) << 32, UINT64_C(7) << 32, 0); /* both have 32 bits */
+    assert_int_equal(f.request, DEV_POWER_OFF);
     f.request = -1;
     call(8, 0, 0, 0, 0);
     assert_int_equal(f.request, DEV_POWER_OFF);
