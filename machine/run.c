@@ -16,9 +16,6 @@
 #include "machine/vm.h"
 #include "spec/spec.h"
 
-/* The one machine that there is. */
-#define MACHINE_NAME "virt-1"
-
 static uint64_t clock_ns(clockid_t clock)
 {
     struct timespec ts;
@@ -148,9 +145,16 @@ static enum gw_status start_ports(struct vm *m, struct gw_error *err)
     return st == GW_OK ? vm_start_channels(m, err) : st;
 }
 
+static const char *board_name(const struct machine_spec *s)
+{
+    return s->machine ? s->machine : spec_find(spec_machine, "machine")->usual_text;
+}
+
 static enum gw_status make_board(struct vm *m, struct board_config *b, struct gw_error *err)
 {
     enum gw_status st = open_ports(m, b, err);
+    b->model = board_model(board_name(m->spec));
+    vm_fresh_bytes(m, b->generation, sizeof b->generation);
     b->clock = m->spec->clock_insns ? GW_CLOCK_INSNS : GW_CLOCK_HOST;
     b->mips = m->spec->mips;
     b->patient_console = m->spec->deterministic;
@@ -194,9 +198,10 @@ static enum gw_status check_options(const struct machine_options *o, struct gw_e
 {
     const struct machine_spec *s = o->spec;
     enum gw_status st;
-    if (o->restore && strcmp(s->machine, MACHINE_NAME) != 0)
+    if (!board_model(board_name(s)))
         return gw_fail(err, GW_ERR_UNSUPPORTED, s->machine,
-                       "cannot restore: no such machine; this program has " MACHINE_NAME);
+                       "cannot restore: no such machine; this program has %s",
+                       spec_find(spec_machine, "machine")->words);
     st = spec_check(spec_machine, s, err);
     if (st != GW_OK)
         return st;

@@ -164,7 +164,8 @@ uint64_t vm_repeat_limit(struct vm *m, uint64_t retired, uint64_t own_deadline);
 void vm_repeat_settle(struct vm *m, uint64_t retired);
 bool vm_repeat_rests(const struct vm *m, uint64_t retired);
 bool vm_repeat_may_stop(const struct vm *m, uint64_t retired);
-void vm_seed_bytes(const struct vm *m, uint8_t *to, size_t size);
+/* The host's randomness; by the instruction clock, the seed's. */
+void vm_fresh_bytes(const struct vm *m, uint8_t *to, size_t size);
 
 /* lock_in.c: each of our threads into its sandbox; enter_net is of user networking's. */
 enum gw_status vm_lock_in(struct vm *m, struct gw_error *err);
@@ -185,7 +186,7 @@ enum gw_status vm_save(struct vm *m, int fd, const char *name, struct gw_error *
 /* To a file of its own, by the broker. name: BROKER_PATH_BYTES, where it was saved to. */
 enum gw_status vm_save_as(struct vm *m, enum broker_save which, char *name, struct gw_error *err);
 /* Instead of vm_boot(), into a machine as it was put together. VM time stands still until
- * vm_restored_runs(). */
+ * vm_restored_runs(). A machine by the host's clock learns that it may not be the only one. */
 enum gw_status vm_restore(struct vm *m, struct gw_error *err);
 void vm_restored_runs(struct vm *m);
 

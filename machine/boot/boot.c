@@ -2,7 +2,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "machine/boot/command.h"
 #include "frontend/riscv64/priv.h"
@@ -39,6 +38,7 @@ static enum gw_status base_tree(struct vm *m, uint8_t **blob, size_t *size, stru
         .ram_bytes = board_ram(m->board)->size,
         .timebase_hz = m->vcpu[0].cpu->cfg.timebase_hz,
         .second_port = m->board->uart2 != NULL,
+        .generation_id = m->board->vmgenid != NULL,
         .cbo_bytes = RV_CBO_BYTES,
     };
     struct blob file;
@@ -54,14 +54,6 @@ static enum gw_status base_tree(struct vm *m, uint8_t **blob, size_t *size, stru
     st = dt_import(file.data, file.size, file.name, blob, size, err);
     blob_close(&file);
     return st;
-}
-
-/* Repeatable runs get a repeatable seed. */
-static void fill_seed(const struct vm *m, uint8_t *seed)
-{
-    vm_seed_bytes(m, seed, SEED_BYTES);
-    if (!m->spec->clock_insns && getrandom(seed, SEED_BYTES, GRND_NONBLOCK) < 0)
-        seed[0] = 0;
 }
 
 /* What depends on the seed's bytes is only their value: the size of the tree is known before. */
@@ -80,7 +72,7 @@ static enum gw_status finished_tree(struct vm *m, const struct placement *at, ui
     *blob = NULL;
     if (st == GW_OK)
         st = base_tree(m, blob, size, err);
-    fill_seed(m, seed);
+    vm_fresh_bytes(m, seed, SEED_BYTES);
     if (st == GW_OK)
         st = dt_set_chosen(blob, size, &chosen, err);
     if (st != GW_OK)

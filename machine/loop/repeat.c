@@ -11,6 +11,8 @@
  *   not see the old entry. So all maps are emptied at fixed counts, and a machine rests, hence can
  *   be saved, at those counts alone: whoever restores it starts with empty maps too.
  */
+#include <sys/random.h>
+
 #include "devices/clock.h"
 #include "frontend/riscv64/priv.h"
 #include "machine/vm.h"
@@ -62,7 +64,7 @@ bool vm_repeat_may_stop(const struct vm *m, uint64_t retired)
 
 /* SplitMix64 (Steele, Lea, Flood 2014) from the seed: enough for a device tree's rng-seed, which
  * the guest mixes anew. */
-void vm_seed_bytes(const struct vm *m, uint8_t *to, size_t size)
+static void seed_bytes(const struct vm *m, uint8_t *to, size_t size)
 {
     uint64_t state = m->spec->seed, z = 0;
     for (size_t i = 0; i < size; i++) {
@@ -74,4 +76,11 @@ void vm_seed_bytes(const struct vm *m, uint8_t *to, size_t size)
         }
         to[i] = (uint8_t)(z >> (8 * (i % 8)));
     }
+}
+
+void vm_fresh_bytes(const struct vm *m, uint8_t *to, size_t size)
+{
+    seed_bytes(m, to, size);
+    if (!m->spec->clock_insns && getrandom(to, size, GRND_NONBLOCK) < 0)
+        to[0] = 0;
 }

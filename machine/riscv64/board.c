@@ -1,4 +1,4 @@
-/* Puts the virt-1 board together. */
+/* Puts the boards together. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +16,15 @@
 #include "devices/virtio/blk.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
+
+const struct board_model *board_model(const char *name)
+{
+    static const struct board_model models[] = {{"virt-1", false}, {"virt-2", true}};
+    for (unsigned i = 0; i < sizeof models / sizeof models[0]; i++)
+        if (!strcmp(models[i].name, name))
+            return &models[i];
+    return NULL;
+}
 
 static void poke_uart(void *context)
 {
@@ -129,6 +138,8 @@ static enum gw_status place_devices(struct board *b, const struct board_config *
         st = place(b, &b->pci_hole[2], "pci-mmio64", virt_pci_mmio64_base(cfg->ram_bytes), err);
     if (st == GW_OK && cfg->second_port)
         st = place(b, &b->uart2, "uart", VIRT_UART2_BASE, err);
+    if (st == GW_OK && cfg->model->generation_id)
+        st = place(b, &b->vmgenid, "vmgenid", VIRT_VMGENID_BASE, err);
     return st;
 }
 
@@ -149,6 +160,11 @@ static void wire_devices(struct board_all *a, const struct board_config *cfg)
     ((struct dev_pvpanic *)(void *)b->pvpanic)->context = a;
     ((struct dev_rtc *)(void *)b->rtc)->offset_ns = cfg->wall_clock_ns;
     ((struct dev_uart *)(void *)b->uart)->serial = dev_console_serial(b->console);
+    if (b->vmgenid) {
+        struct dev_vmgenid *g = (struct dev_vmgenid *)(void *)b->vmgenid;
+        b->vmgenid->irq = dev_plic_input(plic, VIRT_VMGENID_IRQ);
+        memcpy(g->id, cfg->generation, sizeof g->id);
+    }
     if (!b->uart2)
         return;
     b->uart2->irq = dev_plic_input(plic, VIRT_UART2_IRQ);
@@ -412,7 +428,7 @@ void board_connect(struct board *b, const struct board_hart_lines *lines, unsign
     }
 }
 
-enum { FIXED_DEVICES = 13, DEVICE_COUNT = FIXED_DEVICES + VIRT_SLOTS + 1 };
+enum { FIXED_DEVICES = 14, DEVICE_COUNT = FIXED_DEVICES + VIRT_SLOTS + 1 };
 
 /* NULL where the board has none, or was not finished. */
 static struct gw_device *device_at(struct board *b, unsigned i)
@@ -420,7 +436,7 @@ static struct gw_device *device_at(struct board *b, unsigned i)
     struct gw_device *fixed[] = {
         b->uart,        b->rtc,         b->power,       b->clint,    b->fw_cfg,
         b->pvpanic,     b->pci_host,    b->flash[0],    b->flash[1], b->uart2,
-        b->pci_hole[0], b->pci_hole[1], b->pci_hole[2],
+        b->pci_hole[0], b->pci_hole[1], b->pci_hole[2], b->vmgenid,
     };
     const unsigned count = sizeof fixed / sizeof fixed[0];
     static_assert(sizeof fixed / sizeof fixed[0] == FIXED_DEVICES, "as many as are walked");
@@ -429,6 +445,12 @@ static struct gw_device *device_at(struct board *b, unsigned i)
     if (i < count + VIRT_SLOTS)
         return b->slot[i - count];
     return b->plic; /* last, when the lines into it have settled */
+}
+
+void board_renew(struct board *b, const uint8_t generation[DEV_VMGENID_BYTES])
+{
+    if (b->vmgenid)
+        dev_vmgenid_renew((struct dev_vmgenid *)(void *)b->vmgenid, generation);
 }
 
 void board_reset(struct board *b)

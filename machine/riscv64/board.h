@@ -1,6 +1,7 @@
 /*
- * The virt-1 board: QEMU's riscv64 `virt` addresses and interrupts, one to eight harts. Frozen: a new layout
- * is a new board. The board owns bus, devices, disks, console and I/O thread.
+ * The boards: QEMU's riscv64 `virt` addresses and interrupts, one to eight harts. virt-1 is frozen: a
+ * new layout is a new board. virt-2 is virt-1 and what came since; it is frozen when PCI Express has come to
+ * it. A board owns bus, devices, disks, console and I/O thread.
  */
 #ifndef MACHINE_BOARD_H
 #define MACHINE_BOARD_H
@@ -13,6 +14,7 @@
 #include "devices/memory_bus.h"
 #include "devices/riscv/plic.h"
 #include "devices/board/uart.h"
+#include "devices/board/vmgenid.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/mmio.h"
 #include "godwit/machine_spec.h"
@@ -23,6 +25,7 @@ enum {
     VIRT_CLINT_BASE = 0x2000000,
     VIRT_PCI_IO_BASE = 0x3000000,
     VIRT_PVPANIC_BASE = 0x4000000, /* QEMU's board has no such device, and nothing here */
+    VIRT_VMGENID_BASE = 0x4001000, /* of virt-2; as above */
     VIRT_PLIC_BASE = 0xc000000,
     VIRT_UART_BASE = 0x10000000,
     VIRT_VIRTIO_BASE = 0x10001000,
@@ -38,6 +41,7 @@ enum {
     VIRT_UART_IRQ = 10,
     VIRT_RTC_IRQ = 11,
     VIRT_UART2_IRQ = 12,
+    VIRT_VMGENID_IRQ = 13,
     VIRT_PCI_IRQ = 32, /* to 35: INTA to INTD of slot 0, then rotating */
 };
 #define VIRT_RAM_BASE    UINT64_C(0x80000000)
@@ -79,6 +83,7 @@ struct board {
     struct dev_console *console;
     bool repeatable; /* time is counted in instructions: devices answer at once */
     struct gw_device *flash[VIRT_FLASH_BANKS], *fw_cfg, *pvpanic, *pci_host, *pci_hole[3];
+    struct gw_device *vmgenid; /* NULL: virt-1 has none */
     /* the second serial port; NULL: there is none */
     struct gw_device *uart2;
     struct dev_console *console2;
@@ -107,8 +112,18 @@ struct board_hart_lines {
     struct gw_irq mei, sei, msi, mti;
 };
 
+/* What the boards differ in. */
+struct board_model {
+    const char *name;
+    bool generation_id; /* see devices/board/vmgenid.h */
+};
+
+/* NULL: no such board. */
+const struct board_model *board_model(const char *name);
+
 /* What a board is made of beside its RAM; see dev_console_config for in_fd, out_fd and escape. */
 struct board_config {
+    const struct board_model *model;
     enum gw_clock_mode clock;
     uint64_t mips;
     bool patient_console; /* see dev_console_config */
@@ -121,6 +136,7 @@ struct board_config {
     int in2_fd, out2_fd; /* its descriptors */
     struct board_hooks hooks;
     uint64_t refused_features; /* see devices/virtio/dev.h */
+    uint8_t generation[DEV_VMGENID_BYTES];
 };
 
 /* Memory, devices, an I/O thread. On failure everything is freed. */
@@ -143,6 +159,9 @@ enum gw_status board_add_channels(struct board *b, const struct board_channel_co
 /* harts: 1 to DEV_MAX_HARTS; how their time follows mtime is said in clint.h. */
 void board_connect(struct board *b, const struct board_hart_lines *lines, unsigned harts,
                    void (*time_moved)(void *context, uint64_t offset_ticks), void *context);
+/* The machine goes on with a past that another one may have too: it learns of it, where the board has
+ * what tells it. */
+void board_renew(struct board *b, const uint8_t generation[DEV_VMGENID_BYTES]);
 /* All devices as after power-on; RAM stays. */
 void board_reset(struct board *b);
 /* Devices in the order in which their states are put in force: what takes lines comes last. NULL

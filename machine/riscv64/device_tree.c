@@ -1,7 +1,8 @@
 /*
  * Builds the device tree. Bindings: Devicetree Specification 0.4 and the kernel's bindings of
  * riscv/cpus, sifive,plic-1.0.0, sifive,clint0, ns16550a, virtio,mmio, google,goldfish-rtc, syscon,
- * cfi-flash, qemu,fw-cfg-mmio, qemu,pvpanic-mmio, pci-host-ecam-generic; IEEE 1275's PCI binding.
+ * cfi-flash, qemu,fw-cfg-mmio, qemu,pvpanic-mmio, microsoft,vmgenid, pci-host-ecam-generic; IEEE 1275's
+ * PCI binding.
  */
 #include <libfdt.h>
 #include <stdlib.h>
@@ -271,7 +272,7 @@ static void flash_node(struct tree *t)
     end(t);
 }
 
-static void firmware_nodes(struct tree *t)
+static void firmware_nodes(struct tree *t, const struct dt_config *cfg)
 {
     begin_at(t, "fw-cfg", VIRT_FW_CFG_BASE);
     text(t, "compatible", "qemu,fw-cfg-mmio");
@@ -282,6 +283,13 @@ static void firmware_nodes(struct tree *t)
     begin_at(t, "pvpanic", VIRT_PVPANIC_BASE);
     text(t, "compatible", "qemu,pvpanic-mmio");
     reg(t, VIRT_PVPANIC_BASE, 2);
+    end(t);
+    if (!cfg->generation_id)
+        return;
+    begin_at(t, "vmgenid", VIRT_VMGENID_BASE);
+    text(t, "compatible", "microsoft,vmgenid");
+    reg(t, VIRT_VMGENID_BASE, DEV_VMGENID_BYTES);
+    interrupt(t, VIRT_VMGENID_IRQ);
     end(t);
 }
 
@@ -356,7 +364,7 @@ static void build_tree(struct tree *t, const struct dt_config *cfg)
     controllers(t, cfg->harts);
     pci_node(t, cfg);
     end(t);
-    firmware_nodes(t);
+    firmware_nodes(t, cfg);
     power_node(t, "poweroff", 0x5555);
     power_node(t, "reboot", 0x7777);
     end(t);

@@ -1,4 +1,4 @@
-/* The device tree of the virt-1 board, with the bindings that stock kernels and firmware know. */
+/* The device tree of the boards, with the bindings that stock kernels and firmware know. */
 #ifndef MACHINE_DEVICE_TREE_H
 #define MACHINE_DEVICE_TREE_H
 
@@ -17,6 +17,7 @@ struct dt_config {
     uint64_t ram_base, ram_bytes;
     uint64_t timebase_hz;
     bool second_port;   /* a second serial port */
+    bool generation_id; /* see devices/board/vmgenid.h */
     uint32_t cbo_bytes; /* cache-block size; 0: none of its extensions */
 };
 

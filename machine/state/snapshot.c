@@ -514,6 +514,7 @@ enum gw_status vm_restore(struct vm *m, struct gw_error *err)
     struct snap_page_sink pages = {
         .count = ram->size / SNAP_PAGE_BYTES, .put = put_ram, .context = (void *)(uintptr_t)ram};
     const struct snap_api *api = open_api(m, err);
+    uint8_t generation[DEV_VMGENID_BYTES];
     enum gw_status st;
     if (!api)
         return err->status;
@@ -528,9 +529,15 @@ enum gw_status vm_restore(struct vm *m, struct gw_error *err)
         st = load_states(m, api, err);
     if (st == GW_OK)
         st = api->finish(m->o->restore, err);
-    if (st == GW_OK)
-        vm_reset_derived(m);
-    return st;
+    if (st != GW_OK)
+        return st;
+    vm_reset_derived(m);
+    /* Who restores the file a second time has the same past, up to here. What can be repeated stays. */
+    if (!m->spec->clock_insns) {
+        vm_fresh_bytes(m, generation, sizeof generation);
+        board_renew(m->board, generation);
+    }
+    return GW_OK;
 }
 
 /* By the host's clock the guest's calendar goes on where the world is now, never backwards; what the

@@ -4,6 +4,7 @@
 #include "devices/riscv/plic.h"
 #include "devices/board/power.h"
 #include "devices/board/rtc.h"
+#include "devices/board/vmgenid.h"
 
 enum { PLIC_ENABLE_M = 0x2000, PLIC_ENABLE_S = 0x2080, PLIC_M = 0x200000, PLIC_S = 0x201000 };
 
@@ -406,6 +407,63 @@ static void rtc_keeps_what_the_guest_sets(void **state)
     gw_events_free(q);
 }
 
+static void new_generation_is_told_until_it_is_looked_at(void **state)
+{
+    struct fake_clock clock;
+    struct gw_events *q = fake_events(&clock);
+    struct gw_device *d = dev_new(&dev_vmgenid_class, q, NULL);
+    struct dev_vmgenid *g = (struct dev_vmgenid *)(void *)d;
+    struct fake_line line = {0};
+    uint8_t id[DEV_VMGENID_BYTES];
+    for (unsigned i = 0; i < sizeof id; i++)
+        id[i] = (uint8_t)(0x10 + i);
+    d->irq = fake_irq(&line);
+    assert_int_equal(reg_read(d, 0, 8), 0);
+    dev_vmgenid_renew(g, id);
+    assert_int_equal(reg_read(d, 0, 8), 0); /* an event: not before the queue is run */
+    gw_events_run(q, clock.insns);
+    assert_int_equal(line.level, 1);
+    assert_int_equal(reg_read(d, 8, 8), UINT64_C(0x1f1e1d1c1b1a1918));
+    assert_int_equal(line.level, 1); /* a reader that was overtaken looks again */
+    assert_int_equal(reg_read(d, 0, 8), UINT64_C(0x1716151413121110));
+    assert_int_equal(line.level, 0);
+    assert_int_equal(reg_read(d, 3, 1), 0x13);
+    assert_int_equal(reg_read(d, 16, 8), 0);
+    reg_write(d, 0, 8, 0);
+    assert_int_equal(reg_read(d, 0, 1), 0x10);
+    dev_vmgenid_renew(g, id);
+    gw_events_run(q, clock.insns);
+    d->cls->reset(d);
+    assert_int_equal(line.level, 0);
+    assert_int_equal(reg_read(d, 0, 1), 0x10); /* a reset makes no other machine */
+    dev_free(d);
+    gw_events_free(q);
+}
+
+static void no_event_but_an_id_makes_a_generation(void **state)
+{
+    struct fake_clock clock;
+    struct gw_events *q = fake_events(&clock);
+    struct gw_device *d = dev_new(&dev_vmgenid_class, q, NULL);
+    struct fake_line line = {0};
+    const uint8_t bytes[DEV_VMGENID_BYTES + 1] = {1};
+    struct gw_event ev = {.source = ((struct dev_vmgenid *)(void *)d)->source, .bytes = bytes};
+    static const uint32_t sizes[] = {0, DEV_VMGENID_BYTES - 1, DEV_VMGENID_BYTES + 1};
+    d->irq = fake_irq(&line);
+    for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        ev.size_bytes = sizes[i];
+        assert_true(gw_events_post(q, &ev));
+    }
+    ev.kind = 1;
+    ev.size_bytes = DEV_VMGENID_BYTES;
+    assert_true(gw_events_post(q, &ev));
+    gw_events_run(q, clock.insns);
+    assert_int_equal(line.changes, 0);
+    assert_int_equal(reg_read(d, 0, 8), 0);
+    dev_free(d);
+    gw_events_free(q);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -421,6 +479,8 @@ int main(void)
         cmocka_unit_test(power_says_what_was_written),
         cmocka_unit_test(rtc_tells_time_and_wakes),
         cmocka_unit_test(rtc_keeps_what_the_guest_sets),
+        cmocka_unit_test(new_generation_is_told_until_it_is_looked_at),
+        cmocka_unit_test(no_event_but_an_id_makes_a_generation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,7 +44,8 @@ static void add_disk(struct board *b, unsigned number)
 /* live: with a host behind its console. */
 static void make(struct world *w, bool live)
 {
-    struct board_config cfg = {.clock = GW_CLOCK_INSNS,
+    struct board_config cfg = {.model = board_model("virt-2"),
+                               .clock = GW_CLOCK_INSNS,
                                .ram_bytes = UINT64_C(16) << 20,
                                .in_fd = -1,
                                .out_fd = -1,
@@ -161,9 +162,9 @@ static void same_state(struct gw_device *a, struct gw_device *b)
 /* What a log is read by: a name more goes to the end of its kind, none changes. */
 static void sources_have_names_that_stay(void **state)
 {
-    static const char *const names[] = {"uart0",       "uart1",          "virtio-blk0",
-                                        "virtio-blk1", "virtio-rng0",    "channel0",
-                                        "channel1",    "virtio-console0"};
+    static const char *const names[] = {"vmgenid",     "uart0",       "uart1",
+                                        "virtio-blk0", "virtio-blk1", "virtio-rng0",
+                                        "channel0",    "channel1",    "virtio-console0"};
     struct world w;
     uint16_t count = 0;
     make(&w, false);

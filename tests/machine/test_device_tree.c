@@ -13,9 +13,9 @@
 
 static const char isa_list[] = "i\0m\0zba";
 
-static uint8_t *build_for(unsigned harts, size_t *size)
+static struct dt_config config(unsigned harts)
 {
-    struct dt_config cfg = {
+    return (struct dt_config){
         .isa = "rv64im_zba",
         .isa_list = isa_list,
         .isa_list_bytes = sizeof isa_list,
@@ -26,11 +26,21 @@ static uint8_t *build_for(unsigned harts, size_t *size)
         .timebase_hz = 10000000,
         .cbo_bytes = 64,
     };
+}
+
+static uint8_t *build_of(const struct dt_config *cfg, size_t *size)
+{
     struct gw_error err = {0};
     uint8_t *blob = NULL;
-    assert_int_equal(dt_build(&cfg, &blob, size, &err), GW_OK);
+    assert_int_equal(dt_build(cfg, &blob, size, &err), GW_OK);
     assert_int_equal(fdt_check_full(blob, *size), 0);
     return blob;
+}
+
+static uint8_t *build_for(unsigned harts, size_t *size)
+{
+    struct dt_config cfg = config(harts);
+    return build_of(&cfg, size);
 }
 
 static uint8_t *build(size_t *size)
@@ -99,6 +109,25 @@ static void nodes_are_where_qemu_has_them(void **state)
         assert_int_equal(cell(blob, wanted[i].path, "interrupt-parent"), plic);
     }
     assert_true(fdt_path_offset(blob, "/soc/virtio_mmio@10009000") < 0);
+    free(blob);
+}
+
+/* virt-1 is frozen: what came later is not in its tree. */
+static void generation_is_in_later_boards_alone(void **state)
+{
+    struct dt_config cfg = config(1);
+    size_t size;
+    uint8_t *blob = build(&size);
+    assert_true(fdt_path_offset(blob, "/vmgenid@4001000") < 0);
+    free(blob);
+    cfg.generation_id = true;
+    blob = build_of(&cfg, &size);
+    compatible(blob, "/vmgenid@4001000", "microsoft,vmgenid");
+    assert_int_equal(pair(cells(blob, "/vmgenid@4001000", "reg", 4)), 0x4001000);
+    assert_int_equal(pair(cells(blob, "/vmgenid@4001000", "reg", 4) + 2), 16);
+    assert_int_equal(cell(blob, "/vmgenid@4001000", "interrupts"), 13);
+    assert_int_equal(cell(blob, "/vmgenid@4001000", "interrupt-parent"),
+                     cell(blob, "/soc/plic@c000000", "phandle"));
     free(blob);
 }
 
@@ -307,6 +336,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nodes_are_where_qemu_has_them),
+        cmocka_unit_test(generation_is_in_later_boards_alone),
         cmocka_unit_test(flash_has_two_banks),
         cmocka_unit_test(pci_windows_and_interrupts),
         cmocka_unit_test(cpu_and_interrupt_routes),

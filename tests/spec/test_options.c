@@ -271,7 +271,7 @@ static void refusals_say_what_it_must_be(void **state)
         {"clock", "host:5", "must be host or insns[:MIPS]"},
         {"on-panic", "save=", "must be exit, pause or save=FILE"},
         {"engine", "fast", "must be jit or interp"},
-        {"machine", "virt", "must be virt-1"},
+        {"machine", "virt", "must be virt-1 or virt-2"},
         {"cpus", "9", "must be 1 to 8"},
         {"memory", "4K", "16M to 1024G"},
         {"memory", "20000001", "not a multiple of 4K"},
@@ -404,7 +404,7 @@ static void texts_for_people_are_made_of_the_rows(void **state)
         {"cpu", "MODEL[,EXT=on|off...]", "rv64 max"},
         {"dump", "LIST[=FILE]", "decode ir opt host"},
         {"kernel", "FILE", "file"},
-        {"machine", "virt-1", "virt-1"},
+        {"machine", "virt-1|virt-2", "virt-1 virt-2"},
         {"quiet", "", ""},
     };
     char text[SAMPLE_BYTES], small[8];

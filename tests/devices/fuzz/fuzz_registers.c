@@ -17,7 +17,7 @@
 #include "devices/registry.h"
 #include "devices/board/uart.h"
 
-enum { DEVICES = 10, OPS_MAX = 4000, HARTS = 3 };
+enum { DEVICES = 11, OPS_MAX = 4000, HARTS = 3 };
 
 static const struct place {
     const char *name;
@@ -29,6 +29,7 @@ static const struct place {
     {"pvpanic", 0x4000000, 8},        {"plic", 0xc000000, 0x208000},
     {"uart", 0x10000000, 8},          {"pci-host", 0x30000000, 0x1000},
     {"pci-mmio", 0x40000000, 0x1000}, {"pci-mmio64", 0x400000000, 0x1000},
+    {"vmgenid", 0x4001000, 0x18},
 };
 
 struct world {
@@ -99,6 +100,7 @@ static struct world *make_world(void)
     ((struct dev_clint *)(void *)w->d[2])->harts = HARTS;
     w->d[1]->irq = dev_plic_input(plic, 11);
     w->d[6]->irq = dev_plic_input(plic, 10);
+    w->d[10]->irq = dev_plic_input(plic, 13);
     w->serial =
         (struct dev_serial){.room = has_room, .put = put_byte, .get = get_bytes, .context = w};
     ((struct dev_uart *)(void *)w->d[6])->serial = &w->serial;
