@@ -56,12 +56,11 @@ static enum gw_status other_field(const char *name, const char *field, struct gw
 static enum gw_status apply_same(const char *name, const struct snap_fields *f,
                                  const struct state_desc *desc, void *object, struct gw_error *err)
 {
-    for (uint32_t i = 0; i < desc->field_count || i < f->count; i++) {
-        const struct state_field *want = i < desc->field_count ? &desc->fields[i] : NULL;
-        const struct snap_field *have = i < f->count ? &f->field[i] : NULL;
-        if (!want || !have || !alike(want, have))
-            return other_field(name, have ? have->name : want->name, err);
-    }
+    for (uint32_t i = 0; i < desc->field_count; i++)
+        if (i == f->count || !alike(&desc->fields[i], &f->field[i]))
+            return other_field(name, i == f->count ? desc->fields[i].name : f->field[i].name, err);
+    if (f->count > desc->field_count)
+        return other_field(name, f->field[desc->field_count].name, err);
     for (uint32_t i = 0; i < desc->field_count; i++)
         copy(&desc->fields[i], &f->field[i], object);
     return GW_OK;

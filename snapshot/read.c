@@ -251,26 +251,27 @@ static enum gw_status read_frame(struct snap_reader *r, struct gw_error *err)
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-enum gw_status snap_reader_new(struct snap_reader **out, const char *path, struct gw_error *err)
+struct snap_reader *snap_reader_new(const char *path, struct gw_error *err)
 {
     struct snap_reader *r = calloc(1, sizeof *r);
-    *out = NULL;
-    if (!r || !(r->path = strdup(path))) {
-        free(r);
-        return gw_fail(err, GW_ERR_NOMEM, path, "cannot use the snapshot: out of memory");
+    if (r)
+        r->path = strdup(path);
+    if (r && r->path) {
+        r->fd = -1;
+        return r;
     }
-    r->fd = -1;
-    *out = r;
-    return GW_OK;
+    free(r);
+    gw_fail(err, GW_ERR_NOMEM, path, "cannot use the snapshot: out of memory");
+    return NULL;
 }
 
 enum gw_status snap_open(struct snap_reader **out, const char *path, struct gw_error *err)
 {
-    struct snap_reader *r;
-    enum gw_status st = snap_reader_new(&r, path, err);
+    struct snap_reader *r = snap_reader_new(path, err);
+    enum gw_status st;
     *out = NULL;
-    if (st != GW_OK)
-        return st;
+    if (!r)
+        return GW_ERR_NOMEM;
     r->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (r->fd < 0)
         st = gw_fail(err, errno == ENOENT ? GW_ERR_NOTFOUND : GW_ERR_IO, path,

@@ -128,11 +128,11 @@ enum gw_status snap_reach_end(struct snap_reader *r, struct gw_error *err)
 enum gw_status snap_open_stream(struct snap_reader **out, struct gw_source *from, const char *name,
                                 struct gw_error *err)
 {
-    struct snap_reader *r;
-    enum gw_status st = snap_reader_new(&r, name, err);
+    struct snap_reader *r = snap_reader_new(name, err);
+    enum gw_status st;
     *out = NULL;
-    if (st != GW_OK)
-        return st;
+    if (!r)
+        return GW_ERR_NOMEM;
     r->stream = from;
     r->stream_at = from->bytes;
     st = snap_read_header(r, from, &r->bytes, err);

@@ -132,7 +132,8 @@ enum gw_status snap_read_payload(struct snap_reader *r, const struct snap_sectio
 /* "cannot use the snapshot: <why>" about its file. */
 enum gw_status snap_bad(const struct snap_reader *r, struct gw_error *err, const char *section,
                         const char *why);
-enum gw_status snap_reader_new(struct snap_reader **out, const char *path, struct gw_error *err);
+/* Of nothing yet; NULL: GW_ERR_NOMEM. */
+struct snap_reader *snap_reader_new(const char *path, struct gw_error *err);
 /* What is at the beginning of both: r->format, and how many sections format 1 promises. */
 enum gw_status snap_read_header(struct snap_reader *r, struct gw_source *from, uint64_t *file_bytes,
                                 struct gw_error *err);

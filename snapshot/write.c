@@ -62,9 +62,10 @@ void snap_abandon(struct snap_writer *w)
     free_writer(w);
 }
 
-/* fd: -1: to a stream. */
-static enum gw_status create(struct snap_writer **out, int fd, struct gw_sink *to, const char *name,
-                             struct gw_error *err)
+/* fd: -1: to a stream. named: what gives the file its name, the writer's from now on unless this fails;
+ * NULL: nothing. */
+static enum gw_status create(struct snap_writer **out, int fd, struct gw_sink *to,
+                             struct snap_file_new *named, const char *name, struct gw_error *err)
 {
     struct snap_writer *w = calloc(1, sizeof *w);
     uint8_t h[SNAP_HEADER_BYTES];
@@ -85,6 +86,7 @@ static enum gw_status create(struct snap_writer **out, int fd, struct gw_sink *t
         free_writer(w);
         return gw_fail(err, GW_ERR_NOMEM, name, "cannot write the snapshot: out of memory");
     }
+    w->named = named;
     snap_put_header(h);
     st = put(w, h, sizeof h, err);
     if (st == GW_OK)
@@ -97,13 +99,13 @@ static enum gw_status create(struct snap_writer **out, int fd, struct gw_sink *t
 enum gw_status snap_create_on(struct snap_writer **out, int fd, const char *name,
                               struct gw_error *err)
 {
-    return create(out, fd, NULL, name, err);
+    return create(out, fd, NULL, NULL, name, err);
 }
 
 enum gw_status snap_create_stream(struct snap_writer **out, struct gw_sink *to, const char *name,
                                   struct gw_error *err)
 {
-    return create(out, -1, to, name, err);
+    return create(out, -1, to, NULL, name, err);
 }
 
 enum gw_status snap_create(struct snap_writer **out, const char *path, struct gw_error *err)
@@ -113,10 +115,8 @@ enum gw_status snap_create(struct snap_writer **out, const char *path, struct gw
     *out = NULL;
     if (st != GW_OK)
         return st;
-    st = snap_create_on(out, snap_file_fd(f), path, err);
-    if (st == GW_OK)
-        (*out)->named = f;
-    else
+    st = create(out, snap_file_fd(f), NULL, f, path, err);
+    if (st != GW_OK)
         snap_file_drop(f);
     return st;
 }
