@@ -126,6 +126,9 @@ static void programs_pass(void **state)
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         for (unsigned e = 0; e < sizeof engines / sizeof *engines; e++) {
             bool raw = strncmp(names[i], "@raw", 4) == 0;
+            /* The sanitizer's own look at the interpreter's accesses comes first, and faults. */
+            if (address_sanitizer && strcmp(names[i], "@faults") == 0 && e == 1)
+                continue;
             char want[40];
             snprintf(want, sizeof want, raw ? "raw\n" : "%s ok\n", names[i] + 1);
             RUN(&r, engines[e], names[i], work);
