@@ -195,7 +195,7 @@ int cli_run_machine(const struct cli_options *o, struct snap_reader *from,
     struct ctl_dir dir = {.fd = -1};
     struct ctl_server *server = NULL;
     struct ctl_ended ended;
-    const struct machine_api *api;
+    const struct machine_api *api = NULL;
     int status, report_fd = -1;
     enum gw_status st = saved ? spec_merge(&spec, saved, &o->spec, &err)
                               : spec_copy(spec_machine, &spec, &o->spec, &err);
