@@ -183,6 +183,7 @@ static int64_t name_from(int fd, const char *path, char buf[PATH_MAX])
 {
     char link[40], dir[PATH_MAX];
     struct stat by_fd, by_name;
+    buf[0] = 0;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     if (fstat(fd, &by_fd))
         return -errno;
