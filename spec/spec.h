@@ -132,6 +132,8 @@ bool spec_each(const struct spec_record *r, void *record,
 
 /* What follows from what was said: ports that are published mean a network, and so on. */
 void spec_settle(struct machine_spec *s);
+/* There is a network card, wherever it leads: by --net none nowhere, to a card that is named. */
+bool spec_has_card(const struct machine_spec *s);
 /* Names of models that were not said, as they are usual. GW_ERR_NOMEM. */
 enum gw_status spec_say_usual(struct machine_spec *s, struct gw_error *err);
 /* Into raw memory: a saved machine that goes on, by the owners of the fields; settled. GW_ERR_NOMEM;

@@ -243,12 +243,16 @@ void spec_settle(struct machine_spec *s)
 {
     if (!s->net.kind && s->publish_count)
         s->net.kind = SPEC_NET_USER;
-    if (s->net.kind == SPEC_NET_NONE)
-        s->net.kind = 0;
     if (!s->net.kind)
         s->mac = (struct spec_mac){{0}};
     s->second_port = s->second_port || s->serial_count > 1;
     s->clock_insns = s->clock_insns || s->deterministic;
+}
+
+bool spec_has_card(const struct machine_spec *s)
+{
+    return s->net.kind &&
+           (s->net.kind != SPEC_NET_NONE || spec_said(spec_find(spec_machine, "mac"), s));
 }
 
 enum gw_status spec_say_usual(struct machine_spec *s, struct gw_error *err)

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -29,9 +30,11 @@ struct fd_net {
     int listen_fd;                                        /* -1: connected */
     char path[sizeof((struct sockaddr_un *)0)->sun_path]; /* where it listens */
     bool stream, dead;
-    bool held;      /* in_size bytes are a whole frame that the port refused */
-    bool want_out;  /* the descriptor takes no more for now */
-    size_t in_size; /* bytes of the next frame that are here, with its length if a stream */
+    uint8_t mac[6];
+    bool has_mac, told; /* it is known; and that somebody else has it */
+    bool held;          /* in_size bytes are a whole frame that the port refused */
+    bool want_out;      /* the descriptor takes no more for now */
+    size_t in_size;     /* bytes of the next frame that are here, with its length if a stream */
     struct net_frame *sending;
     size_t sent; /* of the first of those, with its length if a stream */
     uint8_t in[LENGTH_BYTES + GW_NET_FRAME_MAX];
@@ -74,10 +77,30 @@ static size_t missing(const struct fd_net *n)
     return LENGTH_BYTES + length - n->in_size;
 }
 
+/* The frame in `in` comes from the guest's own address. */
+static void look_for_twin(struct fd_net *n, const uint8_t *frame)
+{
+    char why[96];
+    if (!n->has_mac || n->told || memcmp(frame + 6, n->mac, sizeof n->mac) != 0)
+        return;
+    n->told = true;
+    snprintf(why, sizeof why,
+             "another machine has this one's address, %02x:%02x:%02x:%02x:%02x:%02x", n->mac[0],
+             n->mac[1], n->mac[2], n->mac[3], n->mac[4], n->mac[5]);
+    if (n->stream)
+        die(n, why);
+    else
+        n->port.link(n->port.context, true, why);
+}
+
 /* Gives the frame in `in` to the port. False: it has to wait. */
 static bool hand_over(struct fd_net *n)
 {
     size_t skip = n->stream ? LENGTH_BYTES : 0;
+    if (n->in_size >= skip + GW_NET_FRAME_MIN)
+        look_for_twin(n, n->in + skip);
+    if (n->dead)
+        return false;
     n->held = !n->port.receive(n->port.context, n->in + skip, n->in_size - skip);
     if (!n->held)
         n->in_size = 0;
@@ -264,9 +287,11 @@ static void fd_close(struct gw_net_backend *b)
 static const struct gw_net_backend_ops fd_ops = {
     .name = "fd", .send = fd_send, .resume = fd_resume, .close = fd_close};
 
+/* address: NULL: not known. */
 static enum gw_status start(struct gw_net_backend **out, struct dev_io *io,
                             const struct gw_net_port *port, int fd, bool stream,
-                            const char *listening, struct gw_error *err)
+                            const char *listening, const struct dev_net_address *address,
+                            struct gw_error *err)
 {
     struct fd_net *n = calloc(1, sizeof *n);
     *out = NULL;
@@ -279,6 +304,9 @@ static enum gw_status start(struct gw_net_backend **out, struct dev_io *io,
     n->port = *port;
     n->io = io;
     n->stream = stream;
+    n->has_mac = address != NULL;
+    if (address)
+        memcpy(n->mac, address->mac, sizeof n->mac);
     n->listen_fd = listening ? fd : -1;
     if (listening)
         snprintf(n->path, sizeof n->path, "%s", listening);
@@ -299,11 +327,12 @@ static enum gw_status start(struct gw_net_backend **out, struct dev_io *io,
 enum gw_status dev_net_frames(struct gw_net_backend **out, struct dev_io *io,
                               const struct gw_net_port *port, int fd, struct gw_error *err)
 {
-    return start(out, io, port, fd, false, NULL, err);
+    return start(out, io, port, fd, false, NULL, NULL, err);
 }
 
 enum gw_status dev_net_tap(struct gw_net_backend **out, struct dev_io *io,
-                           const struct gw_net_port *port, const char *name, struct gw_error *err)
+                           const struct gw_net_port *port, const char *name,
+                           const struct dev_net_address *address, struct gw_error *err)
 {
     struct ifreq r = {.ifr_flags = IFF_TAP | IFF_NO_PI};
     int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
@@ -325,7 +354,7 @@ enum gw_status dev_net_tap(struct gw_net_backend **out, struct dev_io *io,
                      name);
         return GW_ERR_IO;
     }
-    return start(out, io, port, fd, false, NULL, err);
+    return start(out, io, port, fd, false, NULL, address, err);
 }
 
 /* A socket's file whose listener is gone, or has taken its one peer, is as good as none. */
@@ -338,7 +367,7 @@ static bool is_stale(const char *path, int error)
 
 enum gw_status dev_net_socket(struct gw_net_backend **out, struct dev_io *io,
                               const struct gw_net_port *port, const char *path,
-                              struct gw_error *err)
+                              struct dev_net_address *address, struct gw_error *err)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     bool listening = false;
@@ -363,5 +392,7 @@ enum gw_status dev_net_socket(struct gw_net_backend **out, struct dev_io *io,
             return gw_fail(err, GW_ERR_IO, path, "cannot connect to the socket: %s", strerror(e));
         }
     }
-    return start(out, io, port, fd, true, listening ? path : NULL, err);
+    if (!listening && !address->chosen)
+        address->mac[5] |= 1;
+    return start(out, io, port, fd, true, listening ? path : NULL, address, err);
 }

@@ -331,13 +331,15 @@ static void deliver_link(struct virtio_dev *v, const struct gw_event *ev)
     struct net *n = net(v);
     char why[LINK_BYTES] = "";
     bool up = ev->size_bytes && ev->bytes[0] == 1;
-    if (!ev->size_bytes || up == n->link_up)
+    if (!ev->size_bytes)
         return;
-    n->link_up = up;
     if (ev->size_bytes - 1 < sizeof why)
         memcpy(why, ev->bytes + 1, ev->size_bytes - 1);
     if (n->cfg.note && why[0])
         n->cfg.note(n->cfg.context, why);
+    if (up == n->link_up)
+        return;
+    n->link_up = up;
     virtio_config_changed(v);
     if (n->tx_stalled)
         take_frames(v);
@@ -471,10 +473,20 @@ const uint8_t *virtio_net_mac(const struct virtio_dev *v)
     return net(v)->cfg.mac;
 }
 
+void virtio_net_set_mac(struct virtio_dev *v, const uint8_t mac[6])
+{
+    memcpy(net(v)->cfg.mac, mac, sizeof net(v)->cfg.mac);
+}
+
 void virtio_net_plug(struct virtio_dev *v, struct gw_net_backend *backend)
 {
     net(v)->backend = backend;
     net(v)->link_up = backend != NULL;
+}
+
+void virtio_net_look_at_cable(struct virtio_dev *v)
+{
+    port_link(v, net(v)->backend != NULL, NULL);
 }
 
 static const struct counter_field net_counter_fields[] = {

@@ -31,8 +31,11 @@ enum gw_status virtio_net_attach(struct virtio_dev *v, const struct virtio_net_c
                                  struct gw_error *err);
 /* What a back end is to be opened with, and then plugged in. The device closes it at the end. */
 struct gw_net_port virtio_net_port(struct virtio_dev *v);
-const uint8_t *virtio_net_mac(const struct virtio_dev *v); /* 6 bytes */
+const uint8_t *virtio_net_mac(const struct virtio_dev *v);           /* 6 bytes */
+void virtio_net_set_mac(struct virtio_dev *v, const uint8_t mac[6]); /* before the vCPU starts */
 void virtio_net_plug(struct virtio_dev *v, struct gw_net_backend *backend);
+/* Its state was loaded, and may be that of another cable: the guest learns of this one. */
+void virtio_net_look_at_cable(struct virtio_dev *v);
 
 struct virtio_net_stats {
     uint64_t rx_frames, rx_bytes, rx_lost, tx_frames, tx_bytes, tx_refused, errors;

@@ -24,7 +24,7 @@ struct gw_net_port {
     bool (*receive)(void *context, const uint8_t *frame, size_t size_bytes);
     /* After send() was refused: there is room again. */
     void (*writable)(void *context);
-    /* The cable. why: a few words for the user, or NULL. */
+    /* The cable, as it is now. why: a few words for the user, or NULL. */
     void (*link)(void *context, bool up, const char *why);
 };
 

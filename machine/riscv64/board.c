@@ -7,6 +7,7 @@
 #include "machine/riscv64/board.h"
 #include "devices/riscv/clint.h"
 #include "devices/board/pci_host.h"
+#include "machine/mac.h"
 #include "machine/machine.h"
 #include "devices/host/net_fd.h"
 #include "devices/board/power.h"
@@ -16,6 +17,7 @@
 #include "devices/virtio/blk.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
+#include "spec/spec.h"
 
 const struct board_model *board_model(const char *name)
 {
@@ -306,16 +308,17 @@ enum gw_status board_add_rng(struct board *b, uint64_t seed, struct gw_error *er
 
 static enum gw_status open_backend(struct board *b, const struct machine_spec *s,
                                    const struct gw_net_module *(*open_net)(struct gw_error *err),
-                                   struct gw_net_backend **backend, struct gw_error *err)
+                                   struct dev_net_address *address, struct gw_net_backend **backend,
+                                   struct gw_error *err)
 {
     struct gw_net_port port = virtio_net_port(b->net);
     const struct board_hooks *hooks = &((struct board_all *)(void *)b)->hooks;
     struct gw_net_thread thread = {.enter = hooks->net_thread, .context = hooks->context};
     const struct gw_net_module *module;
     if (s->net.kind == SPEC_NET_TAP)
-        return dev_net_tap(backend, b->io, &port, s->net.to, err);
+        return dev_net_tap(backend, b->io, &port, s->net.to, address, err);
     if (s->net.kind == SPEC_NET_SOCKET)
-        return dev_net_socket(backend, b->io, &port, s->net.to, err);
+        return dev_net_socket(backend, b->io, &port, s->net.to, address, err);
     if (!open_net)
         return gw_fail(err, GW_ERR_UNSUPPORTED, "--net", "this program has no user networking");
     module = open_net(err);
@@ -335,23 +338,28 @@ enum gw_status board_add_net(struct board *b, const struct machine_spec *s,
                              const struct gw_net_module *(*open_net)(struct gw_error *err),
                              struct gw_error *err)
 {
-    static const struct spec_mac usual = {{0x52, 0x54, 0x00, 0x12, 0x34, 0x56}}, none;
-    bool given = memcmp(&s->mac, &none, sizeof none) != 0;
     struct virtio_net_config cfg = {.note = forward_note, .context = b};
     struct gw_net_backend *backend = NULL;
+    struct dev_net_address address;
+    struct spec_mac mac = s->mac;
     enum gw_status st;
-    if (!s->net.kind)
+    if (!spec_has_card(s))
         return GW_OK;
-    memcpy(cfg.mac, given ? s->mac.bytes : usual.bytes, sizeof cfg.mac);
+    address.chosen = spec_said(spec_find(spec_machine, "mac"), s);
+    if (!address.chosen)
+        machine_usual_mac(s, &mac);
+    memcpy(address.mac, mac.bytes, sizeof address.mac);
     b->net = free_slot(b);
     if (!b->net)
         return gw_fail(err, GW_ERR_LIMIT, "--net", "no slot is left for the network card");
     st = virtio_net_attach(b->net, &cfg, err);
-    if (st == GW_OK)
-        st = open_backend(b, s, open_net, &backend, err);
-    if (st == GW_OK)
-        virtio_net_plug(b->net, backend);
-    return st;
+    if (st == GW_OK && s->net.kind != SPEC_NET_NONE)
+        st = open_backend(b, s, open_net, &address, &backend, err);
+    if (st != GW_OK)
+        return st;
+    virtio_net_set_mac(b->net, address.mac);
+    virtio_net_plug(b->net, backend);
+    return GW_OK;
 }
 
 static void poke_channel(void *context)

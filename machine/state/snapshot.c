@@ -196,6 +196,8 @@ static enum gw_status describe(struct vm *m, struct machine_spec *s, struct gw_e
         st = gw_fail(err, GW_ERR_NOMEM, "", "cannot save: out of memory");
     if (m->board->net)
         memcpy(s->mac.bytes, virtio_net_mac(m->board->net), sizeof s->mac.bytes);
+    else
+        s->net.kind = 0; /* --net none is as good as nothing said */
     for (unsigned i = 0; i < SPEC_FLASH_BANKS; i++)
         see_file(&s->flash[i]);
     for (unsigned i = 0; i < s->fw_cfg_count; i++)
@@ -532,6 +534,8 @@ enum gw_status vm_restore(struct vm *m, struct gw_error *err)
     if (st != GW_OK)
         return st;
     vm_reset_derived(m);
+    if (m->board->net)
+        virtio_net_look_at_cable(m->board->net);
     /* Who restores the file a second time has the same past, up to here. What can be repeated stays. */
     if (!m->spec->clock_insns) {
         vm_fresh_bytes(m, generation, sizeof generation);

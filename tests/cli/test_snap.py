@@ -1,9 +1,11 @@
 """Saving and restoring, on small bare-metal guests, and the verb snap."""
 import json
 import os
+import subprocess
+import time
 import unittest
 
-from harness import CliTest
+from harness import CliTest, PROGRAM
 from rvasm import addi, elf, jump, power, say
 
 # Counts in x5 for ever.
@@ -127,6 +129,38 @@ class Snap(CliTest):
         self.restored(a, "--stop-insn", "20000")
         os.utime(over, (1, 1))
         self.fails(125, "written to since", "restore", a)
+
+    def manifest(self, p):
+        return json.loads(self.call("snap", "--json", "info", p).stdout)["manifest"]
+
+    def test_two_ends_of_a_wire_have_two_addresses_and_keep_them(self):
+        wire, guest = self.path("wire"), self.path("guest.elf", elf(COUNT))
+        run = ("run", "-q", "-k", guest, "-b", "none", "-m", "16M", "--net", "socket:" + wire)
+        a, b, c = self.path("a"), self.path("b"), self.path("c")
+        p = subprocess.Popen([PROGRAM, *run, "--timeout", "3s", "--save-at-end", a],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL)
+        while not os.path.exists(wire):
+            self.assertIsNone(p.poll())
+            time.sleep(0.01)
+        self.assertEqual(self.call(*run, "--stop-insn", "9", "--save-at-end", b).returncode, 0)
+        self.assertEqual(p.wait(), 124)
+        one, other = self.manifest(a)["mac"], self.manifest(b)["mac"]
+        self.assertNotEqual(one, other)
+        self.restored(a, "--stop-insn", "1", "--save-at-end", c)
+        self.assertEqual(self.manifest(c)["mac"], one)
+
+    def test_net_none_is_no_network(self):
+        wire, b = self.path("wire"), self.path("b")
+        a = self.saved(args=("--net", "socket:" + wire))
+        self.restored(a, "--net", "none", "--stop-insn", "20000", "--save-at-end", b)
+        self.assertFalse(os.path.exists(wire))
+        kept = self.manifest(b) # the card stays, with its cable out
+        self.assertEqual((kept["net"], kept["mac"]), ("none", self.manifest(a)["mac"]))
+        self.restored(b, "--stop-insn", "30000", "--save-at-end", a)
+        self.assertFalse(os.path.exists(wire))
+        none = self.saved("none", args=("--net", "none"))
+        self.assertNotIn("net", self.manifest(none))
 
     def test_a_panic_can_be_saved(self):
         words = [say("Kernel panic - not syncing: why\n"), addi(5, 5, 1), jump(-4)]

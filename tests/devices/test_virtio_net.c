@@ -398,6 +398,7 @@ static void sockets_carry_frames_behind_their_length(void **state)
     struct gw_net_port port;
     struct gw_net_backend *b;
     struct sockaddr_un a = {.sun_family = AF_UNIX};
+    struct dev_net_address address = {.chosen = true};
     uint8_t frame[100], got[104];
     uint32_t len;
     int stale = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -406,7 +407,8 @@ static void sockets_carry_frames_behind_their_length(void **state)
     port = virtio_net_port(f.v);
     assert_int_equal(bind(stale, (struct sockaddr *)(void *)&a, sizeof a), 0);
     close(stale); /* its file stays, and is replaced */
-    assert_int_equal(dev_net_socket(&b, f.io, &port, a.sun_path, &err), GW_OK); /* listens */
+    assert_int_equal(dev_net_socket(&b, f.io, &port, a.sun_path, &address, &err),
+                     GW_OK); /* listens */
     virtio_net_plug(f.v, b);
     start(&f, 0);
     f.peer = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -431,10 +433,88 @@ static void sockets_carry_frames_behind_their_length(void **state)
     assert_int_equal(access(a.sun_path, F_OK), -1);
     teardown(&f);
     /* nobody listens where a socket was left, and a name that is too long */
-    assert_int_equal(dev_net_socket(&b, NULL, &port, "/dev/null", &err), GW_ERR_IO);
+    assert_int_equal(dev_net_socket(&b, NULL, &port, "/dev/null", &address, &err), GW_ERR_IO);
     memset(frame, 'x', sizeof frame);
-    assert_int_equal(dev_net_tap(&b, NULL, &port, "a-name-that-is-much-too-long", &err),
+    assert_int_equal(dev_net_tap(&b, NULL, &port, "a-name-that-is-much-too-long", &address, &err),
                      access("/dev/net/tun", R_OK | W_OK) == 0 ? GW_ERR_ARG : err.status);
+}
+
+/* Two ends that nobody gave an address have two; one that was chosen stays, at either end. */
+static void ends_of_a_wire_have_addresses_of_their_own(void **state)
+{
+    static const struct {
+        bool chosen;
+        uint8_t listening, connecting;
+    } rows[] = {{false, 0x10, 0x11}, {true, 0x10, 0x10}};
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fixture f;
+        struct gw_error err = {0};
+        struct gw_net_port port;
+        struct gw_net_backend *b[2];
+        struct dev_net_address end[2];
+        char path[64];
+        setup_bare(&f);
+        port = virtio_net_port(f.v);
+        snprintf(path, sizeof path, "/tmp/godwit-net-%d", (int)getpid());
+        for (unsigned k = 0; k < 2; k++) {
+            end[k] = (struct dev_net_address){.mac = {0x52, 0x54, 0, 1, 2, 0x10},
+                                              .chosen = rows[i].chosen};
+            assert_int_equal(dev_net_socket(&b[k], f.io, &port, path, &end[k], &err), GW_OK);
+        }
+        assert_int_equal(end[0].mac[5], rows[i].listening);
+        assert_int_equal(end[1].mac[5], rows[i].connecting);
+        b[1]->ops->close(b[1]);
+        b[0]->ops->close(b[0]);
+        teardown(&f);
+    }
+}
+
+/* A machine that was restored twice, at both ends of one wire. */
+static void a_twin_at_the_other_end_takes_the_cable_out(void **state)
+{
+    struct fixture f;
+    struct gw_error err = {0};
+    struct gw_net_port port;
+    struct gw_net_backend *b;
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    struct dev_net_address address = {.mac = {0x52, 0x54, 0, 1, 2, 3}, .chosen = true};
+    uint8_t frame[4 + 60] = {[3] = 60};
+    setup_bare(&f);
+    snprintf(a.sun_path, sizeof a.sun_path, "/tmp/godwit-net-%d", (int)getpid());
+    port = virtio_net_port(f.v);
+    assert_int_equal(dev_net_socket(&b, f.io, &port, a.sun_path, &address, &err), GW_OK);
+    virtio_net_plug(f.v, b);
+    start(&f, 0);
+    f.peer = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(connect(f.peer, (struct sockaddr *)(void *)&a, sizeof a), 0);
+    add_rx(&f, 0, 0x700);
+    add_rx(&f, 1, 0x700);
+    ring_kick(&f.rx);
+    memcpy(frame + 4 + 6, address.mac, 6);
+    frame[4 + 11] ^= 1; /* from somebody else */
+    assert_int_equal(send(f.peer, frame, sizeof frame, 0), sizeof frame);
+    wait_for(&f, one_received);
+    assert_string_equal(f.note, "");
+    frame[4 + 11] ^= 1;
+    assert_int_equal(send(f.peer, frame, sizeof frame, 0), sizeof frame);
+    wait_for(&f, link_down);
+    assert_string_equal(f.note, "another machine has this one's address, 52:54:00:01:02:03");
+    assert_int_equal(virtio_net_stats(f.v)->rx_frames, 1);
+    teardown(&f);
+}
+
+/* What a snapshot says of another cable does not stay. */
+static void the_cable_is_looked_at_after_a_load(void **state)
+{
+    struct fixture f;
+    setup_bare(&f);
+    assert_string_equal(f.v->kind->state->fields[0].name, "link_up");
+    state_set(f.v->backend, &f.v->kind->state->fields[0], 0, 1); /* it was plugged in */
+    assert_false(link_down(&f));
+    virtio_net_look_at_cable(f.v);
+    gw_events_run(f.q, 0);
+    assert_true(link_down(&f));
+    teardown(&f);
 }
 
 int main(void)
@@ -450,6 +530,9 @@ int main(void)
         cmocka_unit_test(a_slow_peer_holds_the_guest_back),
         cmocka_unit_test(a_slow_guest_holds_the_peer_back),
         cmocka_unit_test(sockets_carry_frames_behind_their_length),
+        cmocka_unit_test(ends_of_a_wire_have_addresses_of_their_own),
+        cmocka_unit_test(a_twin_at_the_other_end_takes_the_cable_out),
+        cmocka_unit_test(the_cable_is_looked_at_after_a_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -372,7 +372,10 @@ static void ports_that_are_published_mean_a_network(void **state)
     assert_int_equal(spec_option(spec_machine, s, option("publish"), "80:80", NULL), GW_OK);
     assert_int_equal(spec_option(spec_machine, s, option("net"), "none", NULL), GW_OK);
     spec_settle(s);
-    assert_int_equal(s->net.kind, 0);
+    assert_int_equal(s->net.kind, SPEC_NET_NONE);
+    assert_false(spec_has_card(s));
+    s->mac.bytes[0] = 2; /* a card of a machine that was saved: its cable is out */
+    assert_true(spec_has_card(s));
     done(s);
 }
 
