@@ -6,6 +6,7 @@
 #include <string.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -304,6 +305,8 @@ enum gw_status um_load(struct um_proc *p, const struct um_config *cfg, struct gw
         p->exe = realpath(t->path, NULL);
         p->exe_dev = st.st_dev;
         p->exe_ino = st.st_ino;
+        const char *slash = strrchr(cfg->path, '/');
+        prctl(PR_SET_NAME, slash ? slash + 1 : cfg->path); /* what ps and /proc call us */
     }
     target_free(t);
     free(t);

@@ -133,15 +133,19 @@ int64_t um_sys_openat(struct um_proc *p, const uint64_t *a)
     return um_host(p, UM_BLOCK, SYS_openat, a[0], (uintptr_t)path, a[2], a[3], 0, 0);
 }
 
+/* Who says how a path is to be resolved is told of the host's /proc/self/exe: its link is what counts. */
 int64_t um_sys_openat2(struct um_proc *p, const uint64_t *a)
 {
     char buf[PATH_MAX];
     const char *path;
-    uint64_t flags;
+    struct open_how how = {0, 0, 0};
     int64_t r = um_path(p, a[1], buf, &path);
     if (r)
         return r;
-    if (um_copy_in(p, &flags, a[2], sizeof flags) == 0 && writes_program(p, (int)a[0], path, flags))
+    um_copy_in(p, &how, a[2], sizeof how); /* the kernel says what is wrong with it */
+    if (path == p->exe && how.resolve)
+        path = "/proc/self/exe";
+    if (writes_program(p, (int)a[0], path, how.flags))
         return -ETXTBSY;
     return um_host(p, UM_BLOCK, SYS_openat2, a[0], (uintptr_t)path, um_arg(p, a[2]), a[3], 0, 0);
 }

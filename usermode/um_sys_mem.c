@@ -1,5 +1,6 @@
 /* System calls on memory. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -12,7 +13,13 @@ int64_t um_sys_brk(struct um_proc *p, const uint64_t *a)
 
 int64_t um_sys_mmap(struct um_proc *p, const uint64_t *a)
 {
-    return um_space_mmap(&p->space, a[0], a[1], (uint32_t)a[2], (uint32_t)a[3], (int)a[4], a[5]);
+    const uint32_t flags = (uint32_t)a[3];
+    int64_t r = um_space_mmap(&p->space, a[0], a[1], (uint32_t)a[2], flags, (int)a[4], a[5]);
+    /* The kernel looks at the file before the rest. */
+    if (r < 0 && !(flags & MAP_ANONYMOUS) &&
+        um_host(p, 0, SYS_fcntl, a[4], F_GETFD, 0, 0, 0, 0) < 0)
+        return -EBADF;
+    return r;
 }
 
 int64_t um_sys_munmap(struct um_proc *p, const uint64_t *a)

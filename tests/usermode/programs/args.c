@@ -32,6 +32,10 @@ static void proc_tells_the_same(char **argv)
         at += strlen(at) + 1;
     }
     CHECK(at == words + n);
+    n = own_file("comm", words, sizeof words);
+    const char *file = (const char *)getauxval(AT_EXECFN), *slash = strrchr(file, '/');
+    file = slash ? slash + 1 : file; /* of a script: its own name, cut off at 15 bytes */
+    CHECK(n > 1 && n <= 16 && words[n - 1] == '\n' && strncmp(words, file, n - 1) == 0);
 }
 
 int main(int argc, char **argv)

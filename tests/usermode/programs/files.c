@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -175,6 +176,22 @@ static void lists_of_parts(void)
     CHECK(close(fd) == 0 && unlink("parts") == 0);
 }
 
+/* /proc/self/exe is a link, to who asks whether it is one. */
+static void ways_of_paths(void)
+{
+    struct {
+        uint64_t flags, mode, resolve;
+    } how = {O_RDONLY, 0, 0};
+    int fd = (int)syscall(437, AT_FDCWD, "/proc/self/exe", &how, sizeof how);
+    CHECK(fd >= 0 && close(fd) == 0);
+    how.resolve = 2; /* RESOLVE_NO_MAGICLINKS */
+    CHECK_FAILS(syscall(437, AT_FDCWD, "/proc/self/exe", &how, sizeof how), ELOOP);
+    how.resolve = 4; /* RESOLVE_NO_SYMLINKS */
+    CHECK_FAILS(syscall(437, AT_FDCWD, "/proc/self/exe", &how, sizeof how), ELOOP);
+    CHECK_FAILS(syscall(437, AT_FDCWD, "/proc/self/exe", 16, sizeof how), EFAULT);
+    CHECK_FAILS(syscall(437, AT_FDCWD, "/proc/self/exe", &how, 8), EINVAL);
+}
+
 static void requests_to_devices(void)
 {
     int by_path = open(".", O_PATH), n = 0;
@@ -199,6 +216,7 @@ int main(int argc, char **argv)
     directories();
     descriptors();
     lists_of_parts();
+    ways_of_paths();
     requests_to_devices();
     CHECK(unlink("f") == 0);
     puts("files ok");

@@ -232,6 +232,8 @@ static void bad_ranges(void)
     CHECK_FAILS(mincore(high + 1, PAGE, in), EINVAL);
     CHECK_FAILS(mincore(m, PAGE, (void *)16), EFAULT);
     CHECK_FAILS(mremap(m, PAGE, 1ul << 60, MREMAP_MAYMOVE), ENOMEM);
+    CHECK_FAILS(mmap(NULL, 0, PROT_READ, MAP_PRIVATE, 999, 0), EBADF); /* before the length */
+    CHECK_FAILS(mmap(m + 1, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, 999, 0), EBADF);
     CHECK_FAILS(mremap(m, 0, PAGE, MREMAP_MAYMOVE), EINVAL); /* private: not once more */
 }
 
