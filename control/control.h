@@ -67,6 +67,8 @@ struct ctl_server_config {
 enum gw_status ctl_server_new(struct ctl_server **out, const struct ctl_server_config *cfg,
                               struct gw_error *err);
 const struct machine_control *ctl_server_control(struct ctl_server *s);
+/* The control thread, in the middle of a run that will not return: the same, and nothing is freed. */
+void ctl_server_cut(struct ctl_server *s, const struct ctl_ended *e);
 /* Tells those who wait how it ended, keeps that for those who ask later, and frees the server. NULL
  * is fine; e NULL: the machine never ran. */
 void ctl_server_end(struct ctl_server *s, const struct ctl_ended *e);

@@ -1,10 +1,12 @@
 /*
- * The server's end of a machine's control socket. Requests come on the machine's I/O thread and are
- * handed to the machine, which answers on its vCPU's thread; a lock keeps the two apart.
+ * The server's end of a machine's control socket. Requests come on the machine's control thread and are
+ * handed to the machine, which answers on its vCPU's thread; a lock keeps the two apart. Nothing here
+ * waits: a client that does not take its answers, or that stands in the way of a new one, is dropped.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -17,11 +19,11 @@
 
 /* ---- connections; under lock ----------------------------------------------------------------- */
 
-static void slot_freed(struct ctl_server *s)
+static void place_freed(struct ctl_server *s)
 {
-    if (!s->full || !s->steer)
+    if (!s->deaf || !s->steer)
         return;
-    s->full = false;
+    s->deaf = false;
     s->steer->rewatch(s->steer, &s->listen_watch, EPOLLIN);
 }
 
@@ -44,11 +46,9 @@ void ctl_conn_close(struct ctl_conn *c)
     close(c->fd);
     c->fd = -1;
     drop_file(c);
-    /* Until the answer that is due has come, the slot cannot be used again. */
-    c->gone = c->busy;
-    c->console = c->waiting = false;
-    if (!c->gone)
-        slot_freed(s);
+    c->id = 0;
+    c->console = c->waiting = c->busy = false;
+    place_freed(s);
 }
 
 /* All of it, or the client is too slow. */
@@ -90,11 +90,6 @@ void ctl_conn_answer(struct ctl_conn *c, const char *lines, const struct gw_erro
 {
     bool ok = true;
     c->busy = false;
-    if (c->fd < 0) {
-        c->gone = false;
-        slot_freed(c->server);
-        return;
-    }
     while (ok && *lines) {
         size_t n = strcspn(lines, "\n");
         ok = ctl_conn_send(c, "=", 1) && ctl_conn_send(c, lines, n) && ctl_conn_send(c, "\n", 1);
@@ -110,17 +105,23 @@ void ctl_conn_answer(struct ctl_conn *c, const char *lines, const struct gw_erro
 
 static void take_lines(struct ctl_conn *c);
 
-/* vCPU thread. */
+/* vCPU thread, or the control thread. */
 static void answered(void *context, const char *text, const struct gw_error *err)
 {
-    struct ctl_conn *c = context;
-    pthread_mutex_lock(&c->server->lock);
-    ctl_conn_answer(c, text, err);
-    if (c->fd >= 0) {
-        c->server->steer->rewatch(c->server->steer, &c->watch, EPOLLIN);
-        take_lines(c); /* that came with the one before */
+    struct ctl_ask *a = context;
+    struct ctl_conn *c = a->conn;
+    struct ctl_server *s = c->server;
+    pthread_mutex_lock(&s->lock);
+    s->asks--;
+    if (c->fd >= 0 && c->id == a->id) {
+        ctl_conn_answer(c, text, err);
+        if (c->fd >= 0) {
+            s->steer->rewatch(s->steer, &c->watch, EPOLLIN);
+            take_lines(c); /* that came with the one before */
+        }
     }
-    pthread_mutex_unlock(&c->server->lock);
+    pthread_mutex_unlock(&s->lock);
+    free(a);
 }
 
 static void refuse(struct ctl_conn *c, enum gw_status status, const char *object, const char *why)
@@ -130,13 +131,24 @@ static void refuse(struct ctl_conn *c, enum gw_status status, const char *object
     ctl_conn_answer(c, "", &err);
 }
 
-/* The client made the file and names it when it is whole: the machine may not. */
-static bool ask_save(struct ctl_conn *c, const char *name)
+/* A file that is saved to was made by the client, who names it when it is whole: the machine may not. */
+static bool ask_machine(struct ctl_conn *c, enum machine_ask what, const char *text)
 {
-    struct machine_steer *steer = c->server->steer;
-    if (!steer->save(steer, c->file, name, answered, c))
+    struct ctl_server *s = c->server;
+    struct ctl_ask *a = s->asks < CTL_ASKS || what == MACHINE_ASK_STOP ? malloc(sizeof *a) : NULL;
+    bool taken;
+    if (!a)
         return false;
-    c->file = -1; /* the machine's now */
+    *a = (struct ctl_ask){.conn = c, .id = c->id};
+    taken = what == MACHINE_ASK_SAVE ? s->steer->save(s->steer, c->file, text, answered, a)
+                                     : s->steer->ask(s->steer, what, text, answered, a);
+    if (!taken) {
+        free(a);
+        return false;
+    }
+    s->asks++;
+    if (what == MACHINE_ASK_SAVE)
+        c->file = -1; /* the machine's now */
     return true;
 }
 
@@ -168,9 +180,7 @@ static void serve(struct ctl_conn *c, const char *verb, const char *rest)
         }
         c->busy = true;
         s->steer->rewatch(s->steer, &c->watch, 0);
-        if (asks[i].what == MACHINE_ASK_SAVE
-                ? !ask_save(c, rest)
-                : !s->steer->ask(s->steer, asks[i].what, rest, answered, c)) {
+        if (!ask_machine(c, asks[i].what, rest)) {
             refuse(c, GW_ERR_LIMIT, s->name, "the machine has too much to do");
             s->steer->rewatch(s->steer, &c->watch, EPOLLIN);
         }
@@ -194,6 +204,7 @@ static void take_line(struct ctl_conn *c, char *line)
                "a protocol that this machine does not speak; it speaks 1");
         return;
     }
+    c->asked = true;
     verb = line + at;
     rest = strchr(verb, ' ');
     if (rest)
@@ -222,12 +233,27 @@ static void take_lines(struct ctl_conn *c)
     }
 }
 
-/* As recv(); a descriptor that comes along replaces the one before. */
+/* The last of all descriptors that came is kept, and none is left open behind our back: what does not
+ * fit here the kernel has closed. */
+static void take_files(struct ctl_conn *c, struct msghdr *m)
+{
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
+        size_t n = h->cmsg_len < CMSG_LEN(0) ? 0 : (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t i = 0; i < n; i++) {
+            drop_file(c);
+            memcpy(&c->file, CMSG_DATA(h) + i * sizeof(int), sizeof c->file);
+        }
+    }
+}
+
+/* As recv(). */
 static ssize_t receive(struct ctl_conn *c, void *to, size_t size)
 {
     struct iovec iov = {.iov_base = to, .iov_len = size};
     union {
-        char bytes[CMSG_SPACE(sizeof(int))];
+        char bytes[CMSG_SPACE(CTL_FILES * sizeof(int))];
         struct cmsghdr align;
     } control;
     struct msghdr m = {.msg_iov = &iov,
@@ -235,11 +261,8 @@ static ssize_t receive(struct ctl_conn *c, void *to, size_t size)
                        .msg_control = control.bytes,
                        .msg_controllen = sizeof control.bytes};
     ssize_t n = recvmsg(c->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    struct cmsghdr *h = n >= 0 ? CMSG_FIRSTHDR(&m) : NULL;
-    if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS) {
-        drop_file(c);
-        memcpy(&c->file, CMSG_DATA(h), sizeof c->file);
-    }
+    if (n >= 0)
+        take_files(c, &m);
     return n;
 }
 
@@ -253,6 +276,7 @@ static void read_request(struct ctl_conn *c)
         return;
     }
     c->used += (size_t)n;
+    c->heard = ++c->server->count;
     take_lines(c);
 }
 
@@ -269,30 +293,58 @@ static void conn_ready(void *context, uint32_t events)
     pthread_mutex_unlock(&c->server->lock);
 }
 
+/* How much a client would be missed: who asked nothing least, whose answer is due most; the console's
+ * always. */
+static unsigned rank(const struct ctl_conn *c)
+{
+    if (c->console)
+        return UINT_MAX;
+    return c->busy ? 3 : c->waiting ? 2 : c->asked ? 1 : 0;
+}
+
+/* A place for a new client: a free one, or that of the client which would be missed least, and of those
+ * alike the one that has been silent for longest. */
+static struct ctl_conn *make_place(struct ctl_server *s)
+{
+    struct ctl_conn *least = &s->conn[0];
+    for (unsigned i = 0; i < CTL_CONNECTIONS; i++) {
+        struct ctl_conn *c = &s->conn[i];
+        if (c->fd < 0)
+            return c;
+        if (rank(c) < rank(least) || (rank(c) == rank(least) && c->heard < least->heard))
+            least = c;
+    }
+    ctl_conn_close(least);
+    return least;
+}
+
+static void accept_client(struct ctl_server *s)
+{
+    struct ctl_conn *c = make_place(s);
+    int fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0) {
+        if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS)
+            return;
+        s->deaf = true; /* the next descriptor that a client gives back is for this one */
+        s->steer->rewatch(s->steer, &s->listen_watch, 0);
+        return;
+    }
+    c->fd = fd;
+    c->used = 0;
+    c->id = c->heard = ++s->count;
+    c->asked = c->busy = c->waiting = c->console = false;
+    c->watch = (struct machine_watch){.fd = fd, .ready = conn_ready, .context = c};
+    if (!s->steer->watch(s->steer, &c->watch, EPOLLIN)) {
+        close(fd);
+        c->fd = -1;
+    }
+}
+
 static void accept_ready(void *context, uint32_t events)
 {
     struct ctl_server *s = context;
-    struct ctl_conn *c = NULL;
-    int fd = -1;
     pthread_mutex_lock(&s->lock);
-    for (unsigned i = 0; i < CTL_CONNECTIONS && !c; i++)
-        if (s->conn[i].fd < 0 && !s->conn[i].gone)
-            c = &s->conn[i];
-    if (c)
-        fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (!c) {
-        s->full = true;
-        s->steer->rewatch(s->steer, &s->listen_watch, 0);
-    } else if (fd >= 0) {
-        c->fd = fd;
-        c->used = 0;
-        c->busy = c->waiting = c->console = false;
-        c->watch = (struct machine_watch){.fd = fd, .ready = conn_ready, .context = c};
-        if (!s->steer->watch(s->steer, &c->watch, EPOLLIN)) {
-            close(fd);
-            c->fd = -1;
-        }
-    }
+    accept_client(s);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -402,6 +454,17 @@ static void tell_end(struct ctl_server *s, const struct ctl_ended *e)
     for (unsigned i = 0; i < CTL_CONNECTIONS; i++)
         if (s->conn[i].fd >= 0 && s->conn[i].waiting)
             ctl_conn_send(&s->conn[i], text, strlen(text));
+}
+
+void ctl_server_cut(struct ctl_server *s, const struct ctl_ended *e)
+{
+    if (!s)
+        return;
+    if (s->ended_fd >= 0)
+        ctl_ended_write(s->ended_fd, e);
+    pthread_mutex_lock(&s->lock);
+    tell_end(s, e);
+    pthread_mutex_unlock(&s->lock);
 }
 
 void ctl_server_end(struct ctl_server *s, const struct ctl_ended *e)

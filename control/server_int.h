@@ -6,22 +6,35 @@
 
 #include "control/control.h"
 
-enum { CTL_CONNECTIONS = 32, CTL_BACKLOG = 64 * 1024 };
+enum {
+    CTL_CONNECTIONS = 32,
+    CTL_ASKS = 256, /* of the machine that are not answered yet; who stops it may always ask */
+    CTL_FILES = 8,  /* descriptors that are looked for in one message */
+    CTL_BACKLOG = 64 * 1024
+};
 
 struct ctl_server;
 
-/* A client. Slots are the server's and are used again, so a late report of a watch finds one. */
+/* A client. Places are the server's and are used again, so a late report of a watch finds one. */
 struct ctl_conn {
     struct ctl_server *server;
     struct machine_watch watch;
-    int fd;       /* -1: free */
-    int file;     /* a descriptor that came with a request; -1: none */
-    bool busy;    /* an answer is due; requests wait */
-    bool gone;    /* hung up while an answer was due */
-    bool waiting; /* asked to be told of the end */
-    bool console; /* carries the console's bytes now */
+    int fd;         /* -1: free */
+    int file;       /* a descriptor that came with a request; -1: none */
+    uint64_t id;    /* of no other connection, in this place or another */
+    uint64_t heard; /* the last time, by the server's count of such times */
+    bool asked;     /* something, ever */
+    bool busy;      /* an answer is due; requests wait */
+    bool waiting;   /* asked to be told of the end */
+    bool console;   /* carries the console's bytes now */
     size_t used;
     char line[CTL_LINE_BYTES];
+};
+
+/* What the machine was asked for whom. The connection may be gone when it answers. */
+struct ctl_ask {
+    struct ctl_conn *conn;
+    uint64_t id;
 };
 
 struct ctl_server {
@@ -34,7 +47,9 @@ struct ctl_server {
     char *sock_path; /* of the control socket */
     struct machine_watch listen_watch;
     pthread_mutex_t lock; /* of all that follows */
-    bool full;            /* whoever connects waits until a slot is free */
+    uint64_t count;       /* of ids, and of times that a client was heard */
+    unsigned asks;        /* that are not answered yet */
+    bool deaf;            /* no descriptor was left for a client: it waits until one is closed */
     struct ctl_conn conn[CTL_CONNECTIONS];
     /* The console: what the guest said last, and what a client typed that did not fit yet. */
     struct machine_watch console_watch;

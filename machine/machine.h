@@ -3,8 +3,8 @@
  * (godwit-machine.so) that is opened on first use, so programs in user mode do not pay for it; its
  * only exported symbol is godwit_machine_module(), which returns what godwit_machine() does.
  *
- * machine_run() runs on the caller's thread, which becomes the first vCPU's, and starts an I/O thread
- * and, where they don't take turns, a thread for each further vCPU.
+ * machine_run() runs on the caller's thread, which becomes the first vCPU's, and starts a control thread,
+ * I/O threads and, where they don't take turns, a thread for each further vCPU.
  * It prints nothing but the guest's output, notes and dumps on stderr, and never exits.
  */
 #ifndef MACHINE_MACHINE_H
@@ -18,17 +18,20 @@
 #include "godwit/net.h"
 #include "godwit/status.h"
 
-#define MACHINE_API    8
+#define MACHINE_API    9
 #define MACHINE_SYMBOL "godwit_machine_module"
 #define MACHINE_MODULE "godwit-machine.so"
 
+struct machine_result;
 struct snap_api;
 struct snap_reader;
 
 /*
- * Steering: what may be asked of a running machine. Any thread asks; done() is called once, on the
- * vCPU's thread at a safe point (err NULL: it was done; text: what there is to say), before run()
- * returns. Watched descriptors are reported on the machine's I/O thread, until run() returns.
+ * Steering: what may be asked of a running machine. Any thread asks; done() is called once, before run()
+ * returns (err NULL: it was done; text: what there is to say): on the vCPU's thread at a safe point, and
+ * STATUS and STATS on the control thread where there is none for a second. After STOP the run comes to
+ * its end, or is cut off. Watched descriptors are reported on the machine's control thread, which waits
+ * for nobody; the last reports come while run() returns.
  */
 enum machine_ask {
     MACHINE_ASK_STATUS, /* text: lines KEY=VALUE */
@@ -83,7 +86,11 @@ struct machine_options {
     const struct snap_api *(*open_snapshots)(struct gw_error *err);
     struct snap_reader *restore;           /* goes on from there instead of booting; the caller's */
     const struct machine_control *control; /* NULL: none */
-    uint64_t code_cache_bytes, map_bytes;  /* as engine_config has them */
+    /* Control thread: the run was to end and has not, since the host holds a thread of it. To say so, and
+     * to end the process. */
+    void (*cut)(void *context, const struct machine_result *result);
+    void *cut_context;
+    uint64_t code_cache_bytes, map_bytes; /* as engine_config has them */
 };
 
 enum machine_ended {

@@ -100,6 +100,14 @@ static void on_fault(void *context, const char *what, const char *object, int er
         fprintf(stderr, "godwit: note: %s: %s: nobody reads it any more\n", what, object);
 }
 
+/* I/O thread: the key itself comes as an event, if somebody is there to take it. */
+static void on_menu_pressed(void *context, uint8_t key)
+{
+    const struct vm *m = context;
+    if (key == 'q')
+        host_ask_end(m->host, HOST_END_QUIT, 0);
+}
+
 /* I/O thread. */
 static void on_menu_open(void *context)
 {
@@ -169,10 +177,12 @@ static enum gw_status make_board(struct vm *m, struct board_config *b, struct gw
                                     .tap = vm_watch_byte,
                                     .menu = on_menu,
                                     .menu_open = on_menu_open,
+                                    .menu_pressed = on_menu_pressed,
                                     .panic = on_panic,
                                     .note = on_note,
                                     .fault = on_fault,
                                     .net_thread = vm_enter_net,
+                                    .go_on = vm_go_on,
                                     .context = m};
     if (st == GW_OK)
         st = board_new(&m->board, b, err);
@@ -257,8 +267,6 @@ void vm_start_input(struct vm *m)
 
 static enum gw_status run_guest(struct vm *m, struct gw_error *err)
 {
-    struct host_hooks hooks = {
-        .signal = on_signal, .timeout = on_timeout, .resize = vm_resized, .context = m};
     enum gw_status st = vm_make_engines(m, err);
     m->memory_fd = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
     m->status_fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
@@ -271,7 +279,7 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
     if (st == GW_OK)
         st = vm_steer_open(m, err);
     if (st == GW_OK)
-        st = host_start(m->host, m->board->io, m->board->events, &hooks, m->spec->timeout_ns, err);
+        st = host_attach(m->host, m->board->events, err);
     if (st != GW_OK)
         return st;
     if (vm_on_stdio(m) && terminal_raw(STDIN_FILENO) && !m->spec->quiet)
@@ -293,9 +301,11 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
     else
         vm_loop(m);
     vm_faults_off();
+    vm_begin_end(m);
     vm_steer_end(m);
     m->result->insns = vm_retired(m);
-    board_quiesce(m->board);
+    if (!board_quiesce(m->board) && !m->spec->quiet)
+        fprintf(stderr, "godwit: note: the disks' last bytes are left to the host's system\n");
     dev_console_flush(m->board->console);
     terminal_restore();
     m->result->overhead_bytes = vm_overhead_bytes(m);
@@ -318,11 +328,22 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
     return st;
 }
 
+static void close_fd(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
 static enum gw_status machine_run(const struct machine_options *o, struct machine_result *result,
                                   struct gw_error *err)
 {
     struct vm *m = calloc(1, sizeof *m);
     struct board_config b = {.in_fd = -1, .out_fd = -1};
+    struct host_hooks hooks = {.signal = on_signal,
+                               .timeout = on_timeout,
+                               .resize = vm_resized,
+                               .cut = vm_cut,
+                               .context = m};
     uint64_t start = clock_ns(CLOCK_MONOTONIC);
     enum gw_status st;
     memset(result, 0, sizeof *result);
@@ -333,8 +354,9 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
     m->isa = guest_by_name(&gw_guests, VIRT_ARCH);
     m->spec = o->spec;
     m->firmware_builtin = !o->spec->bios || !strcmp(o->spec->bios, "builtin");
-    m->memory_fd = m->status_fd = -1;
+    m->memory_fd = m->status_fd = m->late_fd = -1;
     asks_init(&m->asks);
+    pthread_mutex_init(&m->steering, NULL);
     st = check_options(o, err);
     if (st == GW_OK)
         m->cpus = (unsigned)o->spec->cpus;
@@ -343,7 +365,7 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
     if (st == GW_OK)
         st = broker_new(&m->broker, o, m->sandbox != NULL, err);
     if (st == GW_OK)
-        st = host_new(&m->host, err);
+        st = host_new(&m->host, &hooks, o->spec->timeout_ns, err);
     if (st == GW_OK)
         st = vm_watch_init(m, err);
     if (st == GW_OK)
@@ -352,12 +374,15 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
         st = vm_make_cpus(m, err);
     if (st == GW_OK)
         st = o->spec->dump_dtb ? dump_tree(m, err) : run_guest(m, err);
+    if (m->host)
+        host_detach(m->host);
     vm_free_cpus(m);
     board_free(m->board);
     for (unsigned i = 0; i < SPEC_MAX_CPUS; i++)
         free(m->vcpu[i].cpu);
     host_free(m->host);
     asks_destroy(&m->asks);
+    pthread_mutex_destroy(&m->steering);
     host_code_dump_end(&m->dump);
     for (unsigned i = 0; i < SPEC_SERIAL_PORTS; i++)
         port_close(m->port[i]);
@@ -366,10 +391,9 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
     vm_close_files(m);
     broker_free(m->broker);
     sandbox_free(m->sandbox);
-    if (m->memory_fd >= 0)
-        close(m->memory_fd);
-    if (m->status_fd >= 0)
-        close(m->status_fd);
+    close_fd(m->memory_fd);
+    close_fd(m->status_fd);
+    close_fd(m->late_fd);
     free(m);
     result->wall_ns = clock_ns(CLOCK_MONOTONIC) - start;
     if (st != GW_OK)

@@ -61,6 +61,9 @@ struct vm {
 
     bool input_waits; /* for command.h's init */
     bool over;        /* atomic; result->ended says why */
+    bool ending;      /* end.c: the guest runs no more */
+    uint64_t
+        end_by_ns; /* by the host's clock: what the end waits for is given up; 0: not yet known */
     bool reset_wanted;
     uint64_t resets; /* so far */
     /* threads.c */
@@ -72,6 +75,12 @@ struct vm {
     /* steer.c */
     struct machine_steer steer;
     bool paused, panic_held;
+    bool full;                /* a console is, see board_is_full() */
+    uint64_t seen_insns;      /* atomic: at the last look */
+    pthread_mutex_t steering; /* of the next: whoever asks may post */
+    bool steered;
+    int late_fd; /* a timer for those who were not answered in time */
+    struct dev_io_watch late_watch;
     uint16_t control; /* the source of what is asked */
     struct asks asks;
     char *save_name;   /* a save that was asked for; NULL: none */
@@ -171,7 +180,20 @@ void vm_fresh_bytes(const struct vm *m, uint8_t *to, size_t size);
 enum gw_status vm_lock_in(struct vm *m, struct gw_error *err);
 bool vm_enter_net(void *context);
 
+/* end.c: what the machine waits for, beside the guest, is not to hold whoever steers it. vCPU thread, now
+ * and then while it waits: answers those who only want to know something. False: an end was asked for;
+ * at the end itself: it has taken long enough. */
+bool vm_go_on(void *context);
+/* The same while the machine is saved, which takes its time at the end too. */
+bool vm_saves_on(struct vm *m);
+/* The guest has run for the last time. */
+void vm_begin_end(struct vm *m);
+/* Control thread: see host_hooks. */
+void vm_cut(void *context, enum host_end why, int signal);
+
 /* steer.c */
+/* Any thread: answers one who only wants to know something; busy: by a thread that may not look. */
+void vm_answer_look(struct vm *m, const struct asker *a, bool busy);
 enum gw_status vm_steer_open(struct vm *m, struct gw_error *err);
 /* At a safe point: what was asked for and waits for one. True: the machine is paused, and something
  * may have been posted since; false: it may run. */

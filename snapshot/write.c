@@ -1,5 +1,6 @@
 /* Writing, to a sink; file.c has what gives it its name when all of it is on stable storage. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,9 @@
 #include "snapshot/snap_int.h"
 
 enum { LEVEL = 1 };
+/* What is written is on its way to stable storage while more is made, a window behind the other: else the
+ * last fsync() would hold this thread, and the end of its process, for as long as all of it takes. */
+#define WINDOW_BYTES (UINT64_C(32) << 20)
 
 struct snap_writer {
     char *path; /* for messages */
@@ -17,6 +21,7 @@ struct snap_writer {
     struct gw_sink file, *to;
     struct snap_file_new *named; /* ours to name at the end; NULL: the caller's */
     uint64_t begun_at;           /* of the sink's bytes */
+    uint64_t sent;               /* of the file: up to here it is on its way */
     uint32_t sections;
     /* of the section that is being written */
     XXH64_state_t *hash;
@@ -30,10 +35,28 @@ static enum gw_status failed(const struct snap_writer *w, int error, struct gw_e
     return gw_fail(err, GW_ERR_IO, w->path, "cannot write the snapshot: %s", strerror(error));
 }
 
+/* The host tells of a write that failed once, to whoever asks first. */
+static bool send_window(struct snap_writer *w, uint64_t at)
+{
+    const unsigned all =
+        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    uint64_t before = w->sent < WINDOW_BYTES ? w->sent : WINDOW_BYTES;
+    int e = sync_file_range(w->fd, (off_t)w->sent, (off_t)(at - w->sent), SYNC_FILE_RANGE_WRITE);
+    if (!e && before)
+        e = sync_file_range(w->fd, (off_t)(w->sent - before), (off_t)before, all);
+    w->sent = at;
+    return !e || errno == ESPIPE || errno == EINVAL || errno == ENOSYS;
+}
+
 static enum gw_status put(struct snap_writer *w, const void *bytes, size_t size,
                           struct gw_error *err)
 {
-    return gw_sink_put(w->to, bytes, size) ? GW_OK : failed(w, w->to->error, err);
+    uint64_t at;
+    if (!gw_sink_put(w->to, bytes, size))
+        return failed(w, w->to->error, err);
+    at = w->to->bytes - w->begun_at;
+    return w->fd < 0 || at - w->sent < WINDOW_BYTES || send_window(w, at) ? GW_OK
+                                                                          : failed(w, errno, err);
 }
 
 /* Of a section's payload. */

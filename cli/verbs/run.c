@@ -1,7 +1,9 @@
 /* The verb run. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "control/control.h"
@@ -181,11 +183,38 @@ static int run_and_explain(const struct machine_api *api, const struct machine_o
     return cli_status_of(st);
 }
 
+/* Who is to be told of the end where the run does not return. */
+struct cut {
+    const struct cli_options *o;
+    const char *command;
+    struct ctl_server *server;
+    int report_fd;
+};
+
+/* The machine's control thread. Standard error may be what the others wait for. */
+static void cut_off(void *context, const struct machine_result *r)
+{
+    static const char text[] = "godwit: error: the machine did not come to its end: cut off\n";
+    const struct cut *c = context;
+    struct pollfd err = {.fd = STDERR_FILENO, .events = POLLOUT};
+    struct ctl_ended ended = {.status = exit_status(r, c->o->spec.stop_text != NULL, c->command),
+                              .insns = r->insns};
+    snprintf(ended.how, sizeof ended.how, "%s", ended_names[r->ended]);
+    if (poll(&err, 1, 0) == 1 && write(STDERR_FILENO, text, sizeof text - 1) < 0)
+        errno = 0; /* nobody can be told */
+    report_end(c->o, c->report_fd, r, ended.status, NULL);
+    ctl_server_cut(c->server, &ended);
+    _exit(ended.status);
+}
+
 int cli_run_machine(const struct cli_options *o, struct snap_reader *from,
                     const struct machine_spec *saved, const struct cli_watcher *watcher)
 {
     struct machine_spec spec;
+    struct cut cut = {.o = o, .report_fd = -1};
     struct machine_options options = {.spec = &spec,
+                                      .cut = cut_off,
+                                      .cut_context = &cut,
                                       .host_disasm = cli_host_disasm(o->spec.dump),
                                       .open_net = open_net,
                                       .open_snapshots = cli_snapshots,
@@ -210,6 +239,9 @@ int cli_run_machine(const struct cli_options *o, struct snap_reader *from,
         st = take_name(o, watcher, &dir, &server, &err);
     if (server)
         options.control = ctl_server_control(server);
+    cut.server = server;
+    cut.command = spec.command;
+    cut.report_fd = report_fd;
     if (st == GW_OK) {
         status = run_and_explain(api, &options, o, &result, &err);
     } else {

@@ -11,6 +11,8 @@
 #define ESCAPE_KEY 0x1d /* Ctrl-] */
 /* What a pipe that epoll calls writable takes without blocking (PIPE_BUF). */
 #define WRITE_CHUNK 4096u
+/* A reader that takes nothing for so long is not waited for. */
+#define FLUSH_MS 1000u
 /* The serial port sees no room below this, so a driver's whole burst fits. */
 #define OUT_RESERVE 64u
 
@@ -25,6 +27,8 @@ struct dev_console {
     bool in_closed, out_closed, out_lost, escaped, mid_line;
     unsigned ends; /* how often the end key was pressed */
 
+    bool gave_up; /* vCPU thread: the last flush, there */
+    uint32_t gave_up_at;
     uint32_t out_head;   /* written by the vCPU thread */
     uint32_t out_tail;   /* written by the I/O thread */
     uint32_t out_kicked; /* atomic: the I/O thread knows that there is output */
@@ -34,7 +38,8 @@ struct dev_console {
 
     uint8_t input[DEV_CONSOLE_IN_BYTES]; /* vCPU thread: a ring */
     uint32_t input_at, input_count;
-    uint8_t ring[DEV_CONSOLE_OUT_BYTES];
+    uint32_t ring_bytes;
+    uint8_t ring[];
 };
 
 /* ---- output --------------------------------------------------------------------------------- */
@@ -45,22 +50,24 @@ static uint32_t out_used(const struct dev_console *c)
            __atomic_load_n(&c->out_tail, __ATOMIC_ACQUIRE);
 }
 
+/* If not, ROOM is posted when something was written. */
+static bool holds_at_most(struct dev_console *c, uint32_t most)
+{
+    if (out_used(c) <= most)
+        return true;
+    __atomic_store_n(&c->starved, 1, __ATOMIC_SEQ_CST);
+    return out_used(c) <= most;
+}
+
 static bool console_room(void *context)
 {
     struct dev_console *c = context;
-    if (c->cfg.patient)
-        return true;
-    if (out_used(c) <= DEV_CONSOLE_OUT_BYTES - OUT_RESERVE)
-        return true;
-    __atomic_store_n(&c->starved, 1, __ATOMIC_SEQ_CST);
-    return out_used(c) <= DEV_CONSOLE_OUT_BYTES - OUT_RESERVE;
+    return c->cfg.patient || holds_at_most(c, c->ring_bytes - OUT_RESERVE);
 }
 
-static void wait_for_room(const struct dev_console *c)
+bool dev_console_full(struct dev_console *c)
 {
-    struct timespec ms = {.tv_nsec = 1000000};
-    while (out_used(c) == DEV_CONSOLE_OUT_BYTES)
-        nanosleep(&ms, NULL);
+    return c->cfg.patient && !holds_at_most(c, c->ring_bytes - DEV_CONSOLE_RUN_BYTES);
 }
 
 static void console_put(void *context, uint8_t byte)
@@ -69,11 +76,9 @@ static void console_put(void *context, uint8_t byte)
     uint32_t head = c->out_head;
     if (c->cfg.tap)
         c->cfg.tap(c->cfg.context, byte);
-    if (c->cfg.patient && c->cfg.out_fd >= 0)
-        wait_for_room(c);
-    if (c->cfg.out_fd < 0 || out_used(c) == DEV_CONSOLE_OUT_BYTES)
+    if (c->cfg.out_fd < 0 || out_used(c) == c->ring_bytes)
         return;
-    c->ring[head % DEV_CONSOLE_OUT_BYTES] = byte;
+    c->ring[head % c->ring_bytes] = byte;
     __atomic_store_n(&c->out_head, head + 1, __ATOMIC_RELEASE);
     if (!__atomic_exchange_n(&c->out_kicked, 1, __ATOMIC_SEQ_CST))
         dev_io_submit(c->cfg.io, &c->out_job);
@@ -95,12 +100,12 @@ static uint32_t lose(struct dev_console *c, uint32_t count, int error)
 static bool write_chunk(struct dev_console *c)
 {
     uint32_t tail = c->out_tail, used = out_used(c);
-    uint32_t at = tail % DEV_CONSOLE_OUT_BYTES, n = used;
+    uint32_t at = tail % c->ring_bytes, n = used;
     ssize_t done;
     if (n == 0)
         return false;
-    if (n > DEV_CONSOLE_OUT_BYTES - at)
-        n = DEV_CONSOLE_OUT_BYTES - at;
+    if (n > c->ring_bytes - at)
+        n = c->ring_bytes - at;
     if (n > WRITE_CHUNK)
         n = WRITE_CHUNK;
     done = c->out_closed ? (ssize_t)n : write(c->cfg.out_fd, c->ring + at, n);
@@ -148,17 +153,29 @@ static void output_job(struct dev_io_job *job)
     } while (out_used(c) && !__atomic_exchange_n(&c->out_kicked, 1, __ATOMIC_SEQ_CST));
 }
 
+static uint64_t now_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
 void dev_console_flush(struct dev_console *c)
 {
     uint32_t last = __atomic_load_n(&c->out_tail, __ATOMIC_ACQUIRE);
-    for (unsigned idle_ms = 0; out_used(c) && c->cfg.out_fd >= 0 && idle_ms < 1000; idle_ms++) {
+    uint64_t moved_ms = now_ms();
+    bool gave_up = c->gave_up && last == c->gave_up_at; /* once is enough */
+    while (out_used(c) && c->cfg.out_fd >= 0 && !gave_up) {
         struct timespec ms = {.tv_nsec = 1000000};
         uint32_t tail = __atomic_load_n(&c->out_tail, __ATOMIC_ACQUIRE);
         if (tail != last)
-            idle_ms = 0;
+            moved_ms = now_ms();
         last = tail;
+        gave_up = now_ms() - moved_ms >= FLUSH_MS;
         nanosleep(&ms, NULL);
     }
+    c->gave_up = gave_up;
+    c->gave_up_at = last;
 }
 
 /* ---- input ---------------------------------------------------------------------------------- */
@@ -182,7 +199,10 @@ static void deliver(void *context, const struct gw_event *ev)
         if (ev->size_bytes == 1 && c->cfg.menu)
             c->cfg.menu(c->cfg.context, ev->bytes[0]);
         break;
-    case DEV_CONSOLE_ROOM: c->cfg.poke(c->cfg.context); break;
+    case DEV_CONSOLE_ROOM:
+        if (!c->cfg.patient) /* its guest has missed nothing */
+            c->cfg.poke(c->cfg.context);
+        break;
     default: break;
     }
 }
@@ -231,6 +251,8 @@ static size_t filter_escape(struct dev_console *c, uint8_t *bytes, size_t count)
             } else {
                 struct gw_event ev = {
                     .source = c->source, .kind = DEV_CONSOLE_MENU, .size_bytes = 1, .bytes = &b};
+                if (c->cfg.menu_pressed)
+                    c->cfg.menu_pressed(c->cfg.context, b);
                 gw_events_post_bounded(c->cfg.events, &ev);
             }
         } else {
@@ -371,11 +393,14 @@ const struct state_desc dev_console_state = {
 enum gw_status dev_console_new(struct dev_console **out, const struct dev_console_config *cfg,
                                struct gw_error *err)
 {
-    struct dev_console *c = calloc(1, sizeof *c);
+    /* Powers of two: the counts run over. */
+    uint32_t bytes = cfg->patient ? 2 * DEV_CONSOLE_RUN_BYTES : DEV_CONSOLE_OUT_BYTES;
+    struct dev_console *c = calloc(1, sizeof *c + bytes);
     *out = NULL;
     if (!c)
         return gw_fail(err, GW_ERR_NOMEM, "", "no memory for the console");
     c->cfg = *cfg;
+    c->ring_bytes = bytes;
     c->serial = (struct dev_serial){
         .room = console_room, .put = console_put, .get = console_get, .context = c};
     c->out_job.run = output_job;

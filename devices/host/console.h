@@ -36,8 +36,8 @@ struct dev_console_config {
     /* Not 0: the end of the input is this key, pressed after a line's end or twice within a line,
      * as it is for a terminal that is told of an end by Ctrl-D. */
     uint8_t end_key;
-    /* The guest never sees a full ring: output waits for the host instead. For runs that can be
-     * repeated. */
+    /* The guest never sees a full ring: whoever runs it asks dev_console_full() between two runs, and
+     * waits instead. For runs that can be repeated. */
     bool patient;
     struct gw_events *events;
     struct dev_io *io;
@@ -48,11 +48,17 @@ struct dev_console_config {
     void (*poke)(void *context);              /* input came, or there is room for output again */
     void (*tap)(void *context, uint8_t byte); /* sees each byte of output; may be NULL */
     void (*menu)(void *context, uint8_t key);
-    void (*menu_open)(void *context); /* I/O thread */
+    void (*menu_open)(void *context);                 /* I/O thread */
+    void (*menu_pressed)(void *context, uint8_t key); /* I/O thread, before menu(); may be NULL */
     void *context;
 };
 
-enum { DEV_CONSOLE_OUT_BYTES = 256 * 1024, DEV_CONSOLE_IN_BYTES = 4096 };
+enum {
+    DEV_CONSOLE_OUT_BYTES = 256 * 1024,
+    DEV_CONSOLE_IN_BYTES = 4096,
+    /* A patient one takes so much after it was not full; what is more is dropped. */
+    DEV_CONSOLE_RUN_BYTES = 512 * 1024
+};
 
 /* Takes no ownership of the descriptors, and does not change their modes. */
 enum gw_status dev_console_new(struct dev_console **out, const struct dev_console_config *cfg,
@@ -70,7 +76,12 @@ const struct dev_serial *dev_console_serial(struct dev_console *c);
 extern const struct state_desc dev_console_state;
 void dev_console_settle(struct dev_console *c);
 
-/* Waits until all output is written, or until none was for a second. vCPU thread. */
+/* vCPU thread, of a patient console: the guest may not run on until there is room. An event is posted
+ * when there may be. */
+bool dev_console_full(struct dev_console *c);
+
+/* Waits until all output is written, or until none was for a second; where that has been so before, and
+ * none was since, it does not wait again. vCPU thread. */
 void dev_console_flush(struct dev_console *c);
 
 #endif

@@ -9,53 +9,35 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "devices/host/disk.h"
+#include "devices/host/disk_int.h"
 
 #define OVERLAY_MAGIC  "GWOVL\0\0\1"
-#define HEADER_BYTES   4096u
-#define BITMAP_BLOCK   4096u
 #define BATCH          64u /* iovecs given to one system call */
 #define MAX_DISK_BYTES (UINT64_C(1) << 50)
 
-struct dev_disk {
-    char *path;
-    int fd; /* the file; written to only when rw */
-    bool rw;
-    uint64_t bytes; /* a multiple of the sector size */
-    /* Overlay. */
-    int overlay_fd;     /* -1: none, the file itself is written to */
-    bool overlay_whole; /* the overlay is as long as all clusters: it has no sparse end */
-    bool overlay_keeps; /* a file of the user's, with header and bitmap */
-    uint64_t data_at;   /* offset of cluster 0 in the overlay */
-    uint64_t clusters;
-    uint8_t *bitmap;       /* bit set: the overlay has the cluster */
-    uint8_t *bitmap_dirty; /* a byte per 4 KiB of bitmap, kept overlays only */
-    uint64_t written;      /* atomic: clusters in the overlay */
-    /* The host's failures. */
-    struct dev_fault_sink fault;
-    unsigned said; /* atomic: bits of enum said */
-    bool flush_failed;
-    int (*sync)(int fd);
-};
-
-enum said { SAID_READ = 1, SAID_WRITE = 2, SAID_FLUSH = 4 };
-
-/* errno says why. */
-static bool failed(struct dev_disk *d, enum said bit, const char *what)
+bool disk_failed(struct dev_disk *d, enum disk_said bit, const char *what)
 {
-    if (!(__atomic_fetch_or(&d->said, bit, __ATOMIC_RELAXED) & bit))
+    if (errno != ECANCELED && !(__atomic_fetch_or(&d->said, bit, __ATOMIC_RELAXED) & bit))
         dev_fault_say(&d->fault, what, d->path, errno);
     return false;
 }
 
-static uint64_t bitmap_bytes(uint64_t clusters)
+bool disk_may_go_on(const struct dev_disk *d)
 {
-    return ((clusters + 7) / 8 + BITMAP_BLOCK - 1) / BITMAP_BLOCK * BITMAP_BLOCK;
+    if (!__atomic_load_n(&d->give_up, __ATOMIC_RELAXED))
+        return true;
+    errno = ECANCELED;
+    return false;
 }
 
-static bool has_cluster(const struct dev_disk *d, uint64_t cluster)
+void dev_disk_give_up(struct dev_disk *d, bool give_up)
 {
-    return d->bitmap[cluster / 8] >> (cluster % 8) & 1;
+    __atomic_store_n(&d->give_up, give_up, __ATOMIC_RELAXED);
+}
+
+bool dev_disk_gives_up(const struct dev_disk *d)
+{
+    return __atomic_load_n(&d->give_up, __ATOMIC_RELAXED);
 }
 
 /* ---- whole transfers ------------------------------------------------------------------------ */
@@ -85,7 +67,7 @@ static bool read_all(int fd, bool sparse, void *to, size_t size, uint64_t offset
     return true;
 }
 
-static bool write_all(int fd, const void *from, size_t size, uint64_t offset)
+bool disk_write_all(int fd, const void *from, size_t size, uint64_t offset)
 {
     const uint8_t *p = from;
     while (size) {
@@ -133,15 +115,19 @@ static uint64_t take(struct cursor *c, uint64_t limit, struct iovec *out, unsign
 /* Moves `size` bytes between the cursor and the file; short transfers are finished by pieces. */
 enum direction { READ, READ_SPARSE, WRITE };
 
-static bool transfer(int fd, enum direction how, struct cursor *c, uint64_t size, uint64_t offset)
+static bool transfer(const struct dev_disk *d, int fd, enum direction how, struct cursor *c,
+                     uint64_t size, uint64_t offset)
 {
     bool writing = how == WRITE;
     struct iovec part[BATCH];
     while (size) {
         unsigned n;
-        uint64_t want = take(c, size, part, &n), done;
-        ssize_t got = writing ? pwritev(fd, part, (int)n, (off_t)offset)
-                              : preadv(fd, part, (int)n, (off_t)offset);
+        uint64_t want = take(c, size < DISK_PIECE_BYTES ? size : DISK_PIECE_BYTES, part, &n), done;
+        ssize_t got;
+        if (!disk_may_go_on(d))
+            return false;
+        got = writing ? pwritev(fd, part, (int)n, (off_t)offset)
+                      : preadv(fd, part, (int)n, (off_t)offset);
         if (got < 0 && errno != EINTR)
             return false;
         done = got < 0 ? 0 : (uint64_t)got;
@@ -149,7 +135,7 @@ static bool transfer(int fd, enum direction how, struct cursor *c, uint64_t size
             size_t len = part[i].iov_len, have = done < len ? (size_t)done : len;
             uint8_t *p = (uint8_t *)part[i].iov_base + have;
             if (have < len &&
-                !(writing ? write_all(fd, p, len - have, offset + have)
+                !(writing ? disk_write_all(fd, p, len - have, offset + have)
                           : read_all(fd, how == READ_SPARSE, p, len - have, offset + have)))
                 return false;
             done -= have;
@@ -179,29 +165,30 @@ static bool copy_cluster(struct dev_disk *d, uint64_t cluster)
     uint64_t at = cluster * DEV_DISK_CLUSTER;
     size_t n = d->bytes - at < sizeof data ? (size_t)(d->bytes - at) : sizeof data;
     return read_all(d->fd, false, data, n, at) &&
-           write_all(d->overlay_fd, data, n, d->data_at + at);
+           disk_write_all(d->overlay_fd, data, n, d->data_at + at);
 }
 
 static bool prepare_clusters(struct dev_disk *d, uint64_t offset, uint64_t size)
 {
     uint64_t first = offset / DEV_DISK_CLUSTER, last = (offset + size - 1) / DEV_DISK_CLUSTER;
-    if (offset % DEV_DISK_CLUSTER && !has_cluster(d, first) && !copy_cluster(d, first))
+    if (offset % DEV_DISK_CLUSTER && !disk_has_cluster(d, first) && !copy_cluster(d, first))
         return false;
-    if ((offset + size) % DEV_DISK_CLUSTER && offset + size < d->bytes && !has_cluster(d, last) &&
-        !(last == first && offset % DEV_DISK_CLUSTER) && !copy_cluster(d, last))
+    if ((offset + size) % DEV_DISK_CLUSTER && offset + size < d->bytes &&
+        !disk_has_cluster(d, last) && !(last == first && offset % DEV_DISK_CLUSTER) &&
+        !copy_cluster(d, last))
         return false;
     return true;
 }
 
-static void mark_clusters(struct dev_disk *d, uint64_t offset, uint64_t size)
+void disk_mark_clusters(struct dev_disk *d, uint64_t offset, uint64_t size)
 {
     uint64_t first = offset / DEV_DISK_CLUSTER, last = (offset + size - 1) / DEV_DISK_CLUSTER;
     for (uint64_t c = first; c <= last; c++) {
-        if (has_cluster(d, c))
+        if (disk_has_cluster(d, c))
             continue;
         d->bitmap[c / 8] |= (uint8_t)(1u << (c % 8));
         if (d->bitmap_dirty)
-            d->bitmap_dirty[c / 8 / BITMAP_BLOCK] = 1;
+            d->bitmap_dirty[c / 8 / DISK_BITMAP_BLOCK] = 1;
         __atomic_add_fetch(&d->written, 1, __ATOMIC_RELAXED);
     }
 }
@@ -223,15 +210,16 @@ static bool read_disk(struct dev_disk *d, struct iovec *iov, unsigned count, uin
         bool over = false;
         if (d->bitmap) {
             uint64_t cluster = offset / DEV_DISK_CLUSTER;
-            over = has_cluster(d, cluster);
+            over = disk_has_cluster(d, cluster);
             run = DEV_DISK_CLUSTER - offset % DEV_DISK_CLUSTER;
-            while (run < left && has_cluster(d, ++cluster) == over)
+            while (run < left && disk_has_cluster(d, ++cluster) == over)
                 run += DEV_DISK_CLUSTER;
             if (run > left)
                 run = left;
         }
-        if (!transfer(over ? d->overlay_fd : d->fd, over && !d->overlay_whole ? READ_SPARSE : READ,
-                      &c, run, over ? d->data_at + offset : offset))
+        if (!transfer(d, over ? d->overlay_fd : d->fd,
+                      over && !d->overlay_whole ? READ_SPARSE : READ, &c, run,
+                      over ? d->data_at + offset : offset))
             return false;
         offset += run;
         left -= run;
@@ -241,70 +229,30 @@ static bool read_disk(struct dev_disk *d, struct iovec *iov, unsigned count, uin
 
 bool dev_disk_read(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t offset)
 {
-    return read_disk(d, iov, count, offset) || failed(d, SAID_READ, "cannot read the disk");
+    return read_disk(d, iov, count, offset) ||
+           disk_failed(d, DISK_SAID_READ, "cannot read the disk");
 }
 
-static bool write_disk(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t offset)
+bool disk_write(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t offset)
 {
     struct cursor c = {.iov = iov, .count = count};
     uint64_t size = total(iov, count);
     if (size == 0)
         return true;
+    disk_wrote(d, d->data_at + offset, size);
     if (d->rw)
-        return transfer(d->fd, WRITE, &c, size, offset);
+        return transfer(d, d->fd, WRITE, &c, size, offset);
     if (!prepare_clusters(d, offset, size) ||
-        !transfer(d->overlay_fd, WRITE, &c, size, d->data_at + offset))
+        !transfer(d, d->overlay_fd, WRITE, &c, size, d->data_at + offset))
         return false;
-    mark_clusters(d, offset, size);
+    disk_mark_clusters(d, offset, size);
     return true;
-}
-
-static bool write_failed(struct dev_disk *d)
-{
-    return failed(d, SAID_WRITE, "cannot write to the disk");
 }
 
 bool dev_disk_write(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t offset)
 {
-    return write_disk(d, iov, count, offset) || write_failed(d);
-}
-
-static bool sync_file(struct dev_disk *d, int fd)
-{
-    int done = d->sync ? d->sync(fd) : fdatasync(fd);
-    d->flush_failed = d->flush_failed || done != 0;
-    return done == 0;
-}
-
-static bool flush_disk(struct dev_disk *d)
-{
-    uint64_t blocks = bitmap_bytes(d->clusters) / BITMAP_BLOCK;
-    bool any = false;
-    if (d->flush_failed) {
-        errno = EIO;
-        return false;
-    }
-    if (d->rw)
-        return sync_file(d, d->fd);
-    if (!d->overlay_keeps)
-        return true; /* nothing of a temporary overlay outlives the process */
-    if (!sync_file(d, d->overlay_fd))
-        return false;
-    for (uint64_t b = 0; b < blocks; b++) {
-        if (!d->bitmap_dirty[b])
-            continue;
-        if (!write_all(d->overlay_fd, d->bitmap + b * BITMAP_BLOCK, BITMAP_BLOCK,
-                       HEADER_BYTES + b * BITMAP_BLOCK))
-            return false;
-        d->bitmap_dirty[b] = 0;
-        any = true;
-    }
-    return !any || sync_file(d, d->overlay_fd);
-}
-
-bool dev_disk_flush(struct dev_disk *d)
-{
-    return flush_disk(d) || failed(d, SAID_FLUSH, "cannot flush the disk");
+    return disk_write(d, iov, count, offset) ||
+           disk_failed(d, DISK_SAID_WRITE, "cannot write to the disk");
 }
 
 bool dev_disk_read_cached(struct dev_disk *d, const struct iovec *iov, unsigned count,
@@ -316,9 +264,9 @@ bool dev_disk_read_cached(struct dev_disk *d, const struct iovec *iov, unsigned 
         return false;
     if (d->bitmap) {
         uint64_t cluster = offset / DEV_DISK_CLUSTER;
-        bool over = has_cluster(d, cluster);
+        bool over = disk_has_cluster(d, cluster);
         while (++cluster * DEV_DISK_CLUSTER < offset + size)
-            if (has_cluster(d, cluster) != over)
+            if (disk_has_cluster(d, cluster) != over)
                 return false;
         if (over) {
             fd = d->overlay_fd;
@@ -327,84 +275,6 @@ bool dev_disk_read_cached(struct dev_disk *d, const struct iovec *iov, unsigned 
     }
     /* Short, as at a sparse end of the file, is for the long way too. */
     return preadv2(fd, iov, (int)count, (off_t)offset, RWF_NOWAIT) == (ssize_t)size;
-}
-
-/* ---- discard and zeroes --------------------------------------------------------------------- */
-
-static bool write_zeroes(struct dev_disk *d, uint64_t offset, uint64_t size)
-{
-    size_t room = size < (UINT64_C(1) << 18) ? (size_t)size : (size_t)1 << 18;
-    uint8_t *zeroes = calloc(1, room ? room : 1);
-    bool ok = zeroes != NULL;
-    while (ok && size) {
-        struct iovec iov = {.iov_base = zeroes, .iov_len = size < room ? (size_t)size : room};
-        uint64_t n = iov.iov_len;
-        ok = write_disk(d, &iov, 1, offset);
-        offset += n;
-        size -= n;
-    }
-    free(zeroes);
-    return ok;
-}
-
-/* False with errno where the file system cannot. */
-static bool punch(int fd, uint64_t offset, uint64_t size)
-{
-    return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size) ==
-           0;
-}
-
-static bool discard(struct dev_disk *d, uint64_t offset, uint64_t size)
-{
-    uint64_t first = (offset + DEV_DISK_CLUSTER - 1) / DEV_DISK_CLUSTER;
-    uint64_t end = (offset + size) / DEV_DISK_CLUSTER;
-    if (size == 0)
-        return true;
-    if (d->rw)
-        return punch(d->fd, offset, size) || errno == EOPNOTSUPP;
-    for (uint64_t c = first; c < end; c++)
-        if (has_cluster(d, c) &&
-            !punch(d->overlay_fd, d->data_at + c * DEV_DISK_CLUSTER, DEV_DISK_CLUSTER))
-            return errno == EOPNOTSUPP;
-    return true;
-}
-
-bool dev_disk_discard(struct dev_disk *d, uint64_t offset, uint64_t size)
-{
-    return discard(d, offset, size) || write_failed(d);
-}
-
-/* Whole clusters of an overlay: holes, which read as zeroes. */
-static bool zero_clusters(struct dev_disk *d, uint64_t offset, uint64_t size)
-{
-    if (!punch(d->overlay_fd, d->data_at + offset, size))
-        return errno == EOPNOTSUPP && write_zeroes(d, offset, size);
-    mark_clusters(d, offset, size);
-    return true;
-}
-
-static bool zero_range(struct dev_disk *d, uint64_t offset, uint64_t size, bool may_unmap)
-{
-    uint64_t head, tail;
-    if (size == 0)
-        return true;
-    if (d->rw) {
-        int how = may_unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE;
-        return fallocate(d->fd, how | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size) == 0 ||
-               (errno == EOPNOTSUPP && write_zeroes(d, offset, size));
-    }
-    head = (DEV_DISK_CLUSTER - offset % DEV_DISK_CLUSTER) % DEV_DISK_CLUSTER;
-    if (head > size)
-        head = size;
-    tail = (size - head) % DEV_DISK_CLUSTER;
-    return write_zeroes(d, offset, head) &&
-           (size == head + tail || zero_clusters(d, offset + head, size - head - tail)) &&
-           write_zeroes(d, offset + size - tail, tail);
-}
-
-bool dev_disk_write_zeroes(struct dev_disk *d, uint64_t offset, uint64_t size, bool may_unmap)
-{
-    return zero_range(d, offset, size, may_unmap) || write_failed(d);
 }
 
 /* ---- opening -------------------------------------------------------------------------------- */
@@ -459,7 +329,7 @@ static uint64_t get_u64(const uint8_t *p)
 
 static enum gw_status load_overlay(struct dev_disk *d, const char *path, struct gw_error *err)
 {
-    uint64_t map = bitmap_bytes(d->clusters);
+    uint64_t map = disk_bitmap_bytes(d->clusters);
     uint8_t head[24] = {0};
     struct stat st;
     enum gw_status status = open_locked(path, O_RDWR | O_CREAT, &d->overlay_fd, err);
@@ -467,13 +337,13 @@ static enum gw_status load_overlay(struct dev_disk *d, const char *path, struct 
         return status;
     if (fstat(d->overlay_fd, &st) < 0 || !S_ISREG(st.st_mode))
         return gw_fail(err, GW_ERR_FORMAT, path, "cannot open the overlay: not a file");
-    d->data_at = HEADER_BYTES + map;
+    d->data_at = DISK_HEADER_BYTES + map;
     if (st.st_size == 0) {
         memcpy(head, OVERLAY_MAGIC, 8);
         put_u64(head + 8, d->bytes);
         put_u64(head + 16, DEV_DISK_CLUSTER);
         if (ftruncate(d->overlay_fd, (off_t)d->data_at) < 0 ||
-            !write_all(d->overlay_fd, head, sizeof head, 0))
+            !disk_write_all(d->overlay_fd, head, sizeof head, 0))
             return gw_fail(err, GW_ERR_IO, path, "cannot make the overlay: %s", strerror(errno));
         return GW_OK;
     }
@@ -486,7 +356,7 @@ static enum gw_status load_overlay(struct dev_disk *d, const char *path, struct 
         return gw_fail(err, GW_ERR_FORMAT, path,
                        "cannot use the overlay: made for a disk of %" PRIu64 " bytes",
                        get_u64(head + 8));
-    if (!read_all(d->overlay_fd, false, d->bitmap, map, HEADER_BYTES))
+    if (!read_all(d->overlay_fd, false, d->bitmap, map, DISK_HEADER_BYTES))
         return gw_fail(err, GW_ERR_IO, path, "cannot read the overlay: %s", strerror(errno));
     return GW_OK;
 }
@@ -508,17 +378,21 @@ static enum gw_status open_parts(struct dev_disk *d, const struct dev_disk_confi
     enum gw_status st = open_locked(cfg->path, cfg->rw ? O_RDWR : O_RDONLY, &d->fd, err);
     if (st == GW_OK)
         st = find_size(d, err);
+    if (st == GW_OK && cfg->rw)
+        st = disk_make_windows(d, d->bytes, err);
     if (st != GW_OK || cfg->rw)
         return st;
-    map = bitmap_bytes(d->clusters);
+    map = disk_bitmap_bytes(d->clusters);
     d->bitmap = calloc(1, map);
     if (cfg->overlay)
-        d->bitmap_dirty = calloc(map / BITMAP_BLOCK, 1);
+        d->bitmap_dirty = calloc(map / DISK_BITMAP_BLOCK, 1);
     if (!d->bitmap || (cfg->overlay && !d->bitmap_dirty))
         return gw_fail(err, GW_ERR_NOMEM, cfg->path, "cannot open the disk: out of memory");
     d->overlay_keeps = cfg->overlay != NULL;
     if (cfg->overlay) {
         st = load_overlay(d, cfg->overlay, err);
+        if (st == GW_OK)
+            st = disk_make_windows(d, d->data_at + d->clusters * DEV_DISK_CLUSTER, err);
     } else {
         d->overlay_fd = temporary_file(); /* now: a machine that runs may open nothing */
         if (d->overlay_fd < 0)
@@ -538,6 +412,7 @@ static void free_disk(struct dev_disk *d)
         close(d->overlay_fd);
     free(d->bitmap);
     free(d->bitmap_dirty);
+    free(d->window);
     free(d->path);
     free(d);
 }
@@ -568,7 +443,9 @@ void dev_disk_close(struct dev_disk *d)
 {
     if (!d)
         return;
-    dev_disk_flush(d);
+    if (!dev_disk_gives_up(d))
+        dev_disk_flush(d);
+    disk_leave(d);
     free_disk(d);
 }
 
@@ -615,7 +492,7 @@ uint64_t dev_disk_clusters(const struct dev_disk *d)
 
 bool dev_disk_has_cluster(const struct dev_disk *d, uint64_t index)
 {
-    return d->bitmap && has_cluster(d, index);
+    return d->bitmap && disk_has_cluster(d, index);
 }
 
 /* Of the last cluster, what is behind the disk's end is 0. */

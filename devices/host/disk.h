@@ -30,7 +30,8 @@ struct dev_disk_config {
 
 enum gw_status dev_disk_open(struct dev_disk **out, const struct dev_disk_config *cfg,
                              struct gw_error *err);
-/* Flushes first. NULL is fine. */
+/* Flushes first, unless that was given up: then the host's system writes what is left, as it does for
+ * any file. NULL is fine. */
 void dev_disk_close(struct dev_disk *d);
 
 const char *dev_disk_path(const struct dev_disk *d);
@@ -39,7 +40,7 @@ uint64_t dev_disk_sectors(const struct dev_disk *d);
 uint64_t dev_disk_discarded(const struct dev_disk *d);
 
 /* offset and the total length are within the disk. The iovecs are used up. False: the host's I/O
- * failed. A write is on stable storage after dev_disk_flush(). */
+ * failed, or errno is ECANCELED, and it was given up. A write is on stable storage after dev_disk_flush(). */
 bool dev_disk_read(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t offset);
 bool dev_disk_write(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t offset);
 /* Once it failed it fails for good: the host forgets what it could not write, and would call the
@@ -53,6 +54,12 @@ bool dev_disk_read_cached(struct dev_disk *d, const struct iovec *iov, unsigned 
 bool dev_disk_discard(struct dev_disk *d, uint64_t offset, uint64_t size);
 /* The range reads as zeroes; may_unmap: it may lose its storage. */
 bool dev_disk_write_zeroes(struct dev_disk *d, uint64_t offset, uint64_t size, bool may_unmap);
+
+/* Any thread. While it is so, work that was begun ends at the next piece, a few MiB, and no other is
+ * begun: it fails with ECANCELED, and nothing is said. What was given up may have been done in part; it
+ * may be done again. */
+void dev_disk_give_up(struct dev_disk *d, bool give_up);
+bool dev_disk_gives_up(const struct dev_disk *d);
 
 /* For snapshots, while no request is in flight. What the files are, to be recognised later: */
 enum dev_disk_mode { DEV_DISK_TEMPORARY, DEV_DISK_OVERLAY, DEV_DISK_RW };

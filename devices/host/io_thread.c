@@ -7,9 +7,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "devices/host/io_thread.h"
+
+#define NS_PER_S UINT64_C(1000000000)
 
 struct dev_io {
     pthread_t thread;
@@ -92,6 +95,16 @@ static int start_thread(struct dev_io *io)
     return e;
 }
 
+static void init_sync(struct dev_io *io)
+{
+    pthread_condattr_t attr;
+    pthread_mutex_init(&io->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&io->idle, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
 enum gw_status dev_io_new(struct dev_io **out, struct gw_error *err)
 {
     struct dev_io *io = calloc(1, sizeof *io);
@@ -100,8 +113,7 @@ enum gw_status dev_io_new(struct dev_io **out, struct gw_error *err)
     *out = NULL;
     if (!io)
         return gw_fail(err, GW_ERR_NOMEM, "", "no memory for the I/O thread");
-    pthread_mutex_init(&io->lock, NULL);
-    pthread_cond_init(&io->idle, NULL);
+    init_sync(io);
     io->tail = &io->head;
     io->wake_fd = eventfd(0, EFD_CLOEXEC);
     io->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -155,6 +167,23 @@ void dev_io_drain(struct dev_io *io)
     while (io->head || io->busy)
         pthread_cond_wait(&io->idle, &io->lock);
     pthread_mutex_unlock(&io->lock);
+}
+
+bool dev_io_wait(struct dev_io *io, uint64_t ns)
+{
+    struct timespec until;
+    bool idle;
+    int e = 0;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    ns += (uint64_t)until.tv_nsec;
+    until.tv_sec += (time_t)(ns / NS_PER_S);
+    until.tv_nsec = (long)(ns % NS_PER_S);
+    pthread_mutex_lock(&io->lock);
+    while ((io->head || io->busy) && !e)
+        e = pthread_cond_timedwait(&io->idle, &io->lock, &until);
+    idle = !io->head && !io->busy;
+    pthread_mutex_unlock(&io->lock);
+    return idle;
 }
 
 /* A descriptor that nothing is asked of is not in the set: epoll reports hang-ups unasked. */

@@ -1,10 +1,12 @@
 /*
- * The I/O thread: one per machine, with an epoll loop of its own. It runs the host side of devices
- * (files, terminals), so a slow host never holds the vCPU; results come back as events.
+ * An I/O thread: an epoll loop that runs the host side of devices, so a slow host never holds the
+ * vCPU; results come back as events. A machine has several, so that what may wait for the host's disks
+ * holds up neither what is watched (lines, sockets, taps) nor whoever steers it.
  */
 #ifndef DEV_IO_THREAD_H
 #define DEV_IO_THREAD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "godwit/status.h"
@@ -32,6 +34,8 @@ void dev_io_free(struct dev_io *io);
 void dev_io_submit(struct dev_io *io, struct dev_io_job *job);
 /* Not the I/O thread. Returns when every job submitted so far has run. */
 void dev_io_drain(struct dev_io *io);
+/* The same, for so long at most: false when there is still work. */
+bool dev_io_wait(struct dev_io *io, uint64_t ns);
 
 /* Any thread. events: EPOLLIN, EPOLLOUT; with 0 nothing is reported until a rewatch. watch() gives
  * GW_ERR_UNSUPPORTED for descriptors that are always ready (regular files). */

@@ -30,10 +30,10 @@ static void add_debt(uint64_t *paid_ns, uint64_t now_ns, uint64_t amount,
     *paid_ns += cost;
 }
 
-void dev_rate_pay(struct dev_rate *r, uint64_t now_ns, uint64_t bytes)
+void dev_rate_pay(struct dev_rate *r, uint64_t now_ns, uint64_t bytes, uint64_t ops)
 {
     if (r->limit.bytes.per_s)
         add_debt(&r->bytes_paid_ns, now_ns, bytes, &r->limit.bytes);
     if (r->limit.ops.per_s)
-        add_debt(&r->ops_paid_ns, now_ns, 1, &r->limit.ops);
+        add_debt(&r->ops_paid_ns, now_ns, ops, &r->limit.ops);
 }

@@ -19,7 +19,7 @@ struct dev_rate {
 
 /* True when a request may be taken now; if not, *again_ns is when to ask again. */
 bool dev_rate_allows(const struct dev_rate *r, uint64_t now_ns, uint64_t *again_ns);
-/* A request of this many bytes was taken. */
-void dev_rate_pay(struct dev_rate *r, uint64_t now_ns, uint64_t bytes);
+/* A request was taken that costs this much. */
+void dev_rate_pay(struct dev_rate *r, uint64_t now_ns, uint64_t bytes, uint64_t ops);
 
 #endif

@@ -3,7 +3,10 @@
  * disk and guest RAM, and given back on the vCPU thread by an event. At most VIRTIO_BLK_IN_FLIGHT
  * at a time; further ones, and those over the rate limit, wait in the guest's own rings. Reads that
  * the host can serve from memory, and all requests where time is counted in instructions, are done
- * at once. State is taken after quiesce: no request is in flight then.
+ * at once. Chains are given back in the order in which they were taken off their ring.
+ *
+ * State is taken after quiesce: no request is in flight then. Those that the host does not finish soon
+ * are given up and put back into their rings, as if they had never been taken, and are done anew.
  */
 #ifndef DEV_VIRTIO_BLK_H
 #define DEV_VIRTIO_BLK_H
@@ -33,7 +36,7 @@ enum {
 enum virtio_blk_service {
     VIRTIO_BLK_DEFAULT, /* the I/O thread, but for reads that need not wait */
     VIRTIO_BLK_QUEUED,  /* the I/O thread, always */
-    VIRTIO_BLK_AT_ONCE, /* the vCPU thread, always: for runs that can be repeated */
+    VIRTIO_BLK_AT_ONCE, /* while the vCPU thread waits, always: for runs that can be repeated */
 };
 
 struct virtio_blk_config {
@@ -44,6 +47,10 @@ struct virtio_blk_config {
     const char *serial; /* up to 20 bytes, for GET_ID */
     unsigned queues;    /* 1 to VIRTIO_BLK_QUEUES; 0: one */
     struct gw_io_limit limit;
+    /* vCPU thread, now and then while it waits for the disk. False: what is under way is given up.
+     * NULL: nobody asks. */
+    bool (*go_on)(void *context);
+    void *context;
 };
 
 /* The limit may change while the machine runs. vCPU thread. */

@@ -12,10 +12,12 @@
 #include "godwit/status.h"
 
 enum sandbox_role {
-    SANDBOX_VCPU, /* runs guest code and device models */
-    SANDBOX_IO,   /* files, terminals, control socket */
-    SANDBOX_NET,  /* user networking: has the host's sockets */
-    SANDBOX_MAIN, /* a vCPU's thread that ends the run too: saves, waits for the broker */
+    SANDBOX_VCPU,    /* runs guest code and device models */
+    SANDBOX_IO,      /* lines, sockets, taps */
+    SANDBOX_DISK,    /* a disk's files */
+    SANDBOX_CONTROL, /* control socket, signals, timers */
+    SANDBOX_NET,     /* user networking: has the host's sockets */
+    SANDBOX_MAIN,    /* a vCPU's thread that ends the run too: saves, waits for the broker */
     SANDBOX_ROLES
 };
 

@@ -20,6 +20,7 @@ enum {
 };
 
 struct asker {
+    uint32_t what; /* of enum machine_ask */
     void (*done)(void *context, const char *text, const struct gw_error *err); /* NULL: nobody */
     void *context;
     int fd; /* where to save to; -1: none. Closed by whoever takes the asker */
@@ -29,6 +30,7 @@ struct asks {
     pthread_mutex_t lock;
     struct waiting_asker *head; /* under lock, as is last */
     uint64_t last;              /* token given out */
+    uint32_t looks;             /* atomic: how many of asks_take_look() wait */
 };
 
 void asks_init(struct asks *t);
@@ -42,5 +44,9 @@ bool asks_take(struct asks *t, uint64_t token, struct asker *out);
 uint64_t asks_last(struct asks *t);
 /* Any thread. One of those whose tokens are not later than `last`; false: none of them waits. */
 bool asks_take_one(struct asks *t, uint64_t last, struct asker *out);
+
+/* Any thread. One who only wants to know something (STATUS, STATS), and asked before this time by the
+ * host's clock; false: none waits. Whoever waits for something else than the guest looks here. */
+bool asks_take_look(struct asks *t, uint64_t before_ns, struct asker *out);
 
 #endif

@@ -3,6 +3,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "devices/clock.h"
@@ -37,11 +40,12 @@ void vm_pause(struct vm *m, bool pause)
 
 /* ---- saving --------------------------------------------------------------------------------- */
 
-/* A run that can be repeated goes on to where a save leaves no trace; one that has nothing to do
- * would never come there. */
+/* A run that can be repeated goes on to where a save leaves no trace; one that has nothing to do, or
+ * waits for its console, might never come there. */
 static bool may_save(struct vm *m, uint64_t retired)
 {
-    return !m->spec->deterministic || m->paused || vm_repeat_rests(m, retired) || vm_idle(m);
+    return !m->spec->deterministic || m->paused || m->full || vm_repeat_rests(m, retired) ||
+           vm_idle(m);
 }
 
 static void close_file(int fd)
@@ -89,18 +93,23 @@ static void save_now(struct vm *m)
 
 bool vm_steer(struct vm *m, uint64_t retired)
 {
+    __atomic_store_n(&m->seen_insns, retired, __ATOMIC_RELAXED);
+    m->full = m->spec->deterministic && board_is_full(m->board);
     if (m->save_name && !m->over && may_save(m, retired))
         save_now(m);
-    if (!m->paused || m->over || m->reset_wanted)
+    if ((!m->paused && !m->full) || m->over || m->reset_wanted)
         return false;
     dev_events_wait_posted(m->board->events);
     return true;
 }
 
-/* Who asks from now on is not answered: the connection ends with the machine. */
+/* Who asks from now on is refused. */
 void vm_steer_end(struct vm *m)
 {
     struct asker a;
+    pthread_mutex_lock(&m->steering);
+    m->steered = false;
+    pthread_mutex_unlock(&m->steering);
     if (m->save_name) {
         refuse(&m->save, GW_ERR_STATE, "the machine ended before it could be saved");
         end_save(m);
@@ -161,6 +170,20 @@ static void tell_stats(struct vm *m, const struct asker *a)
     free(text);
 }
 
+void vm_answer_look(struct vm *m, const struct asker *a, bool busy)
+{
+    char text[96];
+    if (!busy) {
+        a->what == MACHINE_ASK_STATUS ? tell_status(m, a) : tell_stats(m, a);
+    } else if (a->what == MACHINE_ASK_STATUS) {
+        snprintf(text, sizeof text, "state=busy\ninsns=%" PRIu64 "\nmemory_bytes=%" PRIu64 "\n",
+                 __atomic_load_n(&m->seen_insns, __ATOMIC_RELAXED), m->spec->memory_bytes);
+        answer(a, text, NULL);
+    } else {
+        refuse(a, GW_ERR_STATE, "the host holds it up, so nobody can look at its counters now");
+    }
+}
+
 /* What a log asks is done too, but for a save, which has nowhere to go; there is nobody to tell. */
 static void deliver(void *context, const struct gw_event *ev)
 {
@@ -197,36 +220,88 @@ static bool post(struct vm *m, enum machine_ask what, uint64_t token, const char
         return false;
     gw_put_little(bytes + ASKED_TOKEN, token, 8);
     memcpy(bytes + ASKED_TEXT, text, n - ASKED_TEXT);
-    posted = gw_events_post(m->board->events, &ev);
+    /* However much of the guest's waits: those who ask are few. */
+    posted = gw_events_post_bounded(m->board->events, &ev);
     free(bytes);
     return posted;
 }
 
 /* On failure the descriptor stays the asker's. */
-static bool post_asker(struct vm *m, enum machine_ask what, const struct asker *a, const char *text)
+static bool post_asker(struct vm *m, const struct asker *a, const char *text)
 {
     struct asker taken_back;
-    uint64_t token = asks_add(&m->asks, a);
-    if (token && post(m, what, token, text))
-        return true;
-    asks_take(&m->asks, token, &taken_back);
-    return false;
+    uint64_t token;
+    bool posted;
+    pthread_mutex_lock(&m->steering);
+    token = m->steered ? asks_add(&m->asks, a) : 0;
+    posted = token && post(m, (enum machine_ask)a->what, token, text);
+    pthread_mutex_unlock(&m->steering);
+    if (token && !posted)
+        asks_take(&m->asks, token, &taken_back);
+    return posted;
 }
+
+/* ---- in time -------------------------------------------------------------------------------- */
+
+/* Safe points are microseconds apart; a thread that waits for the host comes to none. Whoever only wants
+ * to know something is not to wait with it. */
+#define LATE_NS UINT64_C(1000000000)
+
+static void set_late_timer(struct vm *m)
+{
+    struct itimerspec when = {.it_value = {.tv_sec = (time_t)(LATE_NS / 1000000000u)}};
+    timerfd_settime(m->late_fd, 0, &when, NULL);
+}
+
+/* Control thread. */
+static void late_ready(void *context, uint32_t events)
+{
+    struct vm *m = context;
+    struct timespec now;
+    uint64_t count, before;
+    struct asker a;
+    if (read(m->late_fd, &count, sizeof count) < 0)
+        return;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    before = (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec - LATE_NS / 2;
+    while (asks_take_look(&m->asks, before, &a))
+        vm_answer_look(m, &a, true);
+    if (__atomic_load_n(&m->asks.looks, __ATOMIC_RELAXED))
+        set_late_timer(m);
+}
+
+static enum gw_status open_late_timer(struct vm *m, struct gw_error *err)
+{
+    m->late_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    m->late_watch = (struct dev_io_watch){.fd = m->late_fd, .ready = late_ready, .context = m};
+    if (m->late_fd < 0 || dev_io_watch(host_io(m->host), &m->late_watch, EPOLLIN) != GW_OK)
+        return gw_fail(err, GW_ERR_IO, "", "cannot start a timer: %s", strerror(errno));
+    return GW_OK;
+}
+
+/* ---- what others have of it ------------------------------------------------------------------ */
 
 static bool ask(struct machine_steer *s, enum machine_ask what, const char *text,
                 void (*done)(void *context, const char *text, const struct gw_error *err),
                 void *context)
 {
-    struct asker a = {.done = done, .context = context, .fd = -1};
-    return what != MACHINE_ASK_SAVE && post_asker(s->machine, what, &a, text);
+    struct vm *m = s->machine;
+    struct asker a = {.what = what, .done = done, .context = context, .fd = -1};
+    if (what == MACHINE_ASK_SAVE || !post_asker(m, &a, text))
+        return false;
+    if (what == MACHINE_ASK_STOP)
+        host_ask_end(m->host, HOST_END_STOP, 0);
+    else if (what == MACHINE_ASK_STATUS || what == MACHINE_ASK_STATS)
+        set_late_timer(m);
+    return true;
 }
 
 static bool ask_save(struct machine_steer *s, int fd, const char *name,
                      void (*done)(void *context, const char *text, const struct gw_error *err),
                      void *context)
 {
-    struct asker a = {.done = done, .context = context, .fd = fd};
-    return post_asker(s->machine, MACHINE_ASK_SAVE, &a, name);
+    struct asker a = {.what = MACHINE_ASK_SAVE, .done = done, .context = context, .fd = fd};
+    return post_asker(s->machine, &a, name);
 }
 
 static struct dev_io_watch *inner(struct machine_watch *w)
@@ -239,13 +314,13 @@ static bool watch(struct machine_steer *s, struct machine_watch *w, uint32_t eve
 {
     struct vm *m = s->machine;
     *inner(w) = (struct dev_io_watch){.fd = w->fd, .ready = w->ready, .context = w->context};
-    return dev_io_watch(m->board->io, inner(w), events) == GW_OK;
+    return dev_io_watch(host_io(m->host), inner(w), events) == GW_OK;
 }
 
 static void rewatch(struct machine_steer *s, struct machine_watch *w, uint32_t events)
 {
     struct vm *m = s->machine;
-    dev_io_rewatch(m->board->io, inner(w), events);
+    dev_io_rewatch(host_io(m->host), inner(w), events);
 }
 
 enum gw_status vm_steer_open(struct vm *m, struct gw_error *err)
@@ -256,5 +331,10 @@ enum gw_status vm_steer_open(struct vm *m, struct gw_error *err)
     m->control = gw_events_register(m->board->events, "control", deliver, m);
     if (m->control == GW_NO_SOURCE)
         return gw_fail(err, GW_ERR_LIMIT, "control", "too many devices have events");
+    if (open_late_timer(m, err) != GW_OK)
+        return err->status;
+    pthread_mutex_lock(&m->steering);
+    m->steered = true;
+    pthread_mutex_unlock(&m->steering);
     return c ? c->open(c->context, &m->steer, err) : GW_OK;
 }

@@ -130,6 +130,7 @@ static void pass(struct vcpu *v)
     if (m->tohost)
         vm_look_at_tohost(m);
     uint64_t limit = next_stop(m, &exact), resets = m->resets;
+    __atomic_store_n(&m->seen_insns, vm_retired(m), __ATOMIC_RELAXED);
     wanted = wants_world(m);
     if (wanted && v->index != 0)
         gw_events_kick(q, &m->vcpu[0].cpu->run.attention);

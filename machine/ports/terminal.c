@@ -19,14 +19,24 @@ static struct {
 } terminal;
 
 /* Async-signal-safe. */
-void terminal_restore(void)
+static void restore(int when)
 {
     int e = errno;
     if (terminal.active) {
-        terminal.active = 0;
-        tcsetattr(terminal.fd, TCSADRAIN, &terminal.saved);
+        tcsetattr(terminal.fd, when, &terminal.saved);
+        terminal.active = 0; /* behind it: who waits for a stalled terminal has restored nothing */
     }
     errno = e;
+}
+
+void terminal_restore(void)
+{
+    restore(TCSADRAIN);
+}
+
+void terminal_restore_now(void)
+{
+    restore(TCSANOW);
 }
 
 /* Handlers were installed with SA_RESETHAND: raising the signal again ends the process by it. */

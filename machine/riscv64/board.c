@@ -69,6 +69,13 @@ static void forward_menu_open(void *context)
         a->hooks.menu_open(a->hooks.context);
 }
 
+static void forward_menu_pressed(void *context, uint8_t key)
+{
+    struct board_all *a = context;
+    if (a->hooks.menu_pressed)
+        a->hooks.menu_pressed(a->hooks.context, key);
+}
+
 static void forward_power(void *context, enum dev_power_request what, unsigned code)
 {
     struct board_all *a = context;
@@ -189,6 +196,7 @@ static enum gw_status second_console(struct board_all *a, const struct board_con
         .fault = fault_sink(&a->b),
         .name = "serial port 1",
         .source = "uart",
+        .patient = cfg->patient_console,
         .events = a->b.events,
         .io = a->b.io,
         .poke = poke_uart2,
@@ -214,6 +222,7 @@ static enum gw_status build(struct board_all *a, const struct board_config *cfg,
         .tap = forward_tap,
         .menu = forward_menu,
         .menu_open = forward_menu_open,
+        .menu_pressed = forward_menu_pressed,
         .context = a,
     };
     enum gw_status st;
@@ -262,18 +271,23 @@ enum gw_status board_add_disk(struct board *b, const struct disk_spec *disk, str
                                   .rw = disk->mode == SPEC_DISK_RW,
                                   .overlay = disk->overlay,
                                   .fault = fault_sink(b)};
+    const struct board_hooks *hooks = &((struct board_all *)(void *)b)->hooks;
     struct virtio_blk_config blk = {
-        .io = b->io,
         .serial = "godwit-disk",
         .service = b->repeatable ? VIRTIO_BLK_AT_ONCE : VIRTIO_BLK_DEFAULT,
-        .limit = {.bytes = gw_rate_usual(disk->bps), .ops = gw_rate_usual(disk->iops)}};
+        .limit = {.bytes = gw_rate_usual(disk->bps), .ops = gw_rate_usual(disk->iops)},
+        .go_on = hooks->go_on,
+        .context = hooks->context};
     unsigned at = b->disk_count;
     enum gw_status st;
     if (at == VIRT_SLOTS)
         return gw_fail(err, GW_ERR_LIMIT, disk->path, "no slot is left for the disk");
-    st = dev_disk_open(&b->disk[at], &cfg, err);
+    st = dev_io_new(&b->disk_io[at], err);
+    if (st == GW_OK)
+        st = dev_disk_open(&b->disk[at], &cfg, err);
     if (st != GW_OK)
         return st;
+    blk.io = b->disk_io[at];
     blk.disk = b->disk[at];
     b->disk_count++;
     return virtio_blk_attach(virtio_mmio_dev(b->slot[at]), &blk, err);
@@ -385,6 +399,11 @@ static void channel_menu_open(void *context)
     forward_menu_open(((struct board_channel *)context)->b);
 }
 
+static void channel_menu_pressed(void *context, uint8_t key)
+{
+    forward_menu_pressed(((struct board_channel *)context)->b, key);
+}
+
 enum gw_status board_add_channels(struct board *b, const struct board_channel_config *cfg,
                                   unsigned count, struct gw_error *err)
 {
@@ -407,6 +426,7 @@ enum gw_status board_add_channels(struct board *b, const struct board_channel_co
                                              .tap = cfg[i].name ? NULL : channel_tap,
                                              .menu = channel_menu,
                                              .menu_open = channel_menu_open,
+                                             .menu_pressed = channel_menu_pressed,
                                              .context = c};
         *c = (struct board_channel){.b = b, .index = i};
         st = dev_console_new(&c->console, &console, err);
@@ -497,26 +517,54 @@ struct gw_device *board_device(struct board *b, unsigned i, char *name, size_t n
 
 struct flush {
     struct dev_io_job job;
-    struct board *b;
+    struct dev_disk *disk;
 };
 
 static void flush_job(struct dev_io_job *job)
 {
-    struct board *b = ((struct flush *)(void *)job)->b;
-    for (unsigned i = 0; i < b->disk_count; i++)
-        dev_disk_flush(b->disk[i]);
+    dev_disk_flush(((struct flush *)(void *)job)->disk);
 }
 
-void board_quiesce(struct board *b)
+static bool may_go_on(struct board *b)
 {
-    struct flush flush = {.job = {.run = flush_job}, .b = b};
+    const struct board_hooks *h = &((struct board_all *)(void *)b)->hooks;
+    return !h->go_on || h->go_on(h->context);
+}
+
+static bool flush_disks(struct board *b)
+{
+    enum { LOOK_NS = 10000000 };
+    struct flush flush[VIRT_SLOTS];
+    bool go_on = true;
+    for (unsigned i = 0; i < b->disk_count; i++) {
+        flush[i] = (struct flush){.job = {.run = flush_job}, .disk = b->disk[i]};
+        dev_io_submit(b->disk_io[i], &flush[i].job);
+    }
+    for (unsigned i = 0; i < b->disk_count; i++) {
+        while (go_on && !dev_io_wait(b->disk_io[i], LOOK_NS))
+            go_on = may_go_on(b);
+        for (unsigned k = i; !go_on && k < b->disk_count; k++)
+            dev_disk_give_up(b->disk[k], true);
+        dev_io_drain(b->disk_io[i]);
+    }
+    return go_on;
+}
+
+bool board_quiesce(struct board *b)
+{
+    for (unsigned i = 0; i < b->disk_count; i++)
+        dev_disk_give_up(b->disk[i], false);
     for (unsigned i = 0; i < DEVICE_COUNT; i++) {
         struct gw_device *d = device_at(b, i);
         if (d && d->cls->quiesce)
             d->cls->quiesce(d);
     }
-    dev_io_submit(b->io, &flush.job);
-    dev_io_drain(b->io);
+    return flush_disks(b);
+}
+
+bool board_is_full(struct board *b)
+{
+    return dev_console_full(b->console) || (b->console2 && dev_console_full(b->console2));
 }
 
 void board_free(struct board *b)
@@ -533,6 +581,8 @@ void board_free(struct board *b)
     for (unsigned i = 0; i < b->channel_count; i++)
         dev_console_flush(b->channel[i].console);
     dev_io_free(b->io);
+    for (unsigned i = 0; i < VIRT_SLOTS; i++)
+        dev_io_free(b->disk_io[i]);
     dev_console_free(b->console);
     dev_console_free(b->console2);
     for (unsigned i = 0; i < b->channel_count; i++)

@@ -76,6 +76,7 @@ struct board {
     struct gw_device *power, *rtc, *clint, *plic, *uart;
     struct gw_device *slot[VIRT_SLOTS];
     struct dev_disk *disk[VIRT_SLOTS];
+    struct dev_io *disk_io[VIRT_SLOTS]; /* a thread each: a disk waits for its own file alone */
     unsigned disk_count;
     struct virtio_dev *net, *rng, *channels; /* NULL: none */
     struct board_channel channel[VIRTIO_CONSOLE_PORTS];
@@ -89,18 +90,23 @@ struct board {
     struct dev_console *console2;
 };
 
-/* What the devices tell the machine. vCPU thread, but for the menu_open of the console. */
+/* What the devices tell the machine. vCPU thread, but for those of the console's that are the I/O
+ * thread's. */
 struct board_hooks {
     void (*power)(void *context, int request, unsigned code); /* enum dev_power_request */
     void (*tap)(void *context, uint8_t byte);
     void (*menu)(void *context, uint8_t key);
-    void (*menu_open)(void *context);
+    void (*menu_open)(void *context); /* I/O thread */
+    void (*menu_pressed)(void *context,
+                         uint8_t key); /* I/O thread; the key is on its way to menu() */
     void (*panic)(void *context);
     void (*note)(void *context, const char *text); /* something that the user should know */
     /* The host has failed a device, see fault.h. Any thread. */
     void (*fault)(void *context, const char *what, const char *object, int error);
     bool (*net_thread)(
         void *context); /* user networking's thread, before all else; false: end it */
+    /* Now and then while a device waits for the host's disks: false: what is under way is given up. */
+    bool (*go_on)(void *context);
     void *context;
 };
 
@@ -139,7 +145,7 @@ struct board_config {
     uint8_t generation[DEV_VMGENID_BYTES];
 };
 
-/* Memory, devices, an I/O thread. On failure everything is freed. */
+/* Memory, devices, an I/O thread for lines and networks. On failure everything is freed. */
 enum gw_status board_new(struct board **out, const struct board_config *cfg, struct gw_error *err);
 /* Before the vCPU starts. */
 enum gw_status board_add_disk(struct board *b, const struct disk_spec *disk, struct gw_error *err);
@@ -167,9 +173,13 @@ void board_reset(struct board *b);
 /* Devices in the order in which their states are put in force: what takes lines comes last. NULL
  * past the last. name: of the section that holds its state in a snapshot. */
 struct gw_device *board_device(struct board *b, unsigned i, char *name, size_t name_bytes);
-/* Waits until no request is in flight and all disks are flushed. */
-void board_quiesce(struct board *b);
-/* Quiesces, ends the I/O thread, frees. NULL is fine. */
+/* Waits until no request is in flight and all disks are flushed. False: the hook said that this is not
+ * to be waited for; then disks are not flushed when they are closed, either. */
+bool board_quiesce(struct board *b);
+/* A console says more than the host takes, and the guest may not run on; for runs that can be repeated.
+ * An event comes when it may. */
+bool board_is_full(struct board *b);
+/* Ends the I/O threads, frees. NULL is fine. */
 void board_free(struct board *b);
 
 static inline struct dev_flash *board_flash(const struct board *b, unsigned bank)

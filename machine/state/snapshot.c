@@ -78,11 +78,28 @@ static bool part_at(struct vm *m, unsigned index, struct part *p)
 
 /* ---- pages ---------------------------------------------------------------------------------- */
 
+/* A save that takes long is given up when the machine is to end. */
+struct saving {
+    struct vm *m;
+    bool given_up;
+};
+
+enum { PAGES_A_LOOK = 1024 };
+
+static bool saves_on(struct saving *s, uint64_t page)
+{
+    if (page % PAGES_A_LOOK == 0 && !s->given_up)
+        s->given_up = !vm_saves_on(s->m);
+    return !s->given_up;
+}
+
 /* NULL where all is zero, as memory is that nobody wrote. */
 static const uint8_t *get_ram(void *context, uint64_t page, uint8_t *buf)
 {
-    const struct gw_ram *ram = context;
-    const uint8_t *p = ram->host + page * SNAP_PAGE_BYTES;
+    struct saving *s = context;
+    const uint8_t *p = board_ram(s->m->board)->host + page * SNAP_PAGE_BYTES;
+    if (!saves_on(s, page))
+        return NULL;
     return p[0] == 0 && memcmp(p, p + 1, SNAP_PAGE_BYTES - 1) == 0 ? NULL : p;
 }
 
@@ -96,13 +113,14 @@ static enum gw_status put_ram(void *context, uint64_t page, const uint8_t *bytes
 
 struct overlay {
     struct dev_disk *disk;
+    struct saving *saving; /* NULL: it is restored */
     bool failed;
 };
 
 static const uint8_t *get_cluster(void *context, uint64_t page, uint8_t *buf)
 {
     struct overlay *o = context;
-    if (!dev_disk_has_cluster(o->disk, page))
+    if (!saves_on(o->saving, page) || !dev_disk_has_cluster(o->disk, page))
         return NULL;
     if (!dev_disk_get_cluster(o->disk, page, buf))
         o->failed = true;
@@ -213,12 +231,13 @@ static enum gw_status describe(struct vm *m, struct machine_spec *s, struct gw_e
 
 /* ---- saving --------------------------------------------------------------------------------- */
 
-static enum gw_status write_overlays(struct vm *m, const struct snap_api *api,
+static enum gw_status write_overlays(struct saving *s, const struct snap_api *api,
                                      struct snap_writer *w, struct gw_error *err)
 {
+    struct vm *m = s->m;
     enum gw_status st = GW_OK;
     for (unsigned i = 0; st == GW_OK && i < m->board->disk_count; i++) {
-        struct overlay o = {.disk = m->board->disk[i]};
+        struct overlay o = {.disk = m->board->disk[i], .saving = s};
         struct snap_page_source pages = {
             .count = dev_disk_clusters(o.disk), .get = get_cluster, .context = &o};
         struct dev_disk_identity id;
@@ -271,9 +290,9 @@ static enum gw_status write_states(struct vm *m, const struct snap_api *api, str
 static enum gw_status write_all(struct vm *m, const struct snap_api *api, struct snap_writer *w,
                                 struct gw_error *err)
 {
-    const struct gw_ram *ram = board_ram(m->board);
+    struct saving saving = {.m = m};
     struct snap_page_source pages = {
-        .count = ram->size / SNAP_PAGE_BYTES, .get = get_ram, .context = (void *)(uintptr_t)ram};
+        .count = board_ram(m->board)->size / SNAP_PAGE_BYTES, .get = get_ram, .context = &saving};
     struct machine_spec spec;
     enum gw_status st = describe(m, &spec, err);
     if (st != GW_OK)
@@ -283,10 +302,14 @@ static enum gw_status write_all(struct vm *m, const struct snap_api *api, struct
     if (st == GW_OK)
         st = write_states(m, api, w, err);
     if (st == GW_OK)
-        st = write_overlays(m, api, w, err);
+        st = write_overlays(&saving, api, w, err);
     if (st == GW_OK)
         st = write_flash(m, api, w, err);
-    return st == GW_OK ? api->write_pages(w, "ram", &pages, err) : st;
+    if (st == GW_OK)
+        st = api->write_pages(w, "ram", &pages, err);
+    return st == GW_OK && saving.given_up
+               ? gw_fail(err, GW_ERR_STATE, "", "the machine is to end, and was not saved")
+               : st;
 }
 
 /* Until nothing is in flight and nothing waits to be delivered. What is finished may start more,

@@ -149,24 +149,82 @@ static void a_client_that_left_gets_nobody_elses_answer(void **state)
     fake_end(&f, &powered_off);
 }
 
-static void more_clients_than_slots_wait_their_turn(void **state)
+/* Whoever comes is served, however many do nothing or wait. */
+static void a_new_client_takes_the_place_of_who_is_missed_least(void **state)
 {
-    enum { SLOTS = 32 };
+    enum { PLACES = 32, ASKED = 4, WAITS = 9 };
     struct fake_machine f;
-    int fd[SLOTS + 1];
+    int fd[PLACES + 1];
     fake_start(&f, -1);
-    for (unsigned i = 0; i <= SLOTS; i++)
+    for (unsigned i = 0; i < PLACES; i++)
         fd[i] = fake_client(&f);
-    fake_say(&f, fd[SLOTS], "godwit 1 status\n");
-    assert_int_equal(f.asks, 0);
-    close(fd[7]);
-    fake_pump(&f);
-    assert_int_equal(f.asks, 1);
+    fake_say(&f, fd[ASKED], "godwit 1 status\n");
     fake_answer(&f, "", NULL);
-    assert_string_equal(fake_hear(&f, fd[SLOTS]), "ok\n");
-    for (unsigned i = 0; i <= SLOTS; i++)
-        if (i != 7)
-            close(fd[i]);
+    assert_string_equal(fake_hear(&f, fd[ASKED]), "ok\n");
+    fake_say(&f, fd[WAITS], "godwit 1 wait\n");
+    fake_say(&f, fd[1], "godwit 1 sta"); /* was heard later than the others that asked nothing */
+    /* In this order: who asked nothing, the longest silent first; who has asked; who waits. */
+    fd[PLACES] = fake_client(&f);
+    assert_null(fake_hear(&f, fd[0]));
+    close(fd[0]);
+    for (unsigned i = 2; i < PLACES; i++) {
+        if (i == ASKED || i == WAITS)
+            continue;
+        int more = fake_client(&f);
+        fake_say(&f, more, "godwit 1 pause\n"); /* is busy from now on */
+        assert_null(fake_hear(&f, fd[i]));
+        close(fd[i]);
+        fd[i] = more;
+        if (f.asks == FAKE_ASKS)
+            break;
+    }
+    assert_int_equal(f.asks, FAKE_ASKS);
+    for (unsigned i = 0; i < FAKE_ASKS; i++)
+        fake_answer(&f, "", NULL);
+    assert_string_equal(fake_hear(&f, fd[2]), "ok\n");
+    assert_string_equal(fake_hear(&f, fd[ASKED]), "");
+    assert_string_equal(fake_hear(&f, fd[WAITS]), "");
+    fake_say(&f, fd[1], "tus\n");
+    fake_answer(&f, "x\n", NULL);
+    assert_string_equal(fake_hear(&f, fd[1]), "=x\nok\n");
+    for (unsigned i = 1; i <= PLACES; i++)
+        close(fd[i]);
+    fake_end(&f, &powered_off);
+}
+
+/* Those who were dropped while their answers are due: the answers go nowhere, and the places are used. */
+static void who_is_served_is_not_held_up_by_answers_that_are_due(void **state)
+{
+    enum { PLACES = 32 };
+    struct fake_machine f;
+    int fd[PLACES + FAKE_ASKS];
+    fake_start(&f, -1);
+    for (unsigned i = 0; i < FAKE_ASKS - 1; i++) {
+        fd[i] = fake_client(&f);
+        fake_say(&f, fd[i], "godwit 1 pause\n");
+    }
+    for (unsigned i = FAKE_ASKS - 1; i < PLACES; i++) {
+        fd[i] = fake_client(&f);
+        fake_say(&f, fd[i], "godwit 1 wait\n");
+    }
+    int last = fake_client(&f); /* in the place of one that waits */
+    fake_say(&f, last, "godwit 1 stop\n");
+    assert_int_equal(f.asks, FAKE_ASKS);
+    assert_int_equal(f.ask[FAKE_ASKS - 1].what, MACHINE_ASK_STOP);
+    for (unsigned i = 0; i < PLACES; i++)
+        close(fd[i]);
+    for (unsigned i = 0; i < PLACES; i++) { /* others, that wait */
+        fd[i] = fake_client(&f);
+        fake_say(&f, fd[i], "godwit 1 wait\n");
+    }
+    for (unsigned i = 0; i < FAKE_ASKS; i++)
+        fake_answer(&f, "late\n", NULL);
+    for (unsigned i = 0; i < PLACES; i++) {
+        const char *heard = fake_hear(&f, fd[i]);
+        assert_true(!heard || !*heard);
+        close(fd[i]);
+    }
+    close(last);
     fake_end(&f, &powered_off);
 }
 
@@ -191,23 +249,32 @@ static void who_waits_is_told_of_the_end(void **state)
     fake_dir_gone(&f);
 }
 
-static void send_with_file(int fd, const char *text, int file)
+enum { MOST_FILES = 40 };
+
+/* The same file so many times. */
+static void send_with_files(int fd, const char *text, int file, unsigned count)
 {
     struct iovec iov = {.iov_base = (void *)(uintptr_t)text, .iov_len = strlen(text)};
     union {
-        char bytes[CMSG_SPACE(sizeof(int))];
+        char bytes[CMSG_SPACE(MOST_FILES * sizeof(int))];
         struct cmsghdr align;
     } control = {.bytes = {0}};
     struct msghdr m = {.msg_iov = &iov,
                        .msg_iovlen = 1,
                        .msg_control = control.bytes,
-                       .msg_controllen = sizeof control.bytes};
+                       .msg_controllen = CMSG_SPACE(count * sizeof(int))};
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof file);
-    memcpy(CMSG_DATA(c), &file, sizeof file);
+    c->cmsg_len = CMSG_LEN(count * sizeof file);
+    for (unsigned i = 0; i < count; i++)
+        memcpy(CMSG_DATA(c) + i * sizeof file, &file, sizeof file);
     assert_int_equal(sendmsg(fd, &m, MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
+static void send_with_file(int fd, const char *text, int file)
+{
+    send_with_files(fd, text, file, 1);
 }
 
 static void a_file_comes_with_a_save_and_none_stays_behind(void **state)
@@ -233,6 +300,11 @@ static void a_file_comes_with_a_save_and_none_stays_behind(void **state)
         send_with_file(fd, "g", pipes[1]);
     fake_pump(&f);
     assert_int_equal(open_descriptors(), before + 1);
+    for (unsigned n = 1; n <= MOST_FILES; n++) { /* several in a message, more than fit */
+        send_with_files(fd, "g", pipes[1], n);
+        fake_pump(&f);
+        assert_int_equal(open_descriptors(), before + 1);
+    }
     close(fd);
     fake_pump(&f);
     assert_int_equal(open_descriptors(), before - 2); /* both ends of the connection */
@@ -280,7 +352,8 @@ int main(void)
         cmocka_unit_test(what_is_no_request_is_refused_and_harms_nobody),
         cmocka_unit_test(a_line_without_end_loses_its_connection),
         cmocka_unit_test(a_client_that_left_gets_nobody_elses_answer),
-        cmocka_unit_test(more_clients_than_slots_wait_their_turn),
+        cmocka_unit_test(a_new_client_takes_the_place_of_who_is_missed_least),
+        cmocka_unit_test(who_is_served_is_not_held_up_by_answers_that_are_due),
         cmocka_unit_test(who_waits_is_told_of_the_end),
         cmocka_unit_test(a_file_comes_with_a_save_and_none_stays_behind),
         cmocka_unit_test(a_name_that_is_taken_is_not_served_twice),

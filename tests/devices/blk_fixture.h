@@ -23,14 +23,16 @@ struct fixture {
     uint16_t avail, used; /* or count by itself */
 };
 
-/* like: the configuration, but for disk and io. The driver's part is yet to come. */
-static inline void fixture_open(struct fixture *f, bool rw, const struct virtio_blk_config *like)
+/* like: the configuration, but for disk and io. The driver's part is yet to come. sync: see
+ * dev_disk_config. */
+static inline void fixture_open_with(struct fixture *f, bool rw,
+                                     const struct virtio_blk_config *like, int (*sync)(int fd))
 {
     char path[] = "/tmp/godwit-blk-XXXXXX";
     uint8_t sector[512];
     int fd = mkstemp(path);
     struct gw_error err = {0};
-    struct dev_disk_config dc = {.path = path, .rw = rw};
+    struct dev_disk_config dc = {.path = path, .rw = rw, .sync = sync};
     struct virtio_blk_config bc = *like;
     memset(f, 0, sizeof *f);
     for (unsigned s = 0; s < SECTORS; s++) {
@@ -49,6 +51,11 @@ static inline void fixture_open(struct fixture *f, bool rw, const struct virtio_
     bc.disk = f->disk;
     bc.io = f->io;
     assert_int_equal(virtio_blk_attach(f->v, &bc, &err), GW_OK);
+}
+
+static inline void fixture_open(struct fixture *f, bool rw, const struct virtio_blk_config *like)
+{
+    fixture_open_with(f, rw, like, NULL);
 }
 
 static inline void teardown(struct fixture *f)

@@ -38,11 +38,12 @@ static void menu_open(void *context)
     __atomic_add_fetch(&((struct fixture *)context)->opened, 1, __ATOMIC_SEQ_CST);
 }
 
-static void setup(struct fixture *f, bool escape)
+static void setup_with(struct fixture *f, bool escape, bool patient)
 {
     struct gw_error err = {0};
     struct dev_console_config cfg = {.source = "uart",
                                      .escape = escape,
+                                     .patient = patient,
                                      .poke = poke,
                                      .tap = tap,
                                      .menu = menu,
@@ -60,6 +61,11 @@ static void setup(struct fixture *f, bool escape)
     assert_int_equal(dev_console_new(&f->c, &cfg, &err), GW_OK);
     dev_console_start(f->c);
     f->s = dev_console_serial(f->c);
+}
+
+static void setup(struct fixture *f, bool escape)
+{
+    setup_with(f, escape, false);
 }
 
 static void teardown(struct fixture *f)
@@ -224,6 +230,44 @@ static void escape_opens_the_menu(void **state)
     teardown(&f);
 }
 
+static uint8_t byte_at(size_t at)
+{
+    return (uint8_t)(at * 31 >> 5);
+}
+
+static size_t read_on(struct fixture *f, size_t at)
+{
+    static uint8_t got[65536];
+    ssize_t n = read(f->out[0], got, sizeof got);
+    assert_true(n > 0);
+    for (ssize_t i = 0; i < n; i++)
+        assert_int_equal(got[i], byte_at(at++));
+    return at;
+}
+
+/* The guest sees room all the time, and loses nothing: whoever runs it waits where it is full. */
+static void a_patient_console_is_waited_for_between_two_runs(void **state)
+{
+    struct fixture f;
+    size_t put = 0, at = 0;
+    setup_with(&f, false, true);
+    for (unsigned run = 0; run < 6; run++) {
+        while (dev_console_full(f.c))
+            at = read_on(&f, at);
+        for (unsigned i = 0; i < DEV_CONSOLE_RUN_BYTES; i++) {
+            assert_true(f.s->room(f.s->context));
+            f.s->put(f.s->context, byte_at(put++));
+        }
+    }
+    assert_true(dev_console_full(f.c));
+    while (at < put)
+        at = read_on(&f, at);
+    assert_false(dev_console_full(f.c));
+    gw_events_run(f.q, 0);
+    assert_int_equal(f.pokes, 0); /* that it was waited for is nothing the guest can tell */
+    teardown(&f);
+}
+
 struct job {
     struct dev_io_job job;
     unsigned *order;
@@ -256,6 +300,28 @@ static void jobs_run_in_order(void **state)
         assert_int_equal(order[i], i + 1);
 }
 
+static void wait_to_be_told(struct dev_io_job *job)
+{
+    struct job *j = (struct job *)(void *)job;
+    while (!__atomic_load_n(j->order, __ATOMIC_SEQ_CST))
+        usleep(1000);
+}
+
+static void a_wait_for_jobs_has_an_end(void **state)
+{
+    struct gw_error err = {0};
+    struct dev_io *io;
+    unsigned go = 0;
+    struct job j = {.job.run = wait_to_be_told, .order = &go};
+    assert_int_equal(dev_io_new(&io, &err), GW_OK);
+    assert_true(dev_io_wait(io, 0));
+    dev_io_submit(io, &j.job);
+    assert_false(dev_io_wait(io, 20000000));
+    __atomic_store_n(&go, 1, __ATOMIC_SEQ_CST);
+    assert_true(dev_io_wait(io, UINT64_C(60000000000)));
+    dev_io_free(io);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,7 +331,9 @@ int main(void)
         cmocka_unit_test(end_of_input_is_quiet),
         cmocka_unit_test(file_as_input),
         cmocka_unit_test(escape_opens_the_menu),
+        cmocka_unit_test(a_patient_console_is_waited_for_between_two_runs),
         cmocka_unit_test(jobs_run_in_order),
+        cmocka_unit_test(a_wait_for_jobs_has_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -211,6 +211,88 @@ static void a_flush_that_failed_fails_for_good(void **state)
     teardown(&f);
 }
 
+/* Giving up is no failure: nothing is said of it, and the same is done later. */
+static void what_is_given_up_may_be_done_again(void **state)
+{
+    struct fixture f;
+    struct dev_disk *d;
+    uint8_t got[4096];
+    setup(&f);
+    d = open_disk(&f, false, true, NULL);
+    assert_true(put(d, 0, 0xaa, 4096));
+    dev_disk_give_up(d, true);
+    errno = 0;
+    assert_false(get(d, 0, got, 4096));
+    assert_int_equal(errno, ECANCELED);
+    assert_false(put(d, 4096, 0xbb, 4096));
+    assert_false(dev_disk_flush(d));
+    assert_false(dev_disk_discard(d, 0, HALF));
+    assert_false(dev_disk_write_zeroes(d, 0, HALF, true));
+    assert_int_equal(f.said, 0);
+    dev_disk_give_up(d, false);
+    assert_true(get(d, 4096, got, 4096));
+    assert_int_equal(got[0], 1);
+    assert_true(put(d, 4096, 0xbb, 4096));
+    assert_true(dev_disk_flush(d));
+    dev_disk_close(d);
+    teardown(&f);
+}
+
+static unsigned synced;
+
+static int count_syncs(int fd)
+{
+    synced++;
+    return 0;
+}
+
+/* What was acknowledged is in the file however its disk is closed. */
+static void an_overlay_that_is_left_has_what_was_written(void **state)
+{
+    struct fixture f;
+    struct dev_disk *d;
+    uint8_t got[4096];
+    setup(&f);
+    synced = 0;
+    d = open_disk(&f, false, true, count_syncs);
+    assert_true(put(d, 8192, 0xaa, 4096));
+    dev_disk_give_up(d, true);
+    dev_disk_close(d);
+    assert_int_equal(synced, 0);
+    d = open_disk(&f, false, true, NULL);
+    assert_true(get(d, 8192, got, 4096));
+    assert_int_equal(got[0], 0xaa);
+    dev_disk_close(d);
+    teardown(&f);
+}
+
+/* More than 64 MiB is written by windows before it is flushed; also when some of them lie apart. */
+static void much_is_flushed_by_windows(void **state)
+{
+    enum { MIB = 1 << 20, BYTES = 200 * MIB };
+    struct fixture f;
+    struct dev_disk *d;
+    uint8_t got[4096];
+    setup(&f);
+    synced = 0;
+    assert_int_equal(truncate(f.base, BYTES), 0);
+    d = open_disk(&f, true, false, count_syncs);
+    for (unsigned at = 0; at < BYTES - DISK_BYTES; at += DISK_BYTES)
+        if (at / (16 * MIB) % 3 != 1)
+            assert_true(put(d, at, (uint8_t)(at / MIB), DISK_BYTES));
+    assert_true(dev_disk_flush(d));
+    assert_int_equal(synced, 1);
+    assert_true(put(d, 0, 0x55, 4096));
+    assert_true(dev_disk_flush(d));
+    assert_int_equal(synced, 2);
+    assert_true(get(d, 100 * MIB, got, 4096));
+    assert_int_equal(got[0], 100);
+    assert_true(get(d, 20 * MIB, got, 4096));
+    assert_int_equal(got[0], 0);
+    dev_disk_close(d);
+    teardown(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -219,6 +301,9 @@ int main(void)
         cmocka_unit_test(a_full_host_keeps_what_was_acknowledged),
         cmocka_unit_test(an_overlay_opens_under_a_limit),
         cmocka_unit_test(a_flush_that_failed_fails_for_good),
+        cmocka_unit_test(what_is_given_up_may_be_done_again),
+        cmocka_unit_test(an_overlay_that_is_left_has_what_was_written),
+        cmocka_unit_test(much_is_flushed_by_windows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,7 +35,7 @@ static uint64_t again(const struct dev_rate *r, uint64_t now_ns)
 static void what_has_no_limit_never_waits(void **state)
 {
     struct dev_rate r = {0};
-    dev_rate_pay(&r, 0, UINT64_MAX);
+    dev_rate_pay(&r, 0, UINT64_MAX, 1);
     assert_int_equal(again(&r, 0), 0);
     assert_int_equal(r.bytes_paid_ns | r.ops_paid_ns, 0);
 }
@@ -44,10 +44,10 @@ static void debt_is_paid_off_by_time(void **state)
 {
     struct dev_rate r = {.limit.bytes = {.per_s = 1000, .burst_ns = 0}};
     uint64_t now = 5 * NS_PER_S;
-    dev_rate_pay(&r, now, 500);
+    dev_rate_pay(&r, now, 500, 1);
     assert_int_equal(again(&r, now), now + NS_PER_S / 2);
     assert_int_equal(again(&r, now + NS_PER_S / 2), now + NS_PER_S / 2);
-    dev_rate_pay(&r, now + NS_PER_S / 2, 1); /* what is larger than the burst passes, too */
+    dev_rate_pay(&r, now + NS_PER_S / 2, 1, 1); /* what is larger than the burst passes, too */
     assert_int_equal(again(&r, now), now + NS_PER_S / 2 + NS_PER_S / 1000);
 }
 
@@ -57,7 +57,7 @@ static void idle_time_is_worth_its_burst_and_no_more(void **state)
     uint64_t now = 3600 * NS_PER_S;
     unsigned taken = 0;
     while (again(&r, now) == now && taken < 100) {
-        dev_rate_pay(&r, now, 0);
+        dev_rate_pay(&r, now, 0, 1);
         taken++;
     }
     assert_int_equal(taken, 6); /* five of the burst, and one on credit */
@@ -68,10 +68,10 @@ static void both_limits_hold(void **state)
 {
     struct dev_rate r = {.limit = {.bytes = gw_rate_usual(1000000), .ops = gw_rate_usual(10)}};
     uint64_t now = NS_PER_S;
-    dev_rate_pay(&r, now, 1);
+    dev_rate_pay(&r, now, 1, 1);
     assert_int_equal(again(&r, now), now + NS_PER_S / 10 - GW_BURST_NS_USUAL);
     r.ops_paid_ns = 0;
-    dev_rate_pay(&r, now, 1000000);
+    dev_rate_pay(&r, now, 1000000, 1);
     assert_true(again(&r, now) > now + NS_PER_S / 2);
 }
 
@@ -80,7 +80,7 @@ static void the_largest_numbers_cost_an_hour_at_most(void **state)
     static const uint64_t rates[] = {1, 1000, UINT64_C(1) << 33, UINT64_C(1) << 40, UINT64_MAX};
     for (unsigned i = 0; i < sizeof rates / sizeof rates[0]; i++) {
         struct dev_rate r = {.limit.bytes = gw_rate_usual(rates[i])};
-        dev_rate_pay(&r, NS_PER_S, UINT64_MAX);
+        dev_rate_pay(&r, NS_PER_S, UINT64_MAX, 1);
         assert_in_range(r.bytes_paid_ns, NS_PER_S - GW_BURST_NS_USUAL, NS_PER_S + 3601 * NS_PER_S);
     }
 }

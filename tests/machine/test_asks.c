@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "machine/loop/asks.h"
+#include "machine/machine.h"
 
 static void done(void *context, const char *text, const struct gw_error *err)
 {
@@ -84,11 +85,35 @@ static void a_descriptor_does_not_outlive_the_machine(void **state)
     close(fd[0]);
 }
 
+/* Whoever waits for something else looks for those who only want to know something, and for no others. */
+static void who_wants_to_know_is_found_by_time(void **state)
+{
+    static const uint32_t kinds[] = {MACHINE_ASK_PAUSE, MACHINE_ASK_STATUS, MACHINE_ASK_STOP,
+                                     MACHINE_ASK_STATS};
+    struct asks t;
+    struct asker got;
+    uint64_t token[4];
+    asks_init(&t);
+    assert_false(asks_take_look(&t, UINT64_MAX, &got));
+    for (unsigned i = 0; i < 4; i++)
+        token[i] = asks_add(&t, &(struct asker){.what = kinds[i], .done = done, .fd = -1});
+    assert_false(asks_take_look(&t, 1, &got)); /* nobody has waited for so long */
+    assert_true(asks_take_look(&t, UINT64_MAX, &got));
+    assert_int_equal(got.what, MACHINE_ASK_STATS);
+    assert_true(asks_take(&t, token[1], &got));
+    assert_int_equal(got.what, MACHINE_ASK_STATUS);
+    assert_false(asks_take_look(&t, UINT64_MAX, &got));
+    assert_int_equal(t.looks, 0);
+    assert_true(asks_take(&t, token[0], &got) && asks_take(&t, token[2], &got));
+    asks_destroy(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_token_is_good_once),
         cmocka_unit_test(tokens_of_nobody_name_nobody),
+        cmocka_unit_test(who_wants_to_know_is_found_by_time),
         cmocka_unit_test(those_who_come_later_are_told_apart),
         cmocka_unit_test(a_descriptor_does_not_outlive_the_machine),
     };

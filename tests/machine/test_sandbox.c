@@ -24,7 +24,14 @@
 #include "machine/lock/sandbox.h"
 
 enum { FORBIDDEN = 125, NOT_ENTERED = 100 };
-enum { V = 1 << SANDBOX_VCPU, I = 1 << SANDBOX_IO, N = 1 << SANDBOX_NET, M = 1 << SANDBOX_MAIN };
+enum {
+    V = 1 << SANDBOX_VCPU,
+    I = 1 << SANDBOX_IO,
+    D = 1 << SANDBOX_DISK,
+    C = 1 << SANDBOX_CONTROL,
+    N = 1 << SANDBOX_NET,
+    M = 1 << SANDBOX_MAIN
+};
 
 static void start_a_program(void)
 {
@@ -110,6 +117,18 @@ static void accept_a_peer(void)
     accept4(-1, NULL, NULL, 0);
 }
 
+static void read_in_the_middle(void)
+{
+    char byte;
+    pread(-1, &byte, 1, 0);
+}
+
+static void flush_a_file(void)
+{
+    fdatasync(-1);
+    sync_file_range(-1, 0, 4096, SYNC_FILE_RANGE_WRITE);
+}
+
 static void wait_for_a_child(void)
 {
     waitpid(-1, NULL, WNOHANG);
@@ -140,10 +159,12 @@ static const struct {
     {"rename", rename_a_file, 0},
     {"mkdir", make_a_directory, 0},
     {"memfd_create", make_memory_to_share, V | M},
-    {NULL, wait_for_events, I},
-    {NULL, accept_a_peer, I | N},
+    {NULL, wait_for_events, I | D | C},
+    {NULL, accept_a_peer, I | C | N},
+    {NULL, read_in_the_middle, V | D | M},
+    {NULL, flush_a_file, V | D | M},
     {NULL, wait_for_a_child, M},
-    {NULL, use_memory, V | I | N | M},
+    {NULL, use_memory, V | I | D | C | N | M},
 };
 
 /* Runs one call in a role; the child's status, and what it said. */

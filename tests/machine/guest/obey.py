@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""Machines that obey, whatever their guests and their clients do.
+
+    obey.py WHAT GODWIT DIRECTORY-OF-GUESTS
+"""
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+WHAT, GODWIT, GUESTS = sys.argv[1:4]
+TMP = tempfile.TemporaryDirectory()
+RUN = os.path.join(TMP.name, "run")
+# What answers, answers in a fraction of this; sanitizers and busy hosts take longer.
+SOON_S, FORCE_S = 10, 5
+DISK_BYTES = 512 << 20
+
+
+def path(name):
+    return os.path.join(TMP.name, name)
+
+
+def check(condition, what):
+    if not condition:
+        sys.exit("failed: %s" % what)
+
+
+def godwit(*args, timeout=120, **more):
+    return subprocess.run([GODWIT, *args], stdin=subprocess.DEVNULL, capture_output=True,
+                          timeout=timeout, check=False, **more)
+
+
+def soon(seconds, *args, status=0):
+    """A verb that ends in time, with this status; its output."""
+    began = time.monotonic()
+    r = godwit(args[0], "--run-dir", RUN, *args[1:], timeout=seconds)
+    check(r.returncode == status,
+          "%s: status %d: %s" % (args, r.returncode, r.stderr.decode()))
+    print("%-40s %.2f s" % (" ".join(args), time.monotonic() - began))
+    return r.stdout.decode()
+
+
+class Machine:
+    def __init__(self, guest, *args):
+        self.p = subprocess.Popen(
+            [GODWIT, "run", "--run-dir", RUN, "--name", "one", "-b", "none", "-m", "64M", "-k",
+             os.path.join(GUESTS, guest + ".elf"), *args],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+        check(self.p.stdout.read(3) == b"up\n", "the guest is up: %s" % self.p.stderr)
+
+    def ended(self, status, seconds=SOON_S):
+        began = time.monotonic()
+        try:
+            got = self.p.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.p.kill()
+            sys.exit("failed: no end within %d s" % seconds)
+        check(got == status, "status %d, not %d: %s" % (got, status, self.p.stderr.read()))
+        print("%-40s %.2f s" % ("the end", time.monotonic() - began))
+        self.p.stderr.close()
+
+
+def sparse(name, size):
+    with open(path(name), "wb") as f:
+        f.truncate(size)
+    return path(name)
+
+
+def glutton(*args):
+    disk = sparse("disk", DISK_BYTES)
+    m = Machine("glutton", "-d", disk + ",rw", *args)
+    time.sleep(1)
+    return m
+
+
+def everything_is_answered(*args):
+    """With writes of gigabytes under way."""
+    m = glutton(*args)
+    for _ in range(3):
+        check("virtio-blk: writes" in soon(SOON_S, "stats", "one"), "stats are stats")
+        check("running" in soon(SOON_S, "ps"), "it runs")
+    # One that can be repeated is saved at certain counts, between which its disk may have work.
+    soon(SOON_S if not args else 100, "save", "one", path("snap"))
+    check(godwit("snap", "verify", path("snap")).returncode == 0, "the snapshot is whole")
+    soon(SOON_S, "pause", "one")
+    soon(SOON_S, "stats", "one")
+    soon(SOON_S, "resume", "one")
+    soon(SOON_S, "reset", "one")
+    soon(SOON_S, "stop", "one")
+    m.ended(0)
+    m = glutton(*args)
+    m.p.terminate()
+    m.ended(128 + signal.SIGTERM)
+    m = glutton(*args)
+    soon(FORCE_S, "stop", "--force", "one")
+    m.ended(-signal.SIGKILL, FORCE_S)
+    m = glutton("--timeout", "2s", *args)
+    m.ended(124)
+
+
+def disk_host():
+    everything_is_answered()
+
+
+def disk_repeatable():
+    everything_is_answered("--deterministic")
+
+
+def disk_limits():
+    """A limit is in the manifest, and holds when the machine goes on elsewhere."""
+    sparse("disk", DISK_BYTES)
+    m = Machine("glutton", "-d", path("disk") + ",bps=8M,iops=40")
+    soon(SOON_S, "save", "one", path("snap"))
+    info = godwit("snap", "--json", "info", path("snap")).stdout.decode()
+    check('"bps": 8388608' in info and '"iops": 40' in info, "the limits are saved: " + info)
+    soon(SOON_S, "stop", "one")
+    m.ended(0)
+
+
+def writer():
+    """Without FLUSH, what is acknowledged outlives the machine."""
+    sparse("disk", 4 << 20)
+    m = Machine("writer", "-d", path("disk") + ",overlay=" + path("overlay"))
+    m.p.kill()
+    m.ended(-signal.SIGKILL)
+    with open(path("overlay"), "rb") as f:
+        overlay = f.read()
+    for i in range(200):  # header, a block of bitmap, then the clusters at their places
+        check(overlay[4096 + i // 8] >> i % 8 & 1, "the overlay names sector %d" % (8 * i))
+        at = 8192 + 4096 * i
+        check(overlay[at:at + 512] == bytes([i + 1]) * 512, "sector %d is there" % (8 * i))
+
+
+def flows():
+    if not os.path.exists(os.path.join(os.path.dirname(GODWIT), "godwit-net.so")):
+        print("built without user networking: skipped")
+        sys.exit(77)
+    m = Machine("flows", "--net", "user")
+    time.sleep(1)
+    for _ in range(20):
+        soon(SOON_S, "stats", "one")
+    soon(SOON_S, "save", "one", path("snap"))
+    soon(SOON_S, "stop", "one")
+    m.ended(0)
+
+
+def console():
+    """A reader that stalls: a run that can be repeated waits for it, and for nobody else."""
+    for how in ("--deterministic", "--clock=insns", "--clock=host"):
+        m = Machine("talker", how)
+        time.sleep(0.5)
+        soon(SOON_S, "stats", "one")
+        soon(SOON_S, "save", "one", path("snap"))
+        soon(SOON_S, "pause", "one")
+        soon(SOON_S, "resume", "one")
+        soon(SOON_S, "stop", "one")
+        m.ended(0)
+        m = Machine("talker", how, "--timeout", "1s")
+        m.ended(124)
+        m = Machine("talker", how)
+        m.p.terminate()
+        m.ended(128 + signal.SIGTERM)
+
+
+def clients():
+    """Who does nothing does not keep others out, and who listens to nobody is heard of."""
+    m = Machine("talker")
+    idle = []
+    for i in range(200):
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(RUN + "/one.sock")
+        if i % 3 == 1:
+            s.sendall(b"godwit 1 sta")
+        elif i % 3 == 2:
+            s.sendall(b"godwit 1 wait\n")
+        idle.append(s)
+        if i % 40 == 0:
+            soon(SOON_S, "stats", "one")
+    soon(SOON_S, "stop", "one")
+    m.ended(0)
+
+
+os.mkdir(RUN, 0o700)
+{f.__name__: f for f in (disk_host, disk_repeatable, disk_limits, writer, flows, console,
+                         clients)}[WHAT]()
