@@ -136,8 +136,8 @@ void spec_settle(struct machine_spec *s);
 bool spec_has_card(const struct machine_spec *s);
 /* Names of models that were not said, as they are usual. GW_ERR_NOMEM. */
 enum gw_status spec_say_usual(struct machine_spec *s, struct gw_error *err);
-/* Into raw memory: a saved machine that goes on, by the owners of the fields; settled. GW_ERR_NOMEM;
- * then there is nothing to free. */
+/* Into raw memory: a saved machine that goes on, by the owners of the fields, those of its disks too;
+ * settled. GW_ERR_NOMEM; then there is nothing to free. */
 enum gw_status spec_merge(struct machine_spec *to, const struct machine_spec *saved,
                           const struct machine_spec *given, struct gw_error *err);
 

@@ -265,6 +265,20 @@ enum gw_status spec_say_usual(struct machine_spec *s, struct gw_error *err)
     return GW_OK;
 }
 
+/* What the command does not say of a disk that it names, where the disk's record has such fields. */
+static bool keep_disks(struct machine_spec *to, const struct machine_spec *saved)
+{
+    const struct spec_record *r = spec_find(spec_machine, "disks")->record;
+    bool ok = true;
+    for (uint32_t i = 0; i < to->disks_count && i < saved->disks_count; i++)
+        for (unsigned k = 0; k < r->count; k++) {
+            const struct spec_field *f = &r->fields[k];
+            if (f->owner == SPEC_OF_EITHER && !spec_said(f, &to->disks[i]))
+                ok = ok && spec_copy_field(f, &to->disks[i], &saved->disks[i]);
+        }
+    return ok;
+}
+
 enum gw_status spec_merge(struct machine_spec *to, const struct machine_spec *saved,
                           const struct machine_spec *given, struct gw_error *err)
 {
@@ -277,6 +291,10 @@ enum gw_status spec_merge(struct machine_spec *to, const struct machine_spec *sa
             spec_clear(spec_machine, to);
             return gw_fail(err, GW_ERR_NOMEM, "", "no memory for a machine's description");
         }
+    }
+    if (!keep_disks(to, saved)) {
+        spec_clear(spec_machine, to);
+        return gw_fail(err, GW_ERR_NOMEM, "", "no memory for a machine's description");
     }
     spec_settle(to);
     return GW_OK;

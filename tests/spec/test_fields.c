@@ -314,6 +314,29 @@ static void a_restored_machine_keeps_its_disks_unless_others_are_given(void **st
     free_record(spec_machine, given);
 }
 
+/* A disk's limits are the machine's: whoever names its file again does not lift them. */
+static void a_disk_that_is_named_again_keeps_its_limits(void **state)
+{
+    struct machine_spec *saved = new_record(spec_machine), *given = new_record(spec_machine), to;
+    const struct spec_field *disks = spec_find(spec_machine, "disks");
+    assert_int_equal(spec_option(spec_machine, saved, disks, "a,bps=4M,iops=7", NULL), GW_OK);
+    assert_int_equal(spec_option(spec_machine, saved, disks, "b,iops=9", NULL), GW_OK);
+    assert_int_equal(spec_option(spec_machine, given, disks, "c,iops=8,rw", NULL), GW_OK);
+    assert_int_equal(spec_option(spec_machine, given, disks, "d", NULL), GW_OK);
+    assert_int_equal(spec_option(spec_machine, given, disks, "e", NULL), GW_OK);
+    assert_int_equal(spec_merge(&to, saved, given, NULL), GW_OK);
+    assert_int_equal(to.disks_count, 3);
+    assert_int_equal(to.disks[0].bps, 4 << 20);
+    assert_int_equal(to.disks[0].iops, 8);
+    assert_int_equal(to.disks[0].mode, SPEC_DISK_RW);
+    assert_int_equal(to.disks[1].bps, 0);
+    assert_int_equal(to.disks[1].iops, 9);
+    assert_int_equal(to.disks[2].iops, 0);
+    spec_clear(spec_machine, &to);
+    free_record(spec_machine, saved);
+    free_record(spec_machine, given);
+}
+
 static void each_field_is_its_owners(void **state)
 {
     each(merged);
@@ -331,6 +354,7 @@ int main(void)
         cmocka_unit_test(lists_are_copied_and_visited_whole),
         cmocka_unit_test(each_field_is_its_owners),
         cmocka_unit_test(a_restored_machine_keeps_its_disks_unless_others_are_given),
+        cmocka_unit_test(a_disk_that_is_named_again_keeps_its_limits),
     };
     return cmocka_run_group_tests_name("spec fields", tests, NULL, NULL);
 }

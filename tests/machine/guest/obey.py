@@ -4,6 +4,7 @@
     obey.py WHAT GODWIT DIRECTORY-OF-GUESTS
 """
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -119,6 +120,12 @@ def disk_limits():
     check('"bps": 8388608' in info and '"iops": 40' in info, "the limits are saved: " + info)
     soon(SOON_S, "stop", "one")
     m.ended(0)
+    # On its own, and with its disk named again: three seconds are worth 120 requests, and a burst.
+    for again in ((), ("-d", path("disk"))):
+        r = godwit("restore", "-q", "--stats", "--timeout", "3s", *again, path("snap"))
+        check(r.returncode == 124, "it goes on: %s" % r.stderr)
+        writes = int(re.search(rb"virtio-blk: writes (\d+)", r.stderr)[1])
+        check(writes < 3 * 40 + 40, "%d writes in 3 seconds" % writes)
 
 
 def writer():
