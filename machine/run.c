@@ -173,17 +173,18 @@ static enum gw_status make_board(struct vm *m, struct board_config *b, struct gw
     b->refused_features = m->spec->no_packed_rings ? VIRTIO_F_RING_PACKED : 0;
     b->end_key = command_reads_stdin(m) ? 0x04 : 0;
     b->escape = b->in_fd >= 0 && isatty(b->in_fd);
-    b->hooks = (struct board_hooks){.power = vm_power,
-                                    .tap = vm_watch_byte,
-                                    .menu = on_menu,
-                                    .menu_open = on_menu_open,
-                                    .menu_pressed = on_menu_pressed,
-                                    .panic = on_panic,
-                                    .note = on_note,
-                                    .fault = on_fault,
-                                    .net_thread = vm_enter_net,
-                                    .go_on = vm_go_on,
-                                    .context = m};
+    b->hooks = (struct board_hooks){
+        .power = vm_power,
+        .tap = vm_watch_byte,
+        .menu = on_menu,
+        .menu_open = on_menu_open,
+        .menu_pressed = on_menu_pressed,
+        .panic = on_panic,
+        .note = on_note,
+        .fault = on_fault,
+        .net_thread = {.own_files = vm_own_net_files, .enter = vm_enter_net, .context = m},
+        .go_on = vm_go_on,
+        .context = m};
     if (st == GW_OK)
         st = board_new(&m->board, b, err);
     for (unsigned i = 0; st == GW_OK && i < m->spec->disks_count; i++) {
@@ -292,7 +293,11 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
         vm_end(m, MACHINE_ENDED_STOP_INSN, 0); /* restored there: nothing is to move */
     else if (m->o->restore)
         vm_restored_runs(m);
-    st = vm_lock_in(m, err);
+    st = vm_limit_files(m, err);
+    if (st == GW_OK)
+        st = board_start(m->board, err);
+    if (st == GW_OK)
+        st = vm_lock_in(m, err);
     if (st != GW_OK)
         return st;
     vm_faults_on();

@@ -176,8 +176,12 @@ bool vm_repeat_may_stop(const struct vm *m, uint64_t retired);
 /* The host's randomness; by the instruction clock, the seed's. */
 void vm_fresh_bytes(const struct vm *m, uint8_t *to, size_t size);
 
-/* lock_in.c: each of our threads into its sandbox; enter_net is of user networking's. */
+/* lock_in.c: each of our threads into its sandbox; the last two are user networking's, see
+ * gw_net_thread. */
 enum gw_status vm_lock_in(struct vm *m, struct gw_error *err);
+/* Before that: this process gets so many descriptors and no more. GW_ERR_LIMIT: they are too few. */
+enum gw_status vm_limit_files(struct vm *m, struct gw_error *err);
+bool vm_own_net_files(void *context, const int *keep, unsigned count);
 bool vm_enter_net(void *context);
 
 /* end.c: what the machine waits for, beside the guest, is not to hold whoever steers it. vCPU thread, now

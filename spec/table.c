@@ -4,6 +4,8 @@
 #define SPEC_DISK_LIMITS                                                                           \
     "cannot limit the disk: bps= takes bytes a second, such as 10M, and iops= a number"
 
+#define SPEC_NET_SWITCH "cannot set up the network: restrict= and host= take on or off"
+
 static const char *check_disk(const void *record)
 {
     const struct disk_spec *d = record;
@@ -26,6 +28,8 @@ static const char *check_machine(const void *record)
     const struct machine_spec *s = record;
     if (s->mips && !s->clock_insns)
         return "";
+    if ((s->net_restrict || s->net_host) && s->net.kind > SPEC_NET_USER)
+        return "cannot set up the network: restrict= and host= are of user networking";
     for (uint32_t i = 1; i < s->serial_count; i++)
         if (s->serial[i].to.kind == SPEC_PORT_STDIO && s->serial[0].to.kind == SPEC_PORT_STDIO)
             return "cannot add the serial port: the first has standard input and output";

@@ -245,6 +245,8 @@ void spec_settle(struct machine_spec *s)
         s->net.kind = SPEC_NET_USER;
     if (!s->net.kind)
         s->mac = (struct spec_mac){{0}};
+    if (s->net.kind != SPEC_NET_USER)
+        s->net_restrict = s->net_host = 0;
     s->second_port = s->second_port || s->serial_count > 1;
     s->clock_insns = s->clock_insns || s->deterministic;
 }

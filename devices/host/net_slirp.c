@@ -2,12 +2,18 @@
  * User networking by libslirp: the module godwit-net.so. The library is not thread-safe and all of
  * it runs on one thread of its own; the vCPU's frames come through a queue.
  *
+ * Each flow of the guest's is a socket. So that a guest cannot use up the descriptors by which its
+ * machine is steered, the thread has a table of its own, which holds as many as the process's limit
+ * says; what exceeds that the library refuses to the guest. Where the host lets no thread have its own,
+ * flows are counted instead, and beyond SHARED_FLOWS nothing that opens one gets through.
+ *
  * The guest is 10.0.2.15 (by DHCP), the host 10.0.2.2, the name server 10.0.2.3; IPv6 is fec0::/64.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <slirp/libslirp.h>
 #include <stdlib.h>
@@ -17,9 +23,10 @@
 #include <unistd.h>
 
 #include "godwit/net.h"
+#include "devices/host/net_filter.h"
 #include "devices/host/net_queue.h"
 
-enum { TIMERS_MAX = 4 };
+enum { TIMERS_MAX = 4, SHARED_FLOWS = 512 };
 
 /* Frames larger than Ethernet's spare the guest most of its work per packet, and nobody else sees
  * them. But windows are 64 KiB, since the library does not scale them: they should hold several. */
@@ -39,8 +46,12 @@ struct user_net {
     struct gw_net_backend b;
     struct gw_net_port port;
     struct gw_net_thread hooks;
+    bool no_host;
     Slirp *slirp;
     pthread_t thread;
+    bool started;
+    sem_t ready; /* the thread has looked after its descriptors */
+    bool shares; /* them with others */
     int wake_fd;
     bool stop; /* atomic */
     struct net_queue from_guest;
@@ -50,6 +61,7 @@ struct user_net {
     struct timer timer[TIMERS_MAX];
     struct pollfd *fds;
     unsigned fd_count, fd_room;
+    unsigned flows; /* sockets of the library's */
 };
 
 static struct user_net *user_net(struct gw_net_backend *b)
@@ -119,8 +131,14 @@ static void timer_mod(void *timer, int64_t expire_ms, void *opaque)
         ((struct timer *)timer)->expire_ms = expire_ms;
 }
 
-static void poll_fd_changed(int fd, void *opaque)
+static void flow_opened(int fd, void *opaque)
 {
+    ((struct user_net *)opaque)->flows++;
+}
+
+static void flow_closed(int fd, void *opaque)
+{
+    ((struct user_net *)opaque)->flows--;
 }
 
 static void notify(void *opaque)
@@ -134,8 +152,8 @@ static const SlirpCb callbacks = {
     .clock_get_ns = clock_get_ns,
     .timer_free = timer_free,
     .timer_mod = timer_mod,
-    .register_poll_fd = poll_fd_changed,
-    .unregister_poll_fd = poll_fd_changed,
+    .register_poll_fd = flow_opened,
+    .unregister_poll_fd = flow_closed,
     .notify = notify,
     .timer_new_opaque = timer_new,
 };
@@ -169,6 +187,13 @@ static int get_revents(int i, void *opaque)
            (e & POLLHUP ? SLIRP_POLL_HUP : 0);
 }
 
+static bool gets_through(const struct user_net *n, const struct net_frame *f)
+{
+    if (n->no_host && net_is_for_loopback(f->bytes, f->size_bytes))
+        return false;
+    return !n->shares || n->flows < SHARED_FLOWS || !net_opens_flow(f->bytes, f->size_bytes);
+}
+
 static void take_from_guest(struct user_net *n)
 {
     bool refused;
@@ -177,7 +202,8 @@ static void take_from_guest(struct user_net *n)
         n->port.writable(n->port.context);
     while (f) {
         struct net_frame *next = f->next;
-        slirp_input(n->slirp, f->bytes, (int)f->size_bytes);
+        if (gets_through(n, f))
+            slirp_input(n->slirp, f->bytes, (int)f->size_bytes);
         free(f);
         f = next;
     }
@@ -241,19 +267,48 @@ static void wait_and_serve(struct user_net *n)
     fire_timers(n);
 }
 
+/* Those that the library has, for published ports, and our own; they are in fds then. */
+static void list_descriptors(struct user_net *n)
+{
+    uint32_t timeout_ms = 0;
+    n->fd_count = 0;
+    add_poll(n->wake_fd, SLIRP_POLL_IN, n);
+    slirp_pollfds_fill(n->slirp, &timeout_ms, add_poll, n);
+}
+
+static void own_files(struct user_net *n)
+{
+    int *keep = calloc(n->fd_count, sizeof *keep);
+    for (unsigned i = 0; keep && i < n->fd_count; i++)
+        keep[i] = n->fds[i].fd;
+    n->shares =
+        !keep || !n->hooks.own_files || !n->hooks.own_files(n->hooks.context, keep, n->fd_count);
+    free(keep);
+    sem_post(&n->ready);
+}
+
+/* The library's descriptors mean something to this thread alone. */
+static void *end_library(struct user_net *n)
+{
+    slirp_cleanup(n->slirp);
+    n->slirp = NULL;
+    return NULL;
+}
+
 static void *user_net_main(void *context)
 {
     struct user_net *n = context;
+    own_files(n);
     if (n->hooks.enter && !n->hooks.enter(n->hooks.context)) {
         n->port.link(n->port.context, false, "its thread cannot be locked in");
-        return NULL;
+        return end_library(n);
     }
     while (!__atomic_load_n(&n->stop, __ATOMIC_ACQUIRE)) {
         give_waiting(n);
         take_from_guest(n);
         wait_and_serve(n);
     }
-    return NULL;
+    return end_library(n);
 }
 
 /* ---- the vCPU's calls ----------------------------------------------------------------------- */
@@ -283,12 +338,13 @@ static void user_resume(struct gw_net_backend *b)
 
 static void free_net(struct user_net *n)
 {
-    if (n->slirp)
+    if (n->slirp) /* it was never started */
         slirp_cleanup(n->slirp);
     if (n->wake_fd >= 0)
         close(n->wake_fd);
     net_frames_free(n->waiting);
     net_queue_destroy(&n->from_guest);
+    sem_destroy(&n->ready);
     free(n->fds);
     free(n);
 }
@@ -298,12 +354,10 @@ static void user_close(struct gw_net_backend *b)
     struct user_net *n = user_net(b);
     __atomic_store_n(&n->stop, true, __ATOMIC_RELEASE);
     wake(n);
-    pthread_join(n->thread, NULL);
+    if (n->started)
+        pthread_join(n->thread, NULL);
     free_net(n);
 }
-
-static const struct gw_net_backend_ops user_ops = {
-    .name = "user", .send = user_send, .resume = user_resume, .close = user_close};
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
@@ -314,10 +368,12 @@ static struct in_addr ipv4(const char *text)
     return a;
 }
 
-static void start_slirp(struct user_net *n)
+static void start_slirp(struct user_net *n, const struct gw_net_user *cfg)
 {
     SlirpConfig c = {
         .version = 4,
+        .restricted = cfg->restricted,
+        .disable_host_loopback = cfg->no_host,
         .in_enabled = true,
         .vnetwork = ipv4("10.0.2.0"),
         .vnetmask = ipv4("255.255.255.0"),
@@ -366,9 +422,36 @@ static int start_thread(struct user_net *n)
     return e;
 }
 
+/* The library's sockets are the thread's from now on: here they would keep ports taken. */
+static enum gw_status user_start(struct gw_net_backend *b, struct gw_error *err)
+{
+    struct user_net *n = user_net(b);
+    unsigned count;
+    int *theirs;
+    list_descriptors(n);
+    count = n->fd_count;
+    theirs = calloc(count, sizeof *theirs);
+    for (unsigned i = 0; theirs && i < count; i++)
+        theirs[i] = n->fds[i].fd;
+    n->started = theirs && start_thread(n) == 0;
+    while (n->started && sem_wait(&n->ready) < 0 && errno == EINTR)
+        ;
+    for (unsigned i = 0; n->started && !n->shares && i < count; i++)
+        if (theirs[i] != n->wake_fd)
+            close(theirs[i]);
+    free(theirs);
+    return n->started ? GW_OK
+                      : gw_fail(err, GW_ERR_NOMEM, "--net", "cannot start the network's thread");
+}
+
+static const struct gw_net_backend_ops user_ops = {.name = "user",
+                                                   .start = user_start,
+                                                   .send = user_send,
+                                                   .resume = user_resume,
+                                                   .close = user_close};
+
 static enum gw_status open_user(struct gw_net_backend **out, const struct gw_net_port *port,
-                                const struct gw_net_thread *thread,
-                                const struct publish_spec *publish, unsigned publish_count,
+                                const struct gw_net_thread *thread, const struct gw_net_user *cfg,
                                 struct gw_error *err)
 {
     struct user_net *n = calloc(1, sizeof *n);
@@ -381,17 +464,17 @@ static enum gw_status open_user(struct gw_net_backend **out, const struct gw_net
     n->port = *port;
     if (thread)
         n->hooks = *thread;
+    n->no_host = cfg->no_host;
     n->waiting_tail = &n->waiting;
+    sem_init(&n->ready, 0, 0);
     net_queue_init(&n->from_guest);
     n->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (n->wake_fd >= 0)
-        start_slirp(n);
+        start_slirp(n, cfg);
     if (!n->slirp)
         st = gw_fail(err, GW_ERR_IO, "--net", "cannot start the network: %s", strerror(errno));
-    for (unsigned i = 0; st == GW_OK && i < publish_count; i++)
-        st = publish_port(n, &publish[i], err);
-    if (st == GW_OK && start_thread(n) != 0)
-        st = gw_fail(err, GW_ERR_NOMEM, "--net", "cannot start the network's thread");
+    for (unsigned i = 0; st == GW_OK && i < cfg->publish_count; i++)
+        st = publish_port(n, &cfg->publish[i], err);
     if (st != GW_OK) {
         free_net(n);
         return st;

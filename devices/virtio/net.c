@@ -484,6 +484,12 @@ void virtio_net_plug(struct virtio_dev *v, struct gw_net_backend *backend)
     net(v)->link_up = backend != NULL;
 }
 
+enum gw_status virtio_net_start(struct virtio_dev *v, struct gw_error *err)
+{
+    struct gw_net_backend *b = net(v)->backend;
+    return b && b->ops->start ? b->ops->start(b, err) : GW_OK;
+}
+
 void virtio_net_look_at_cable(struct virtio_dev *v)
 {
     port_link(v, net(v)->backend != NULL, NULL);

@@ -29,6 +29,8 @@ extern const struct virtio_kind virtio_net_kind;
 /* Makes an empty virtio device a network card. Before the vCPU starts. */
 enum gw_status virtio_net_attach(struct virtio_dev *v, const struct virtio_net_config *cfg,
                                  struct gw_error *err);
+/* Of a card that is plugged into something: it may begin. See gw_net_backend_ops. */
+enum gw_status virtio_net_start(struct virtio_dev *v, struct gw_error *err);
 /* What a back end is to be opened with, and then plugged in. The device closes it at the end. */
 struct gw_net_port virtio_net_port(struct virtio_dev *v);
 const uint8_t *virtio_net_mac(const struct virtio_dev *v);           /* 6 bytes */

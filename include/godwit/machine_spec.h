@@ -35,6 +35,7 @@ enum spec_port_kind {
     SPEC_PORT_FILE, /* output only */
     SPEC_PORT_UNIX, /* whoever connects to the socket, one at a time */
 };
+enum spec_switch { SPEC_OFF = 1, SPEC_ON };
 enum spec_protocol { SPEC_TCP = 1, SPEC_UDP };
 enum spec_engine { SPEC_ENGINE_JIT = 1, SPEC_ENGINE_INTERP };
 enum spec_on_panic { SPEC_PANIC_EXIT = 1, SPEC_PANIC_PAUSE, SPEC_PANIC_SAVE };

@@ -32,6 +32,9 @@ struct gw_net_backend;
 
 struct gw_net_backend_ops {
     const char *name;
+    /* Main thread, when all that this process opens is open; before, no callback comes. NULL: there is
+     * nothing to start. */
+    enum gw_status (*start)(struct gw_net_backend *b, struct gw_error *err);
     /* vCPU thread, and none of them waits. send() copies; false: no room now, writable() will be
      * called. Frames of the sizes above. */
     bool (*send)(struct gw_net_backend *b, const struct iovec *iov, unsigned count);
@@ -49,20 +52,31 @@ struct gw_net_backend {
 
 #define GW_NET_MODULE        "godwit-net.so"
 #define GW_NET_MODULE_SYMBOL "godwit_net_module"
-#define GW_NET_API           3
+#define GW_NET_API           5
 
-/* What a thread of the module's calls before all else: false, and it may not go on. */
+/* What a thread of the module's calls before all else, in this order. NULL: nothing. */
 struct gw_net_thread {
-    bool (*enter)(void *context); /* NULL: nothing */
+    /* Its descriptors become its own, and of what was open these alone. False: that cannot be here, and it
+     * shares them with all others. */
+    bool (*own_files)(void *context, const int *keep, unsigned count);
+    /* False: it may not go on. */
+    bool (*enter)(void *context);
     void *context;
+};
+
+/* User networking, and what it does not do. */
+struct gw_net_user {
+    const struct publish_spec *publish;
+    unsigned publish_count;
+    bool restricted; /* nothing leaves it; who connects to a published port is answered */
+    bool no_host;    /* the host's loopback is out of its reach */
 };
 
 /* What the module gives: networking that needs no rights, by way of the host's sockets. */
 struct gw_net_module {
     unsigned version; /* GW_NET_API */
     enum gw_status (*open_user)(struct gw_net_backend **out, const struct gw_net_port *port,
-                                const struct gw_net_thread *thread,
-                                const struct publish_spec *publish, unsigned publish_count,
+                                const struct gw_net_thread *thread, const struct gw_net_user *cfg,
                                 struct gw_error *err);
 };
 

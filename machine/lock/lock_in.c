@@ -1,11 +1,85 @@
 /* When which thread of a machine enters the sandbox. */
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include "machine/vm.h"
+
+/* Descriptors of this process; where user networking has a table of its own, of that too. What a machine
+ * opens later is bounded: the control socket's clients and what they send, a peer for each line, maps
+ * that are closed again. */
+enum { FILES_MOST = 1024, FILES_LATER = 100 };
+
+/* ---- user networking's thread ---------------------------------------------------------------- */
+
+static int by_number(const void *a, const void *b)
+{
+    int x = *(const int *)a, y = *(const int *)b;
+    return (x > y) - (x < y);
+}
+
+/* Standard error stays, for what a forbidden call says. */
+bool vm_own_net_files(void *context, const int *keep, unsigned count)
+{
+    const struct vm *m = context;
+    int *all = calloc(count + 2, sizeof *all);
+    unsigned next = 0;
+    if (!all || unshare(CLONE_FILES) < 0) {
+        free(all);
+        return false;
+    }
+    for (unsigned i = 0; i < count; i++)
+        all[i] = keep[i];
+    all[count] = STDERR_FILENO;
+    all[count + 1] = sandbox_names_fd(m->sandbox);
+    qsort(all, count + 2, sizeof *all, by_number);
+    for (unsigned i = 0; i < count + 2; i++) {
+        if (all[i] < 0)
+            continue;
+        if ((unsigned)all[i] > next)
+            close_range(next, (unsigned)all[i] - 1, 0);
+        next = (unsigned)all[i] + 1;
+    }
+    close_range(next, ~0u, 0);
+    free(all);
+    /* No socket is to be mistaken for standard input and output. */
+    return open("/dev/null", O_RDWR | O_CLOEXEC) == 0 && fcntl(0, F_DUPFD_CLOEXEC, 0) == 1;
+}
 
 bool vm_enter_net(void *context)
 {
     const struct vm *m = context;
-    return sandbox_enter(m->sandbox, SANDBOX_NET, NULL) == GW_OK;
+    enum sandbox_role role = m->spec->net_restrict == SPEC_ON ? SANDBOX_NET_IN : SANDBOX_NET;
+    return sandbox_enter(m->sandbox, role, NULL) == GW_OK;
 }
+
+/* ---- descriptors ----------------------------------------------------------------------------- */
+
+enum gw_status vm_limit_files(struct vm *m, struct gw_error *err)
+{
+    struct rlimit limit;
+    unsigned used = 0;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return GW_OK;
+    if (limit.rlim_max > FILES_MOST)
+        limit.rlim_max = FILES_MOST;
+    limit.rlim_cur = limit.rlim_max;
+    for (int fd = 0; fd < (int)limit.rlim_cur; fd++)
+        used += fcntl(fd, F_GETFD) >= 0;
+    if (used + FILES_LATER > limit.rlim_cur) {
+        gw_fail(err, GW_ERR_LIMIT, "", "too few descriptors: the host allows %u, and %u are open",
+                (unsigned)limit.rlim_cur, used);
+        if (err)
+            snprintf(err->hint, sizeof err->hint, "ulimit -n %d", FILES_MOST);
+        return GW_ERR_LIMIT;
+    }
+    setrlimit(RLIMIT_NOFILE, &limit);
+    return GW_OK;
+}
+
+/* ---- all of them ------------------------------------------------------------------------------ */
 
 struct entry {
     struct dev_io_job job;

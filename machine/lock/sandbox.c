@@ -23,7 +23,8 @@ enum {
     I = 1 << SANDBOX_IO,
     D = 1 << SANDBOX_DISK,
     C = 1 << SANDBOX_CONTROL,
-    N = 1 << SANDBOX_NET,
+    O = 1 << SANDBOX_NET, /* which may call out */
+    N = O | 1 << SANDBOX_NET_IN,
     ALL = V | I | D | C | N,
     EXIT_FAILURE_OF_OURS = 125,
 };
@@ -105,9 +106,9 @@ static const struct rule plain_rules[] = {
     {SCMP_SYS(sendmsg), ALL},
     {SCMP_SYS(shutdown), ALL},
     /* New ones: user networking alone. */
-    {SCMP_SYS(connect), N},
-    {SCMP_SYS(bind), N},
-    {SCMP_SYS(listen), N},
+    {SCMP_SYS(connect), O},
+    {SCMP_SYS(bind), O},
+    {SCMP_SYS(listen), O},
     {SCMP_SYS(accept), N},
     {SCMP_SYS(getsockname), N},
     {SCMP_SYS(getpeername), N},
@@ -129,8 +130,8 @@ static const struct value_rule value_rules[] = {
     /* Never new code: that of translations was mapped before. */
     {SCMP_SYS(mmap), 2, PROT_EXEC, 0, ALL},
     {SCMP_SYS(mprotect), 2, PROT_EXEC, 0, ALL},
-    {SCMP_SYS(socket), 0, EXACT, AF_INET, N},
-    {SCMP_SYS(socket), 0, EXACT, AF_INET6, N},
+    {SCMP_SYS(socket), 0, EXACT, AF_INET, O},
+    {SCMP_SYS(socket), 0, EXACT, AF_INET6, O},
     {SCMP_SYS(ioctl), 1, EXACT, TCGETS, ALL},
     {SCMP_SYS(ioctl), 1, EXACT, TCSETS, V | C},
     {SCMP_SYS(ioctl), 1, EXACT, TCSETSW, V},
@@ -150,6 +151,10 @@ static const struct value_rule value_rules[] = {
  * and does without it. Names that are removed at the end of a run are the broker's. */
 static const int refused_calls[] = {SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(access),
                                     SCMP_SYS(unlink), SCMP_SYS(unlinkat)};
+
+/* Of user networking that is not to call out, likewise: its guest's frames ask for it. */
+static const int refused_out[] = {SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(bind),
+                                  SCMP_SYS(listen)};
 
 /* ---- what is said of a forbidden call --------------------------------------------------------- */
 
@@ -272,8 +277,11 @@ static int add_rules(scmp_filter_ctx f, enum sandbox_role role)
     if (!e)
         e = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &self);
     for (unsigned i = 0; !e && i < sizeof refused_calls / sizeof refused_calls[0]; i++)
-        if (role != SANDBOX_NET || refused_calls[i] != SCMP_SYS(openat))
+        if (!(bit & N) || refused_calls[i] != SCMP_SYS(openat))
             e = seccomp_rule_add(f, SCMP_ACT_ERRNO(EACCES), refused_calls[i], 0);
+    for (unsigned i = 0; !e && i < sizeof refused_out / sizeof refused_out[0]; i++)
+        if (role == SANDBOX_NET_IN)
+            e = seccomp_rule_add(f, SCMP_ACT_ERRNO(EACCES), refused_out[i], 0);
     return e;
 }
 
@@ -329,6 +337,11 @@ enum gw_status sandbox_new(struct sandbox **out, struct gw_error *err)
     sigaction(SIGSYS, &sa, NULL);
     *out = s;
     return GW_OK;
+}
+
+int sandbox_names_fd(const struct sandbox *s)
+{
+    return s ? s->names_fd : -1;
 }
 
 void sandbox_free(struct sandbox *s)

@@ -17,6 +17,7 @@ enum sandbox_role {
     SANDBOX_DISK,    /* a disk's files */
     SANDBOX_CONTROL, /* control socket, signals, timers */
     SANDBOX_NET,     /* user networking: has the host's sockets */
+    SANDBOX_NET_IN,  /* the same, of those that others connect to alone */
     SANDBOX_MAIN,    /* a vCPU's thread that ends the run too: saves, waits for the broker */
     SANDBOX_ROLES
 };
@@ -31,6 +32,8 @@ const char *sandbox_missing(void);
 enum gw_status sandbox_new(struct sandbox **out, struct gw_error *err);
 /* The calling thread, whose signals this may unblock: SIGSYS. NULL: no sandbox, which is fine. */
 enum gw_status sandbox_enter(const struct sandbox *s, enum sandbox_role role, struct gw_error *err);
+/* A descriptor that a thread of SANDBOX_NET needs; -1: none. */
+int sandbox_names_fd(const struct sandbox *s);
 /* Gives the descriptors back; filters stay. NULL is fine. */
 void sandbox_free(struct sandbox *s);
 

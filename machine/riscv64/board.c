@@ -327,7 +327,10 @@ static enum gw_status open_backend(struct board *b, const struct machine_spec *s
 {
     struct gw_net_port port = virtio_net_port(b->net);
     const struct board_hooks *hooks = &((struct board_all *)(void *)b)->hooks;
-    struct gw_net_thread thread = {.enter = hooks->net_thread, .context = hooks->context};
+    struct gw_net_user user = {.publish = s->publish,
+                               .publish_count = s->publish_count,
+                               .restricted = s->net_restrict == SPEC_ON,
+                               .no_host = s->net_host == SPEC_OFF};
     const struct gw_net_module *module;
     if (s->net.kind == SPEC_NET_TAP)
         return dev_net_tap(backend, b->io, &port, s->net.to, address, err);
@@ -338,7 +341,7 @@ static enum gw_status open_backend(struct board *b, const struct machine_spec *s
     module = open_net(err);
     if (!module)
         return err->status;
-    return module->open_user(backend, &port, &thread, s->publish, s->publish_count, err);
+    return module->open_user(backend, &port, &hooks->net_thread, &user, err);
 }
 
 static void forward_note(void *context, const char *text)
@@ -374,6 +377,11 @@ enum gw_status board_add_net(struct board *b, const struct machine_spec *s,
     virtio_net_set_mac(b->net, address.mac);
     virtio_net_plug(b->net, backend);
     return GW_OK;
+}
+
+enum gw_status board_start(struct board *b, struct gw_error *err)
+{
+    return b->net ? virtio_net_start(b->net, err) : GW_OK;
 }
 
 static void poke_channel(void *context)

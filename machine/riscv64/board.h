@@ -18,6 +18,7 @@
 #include "devices/virtio/console.h"
 #include "devices/virtio/mmio.h"
 #include "godwit/machine_spec.h"
+#include "godwit/net.h"
 
 enum {
     VIRT_POWER_BASE = 0x100000,
@@ -103,8 +104,7 @@ struct board_hooks {
     void (*note)(void *context, const char *text); /* something that the user should know */
     /* The host has failed a device, see fault.h. Any thread. */
     void (*fault)(void *context, const char *what, const char *object, int error);
-    bool (*net_thread)(
-        void *context); /* user networking's thread, before all else; false: end it */
+    struct gw_net_thread net_thread; /* of user networking; its context is its own */
     /* Now and then while a device waits for the host's disks: false: what is under way is given up. */
     bool (*go_on)(void *context);
     void *context;
@@ -159,6 +159,8 @@ enum gw_status board_add_rng(struct board *b, uint64_t seed, struct gw_error *er
 enum gw_status board_add_net(struct board *b, const struct machine_spec *s,
                              const struct gw_net_module *(*open_net)(struct gw_error *err),
                              struct gw_error *err);
+/* When all is open, before this process is locked in: threads that look after their own descriptors. */
+enum gw_status board_start(struct board *b, struct gw_error *err);
 /* The virtio console. The descriptors stay the caller's. */
 enum gw_status board_add_channels(struct board *b, const struct board_channel_config *cfg,
                                   unsigned count, struct gw_error *err);

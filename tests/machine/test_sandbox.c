@@ -29,7 +29,8 @@ enum {
     I = 1 << SANDBOX_IO,
     D = 1 << SANDBOX_DISK,
     C = 1 << SANDBOX_CONTROL,
-    N = 1 << SANDBOX_NET,
+    O = 1 << SANDBOX_NET,
+    N = O | 1 << SANDBOX_NET_IN,
     M = 1 << SANDBOX_MAIN
 };
 
@@ -149,7 +150,7 @@ static const struct {
     {"execve", start_a_program, 0},
     {"fork", start_a_process, 0},
     {"clone", clone_a_thread, 0},
-    {"socket", connect_to_a_program, 0},
+    {"socket", connect_to_a_program, 1 << SANDBOX_NET_IN}, /* is refused there, as the next */
     {"socket", use_the_network, N},
     {"kill", signal_another, 0},
     {"ptrace", trace_another, 0},
@@ -258,7 +259,22 @@ static void the_network_alone_reads_the_name_servers(void **state)
     if (access("/etc/resolv.conf", R_OK) != 0)
         skip();
     for (unsigned role = 0; role < SANDBOX_ROLES; role++)
-        assert_int_equal(in_role(role, read_names, said, sizeof said), role != SANDBOX_NET);
+        assert_int_equal(in_role(role, read_names, said, sizeof said), !(N >> role & 1));
+}
+
+static void call_out(void)
+{
+    if (socket(AF_INET, SOCK_DGRAM, 0) >= 0 || errno != EACCES)
+        _exit(1);
+    if (bind(0, NULL, 0) == 0 || errno != EACCES || connect(0, NULL, 0) == 0 || errno != EACCES)
+        _exit(2);
+}
+
+static void a_network_without_a_way_out_goes_on_when_its_guest_tries(void **state)
+{
+    char said[512];
+    skip_without();
+    assert_int_equal(in_role(SANDBOX_NET_IN, call_out, said, sizeof said), 0);
 }
 
 static void die(void)
@@ -292,6 +308,7 @@ int main(void)
         cmocka_unit_test(a_forbidden_call_ends_the_process_by_name),
         cmocka_unit_test(files_are_refused_and_the_process_goes_on),
         cmocka_unit_test(the_network_alone_reads_the_name_servers),
+        cmocka_unit_test(a_network_without_a_way_out_goes_on_when_its_guest_tries),
         cmocka_unit_test(the_process_may_signal_itself),
         cmocka_unit_test(where_there_is_none_it_says_why),
     };

@@ -148,6 +148,8 @@ def flows():
         sys.exit(77)
     m = Machine("flows", "--net", "user")
     time.sleep(1)
+    own = len(os.listdir("/proc/%d/fd" % m.p.pid))
+    check(own < 100, "the machine has %d descriptors" % own)
     for _ in range(20):
         soon(SOON_S, "stats", "one")
     soon(SOON_S, "save", "one", path("snap"))
