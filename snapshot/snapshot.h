@@ -80,7 +80,7 @@ struct snap_file_new;
 struct snap_api {
     unsigned version; /* SNAP_API */
 
-    /* A file beside path that gets its name when it is kept: for whoever writes without the right
+    /* A file that gets its name when it is kept, and is nobody's before: for whoever writes without the right
      * to name files. keep() and drop() free it, keep() on failure too; drop(NULL) is fine. */
     enum gw_status (*file_open)(struct snap_file_new **out, const char *path, struct gw_error *err);
     int (*file_fd)(const struct snap_file_new *f);

@@ -89,6 +89,34 @@ class Sandbox(CliTest):
         self.assertEqual(p.wait(), 143)
         self.assertEqual(sorted(os.listdir(self.dir)), ["one.ended", "one.lock"])
 
+    def has_unnamed_file(self, pid):
+        for link in glob.glob(f"/proc/{pid}/fd/*"):
+            try:
+                if re.match(re.escape(self.tmp.name) + ".*[(]deleted[)]", os.readlink(link)):
+                    return True
+            except OSError:  # is gone again
+                pass
+        return False
+
+    def test_a_save_whose_client_dies_leaves_nothing(self):
+        p = self.named()
+        before = sorted(os.listdir(self.tmp.name))
+        p.send_signal(signal.SIGSTOP)
+        with subprocess.Popen([PROGRAM, "save", "--run-dir", self.dir, "one", self.path("a.snap")]) as c:
+            self.eventually(lambda: self.has_unnamed_file(c.pid))
+            c.kill()
+        p.send_signal(signal.SIGCONT)
+        self.assertEqual(sorted(os.listdir(self.tmp.name)), before)
+        # One save at a time: the first may have been asked for before its client died.
+        self.eventually(lambda: self.verb("save", "one", self.path("a.snap")).returncode == 0)
+        for _ in range(2):  # a file of that name is replaced by the whole new one
+            self.assertEqual(self.verb("save", "one", self.path("a.snap")).returncode, 0)
+            self.assertEqual(self.call("snap", "verify", self.path("a.snap")).returncode, 0)
+        self.assertEqual(sorted(os.listdir(self.tmp.name)), sorted([*before, "a.snap"]))
+        os.mkdir(self.path("d"))
+        self.assertEqual(self.verb("save", "one", self.path("d")).returncode, 126)
+        self.assertEqual(sorted(os.listdir(self.tmp.name)), sorted([*before, "a.snap", "d"]))
+
     def test_files_that_cannot_be_saved_to_are_refused(self):
         self.named()
         for flags in (os.O_RDONLY, os.O_RDONLY | os.O_DIRECTORY):
