@@ -77,6 +77,8 @@ enum engine_stop {
     ENGINE_FAULT,     /* user mode: run.fault and run.fault_pc; pc is the faulting instruction's */
     ENGINE_WAIT,      /* the vCPU waits for an interrupt */
     ENGINE_ATTENTION, /* run.attention was set; it is clear now */
+    ENGINE_BREAK,     /* a breakpoint is at pc, whose instruction has not run */
+    ENGINE_ASKED,     /* engine_ask() */
 };
 
 struct engine_stats {
@@ -104,6 +106,32 @@ void engine_free(struct engine *e);
  * block earlier). Traps and interrupts of the guest are handled inside. Waits while the world is
  * stopped. */
 enum engine_stop engine_run(struct engine *e, uint64_t max_insns, bool exact);
+
+/* The same for those who watch the guest. */
+enum {
+    /* The run before was stopped early: by a breakpoint, by engine_ask(), or since its max_insns were
+     * part of what was to run. It goes on as if it had not been, and looks for nothing that it would
+     * not have looked for then. */
+    ENGINE_CONTINUE = 1,
+    /* One instruction: ENGINE_BUDGET once it has retired, or a handler of the guest's was entered for
+     * it. Exact. */
+    ENGINE_SINGLE = 2,
+};
+enum engine_stop engine_run_on(struct engine *e, uint64_t max_insns, bool exact, unsigned how);
+/* The next run goes past a breakpoint at pc, if that is what it runs first. */
+void engine_pass(struct engine *e);
+/* Any thread: has engine_run() come back before it looks at anything the next time. */
+void engine_ask(struct engine *e);
+
+/* Breakpoints: guest virtual addresses, of any address space, in front of whose instructions vCPUs
+ * stop (bit n of vcpus: vCPU n). Code elsewhere runs as it did. With the world stopped, by the caller;
+ * of a world with one vCPU, on its thread or while it is not in engine_run(). remove() returns those of
+ * vcpus that did stop there. */
+enum gw_status engine_break_add(struct engine_world *w, uint64_t pc, uint32_t vcpus,
+                                struct gw_error *err);
+uint32_t engine_break_remove(struct engine_world *w, uint64_t pc, uint32_t vcpus);
+struct engine_world *engine_world_of(const struct engine *e);
+
 uint64_t engine_retired(const struct engine *e);
 /* Of a struct gw_vcpu, while no engine runs it: its section is vcpu0 and so on. */
 extern const struct state_desc engine_vcpu_state;

@@ -28,6 +28,7 @@ struct interp;
 struct interp_block;
 struct jumps;
 struct page_maps;
+struct progress;
 struct views;
 
 /* Where a block that was found begins; good until the world stops. */
@@ -71,6 +72,8 @@ struct engine {
     struct ir_block *ir;   /* these two: the block that is being made */
     struct gw_compile_job *job;
     struct entry at; /* of the block that was found last */
+    bool passing;    /* the breakpoint at pass_pc is not met the next time */
+    uint64_t pass_pc;
     bool needs_stop; /* the last lookup can be done with the world stopped only */
 
     /* memory/: others change these while this vCPU is outside, or the world is stopped */
@@ -80,6 +83,7 @@ struct engine {
     /* run/ */
     struct host_faults *faults;
     struct fp_traps *fp_traps;
+    struct progress *progress; /* of the run, if it goes on */
     struct engine_stats stats;
 };
 

@@ -19,6 +19,7 @@
 
 #include "translator/parts.h"
 
+struct breaks;
 struct reservations;
 struct spaces;
 
@@ -32,6 +33,8 @@ struct engine_world {
     struct code_cache *cc; /* of generated code; interpreters have one each */
     struct spaces *spaces; /* address spaces that code is fetched in, and their generations */
     uint64_t cuts;         /* atomic: guarded links cut off so far; see code/links.h */
+
+    struct breaks *breaks; /* changed with the world stopped only */
 
     struct reservations *reservations; /* under their own lock */
 
@@ -70,8 +73,17 @@ static inline bool world_wanted(const struct engine *e)
 /* Has each other vCPU been outside since that cut (world.cuts)? */
 bool world_passed(const struct engine *me, uint64_t cut);
 
-enum { REQUEST_FLUSH = 1 /* of all maps and fetch translations */ };
+enum {
+    REQUEST_FLUSH = 1,  /* of all maps and fetch translations */
+    REQUEST_RETURN = 2, /* back to the caller of engine_run() */
+};
 /* Asks another vCPU; it does so before it runs guest code again, or at its next border. Any thread. */
 void world_request(struct engine *e, uint32_t what);
+/* Was the vCPU asked for that? Then it is asked no more. Its own thread. */
+static inline bool world_asked(struct engine *e, uint32_t what)
+{
+    return __atomic_load_n(&e->requests, __ATOMIC_RELAXED) & what &&
+           __atomic_fetch_and(&e->requests, ~what, __ATOMIC_SEQ_CST) & what;
+}
 
 #endif

@@ -7,7 +7,6 @@
 #include "translator/code/jumps.h"
 #include "translator/code/pages.h"
 #include "translator/code/table.h"
-#include "translator/world.h"
 
 enum { SMALLEST = 65536, OF_MACHINE = 128 << 20, OF_PROGRAM = 64 << 20 };
 

@@ -18,8 +18,8 @@
 
 #include "translator/code/block.h"
 #include "translator/code/code_mem.h"
-#include "translator/parts.h"
 #include "translator/vec.h"
+#include "translator/world.h"
 
 struct code_page;
 struct tb_slot;
@@ -63,6 +63,12 @@ static inline uint64_t tb_rx(const struct code_cache *c, const struct tb *tb)
 static inline void *tb_entry(const struct code_cache *c, const struct tb *tb)
 {
     return tb->interp ? (void *)tb->interp : (void *)(uintptr_t)tb_rx(c, tb);
+}
+
+/* Does the vCPU stand for a cache, when all of them are gone through? */
+static inline bool cc_of_its_own(const struct engine_world *w, unsigned vcpu)
+{
+    return w->engine[vcpu] && (vcpu == 0 || w->engine[vcpu]->interp);
 }
 
 /* Chooses e->cc, and opens it if no other vCPU has. */

@@ -3,8 +3,6 @@
 
 #include <stdlib.h>
 
-#include "translator/world.h"
-
 #define NO_PC (~UINT64_C(0)) /* no aligned pc */
 
 bool jumps_open(struct jumps *j)

@@ -2,7 +2,6 @@
 #include "translator/code/links.h"
 
 #include "translator/code/spaces.h"
-#include "translator/world.h"
 
 static struct link *link_at(const struct code_cache *c, uint32_t i)
 {

@@ -3,9 +3,9 @@
 
 #include <stdlib.h>
 
+#include "translator/code/breaks.h"
 #include "translator/code/jumps.h"
 #include "translator/code/links.h"
-#include "translator/world.h"
 
 enum { FIRST_PAGES = 4096 };
 
@@ -139,14 +139,17 @@ uint64_t pages_hash(const uint8_t *bytes, uint32_t count)
 bool pages_revive(struct engine *e, uint32_t i, const uint8_t *bytes)
 {
     struct tb *tb = cc_tb(e->cc, i);
-    if (pages_hash(bytes, tb->code_bytes) != tb->hash || !pages_list(e, i))
+    const int32_t *offset = (const int32_t *)e->cc->guests.data + tb->guest_first;
+    if (pages_hash(bytes, tb->code_bytes) != tb->hash ||
+        breaks_room(e->world->breaks, tb->pc, offset, tb->guest_count) < tb->guest_count ||
+        !pages_list(e, i))
         return false;
     tb->state = TB_LIVE;
     e->stats.revived_blocks++;
     return true;
 }
 
-static void make_stale(struct engine *e, struct tb *tb)
+void pages_make_stale(struct engine *e, struct tb *tb)
 {
     if (tb->state != TB_LIVE)
         return;
@@ -165,18 +168,12 @@ static void stale_page(struct engine *e, uint64_t page)
     for (uint32_t k = p->first; k != NO_TB; k = p->first) {
         struct page_node *n = node(c, k);
         struct tb *tb = cc_tb(c, n->tb >> 1);
-        make_stale(e, tb);
+        pages_make_stale(e, tb);
         tb->listed &= (uint8_t) ~(1u << (n->tb & 1));
         p->first = n->next;
         n->next = c->node_free;
         c->node_free = k;
     }
-}
-
-/* Once for each cache that there is. */
-static bool has_cache(const struct engine_world *w, unsigned i)
-{
-    return w->engine[i] && (i == 0 || w->engine[i]->interp);
 }
 
 static void unmark(struct engine *e, uint64_t page)
@@ -191,7 +188,7 @@ void pages_changed(struct engine *e, uint64_t page)
     struct engine_world *w = e->world;
     world_lock(w);
     for (unsigned i = 0; i < w->vcpus; i++)
-        if (has_cache(w, i))
+        if (cc_of_its_own(w, i))
             stale_page(w->engine[i], page);
     unmark(e, page);
     world_unlock(w);
@@ -216,7 +213,7 @@ void engine_code_changed(struct engine *e, uint64_t vaddr, uint64_t size)
         return;
     world_lock(w);
     for (unsigned i = 0; i < w->vcpus; i++)
-        if (has_cache(w, i))
+        if (cc_of_its_own(w, i))
             changed(w->engine[i], vaddr >> GW_PAGE_SHIFT, (vaddr + size - 1) >> GW_PAGE_SHIFT);
     world_unlock(w);
 }

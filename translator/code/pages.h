@@ -30,7 +30,9 @@ void pages_clear(struct engine *e);
 /* Puts the block into the lists of its pages where it is not. False: out of memory, it must not be
  * found again. */
 bool pages_list(struct engine *e, uint32_t i);
-/* Makes a stale block LIVE again if bytes, which are what it would be made of now, are the same. */
+/* Nothing leads to the block any more, and it is not run again unless it is revived. */
+void pages_make_stale(struct engine *e, struct tb *tb);
+/* Makes a stale block LIVE again if no breakpoint is in it and bytes, which are what it would be made of now, are the same. */
 bool pages_revive(struct engine *e, uint32_t i, const uint8_t *bytes);
 uint64_t pages_hash(const uint8_t *bytes, uint32_t count);
 

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "translator/code/breaks.h"
 #include "translator/code/links.h"
 #include "translator/ir/pass.h"
-#include "translator/world.h"
 
 static uint64_t now_ns(void)
 {
@@ -192,6 +192,20 @@ static void check_ir(struct engine *e, const char *when)
     abort();
 }
 
+/* Of the block that was lifted: instructions in front of a breakpoint that is not at its start. */
+static uint32_t before_break(const struct engine *e)
+{
+    const struct ir_block *b = e->ir;
+    const struct breaks *breaks = e->world->breaks;
+    uint32_t n = 1;
+    if (!breaks->count)
+        return b->guest_count;
+    while (n < b->guest_count &&
+           !breaks_at(breaks, b->pc + (uint64_t)(int64_t)(int32_t)b->guest[n].pc_offset))
+        n++;
+    return n;
+}
+
 /* One try. False: *st says why not. */
 static bool make(struct engine *e, const uint8_t *bytes, enum gw_status *st)
 {
@@ -228,6 +242,11 @@ uint32_t translate(struct engine *e, uint64_t pc, const uint8_t *bytes, uint32_t
         if (lift(e, pc, bytes, size, most) == GW_LIFT_NEED_PAGE) {
             *fault = (struct gw_fault){.vaddr = (pc | GW_PAGE_MASK) + 1, .access = GW_ACCESS_FETCH};
             return NO_TB;
+        }
+        uint32_t before = before_break(e);
+        if (before < e->ir->guest_count) {
+            most = before;
+            continue;
         }
         if (make(e, bytes, &st))
             break;

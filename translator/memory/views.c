@@ -55,8 +55,7 @@ void views_catch_up(struct engine *e)
     struct views *v = e->views;
     uint32_t n = v->late_count;
     v->late_count = 0;
-    if (__atomic_load_n(&e->requests, __ATOMIC_RELAXED) &&
-        __atomic_exchange_n(&e->requests, 0, __ATOMIC_SEQ_CST)) {
+    if (world_asked(e, REQUEST_FLUSH)) {
         views_flush(e->cfg.cpu, 0, 1, 0, 1);
         return;
     }

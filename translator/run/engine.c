@@ -14,7 +14,7 @@
 #include "translator/run/find.h"
 #include "translator/run/fp_trap.h"
 #include "translator/run/host_fault.h"
-#include "translator/run/quantum.h"
+#include "translator/run/progress.h"
 #include "translator/world.h"
 
 /* Traps in a row without an instruction between them, that cost nothing. */
@@ -137,103 +137,165 @@ static enum after left_by(struct engine *e, enum gw_exit_kind x, enum engine_sto
     }
 }
 
+/* Of a look for a block that found none. */
+static enum after not_found(enum found found, enum engine_stop *stop)
+{
+    if (found == FOUND_HANDLER)
+        return AFTER_LOOK;
+    *stop = found == FOUND_BREAK ? ENGINE_BREAK : ENGINE_FAULT;
+    return AFTER_STOP;
+}
+
 /* Runs blocks until the budget is used up or something wants the outer loop. */
 static enum after run_blocks(struct engine *e, enum engine_stop *stop)
 {
-    bool fault = false;
-    bool found = find_first(e, &fault);
-    while (found) {
+    enum found found = find_first(e);
+    while (found == FOUND_BLOCK) {
         enum gw_exit_kind x = enter(e);
         enum after after = left_by(e, x, stop);
         if (e->at.once)
             find_drop(e);
         if (after != AFTER_NEXT)
             return after;
-        /* Nothing is fetched, nor faults, behind the last instruction of a run. */
-        if (world_wanted(e) || e->run->budget <= 0)
+        if (world_wanted(e))
             return AFTER_LOOK;
-        found = find_next(e, x, &fault);
+        /* Nothing is fetched, nor faults, behind the last instruction of a run. */
+        if (e->run->budget <= 0)
+            return AFTER_NO_ROOM;
+        found = find_next(e, x);
     }
-    if (!fault)
-        return AFTER_LOOK;
-    *stop = ENGINE_FAULT;
-    return AFTER_STOP;
+    return not_found(found, stop);
 }
 
-/* The last instructions before an exact stop, in a block of just that length. */
-static bool run_exactly(struct engine *e, enum engine_stop *stop)
+/* The last instructions before an exact stop, in blocks of just that length. */
+static enum after run_exactly(struct engine *e, enum engine_stop *stop)
 {
-    bool fault = false;
-    if (!find_block(e, (uint32_t)e->run->budget, &fault)) {
-        if (fault)
-            *stop = ENGINE_FAULT;
-        return fault;
+    struct gw_vcpu *run = e->run;
+    enum after after = AFTER_NO_ROOM;
+    while (run->budget > 0) {
+        int64_t before = run->budget;
+        enum found found = find_block(e, (uint32_t)before);
+        if (found != FOUND_BLOCK)
+            return not_found(found, stop);
+        after = left_by(e, enter(e), stop);
+        find_drop(e);
+        e->stats.interp_insns += (uint64_t)(before - run->budget);
+        if (after != AFTER_NEXT)
+            break;
+        if (world_wanted(e))
+            return AFTER_LOOK;
+        after = AFTER_NO_ROOM;
     }
-    e->stats.interp_insns += (uint64_t)e->run->budget;
-    bool back = enter(e) == GW_EXIT_HELPER && handle_leave(e, stop);
-    find_drop(e);
-    return back;
+    return after;
 }
 
-/* Looks at what may divert the vCPU between quanta; at the clock once in a run, since the caller bounds
- * how late timers may be. True: back to the caller. */
-static bool between(struct engine *e, bool clock, enum engine_stop *stop)
+/* Looks at what may divert the vCPU between quanta. True: back to the caller. */
+static bool look(struct engine *e, enum engine_stop *stop)
 {
     const struct guest_isa *isa = e->cfg.isa;
+    struct progress *p = e->progress;
     if (__atomic_load_n(&e->run->attention, __ATOMIC_RELAXED) &&
         __atomic_exchange_n(&e->run->attention, 0, __ATOMIC_ACQUIRE)) {
         *stop = ENGINE_ATTENTION;
         return true;
     }
-    views_catch_up(e);
     if (e->cfg.bus) {
-        if (isa->interrupt(e->cfg.cpu, clock))
+        if (isa->interrupt(e->cfg.cpu, p->clock))
             e->run->leave = GW_LEAVE_NONE;
         else if (isa->waiting(e->cfg.cpu)) {
             *stop = ENGINE_WAIT;
             return true;
         }
     }
+    p->look = p->clock = false;
+    return false;
+}
+
+/* Before blocks run. True: back to the caller. */
+static bool between(struct engine *e, enum engine_stop *stop)
+{
+    if (world_asked(e, REQUEST_RETURN)) {
+        *stop = ENGINE_ASKED;
+        return true;
+    }
+    views_catch_up(e);
+    if (e->progress->look && look(e, stop))
+        return true;
     if (e->run->view_dirty)
         views_refresh(e);
     return false;
 }
 
-enum engine_stop engine_run(struct engine *e, uint64_t max_insns, bool exact)
+/* A handler that faults on itself retires nothing, for ever. Each further trap counts as an
+ * instruction then, so that time goes on, and with it all that may end this. */
+static void count_idle(struct engine *e, bool retired)
 {
-    struct gw_vcpu *run = e->run;
-    enum engine_stop stop = ENGINE_BUDGET;
-    uint64_t start = gw_retired(run), done, quantum = e->cfg.quantum ? e->cfg.quantum : QUANTUM;
-    uint32_t idle = 0; /* rounds since an instruction retired */
-    bool clock = true;
-    while ((done = gw_retired(run) - start) < max_insns) {
-        world_enter(e); /* before the look: what comes later is seen at the next one */
-        if (between(e, clock, &stop))
-            break;
-        clock = false;
-        if (e->fp)
-            fp_trap_look(e, start + done);
-        uint64_t grant = max_insns - done < quantum ? max_insns - done : quantum;
-        run->insns_base = start + done + grant;
-        run->budget = (int64_t)grant;
-        enum after after = run_blocks(e, &stop);
-        if (world_wanted(e))
-            world_leave(e);
-        if (after == AFTER_STOP)
-            break;
-        /* A handler that faults on itself retires nothing, for ever. Each further trap counts as an
-         * instruction then, so that time goes on, and with it all that may end this. */
-        if (gw_retired(run) != start + done)
-            idle = 0;
-        else if (++idle > IDLE_ROUNDS && run->budget > 0)
-            run->budget--;
-        if (after == AFTER_NO_ROOM && grant == max_insns - done && run->budget > 0 &&
-            !run->view_dirty && (!exact || run_exactly(e, &stop)))
-            break;
-    }
-    /* what was not used is not retired */
+    struct progress *p = e->progress;
+    if (retired)
+        p->idle = 0;
+    else if (++p->idle > IDLE_ROUNDS && e->run->budget > 0)
+        e->run->budget--;
+}
+
+static void grant(struct gw_vcpu *run, uint64_t retired, uint64_t insns)
+{
+    run->insns_base = retired + insns;
+    run->budget = (int64_t)insns;
+}
+
+/* What was not used is not retired. */
+static void take_back(struct gw_vcpu *run)
+{
     run->insns_base -= (uint64_t)run->budget;
     run->budget = 0;
+}
+
+enum engine_stop engine_run_on(struct engine *e, uint64_t max_insns, bool exact, unsigned how)
+{
+    struct gw_vcpu *run = e->run;
+    struct progress *p = e->progress;
+    enum engine_stop stop = ENGINE_BUDGET;
+    uint64_t start = gw_retired(run), done, quantum = e->cfg.quantum ? e->cfg.quantum : QUANTUM;
+    if (!(how & ENGINE_CONTINUE))
+        *p = (struct progress){.look = true, .clock = true};
+    while ((done = gw_retired(run) - start) < max_insns) {
+        world_enter(e); /* before the look: what comes later is seen at the next one */
+        if (between(e, &stop))
+            break;
+        if (e->fp)
+            fp_trap_look(e, start + done);
+        bool last = max_insns - done <= quantum;
+        grant(run, start + done, how & ENGINE_SINGLE ? 1 : last ? max_insns - done : quantum);
+        enum after after = how & ENGINE_SINGLE ? run_exactly(e, &stop) : run_blocks(e, &stop);
+        if (after == AFTER_NO_ROOM && last && exact && run->budget > 0 && !run->view_dirty)
+            after = run_exactly(e, &stop);
+        e->passing = false;
+        p->look = after == AFTER_LOOK || !last || run->view_dirty;
+        if (world_wanted(e))
+            world_leave(e);
+        if (after != AFTER_STOP)
+            count_idle(e, gw_retired(run) != start + done);
+        if (after == AFTER_STOP || how & ENGINE_SINGLE ||
+            (after == AFTER_NO_ROOM && last && !run->view_dirty))
+            break;
+    }
+    take_back(run);
     world_leave(e);
     return stop;
+}
+
+enum engine_stop engine_run(struct engine *e, uint64_t max_insns, bool exact)
+{
+    return engine_run_on(e, max_insns, exact, 0);
+}
+
+void engine_pass(struct engine *e)
+{
+    e->passing = true;
+    e->pass_pc = e->run->pc;
+}
+
+void engine_ask(struct engine *e)
+{
+    world_request(e, REQUEST_RETURN);
 }

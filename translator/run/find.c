@@ -1,6 +1,7 @@
 /* The next block: see find.h. */
 #include "translator/run/find.h"
 
+#include "translator/code/breaks.h"
 #include "translator/code/fetch.h"
 #include "translator/code/jumps.h"
 #include "translator/code/links.h"
@@ -234,20 +235,32 @@ static bool look_stopped(struct engine *e, uint32_t limit, struct gw_fault *faul
     return found;
 }
 
-bool find_block(struct engine *e, uint32_t limit, bool *faulted)
+/* Does the vCPU stop at run.pc? Who does not goes past a breakpoint by that one instruction. */
+static bool meets_break(struct engine *e, uint32_t *limit)
+{
+    uint32_t vcpus = breaks_at(e->world->breaks, e->run->pc);
+    if (!vcpus)
+        return false;
+    bool pass = e->passing && e->pass_pc == e->run->pc;
+    e->passing = false;
+    *limit = 1;
+    return vcpus >> e->cfg.index & 1 && !pass;
+}
+
+enum found find_block(struct engine *e, uint32_t limit)
 {
     struct gw_fault fault;
+    if (e->world->breaks->count && meets_break(e, &limit))
+        return FOUND_BREAK;
     if (look(e, limit, &fault) || (e->needs_stop && look_stopped(e, limit, &fault)))
-        return true;
+        return FOUND_BLOCK;
     e->run->fault = fault;
     e->run->fault_pc = e->run->pc;
-    if (!e->cfg.bus) {
-        *faulted = true;
-        return false;
-    }
+    if (!e->cfg.bus)
+        return FOUND_FAULT;
     e->cfg.isa->raise(e->cfg.cpu, &fault);
     e->run->leave = GW_LEAVE_NONE;
-    return false;
+    return FOUND_HANDLER;
 }
 
 /* --- near and far -------------------------------------------------------------------------------- */
@@ -302,26 +315,25 @@ static void link_exit(struct engine *e, uint64_t link, uint64_t flushes)
     world_unlock(e->world);
 }
 
-bool find_first(struct engine *e, bool *fault)
+enum found find_first(struct engine *e)
 {
     if (find_near(e) || find_far(e, GW_EXIT_INDIRECT))
-        return true;
-    if (!find_block(e, 0, fault))
-        return false;
-    cache_jump(e);
-    return true;
+        return FOUND_BLOCK;
+    enum found found = find_block(e, 0);
+    if (found == FOUND_BLOCK)
+        cache_jump(e);
+    return found;
 }
 
-bool find_next(struct engine *e, enum gw_exit_kind x, bool *fault)
+enum found find_next(struct engine *e, enum gw_exit_kind x)
 {
     bool once = e->at.once; /* no link leads from it or to it */
     if (!once && find_far(e, x))
-        return true;
+        return FOUND_BLOCK;
     uint64_t flushes = e->cc->flushes, link = e->run->exit_link;
-    if (!find_block(e, 0, fault))
-        return false;
-    if (once)
-        return true;
+    enum found found = find_block(e, 0);
+    if (found != FOUND_BLOCK || once)
+        return found;
     if (x == GW_EXIT_LINK) {
         e->stats.exits_link++;
         link_exit(e, link, flushes);
@@ -329,7 +341,7 @@ bool find_next(struct engine *e, enum gw_exit_kind x, bool *fault)
         e->stats.indirect_misses++;
         cache_jump(e);
     }
-    return true;
+    return FOUND_BLOCK;
 }
 
 void find_drop(struct engine *e)

@@ -12,14 +12,19 @@
 
 #include "translator/parts.h"
 
-/* The block at run.pc. limit: most guest instructions, and it runs once; 0: any. False: fetching
- * faulted; in a machine the guest's handler was entered, in user mode *fault is set and run.fault is
- * it. */
-bool find_block(struct engine *e, uint32_t limit, bool *fault);
+enum found {
+    FOUND_BLOCK,   /* at e->at */
+    FOUND_HANDLER, /* fetching faulted in a machine: the guest's handler was entered */
+    FOUND_FAULT,   /* fetching faulted in user mode: run.fault */
+    FOUND_BREAK,   /* a breakpoint of this vCPU is at run.pc */
+};
+
+/* The block at run.pc. limit: most guest instructions, and it runs once; 0: any. */
+enum found find_block(struct engine *e, uint32_t limit);
 /* The first block to run; then what follows the one at e->at, which was left by x: GW_EXIT_LINK or
  * GW_EXIT_INDIRECT. Links what can be. */
-bool find_first(struct engine *e, bool *fault);
-bool find_next(struct engine *e, enum gw_exit_kind x, bool *fault);
+enum found find_first(struct engine *e);
+enum found find_next(struct engine *e, enum gw_exit_kind x);
 /* The block at e->at has run, and runs once: its memory is taken back if it can be. */
 void find_drop(struct engine *e);
 

@@ -2,7 +2,7 @@
 #include "translator/run/fp_trap.h"
 
 #include "translator/run/host_fault.h"
-#include "translator/run/quantum.h"
+#include "translator/run/progress.h"
 
 enum {
     WINDOW = QUANTUM,

@@ -1,6 +1,7 @@
 /* Makes engines and worlds, and ends them: puts their parts together. */
 #include <stdlib.h>
 
+#include "translator/code/breaks.h"
 #include "translator/code/cache.h"
 #include "translator/code/fetch.h"
 #include "translator/code/jumps.h"
@@ -13,6 +14,7 @@
 #include "translator/run/eval.h"
 #include "translator/run/fp_trap.h"
 #include "translator/run/host_fault.h"
+#include "translator/run/progress.h"
 #include "translator/world.h"
 
 /* ---- worlds --------------------------------------------------------------------------------- */
@@ -21,6 +23,7 @@ struct whole_world {
     struct engine_world w;
     struct code_cache cc;
     struct spaces spaces;
+    struct breaks breaks;
     struct reservations reservations;
 };
 
@@ -36,6 +39,7 @@ enum gw_status engine_world_new(struct engine_world **out, unsigned vcpus, struc
     w->vcpus = vcpus;
     w->cc = &all->cc;
     w->spaces = &all->spaces;
+    w->breaks = &all->breaks;
     w->reservations = &all->reservations;
     world_init(w);
     spaces_open(w->spaces);
@@ -50,6 +54,7 @@ void engine_world_free(struct engine_world *w)
         return;
     cc_close(w->cc);
     spaces_close(w->spaces);
+    breaks_close(w->breaks);
     reservations_close(w->reservations);
     world_destroy(w);
     free(w);
@@ -67,6 +72,7 @@ struct whole_engine {
     struct views views;
     struct host_faults faults;
     struct fp_traps fp_traps;
+    struct progress progress;
 };
 
 static void hook_fence_i(void *cpu)
@@ -91,6 +97,7 @@ static struct engine *new_whole(const struct engine_config *cfg)
     e->views = &all->views;
     e->faults = &all->faults;
     e->fp_traps = &all->fp_traps;
+    e->progress = &all->progress;
     e->cfg = *cfg;
     e->cfg.verify |= GODWIT_VERIFY_IR;
     e->rt = (struct gw_runtime){
@@ -220,6 +227,11 @@ const struct engine_stats *engine_stats(struct engine *e)
     e->stats.retired_insns = gw_retired(e->run);
     e->stats.fp_gathers = e->run->fp_gathers;
     return &e->stats;
+}
+
+struct engine_world *engine_world_of(const struct engine *e)
+{
+    return e->world;
 }
 
 enum gw_mem_mode engine_mem_mode(const struct engine *e)

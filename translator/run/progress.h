@@ -1,0 +1,23 @@
+/*
+ * How far a run has come, beside what it counts: so that one which was stopped early, for a debugger,
+ * goes on as if it had not been. What a guest may see of the engine is at which of its instructions
+ * events and interrupts are looked for; that must not depend on who watches.
+ */
+#ifndef TRANSLATOR_RUN_PROGRESS_H
+#define TRANSLATOR_RUN_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Instructions between two looks at what may divert the vCPU, if nobody says otherwise. */
+enum { QUANTUM = 16384 };
+
+/* A vCPU's, and its thread's. */
+struct progress {
+    bool look; /* before the next instruction it is looked at what may divert the vCPU */
+    bool
+        clock; /* at the clock too: once in a run, since the caller bounds how late timers may be */
+    uint32_t idle; /* rounds since an instruction retired */
+};
+
+#endif
