@@ -23,6 +23,14 @@ uint64_t dev_now(struct gw_events *q);
 /* Sleeps until something is posted, whatever the clock. */
 void dev_events_wait_posted(struct gw_events *q);
 
+/* Any thread. Whoever waits for the queue comes back once, and finds nothing new. */
+void dev_events_nudge(struct gw_events *q);
+/* While the machine stands still: sleeps until something is posted that was not there the last time, or
+ * there is a nudge. */
+void dev_events_wait_new(struct gw_events *q);
+/* Delivers what these sources have posted, and nothing else: time is that of the last gw_events_run(). */
+void dev_events_deliver_of(struct gw_events *q, const uint16_t *sources, unsigned count);
+
 /* Nothing waits to be delivered, but for timers. */
 bool dev_events_idle(const struct gw_events *q);
 

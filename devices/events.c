@@ -31,6 +31,7 @@
 
 struct queued_event {
     struct queued_event *next;
+    uint64_t cost; /* what is charged for it */
     struct gw_event ev;
     uint8_t bytes[];
 };
@@ -47,6 +48,8 @@ struct gw_events {
     struct queued_event *head, **tail; /* under lock */
     uint64_t bytes;                    /* under lock: what is charged of the quota */
     struct gw_quota quota;
+    bool nudged;                /* under lock: somebody is to come back */
+    bool news;                  /* under lock: something was posted since dev_events_wait_new() */
     struct queued_event *taken; /* vCPU thread: what is being delivered */
     /* Written by vCPU threads under lock, so that these read without. */
     struct source source[GW_SOURCES_MAX];
@@ -250,6 +253,8 @@ static bool enter(struct gw_events *q, const struct gw_event *ev, uint64_t cost)
         return false;
     }
     q->bytes += cost;
+    e->cost = cost;
+    q->news = true;
     __atomic_store_n(q->tail, e, __ATOMIC_RELEASE);
     q->tail = &e->next;
     if (q->attention)
@@ -452,6 +457,36 @@ static void deliver_posted(struct gw_events *q)
     }
 }
 
+/* The first that waits of one of the sources, taken out of the queue. */
+static struct queued_event *take_of(struct gw_events *q, const uint16_t *sources, unsigned count)
+{
+    struct queued_event **at, *e;
+    pthread_mutex_lock(&q->lock);
+    for (at = &q->head; (e = *at); at = &e->next) {
+        unsigned i = 0;
+        while (i < count && sources[i] != e->ev.source)
+            i++;
+        if (i == count)
+            continue;
+        q->bytes -= e->cost;
+        __atomic_store_n(at, e->next, __ATOMIC_RELEASE);
+        if (!*at)
+            q->tail = at;
+        break;
+    }
+    pthread_mutex_unlock(&q->lock);
+    return e;
+}
+
+void dev_events_deliver_of(struct gw_events *q, const uint16_t *sources, unsigned count)
+{
+    struct queued_event *e;
+    while ((e = take_of(q, sources, count))) {
+        deliver(q, &e->ev);
+        free(e);
+    }
+}
+
 void gw_events_run(struct gw_events *q, uint64_t insns)
 {
     q->insns = insns;
@@ -475,11 +510,36 @@ uint64_t gw_events_next_deadline(const struct gw_events *q)
     return q->timers ? q->timers->deadline_ns : UINT64_MAX;
 }
 
+/* Under lock, by who waits: a nudge is his. */
+static bool goes_on_waiting(struct gw_events *q)
+{
+    bool waits = !q->head && !q->nudged;
+    q->nudged = false;
+    return waits;
+}
+
 void dev_events_wait_posted(struct gw_events *q)
 {
     pthread_mutex_lock(&q->lock);
-    while (!q->head)
+    while (goes_on_waiting(q))
         pthread_cond_wait(&q->posted, &q->lock);
+    pthread_mutex_unlock(&q->lock);
+}
+
+void dev_events_wait_new(struct gw_events *q)
+{
+    pthread_mutex_lock(&q->lock);
+    while (!q->news && !q->nudged)
+        pthread_cond_wait(&q->posted, &q->lock);
+    q->news = q->nudged = false;
+    pthread_mutex_unlock(&q->lock);
+}
+
+void dev_events_nudge(struct gw_events *q)
+{
+    pthread_mutex_lock(&q->lock);
+    q->nudged = true;
+    pthread_cond_signal(&q->posted);
     pthread_mutex_unlock(&q->lock);
 }
 
@@ -496,13 +556,13 @@ void gw_events_wait(struct gw_events *q, uint64_t deadline_ns)
                 q->skipped_ns += deadline_ns - now;
         }
     } else if (deadline_ns > INT64_MAX) {
-        while (!q->head)
+        while (goes_on_waiting(q))
             pthread_cond_wait(&q->posted, &q->lock);
     } else {
         uint64_t now = gw_events_now(q, 0);
         uint64_t at = host_now() + (deadline_ns > now ? deadline_ns - now : 0);
         struct timespec ts = {.tv_sec = (time_t)(at / NS_PER_S), .tv_nsec = (long)(at % NS_PER_S)};
-        while (!q->head && pthread_cond_timedwait(&q->posted, &q->lock, &ts) == 0)
+        while (goes_on_waiting(q) && pthread_cond_timedwait(&q->posted, &q->lock, &ts) == 0)
             ;
     }
     pthread_mutex_unlock(&q->lock);

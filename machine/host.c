@@ -271,6 +271,11 @@ static void close_fd(int fd)
         close(fd);
 }
 
+uint16_t host_source(const struct host *h)
+{
+    return h->source;
+}
+
 void host_free(struct host *h)
 {
     if (!h)

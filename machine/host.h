@@ -64,6 +64,8 @@ void host_allow(struct host *h, uint64_t ns);
 
 /* What standard input's terminal has; false when it is none. */
 bool host_terminal_size(uint16_t *columns, uint16_t *rows);
+/* The source of its events, once it is attached. */
+uint16_t host_source(const struct host *h);
 
 /* Raw mode for the guest's terminal, until terminal_restore(), the end of the process or a fatal
  * signal, whichever comes first. False when fd is no terminal of ours to change. */

@@ -14,11 +14,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "godwit/debug.h"
 #include "godwit/machine_spec.h"
 #include "godwit/net.h"
 #include "godwit/status.h"
 
-#define MACHINE_API    9
+#define MACHINE_API    10
 #define MACHINE_SYMBOL "godwit_machine_module"
 #define MACHINE_MODULE "godwit-machine.so"
 
@@ -52,6 +53,7 @@ struct machine_watch {
 
 struct machine_steer {
     void *machine;
+    struct gw_debug *debug; /* the machine as a debugger has it; its units are the vCPUs */
     /* False: it was not taken, and done() is never called. */
     bool (*ask)(struct machine_steer *s, enum machine_ask what, const char *text,
                 void (*done)(void *context, const char *text, const struct gw_error *err),

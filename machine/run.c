@@ -381,6 +381,7 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
         st = o->spec->dump_dtb ? dump_tree(m, err) : run_guest(m, err);
     if (m->host)
         host_detach(m->host);
+    vm_debug_close(m);
     vm_free_cpus(m);
     board_free(m->board);
     for (unsigned i = 0; i < SPEC_MAX_CPUS; i++)

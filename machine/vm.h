@@ -9,7 +9,7 @@
 
 #include "machine/riscv64/board.h"
 #include "machine/lock/broker.h"
-#include "translator/engine.h"
+#include "translator/debug.h"
 #include "machine/host.h"
 #include "machine/boot/loader.h"
 #include "machine/loop/asks.h"
@@ -76,6 +76,8 @@ struct vm {
     struct machine_steer steer;
     bool paused, panic_held;
     bool full;                /* a console is, see board_is_full() */
+    struct debug *debug;      /* NULL: nobody can watch */
+    bool watched_still;       /* a debugger holds it */
     uint64_t seen_insns;      /* atomic: at the last look */
     pthread_mutex_t steering; /* of the next: whoever asks may post */
     bool steered;
@@ -205,6 +207,22 @@ bool vm_steer(struct vm *m, uint64_t retired);
 void vm_steer_end(struct vm *m);
 void vm_pause(struct vm *m, bool pause);
 void vm_menu(struct vm *m, uint8_t key); /* 'p', 's' */
+
+/* debug.c: a machine that may be watched; what runs a vCPU's guest code, whether it is or not. */
+enum gw_status vm_debug_open(struct vm *m, struct gw_error *err);
+void vm_debug_close(struct vm *m);
+enum engine_stop vm_run_engine(struct vcpu *v, uint64_t max_insns, bool exact);
+bool vm_debug_allows(const struct vcpu *v);
+/* Before the machine runs, and once it has ended. */
+void vm_debug_begin(struct vm *m);
+void vm_debug_end(struct vm *m);
+/* Where vCPUs take turns: returns when no debugger holds the machine. */
+void vm_debug_look(struct vm *m);
+/* Threads: all vCPUs are to be held; they are, and it stays so until there is news. */
+bool vm_debug_wanted(const struct vm *m);
+bool vm_debug_held(struct vm *m);
+/* While it is held: waits, and hears what ends the machine, or asks of it. */
+void vm_debug_wait(struct vm *m);
 
 /* snapshot.c: at a safe point, with no engine running. Requests in flight are finished first. */
 enum gw_status vm_open_snapshots(struct vm *m, struct gw_error *err);

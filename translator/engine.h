@@ -130,6 +130,7 @@ void engine_ask(struct engine *e);
 enum gw_status engine_break_add(struct engine_world *w, uint64_t pc, uint32_t vcpus,
                                 struct gw_error *err);
 uint32_t engine_break_remove(struct engine_world *w, uint64_t pc, uint32_t vcpus);
+void engine_break_clear(struct engine_world *w);
 struct engine_world *engine_world_of(const struct engine *e);
 
 uint64_t engine_retired(const struct engine *e);

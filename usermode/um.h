@@ -17,6 +17,7 @@
 #include "usermode/um_space.h"
 #include "usermode/usermode.h"
 
+struct debug;
 struct engine;
 struct engine_dump;
 struct um_proc;
@@ -97,6 +98,7 @@ struct um_proc {
     struct rv_cpu *cpu;
     struct engine *engine;          /* NULL in tests of the parts */
     const struct engine_dump *dump; /* NULL: none */
+    struct debug *debug;            /* NULL: nobody can watch */
     const struct um_config *cfg;
     struct um_space space;
     struct um_signals sig;
@@ -139,6 +141,13 @@ bool um_engine_forked(struct um_proc *p); /* in the child; false: no memory for 
 void um_engine_stop(struct um_proc *p);
 uint64_t um_engine_retired(const struct um_proc *p);
 const struct counter_desc *um_engine_counters(struct um_proc *p, const void **object);
+
+/* --- debuggers (um_debug.c) ------------------------------------------------------------------- */
+
+/* Behind um_engine_start() and ahead of um_engine_stop(): offers the program to who wants to watch it. */
+enum gw_status um_debug_start(struct um_proc *p, struct gw_error *err);
+void um_debug_stop(struct um_proc *p);
+void um_debug_forget(struct um_proc *p); /* in a child that was forked, which nobody watches */
 
 /* --- system calls (um_syscall.c) -------------------------------------------------------------- */
 

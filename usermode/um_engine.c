@@ -1,4 +1,4 @@
-/* The engine, as user mode drives it. The only file of the room that includes the translator. */
+/* The engine, as user mode drives it. This file and um_debug.c alone include the translator. */
 #include "translator/engine.h"
 
 #include <fcntl.h>
@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "backend-common/hosts.h"
+#include "translator/debug.h"
 #include "usermode/um.h"
 
 void um_probe_host(struct um_host *out)
@@ -118,10 +119,12 @@ enum gw_status um_engine_start(struct um_proc *p, struct gw_error *err)
 
 enum um_stop um_engine_run(struct um_proc *p, uint64_t max_insns, bool exact)
 {
-    switch (engine_run(p->engine, max_insns, exact)) {
+    switch (p->debug ? debug_run(p->debug, 0, max_insns, exact)
+                     : engine_run(p->engine, max_insns, exact)) {
     case ENGINE_SYSCALL: return UM_STOP_SYSCALL;
     case ENGINE_FAULT: return UM_STOP_FAULT;
-    case ENGINE_BUDGET: return UM_STOP_BUDGET;
+    case ENGINE_BUDGET:
+    case ENGINE_ASKED: return UM_STOP_BUDGET;
     case ENGINE_ATTENTION: return UM_STOP_ATTENTION;
     default: return UM_STOP_BROKEN;
     }
@@ -156,6 +159,7 @@ bool um_engine_forked(struct um_proc *p)
     struct gw_error err;
     if (!p->engine)
         return true;
+    um_debug_forget(p);
     engine_free(p->engine);
     p->engine = NULL;
     return new_engine(p, p->cfg->interp, &err) == GW_OK || new_engine(p, true, &err) == GW_OK;

@@ -210,6 +210,8 @@ static enum gw_status start(struct um_proc *p, struct gw_error *err)
         s = um_load(p, cfg, err);
     if (!s)
         s = um_engine_start(p, err);
+    if (!s)
+        s = um_debug_start(p, err);
     if (!s) {
         if (!cfg->allow_clock)
             um_clock_keep();
@@ -248,6 +250,7 @@ static uint64_t overhead_bytes(const struct um_proc *p)
 static void free_all(struct um_proc *p)
 {
     um_host_sigmask(UINT64_MAX, NULL);
+    um_debug_stop(p);
     um_engine_stop(p);
     um_space_free(&p->space);
     free(p->exe);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "godwit/counter.h"
+#include "godwit/debug.h"
 #include "godwit/status.h"
 
 struct um_config {
@@ -41,6 +42,11 @@ struct um_config {
     uint64_t code_cache_bytes; /* 0: the default */
     unsigned max_guest_insns;  /* 0: the default */
     bool no_fold;
+    /* Is given the program before it runs: a target that is good until its client hears of its end. In the
+     * process that was started only: children that it forks are not watched, nor what it executes.
+     * NULL: nobody watches. */
+    void (*watch)(void *context, struct gw_debug *d);
+    void *watch_context;
     unsigned fp_traps; /* as enum engine_fp_traps: 0 never, 1 as usual, 2 all the time */
 };
 

@@ -408,14 +408,14 @@ static uint64_t read_tinfo(struct rv_cpu *cpu, unsigned csr)
 
 enum {
     ROW_NONE,
-#define CSR(number, NAME, kind_, read_, write_, field, mask_) ROW_##NAME,
+#define CSR(number, NAME, name, kind_, read_, write_, field, mask_) ROW_##NAME,
 #include "frontend/riscv64/csr_rows.inc"
 #undef CSR
     ROW_COUNT
 };
 
 static const uint8_t row_of_csr[4096] = {
-#define CSR(number, NAME, kind_, read_, write_, field, mask_) [number] = ROW_##NAME,
+#define CSR(number, NAME, name, kind_, read_, write_, field, mask_) [number] = ROW_##NAME,
 #include "frontend/riscv64/csr_rows.inc"
 #undef CSR
 };
@@ -423,7 +423,7 @@ static const uint8_t row_of_csr[4096] = {
 #define NOTHING x[0] /* reads as zero, as x0 does */
 
 static const struct csr_row rows[ROW_COUNT] = {
-#define CSR(number, NAME, kind_, read_, write_, field, mask_)                                      \
+#define CSR(number, NAME, name, kind_, read_, write_, field, mask_)                                \
     [ROW_##NAME] = {.mask = (mask_),                                                               \
                     .read = (read_),                                                               \
                     .write = (write_),                                                             \
@@ -483,6 +483,14 @@ static const struct csr_row *csr_access(const struct rv_cpu *cpu, unsigned csr, 
     return kind_allows(cpu, row, csr) ? row : NULL;
 }
 
+static void write_row(struct rv_cpu *cpu, const struct csr_row *row, unsigned csr, uint64_t value)
+{
+    if (row->write)
+        row->write(cpu, csr, value);
+    else if (row->mask)
+        *row_field(cpu, row) = (*row_field(cpu, row) & ~row->mask) | (value & row->mask);
+}
+
 bool rv_csr_read(struct rv_cpu *cpu, unsigned csr, uint64_t *value)
 {
     const struct csr_row *row = csr_access(cpu, csr, false);
@@ -499,13 +507,43 @@ bool rv_csr_write(struct rv_cpu *cpu, unsigned csr, uint64_t value, bool *flags_
         return false;
     uint32_t dirty = cpu->run.view_dirty;
     cpu->run.view_dirty = 0;
-    if (row->write)
-        row->write(cpu, csr, value);
-    else if (row->mask)
-        *row_field(cpu, row) = (*row_field(cpu, row) & ~row->mask) | (value & row->mask);
+    write_row(cpu, row, csr, value);
     if (flags_changed)
         *flags_changed = cpu->run.view_dirty != 0;
     cpu->run.view_dirty |= dirty;
+    return true;
+}
+
+/* What a debugger reads of a register changes nothing: not the clock, which never runs backwards once it
+ * was read, and not a pending bit that follows from it. */
+bool rv_csr_peek(void *opaque, uint16_t csr, uint64_t *value)
+{
+    struct rv_cpu *cpu = opaque;
+    const struct csr_row *row = csr_row(csr);
+    if (!row || csr == RV_CSR_TIME || (cpu->cfg.user && csr >> 8 & 3))
+        return false;
+    if (csr == RV_CSR_MIP || csr == RV_CSR_SIP)
+        *value = rv_mip_seen(cpu) & (csr == RV_CSR_SIP ? cpu->c.mideleg : RV_ALL_BITS);
+    else if (csr == RV_CSR_SCOUNTOVF)
+        *value = rv_hpm_overflows(cpu);
+    else
+        *value = row->read ? row->read(cpu, csr) : *row_field(cpu, row);
+    return true;
+}
+
+/* Counters and what stops them are set by an instruction that counts itself. */
+static bool is_counting(unsigned csr)
+{
+    return (csr & ~0x1fu) == RV_CSR_MCYCLE || (csr & ~0x1fu) == RV_CSR_MCOUNTINHIBIT;
+}
+
+bool rv_csr_poke(void *opaque, uint16_t csr, uint64_t value)
+{
+    struct rv_cpu *cpu = opaque;
+    const struct csr_row *row = csr_row(csr);
+    if (!row || csr >> 10 == 3 || is_counting(csr) || (cpu->cfg.user && csr >> 8 & 3))
+        return false;
+    write_row(cpu, row, csr, value);
     return true;
 }
 
@@ -522,7 +560,7 @@ static bool pmpcfg_legal(uint8_t cfg)
 bool rv_csr_state_legal(const struct rv_cpu *cpu, const char **bad)
 {
     static const char *const names[ROW_COUNT] = {
-#define CSR(number, NAME, kind_, read_, write_, field, mask_) [ROW_##NAME] = #NAME,
+#define CSR(number, NAME, name, kind_, read_, write_, field, mask_) [ROW_##NAME] = #NAME,
 #include "frontend/riscv64/csr_rows.inc"
 #undef CSR
     };

@@ -98,14 +98,15 @@ void rv_misaligned(void *cpu, uint64_t vaddr, enum gw_access access, struct gw_f
 }
 
 /* Page tables are read as S-mode reads, whoever asks (10.3.2, step 2). */
-static bool read_pte(const struct rv_cpu *cpu, uint64_t paddr, uint64_t *pte)
+/* quiet: of RAM alone, since a device may do something when it is read. */
+static bool read_pte(const struct rv_cpu *cpu, uint64_t paddr, bool quiet, uint64_t *pte)
 {
     bool whole;
     if (!rv_pmp_allows(cpu, paddr, PTE_BYTES, GW_ACCESS_LOAD, RV_PRIV_S, &whole))
         return false;
     const struct gw_ram *ram = gw_bus_ram(cpu->cfg.bus, paddr, PTE_BYTES);
     if (!ram)
-        return cpu->cfg.bus->read(cpu->cfg.bus, paddr, PTE_BYTES, pte) == GW_BUS_OK;
+        return !quiet && cpu->cfg.bus->read(cpu->cfg.bus, paddr, PTE_BYTES, pte) == GW_BUS_OK;
     const uint64_t *at = (const uint64_t *)(const void *)gw_ram_host(ram, paddr);
     *pte = __atomic_load_n(at, __ATOMIC_RELAXED);
     return true;
@@ -142,7 +143,7 @@ static bool place_leaf(struct leaf *leaf, uint64_t vaddr, unsigned shift)
 }
 
 /* 10.3.2, steps 1 to 4 and 6: finds the leaf; who may use it is not looked at. */
-static enum walk walk(const struct rv_cpu *cpu, uint64_t vaddr, struct leaf *leaf)
+static enum walk walk(const struct rv_cpu *cpu, uint64_t vaddr, bool quiet, struct leaf *leaf)
 {
     int levels = (int)levels_of(satp_mode(cpu));
     uint64_t reserved = reserved_bits(cpu);
@@ -152,7 +153,7 @@ static enum walk walk(const struct rv_cpu *cpu, uint64_t vaddr, struct leaf *lea
         unsigned shift = GW_PAGE_SHIFT + VPN_BITS * (unsigned)level;
         uint64_t index = vaddr >> shift & ((1u << VPN_BITS) - 1), pte;
         leaf->pte_paddr = table + index * PTE_BYTES;
-        if (!read_pte(cpu, leaf->pte_paddr, &pte))
+        if (!read_pte(cpu, leaf->pte_paddr, quiet, &pte))
             return WALK_UNREADABLE;
         if (!(pte & PTE_V) || (pte & reserved) || (pte & (PTE_R | PTE_W)) == PTE_W)
             return WALK_INVALID;
@@ -220,7 +221,7 @@ static enum walk find_leaf(const struct rv_cpu *cpu, uint64_t vaddr, enum gw_acc
     if (need && access == GW_ACCESS_STORE)
         need |= PTE_D;
     for (;;) {
-        enum walk found = walk(cpu, vaddr, leaf);
+        enum walk found = walk(cpu, vaddr, false, leaf);
         if (found != WALK_OK)
             return found;
         if (!(leaf_perms(cpu, leaf->pte | need, priv) >> access & 1))
@@ -274,6 +275,20 @@ bool rv_translate(void *opaque, uint64_t vaddr, unsigned size, enum gw_access ac
     if (!(perms >> access & 1))
         return access_fault(vaddr, access, fault);
     out->perms = (uint8_t)perms;
+    return true;
+}
+
+/* By the privilege that code has, also where MPRV gives its data another. */
+bool rv_probe(const void *opaque, uint64_t vaddr, uint64_t *paddr)
+{
+    const struct rv_cpu *cpu = opaque;
+    struct leaf leaf;
+    *paddr = vaddr;
+    if (cpu->c.priv == RV_PRIV_M || satp_mode(cpu) == RV_SATP_BARE)
+        return !(vaddr >> RV_PADDR_BITS);
+    if (!canonical(vaddr, vaddr_bits(cpu)) || walk(cpu, vaddr, true, &leaf) != WALK_OK)
+        return false;
+    *paddr = leaf.paddr;
     return true;
 }
 

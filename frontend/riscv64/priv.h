@@ -25,6 +25,18 @@ uint64_t rv_deadline(void *cpu);
 void rv_bus_fault(void *cpu, uint64_t vaddr, enum gw_access access, struct gw_fault *fault);
 void rv_misaligned(void *cpu, uint64_t vaddr, enum gw_access access, struct gw_fault *fault);
 
+/* For debuggers: regs.c, whose numbers are those of CSRs. */
+enum {
+    RV_REG_COUNT = 33 + 32 + 1 + 21 /* beside the CSRs' rows */
+#define CSR(number, NAME, name, kind, read, write, field, mask) +1
+#include "frontend/riscv64/csr_rows.inc"
+#undef CSR
+};
+extern const struct gw_reg rv_regs[RV_REG_COUNT];
+bool rv_csr_peek(void *cpu, uint16_t csr, uint64_t *value);
+bool rv_csr_poke(void *cpu, uint16_t csr, uint64_t value);
+bool rv_probe(const void *cpu, uint64_t vaddr, uint64_t *paddr);
+
 /* The functions behind rv_helpers.inc. */
 #define RV_HELPER(NAME, fn, args, flags) uint64_t fn(void *cpu, uint64_t a, uint64_t b, uint64_t c);
 #include "frontend/riscv64/rv_helpers.inc"
@@ -132,7 +144,7 @@ enum {
 
 /* --- shared among this side's files ------------------------------------------------------------- */
 enum {
-#define CSR(number, NAME, kind, read, write, field, mask) RV_CSR_##NAME = (number),
+#define CSR(number, NAME, name, kind, read, write, field, mask) RV_CSR_##NAME = (number),
 #include "frontend/riscv64/csr_rows.inc"
 #undef CSR
 };

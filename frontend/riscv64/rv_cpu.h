@@ -153,6 +153,8 @@ bool rv_csr_read(struct rv_cpu *cpu, unsigned csr, uint64_t *value); /* false: i
 bool rv_csr_write(struct rv_cpu *cpu, unsigned csr, uint64_t value, bool *flags_changed);
 uint64_t rv_time(const struct rv_cpu *cpu); /* ticks of timebase_hz */
 uint64_t rv_mip(const struct rv_cpu *cpu);  /* with external lines and Sstc's STIP */
+/* The same without a look at the clock: STIP as it was seen last. */
+uint64_t rv_mip_seen(const struct rv_cpu *cpu);
 
 /* --- remote.c ----------------------------------------------------------------------------------- */
 /* Any thread: asks the hart, and wakes it. bits: RV_REMOTE_* without a fence. */

@@ -47,6 +47,11 @@ static bool timer_due(const struct rv_cpu *cpu)
     return cpu->d.timer_due || rv_time(cpu) >= cpu->c.stimecmp;
 }
 
+uint64_t rv_mip_seen(const struct rv_cpu *cpu)
+{
+    return pending_cheap(cpu);
+}
+
 uint64_t rv_mip(const struct rv_cpu *cpu)
 {
     uint64_t mip = pending_cheap(cpu);

@@ -76,6 +76,17 @@ struct gw_view {
                            caches) is shared between address spaces */
 };
 
+/* A register as a debugger knows it: a field of the state table, or one that the guest knows by number,
+ * where reading or writing means more than its bits. */
+enum gw_reg_group { GW_REG_GENERAL, GW_REG_FLOAT, GW_REG_SYSTEM };
+struct gw_reg {
+    const char *name; /* as gdb has it: "a0" */
+    uint8_t size_bytes;
+    uint8_t group;     /* enum gw_reg_group */
+    uint16_t number;   /* element of the field, or the guest's own number */
+    const char *field; /* of guest_isa.state; NULL: guest_isa.reg_get and reg_set */
+};
+
 struct gw_cpu_config {
     const char *model;   /* "rv64", "max" */
     const char *options; /* "EXT=on,EXT=off" or NULL */
@@ -109,6 +120,17 @@ struct guest_isa {
     uint32_t hot_gpr_count;
     const uint16_t *hot_fprs;
     uint32_t hot_fpr_count;
+
+    /* For debuggers: see godwit/debug.h. While the CPU does not run. */
+    const struct gw_reg *regs;
+    uint32_t reg_count;
+    /* Registers without a field. False: the CPU has none of that number, or can't hold the value; what it
+     * makes of a value is as the guest's own write would have it. */
+    bool (*reg_get)(void *cpu, uint16_t number, uint64_t *value);
+    bool (*reg_set)(void *cpu, uint16_t number, uint64_t value);
+    /* Physical address of the byte that code at vaddr's privilege and address space sees there now, whatever
+     * it may do with it; nothing changes. False: nothing is there. NULL: user mode only. */
+    bool (*probe)(const void *cpu, uint64_t vaddr, uint64_t *paddr);
 
     enum gw_status (*init)(void *cpu, const struct gw_cpu_config *cfg, struct gw_error *err);
     void (*reset)(void *cpu);

@@ -34,7 +34,7 @@ void vm_pause(struct vm *m, bool pause)
     m->paused = pause;
     if (pause)
         dev_events_pause(m->board->events);
-    else
+    else if (!m->watched_still)
         vm_restored_runs(m);
 }
 
@@ -328,6 +328,12 @@ enum gw_status vm_steer_open(struct vm *m, struct gw_error *err)
     const struct machine_control *c = m->o->control;
     m->steer = (struct machine_steer){
         .machine = m, .ask = ask, .save = ask_save, .watch = watch, .rewatch = rewatch};
+    if (c) {
+        enum gw_status st = vm_debug_open(m, err);
+        if (st != GW_OK)
+            return st;
+        m->steer.debug = debug_api(m->debug);
+    }
     m->control = gw_events_register(m->board->events, "control", deliver, m);
     if (m->control == GW_NO_SOURCE)
         return gw_fail(err, GW_ERR_LIMIT, "control", "too many devices have events");

@@ -41,7 +41,7 @@ static void publish(struct vcpu *v)
 /* Under the lock. */
 static bool wants_world(const struct vm *m)
 {
-    return m->paused || m->reset_wanted || m->save_name;
+    return m->paused || m->reset_wanted || m->save_name || vm_debug_wanted(m);
 }
 
 static void hold(struct vm *m)
@@ -51,6 +51,10 @@ static void hold(struct vm *m)
     m->held = true;
     while (!m->over) {
         uint64_t retired = vm_retired(m);
+        if (vm_debug_held(m)) {
+            vm_debug_wait(m);
+            continue;
+        }
         gw_events_run(m->board->events, retired);
         if (m->reset_wanted)
             vm_reset(m);
@@ -102,10 +106,11 @@ static void run(struct vcpu *v, uint64_t limit, bool exact, uint64_t resets)
     struct vm *m = v->m;
     uint32_t fences = 0;
     __atomic_store_n(&v->running, 1, __ATOMIC_SEQ_CST);
-    enum engine_stop stop = engine_run(v->engine, limit, exact);
+    enum engine_stop stop = vm_run_engine(v, limit, exact);
     __atomic_store_n(&v->running, 0, __ATOMIC_SEQ_CST);
     publish(v);
-    if (stop == ENGINE_BUDGET || stop == ENGINE_WAIT || stop == ENGINE_ATTENTION)
+    if (stop == ENGINE_BUDGET || stop == ENGINE_WAIT || stop == ENGINE_ATTENTION ||
+        stop == ENGINE_ASKED)
         return;
     pthread_mutex_lock(&m->lock);
     if (stop != ENGINE_HCALL)
@@ -134,7 +139,7 @@ static void pass(struct vcpu *v)
     wanted = wants_world(m);
     if (wanted && v->index != 0)
         gw_events_kick(q, &m->vcpu[0].cpu->run.attention);
-    runs = vm_may_run(v);
+    runs = vm_may_run(v) && vm_debug_allows(v);
     uint64_t deadline = vm_deadline(v), timers = gw_events_next_deadline(q);
     pthread_mutex_unlock(&m->lock);
     if (is_over(m))
@@ -174,6 +179,7 @@ enum gw_status vm_run_threads(struct vm *m, struct gw_error *err)
     for (unsigned i = 0; i < m->cpus; i++)
         publish(&m->vcpu[i]);
     m->threads = true;
+    vm_debug_begin(m);
     for (; started < m->cpus; started++) {
         struct vcpu *v = &m->vcpu[started];
         int e = pthread_create(&v->thread, NULL, live, v);
@@ -195,6 +201,7 @@ enum gw_status vm_run_threads(struct vm *m, struct gw_error *err)
     for (unsigned i = 1; i < started; i++)
         pthread_join(m->vcpu[i].thread, NULL);
     m->threads = false;
+    vm_debug_end(m);
     m->board->bus.lock = NULL;
     pthread_mutex_destroy(&m->lock);
     return st;

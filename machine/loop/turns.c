@@ -82,7 +82,7 @@ static struct vcpu *who_runs(struct vm *m)
     uint64_t deadline = UINT64_MAX;
     for (unsigned i = 0; i < m->cpus; i++) {
         unsigned at = (m->turn + i) % m->cpus;
-        if (vm_may_run(&m->vcpu[at])) {
+        if (vm_may_run(&m->vcpu[at]) && vm_debug_allows(&m->vcpu[at])) {
             m->turn = at;
             return &m->vcpu[at];
         }
@@ -116,14 +116,15 @@ static void step(struct vm *m, uint64_t retired)
         exact = true;
     }
     vm_faults_of(v->engine);
-    enum engine_stop stop = engine_run(v->engine, limit, exact);
+    enum engine_stop stop = vm_run_engine(v, limit, exact);
     switch (stop) {
     case ENGINE_HCALL:
         sbi_call(&m->sbi, v->index);
         break; /* who is to fence does so before it runs */
     case ENGINE_BUDGET:
     case ENGINE_WAIT:
-    case ENGINE_ATTENTION: break;
+    case ENGINE_ATTENTION:
+    case ENGINE_ASKED: break;
     default: vm_end(m, MACHINE_ENDED_ERROR, (unsigned)stop); break;
     }
     if (m->cpus == 1)
@@ -138,8 +139,10 @@ static void step(struct vm *m, uint64_t retired)
 
 void vm_loop(struct vm *m)
 {
+    vm_debug_begin(m);
     while (!m->over) {
         uint64_t retired = vm_retired(m);
+        vm_debug_look(m);
         gw_events_run(m->board->events, retired);
         if (m->spec->deterministic)
             vm_repeat_settle(m, retired);
@@ -154,4 +157,5 @@ void vm_loop(struct vm *m)
         if (!m->over)
             step(m, retired);
     }
+    vm_debug_end(m);
 }

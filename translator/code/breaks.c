@@ -111,3 +111,8 @@ uint32_t engine_break_remove(struct engine_world *w, uint64_t pc, uint32_t vcpus
     }
     return were;
 }
+
+void engine_break_clear(struct engine_world *w)
+{
+    w->breaks->count = 0;
+}
