@@ -80,11 +80,11 @@ struct gw_debug_ops {
     void (*detach)(struct gw_debug *d);
 
     /* Asks the target to stop soon: stopped() tells when it has, unless it stops for another reason
-     * first. At any time, by several threads, also in a signal handler. A unit in a system call of the
-     * host's stops when that has ended. */
+     * first. At any time, by several threads. A unit in a system call of the host's stops when that has
+     * ended. */
     void (*stop)(struct gw_debug *d);
-    /* Stopped. plan: one for each unit; NULL: all run. The instruction at which the last stop was found
-     * runs first, even if there is a breakpoint. until: stops when all units together have retired this
+    /* Stopped. plan: one for each unit; NULL: all run. The breakpoint at which the last stop was found is
+     * not met again before its instruction has run, or a handler of the guest's been entered. until: stops when all units together have retired this
      * many (UINT64_MAX: never); GW_ERR_UNSUPPORTED where they do not take turns, so that there is no such
      * moment, and the target stays stopped. */
     enum gw_status (*resume)(struct gw_debug *d, const struct gw_debug_plan *plan, uint64_t until,

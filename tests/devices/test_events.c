@@ -146,6 +146,31 @@ static void deliver_and_withdraw(void *context, const struct gw_event *ev)
 }
 
 /* Both events were taken off the queue together. */
+/* While the machine stands still: the rest waits, in order, and costs what it did. */
+static void some_sources_are_heard_while_others_wait(void **state)
+{
+    struct fake_clock clock;
+    struct gw_events *q = fake_events(&clock);
+    struct seen a = {0}, b = {0};
+    uint16_t first = gw_events_register(q, "a", deliver, &a);
+    uint16_t second = gw_events_register(q, "b", deliver, &b);
+    const uint16_t heard[] = {GW_NO_SOURCE, second};
+    for (uint16_t i = 0; i < 6; i++)
+        assert_true(post(q, i % 2 ? second : first, i));
+    dev_events_deliver_of(q, heard, 2);
+    assert_int_equal(a.count, 0);
+    assert_int_equal(b.count, 3);
+    assert_int_equal(b.kinds[2], 5);
+    assert_true(post(q, second, 7)); /* behind the last one that is left */
+    gw_events_run(q, 0);
+    assert_int_equal(a.count, 3);
+    assert_int_equal(a.kinds[2], 4);
+    assert_int_equal(b.count, 4);
+    assert_int_equal(b.kinds[3], 7);
+    assert_true(dev_events_idle(q));
+    gw_events_free(q);
+}
+
 static void a_source_that_goes_while_events_are_delivered_gets_none(void **state)
 {
     struct fake_clock clock;
@@ -296,6 +321,36 @@ static void post_wakes_a_sleeper(void **state)
     gw_events_free(q);
 }
 
+static void *nudge_later(void *context)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    dev_events_nudge(context);
+    return NULL;
+}
+
+/* Once for each nudge, which may come first; and what waits is new once. */
+static void a_nudge_wakes_who_waits_for_nothing(void **state)
+{
+    struct gw_events *q = gw_events_new(GW_CLOCK_HOST, 0);
+    struct seen s = {0};
+    uint16_t source = gw_events_register(q, "a", deliver, &s);
+    pthread_t t;
+    dev_events_nudge(q);
+    gw_events_wait(q, UINT64_MAX);
+    assert_true(post(q, source, 1));
+    dev_events_wait_new(q);
+    pthread_create(&t, NULL, nudge_later, q);
+    dev_events_wait_new(q);
+    pthread_join(t, NULL);
+    pthread_create(&t, NULL, post_later, q);
+    dev_events_wait_new(q);
+    pthread_join(t, NULL);
+    assert_int_equal(s.count, 0);
+    gw_events_run(q, 0);
+    assert_int_equal(s.count, 2);
+    gw_events_free(q);
+}
+
 /* Two threads that hand a ball to and fro, each asleep until it is its turn. */
 struct player {
     struct gw_events *q;
@@ -409,6 +464,7 @@ int main(void)
         cmocka_unit_test(bytes_are_copied_and_bounded),
         cmocka_unit_test(sources_are_numbered_as_they_come),
         cmocka_unit_test(nobody_gets_what_is_for_nobody),
+        cmocka_unit_test(some_sources_are_heard_while_others_wait),
         cmocka_unit_test(a_source_that_goes_while_events_are_delivered_gets_none),
         cmocka_unit_test(what_is_replayed_is_the_log_alone),
         cmocka_unit_test(timers_fire_by_deadline),
@@ -416,6 +472,7 @@ int main(void)
         cmocka_unit_test(idle_insns_clock_jumps_to_the_deadline),
         cmocka_unit_test(waiting_does_not_jump_over_an_event),
         cmocka_unit_test(post_wakes_a_sleeper),
+        cmocka_unit_test(a_nudge_wakes_who_waits_for_nothing),
         cmocka_unit_test(kicks_are_not_lost),
         cmocka_unit_test(a_sleeper_wakes_for_a_post_and_a_deadline),
         cmocka_unit_test(the_clock_runs_forward_for_every_thread),

@@ -12,76 +12,10 @@
 
 #include "godwit/little.h"
 
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-
-enum { ROUNDS = 4000, LONG_RUN = 100000, TICK = 20, SLOW_TICK = 2000 };
-
-static const struct way ways[] = {
-    {.name = "jit", .harts = 1, .tick = SLOW_TICK, .rounds = ROUNDS},
-    {.name = "interpreter",
-     .harts = 1,
-     .tick = SLOW_TICK,
-     .rounds = ROUNDS,
-     .options = {{"engine", "interp"}}},
-    {.name = "two threads", .harts = 2, .tick = SLOW_TICK, .rounds = ROUNDS},
-    {.name = "two threads, interpreter",
-     .harts = 2,
-     .tick = SLOW_TICK,
-     .rounds = ROUNDS,
-     .options = {{"engine", "interp"}}},
-    {.name = "repeatable",
-     .harts = 1,
-     .tick = TICK,
-     .rounds = ROUNDS,
-     .options = {{"deterministic", NULL}}},
-    {.name = "repeatable, interpreter",
-     .harts = 1,
-     .tick = TICK,
-     .rounds = ROUNDS,
-     .options = {{"deterministic", NULL}, {"engine", "interp"}}},
-    {.name = "repeatable, two harts",
-     .harts = 2,
-     .tick = TICK,
-     .rounds = ROUNDS,
-     .options = {{"deterministic", NULL}}},
-    {.name = "repeatable, two harts, interpreter, one instruction a block",
-     .harts = 2,
-     .tick = TICK,
-     .rounds = ROUNDS,
-     .options = {{"deterministic", NULL}, {"engine", "interp"}, {"max-block", "1"}}},
-};
-
-static bool is_repeatable(const struct way *way)
-{
-    return way->tick == TICK;
-}
-
-/* ---- the client ----------------------------------------------------------------------------- */
-
-static void told_stopped(void *context, const struct gw_debug_stop *stop)
-{
-    struct watched *w = context;
-    w->stops++;
-    w->stopped(w, stop);
-}
-
-static void told_ended(void *context)
-{
-    struct watched *w = context;
-    w->ended = true;
-}
-
-static void attach(struct watched *w)
-{
-    const struct gw_debug_client c = {.stopped = told_stopped, .ended = told_ended, .context = w};
-    assert_true(w->d->ops->attach(w->d, &c));
-    assert_false(w->d->ops->attach(w->d, &c)); /* one at a time */
-}
-
 static void each_way(void (*test)(struct watched *w))
 {
-    for (unsigned i = 0; i < COUNT(ways); i++) {
-        struct watched w = {.way = &ways[i]};
+    for (unsigned i = 0; i < watched_way_count; i++) {
+        struct watched w = {.way = &watched_ways[i]};
         test(&w);
         assert_true(w.ended);
     }
@@ -152,34 +86,41 @@ static void patch(struct watched *w, unsigned u, unsigned rounds)
     expect(w, "written", w->d->ops->write(w->d, (int)u, w->at.patch, insn, 4), 4);
 }
 
-static void stop_and_look(struct watched *w, const struct gw_debug_stop *stop)
+/* In front of an instruction that has run by then, without a breakpoint on it. */
+static void patch_and_skip(struct watched *w, unsigned u)
 {
     uint64_t *ended = w->test;
-    unsigned u = stop->unit;
-    if (stop->pc == w->at.finish) {
-        expect(w, "rounds as they count", reg(w, u, "s2"), *ended);
-        go_on(w, NULL);
-        return;
-    }
-    look_at_registers(w, stop);
-    look_at_memory(w, u);
-    if (w->stops < 5) {
-        go_on(w, NULL);
-        return;
-    }
-    remove_break(w, 0, w->at.patch);
+    remove_break(w, 0, w->at.callee);
     add_break(w, GW_DEBUG_ALL, w->at.finish);
     patch(w, u, 3);
     /* 100 rounds are left, of which each counts thrice. */
     expect(w, "s1", set_reg(w, u, "s1", ROUNDS - 99), true);
     *ended = reg(w, u, "s2") + 3 * 100;
+}
+
+static void stop_and_look(struct watched *w, const struct gw_debug_stop *stop)
+{
+    const uint64_t *ended = w->test;
+    unsigned u = stop->unit;
+    if (stop->pc == w->at.finish) {
+        expect(w, "rounds as they count", reg(w, u, "s2"), *ended);
+    } else if (w->stops <= 5) {
+        look_at_registers(w, stop);
+        look_at_memory(w, u);
+    }
+    if (w->stops == 5) {
+        remove_break(w, 0, w->at.patch);
+        add_break(w, 0, w->at.callee);
+    } else if (w->stops == 8) {
+        patch_and_skip(w, u);
+    }
     go_on(w, NULL);
 }
 
 static void offer_look(struct watched *w)
 {
     struct gw_debug_unit unit;
-    attach(w);
+    watched_attach(w);
     expect(w, "units", w->d->ops->units(w->d), w->way->harts);
     assert_true(w->d->ops->unit(w->d, w->way->harts - 1, &unit));
     assert_string_equal(unit.name, w->way->harts == 1 ? "cpu0" : "cpu1");
@@ -231,15 +172,15 @@ static void step(struct watched *w, const struct gw_debug_stop *stop)
 
 static void offer_step(struct watched *w)
 {
-    attach(w);
+    watched_attach(w);
     add_break(w, 0, w->at.loop);
 }
 
 static void each_step_is_an_instruction(void **state)
 {
     static struct steps first, s;
-    for (unsigned i = 0; i < COUNT(ways); i++) {
-        struct way way = ways[i];
+    for (unsigned i = 0; i < watched_way_count; i++) {
+        struct way way = watched_ways[i];
         struct watched w = {.way = &way, .offered = offer_step, .stopped = step, .test = &s};
         way.tick = 0; /* nothing comes between */
         s = (struct steps){.count = 0};
@@ -248,6 +189,44 @@ static void each_step_is_an_instruction(void **state)
         if (!i)
             first = s;
         assert_memory_equal(s.pc, first.pc, sizeof s.pc);
+    }
+}
+
+/* ---- held units ----------------------------------------------------------------------------- */
+
+enum { FAR = 400000 }; /* some turns */
+
+/* First unit 1 is held, then unit 0. */
+static void hold(struct watched *w, const struct gw_debug_stop *stop)
+{
+    uint64_t *held = w->test;
+    unsigned runs = w->stops - 1, other = 1 - runs;
+    struct gw_debug_plan plan[2] = {{.until = UINT64_MAX}, {.until = UINT64_MAX}};
+    if (w->stops == 1)
+        remove_break(w, 0, w->at.loop);
+    else
+        expect(w, "what the one that was held has done", insns_of(w, runs % 2), *held);
+    if (w->stops == 3) {
+        go_on(w, NULL);
+        return;
+    }
+    *held = insns_of(w, other);
+    plan[other].hold = true;
+    plan[runs].until = insns_of(w, runs) + FAR;
+    go_on(w, plan);
+}
+
+static void a_unit_that_is_held_stays_where_it_is(void **state)
+{
+    for (unsigned i = 0; i < watched_way_count; i++) {
+        uint64_t held = 0;
+        struct way way = watched_ways[i];
+        struct watched w = {.way = &way, .offered = offer_step, .stopped = hold, .test = &held};
+        way.rounds = LONG_RUN;
+        if (way.harts < 2)
+            continue;
+        watched_run(&w);
+        expect(&w, "stops", w.stops, 3);
     }
 }
 
@@ -270,7 +249,7 @@ static void count(struct watched *w, const struct gw_debug_stop *stop)
 
 static void offer_count(struct watched *w)
 {
-    attach(w);
+    watched_attach(w);
     w->d->ops->stop(w->d);
 }
 
@@ -287,17 +266,6 @@ static void count_in(struct watched *w)
 static void a_unit_stops_at_a_count(void **state)
 {
     each_way(count_in);
-}
-
-static uint64_t retired_by_all(struct watched *w)
-{
-    struct gw_debug_unit u;
-    uint64_t sum = 0;
-    for (unsigned i = 0; i < w->way->harts; i++) {
-        assert_true(w->d->ops->unit(w->d, i, &u));
-        sum += u.insns;
-    }
-    return sum;
 }
 
 /* The first stop is before anything has run. */
@@ -330,145 +298,6 @@ static void count_all_in(struct watched *w)
 static void all_units_stop_at_a_count_of_all(void **state)
 {
     each_way(count_all_in);
-}
-
-/* ---- the guest does not notice -------------------------------------------------------------- */
-
-/* How a run went, as the guest has it at its end. */
-struct outcome {
-    uint64_t insns, timer[2][2], device[2][2]; /* by hart: hash and count */
-};
-
-struct noise {
-    bool wanted;
-    uint32_t random;
-    unsigned met, asked;
-    bool at_loop, at_trap, at_callee;
-    struct outcome out;
-    struct gw_debug_plan plan[2]; /* for the other thread, once it is */
-    uint32_t deferred, over;      /* atomic */
-    pthread_t thread;
-};
-
-static uint32_t below(uint32_t *random, uint32_t n)
-{
-    *random = *random * 1664525u + 1013904223u;
-    return (*random >> 8) % n;
-}
-
-static void take_outcome(struct watched *w, struct outcome *out)
-{
-    out->insns = retired_by_all(w);
-    for (unsigned i = 0; i < w->way->harts; i++) {
-        uint64_t at = DATA + i * DATA_BYTES;
-        for (unsigned k = 0; k < 2; k++) {
-            out->timer[i][k] = word(w, at + TIMER + 8 * k);
-            out->device[i][k] = word(w, at + DEVICE + 8 * k);
-        }
-    }
-}
-
-static void flip(struct watched *w, bool *is, uint64_t pc)
-{
-    (*is ? remove_break : add_break)(w, GW_DEBUG_ALL, pc);
-    *is = !*is;
-}
-
-/* Adds and removes breakpoints, steps, and lets it run a little, by chance. */
-static void disturb(struct watched *w, const struct gw_debug_stop *stop)
-{
-    struct noise *n = w->test;
-    struct gw_debug_plan plan[2] = {{.until = UINT64_MAX}, {.until = UINT64_MAX}};
-    if (stop->why == GW_DEBUG_BREAK && stop->pc == w->at.finish) {
-        take_outcome(w, &n->out);
-        __atomic_store_n(&n->over, 1, __ATOMIC_SEQ_CST);
-        if (n->wanted)
-            pthread_join(n->thread, NULL);
-        go_on(w, NULL);
-        return;
-    }
-    n->met += stop->why == GW_DEBUG_BREAK;
-    n->asked += stop->why == GW_DEBUG_ASKED;
-    if (below(&n->random, 4) == 0)
-        flip(w, &n->at_loop, w->at.loop);
-    if (below(&n->random, 6) == 0)
-        flip(w, &n->at_callee, w->at.callee + 4);
-    if (below(&n->random, 16) == 0)
-        flip(w, &n->at_trap, w->at.trap + 8);
-    for (unsigned i = 0; i < w->way->harts; i++) {
-        struct gw_debug_unit u;
-        assert_true(w->d->ops->unit(w->d, i, &u));
-        plan[i].step = below(&n->random, 3) == 0;
-        if (i == 0 || below(&n->random, 2))
-            plan[i].until = u.insns + 1 + below(&n->random, 10000);
-    }
-    if (below(&n->random, 32) == 0)
-        w->d->ops->stop(w->d);
-    reg(w, stop->unit, "mip");
-    reg(w, stop->unit, "mcycle");
-    if (below(&n->random, 32)) {
-        go_on(w, plan);
-        return;
-    }
-    memcpy(n->plan, plan, sizeof plan);
-    __atomic_store_n(&n->deferred, 1, __ATOMIC_SEQ_CST);
-}
-
-/* Beside that, another thread asks for stops now and then, and lets it go on where that was left to
- * it. */
-static void *ask(void *context)
-{
-    struct watched *w = context;
-    struct noise *n = w->test;
-    const struct timespec pause = {.tv_nsec = 50000};
-    while (!__atomic_load_n(&n->over, __ATOMIC_SEQ_CST)) {
-        nanosleep(&pause, NULL);
-        if (__atomic_exchange_n(&n->deferred, 0, __ATOMIC_SEQ_CST))
-            go_on(w, n->plan);
-        else
-            w->d->ops->stop(w->d);
-    }
-    return NULL;
-}
-
-static void offer_noise(struct watched *w)
-{
-    struct noise *n = w->test;
-    attach(w);
-    add_break(w, GW_DEBUG_ALL, w->at.finish);
-    if (!n->wanted)
-        return;
-    add_break(w, GW_DEBUG_ALL, w->at.callee + 4);
-    n->at_callee = true;
-    assert_int_equal(pthread_create(&n->thread, NULL, ask, w), 0);
-}
-
-static struct outcome outcome_of(const struct way *of, bool noise, uint32_t seed)
-{
-    struct noise n = {.wanted = noise, .random = seed};
-    struct way way = *of;
-    struct watched w = {.way = &way, .offered = offer_noise, .stopped = disturb, .test = &n};
-    way.rounds = LONG_RUN;
-    watched_run(&w);
-    if (noise)
-        assert_true(w.stops > 100 && n.met > 10 && n.asked > 0);
-    return n.out;
-}
-
-static void a_run_that_can_be_repeated_is_the_same_when_it_is_watched(void **state)
-{
-    for (unsigned i = 0; i < COUNT(ways); i++) {
-        if (!is_repeatable(&ways[i]))
-            continue;
-        struct outcome alone = outcome_of(&ways[i], false, 0);
-        assert_true(alone.timer[0][1] > 100 && alone.device[0][1] > 1);
-        for (uint32_t seed = 1; seed < 4; seed++) {
-            struct outcome watched = outcome_of(&ways[i], true, seed);
-            if (memcmp(&alone, &watched, sizeof alone) != 0)
-                fail_msg("%s: seed %u: another run: %llu instructions, %llu alone", ways[i].name,
-                         seed, (unsigned long long)watched.insns, (unsigned long long)alone.insns);
-        }
-    }
 }
 
 /* ---- from another thread -------------------------------------------------------------------- */
@@ -523,13 +352,19 @@ static void *watch_from_outside(void *context)
         /* They never come to their end meanwhile. */
         for (unsigned u = 0; u < w->way->harts; u++)
             set_reg(w, u, "s4", UINT64_C(1) << 40);
-        if (i % 5 == 0)
+        if (i % 5 == 0) {
             remove_break(w, all ? GW_DEBUG_ALL : last, pc);
-        go_on(w, NULL);
-        if (i % 5 == 0)
+            go_on(w, NULL);
             continue;
+        }
+        uint64_t rounds = reg(w, stop.unit, "s1");
+        unsigned unit = stop.unit;
+        go_on(w, NULL);
         stop = wait_for_stop(r); /* the next round */
         expect(w, "pc again", stop.pc, pc);
+        /* None, where a handler came between and has returned to the breakpoint. */
+        if (pc == w->at.loop && stop.unit == unit)
+            assert_in_range(reg(w, unit, "s1") - rounds, 0, 1);
         go_on(w, NULL);
         remove_break(w, all ? GW_DEBUG_ALL : last, pc);
         /* A stop that was on its way is told before, or not at all. */
@@ -552,7 +387,7 @@ static void *watch_from_outside(void *context)
 static void offer_outside(struct watched *w)
 {
     struct remote *r = w->test;
-    attach(w);
+    watched_attach(w);
     assert_int_equal(pthread_create(&r->thread, NULL, watch_from_outside, w), 0);
 }
 
@@ -582,14 +417,14 @@ static void breakpoints_come_and_go_while_it_runs(void **state)
 static void offer_nothing(struct watched *w)
 {
     struct gw_error err;
-    attach(w);
+    watched_attach(w);
     add_break(w, GW_DEBUG_ALL, w->at.patch);
     expect(w, "a breakpoint of nobody", w->d->ops->break_add(w->d, 7, w->at.patch, &err),
            GW_ERR_ARG);
     expect(w, "one that is not there", w->d->ops->break_remove(w->d, 0, w->at.loop, &err),
            GW_ERR_NOTFOUND);
     w->d->ops->detach(w->d);
-    attach(w);
+    watched_attach(w);
 }
 
 static void nothing_in(struct watched *w)
@@ -610,9 +445,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(registers_and_memory_are_what_the_guest_has),
         cmocka_unit_test(each_step_is_an_instruction),
+        cmocka_unit_test(a_unit_that_is_held_stays_where_it_is),
         cmocka_unit_test(a_unit_stops_at_a_count),
         cmocka_unit_test(all_units_stop_at_a_count_of_all),
-        cmocka_unit_test(a_run_that_can_be_repeated_is_the_same_when_it_is_watched),
         cmocka_unit_test(breakpoints_come_and_go_while_it_runs),
         cmocka_unit_test(who_detaches_leaves_nothing_behind),
     };

@@ -13,7 +13,48 @@ static const uint8_t program[] = {
 #include "tests/machine/watched.inc"
 };
 /* The words behind the head's jumps. */
-enum { JUMPS = 6, AT_HARTS = 4 * JUMPS, AT_TICK = AT_HARTS + 4, AT_ROUNDS = AT_HARTS + 8 };
+enum { JUMPS = 7, AT_HARTS = 4 * JUMPS, AT_TICK = AT_HARTS + 4, AT_ROUNDS = AT_HARTS + 8 };
+
+const struct way watched_ways[] = {
+    {.name = "jit", .harts = 1, .tick = SLOW_TICK, .rounds = ROUNDS},
+    {.name = "interpreter",
+     .harts = 1,
+     .tick = SLOW_TICK,
+     .rounds = ROUNDS,
+     .options = {{"engine", "interp"}}},
+    {.name = "two threads", .harts = 2, .tick = SLOW_TICK, .rounds = ROUNDS},
+    {.name = "two threads, interpreter",
+     .harts = 2,
+     .tick = SLOW_TICK,
+     .rounds = ROUNDS,
+     .options = {{"engine", "interp"}}},
+    {.name = "repeatable",
+     .harts = 1,
+     .tick = TICK,
+     .rounds = ROUNDS,
+     .options = {{"deterministic", NULL}}},
+    {.name = "repeatable, interpreter",
+     .harts = 1,
+     .tick = TICK,
+     .rounds = ROUNDS,
+     .options = {{"deterministic", NULL}, {"engine", "interp"}}},
+    {.name = "repeatable, two harts",
+     .harts = 2,
+     .tick = TICK,
+     .rounds = ROUNDS,
+     .options = {{"deterministic", NULL}}},
+    {.name = "repeatable, two harts, interpreter, one instruction a block",
+     .harts = 2,
+     .tick = TICK,
+     .rounds = ROUNDS,
+     .options = {{"deterministic", NULL}, {"engine", "interp"}, {"max-block", "1"}}},
+};
+const unsigned watched_way_count = sizeof watched_ways / sizeof watched_ways[0];
+
+bool is_repeatable(const struct way *way)
+{
+    return way->tick == TICK;
+}
 
 void expect_at(const struct watched *w, const char *what, uint64_t got, uint64_t want,
                const char *file, int line)
@@ -41,7 +82,8 @@ static void find_places(struct watched *w)
                             .callee = RAM + HIGH + target(2),
                             .patch = RAM + HIGH + target(3),
                             .finish = RAM + HIGH + target(4),
-                            .trap = RAM + HIGH + target(5)};
+                            .trap = RAM + HIGH + target(5),
+                            .back = RAM + target(6)};
 }
 
 static void write_program(const struct way *way, char *path)
@@ -113,6 +155,28 @@ void watched_run(struct watched *w)
     expect(w, "the end", w->result.ended, MACHINE_ENDED_POWEROFF);
 }
 
+/* ---- the client ----------------------------------------------------------------------------- */
+
+static void told_stopped(void *context, const struct gw_debug_stop *stop)
+{
+    struct watched *w = context;
+    w->stops++;
+    w->stopped(w, stop);
+}
+
+static void told_ended(void *context)
+{
+    struct watched *w = context;
+    w->ended = true;
+}
+
+void watched_attach(struct watched *w)
+{
+    const struct gw_debug_client c = {.stopped = told_stopped, .ended = told_ended, .context = w};
+    assert_true(w->d->ops->attach(w->d, &c));
+    assert_false(w->d->ops->attach(w->d, &c)); /* one at a time */
+}
+
 /* ---- for the client ------------------------------------------------------------------------- */
 
 static unsigned find_reg(const struct watched *w, const char *name)
@@ -165,4 +229,19 @@ void go_on(struct watched *w, const struct gw_debug_plan *plan)
     struct gw_error err;
     if (w->d->ops->resume(w->d, plan, UINT64_MAX, &err) != GW_OK)
         fail_msg("%s: going on: %s", w->way->name, err.message);
+}
+
+uint64_t insns_of(struct watched *w, unsigned unit)
+{
+    struct gw_debug_unit u;
+    assert_true(w->d->ops->unit(w->d, unit, &u));
+    return u.insns;
+}
+
+uint64_t retired_by_all(struct watched *w)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < w->way->harts; i++)
+        sum += insns_of(w, i);
+    return sum;
 }

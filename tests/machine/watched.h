@@ -34,10 +34,15 @@ struct way {
     unsigned harts, tick, rounds;
     const char *options[6][2]; /* of godwit run */
 };
+enum { ROUNDS = 4000, LONG_RUN = 100000, TICK = 20, SLOW_TICK = 2000 };
+/* Each engine; one hart and two, by threads and in turns. */
+extern const struct way watched_ways[];
+extern const unsigned watched_way_count;
+bool is_repeatable(const struct way *way);
 
-/* Addresses, as S mode has them. */
+/* Addresses, as S mode has them; back: as M mode, which returns there. */
 struct places {
-    uint64_t loop, callee, patch, finish, trap;
+    uint64_t loop, callee, patch, finish, trap, back;
 };
 
 struct watched {
@@ -56,6 +61,9 @@ struct watched {
 /* Runs the machine to its end on this thread; fails the test if that is not a power-off. */
 void watched_run(struct watched *w);
 
+/* Its client from now on. When it is offered. */
+void watched_attach(struct watched *w);
+
 /* ---- for the client, while the machine is stopped; they fail the test ------------------------ */
 
 uint64_t reg(struct watched *w, unsigned unit, const char *name);
@@ -66,6 +74,10 @@ void add_break(struct watched *w, int unit, uint64_t pc);
 void remove_break(struct watched *w, int unit, uint64_t pc);
 /* All units run; or as plan says. */
 void go_on(struct watched *w, const struct gw_debug_plan *plan);
+
+/* Instructions retired by a unit, and by all of them. */
+uint64_t insns_of(struct watched *w, unsigned unit);
+uint64_t retired_by_all(struct watched *w);
 
 #define expect(w, what, got, want) expect_at((w), (what), (got), (want), __FILE__, __LINE__)
 void expect_at(const struct watched *w, const char *what, uint64_t got, uint64_t want,

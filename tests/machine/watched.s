@@ -30,6 +30,7 @@
     j patch
     j finish
     j trap
+    j back
 harts:
     .byte 1, 0, 0, 0
 tick:                       # of the timer
@@ -230,6 +231,7 @@ device:
     ld t2, 112(t6)
     ld ra, 120(t6)
     csrrw t6, mscratch, t6
+back:
     mret
 
 # The device interrupts t1 ticks from now.

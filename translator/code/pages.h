@@ -32,7 +32,8 @@ void pages_clear(struct engine *e);
 bool pages_list(struct engine *e, uint32_t i);
 /* Nothing leads to the block any more, and it is not run again unless it is revived. */
 void pages_make_stale(struct engine *e, struct tb *tb);
-/* Makes a stale block LIVE again if no breakpoint is in it and bytes, which are what it would be made of now, are the same. */
+/* Makes a stale block LIVE again if no breakpoint is in it and bytes, which are what it would be made of
+ * now, are the same. */
 bool pages_revive(struct engine *e, uint32_t i, const uint8_t *bytes);
 uint64_t pages_hash(const uint8_t *bytes, uint32_t count);
 

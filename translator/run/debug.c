@@ -190,6 +190,7 @@ static void note(struct debug *d, unsigned unit, enum gw_debug_why why)
 {
     if (wanted(d) & WANT_STOP)
         return;
+    publish(&d->unit[unit]);
     d->stop = (struct gw_debug_stop){
         .why = why, .unit = unit, .pc = d->unit[unit].pc, .insns = d->unit[unit].insns};
     want(d, WANT_STOP);

@@ -15,8 +15,8 @@ enum { QUANTUM = 16384 };
 /* A vCPU's, and its thread's. */
 struct progress {
     bool look; /* before the next instruction it is looked at what may divert the vCPU */
-    bool
-        clock; /* at the clock too: once in a run, since the caller bounds how late timers may be */
+    /* At the clock too: once in a run, since the caller bounds how late timers may be. */
+    bool clock;
     uint32_t idle; /* rounds since an instruction retired */
 };
 
