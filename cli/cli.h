@@ -67,10 +67,12 @@ struct cli_overhead {
 enum gw_status cli_share_overhead(struct cli_overhead *share, uint64_t most, uint64_t ram_bytes,
                                   struct gw_error *err);
 
+struct machine_api;
+struct machine_saved;
 struct snap_api;
-struct snap_reader;
 /* The module of snapshots; NULL: *err says why. */
 const struct snap_api *cli_snapshots(struct gw_error *err);
+enum gw_status cli_machine_module(const struct machine_api **api, struct gw_error *err);
 
 /* Who else is concerned with a machine that starts: it may have a name, and be detached. */
 struct cli_watcher {
@@ -79,16 +81,18 @@ struct cli_watcher {
     void (*ready)(void *context);
     void *context;
 };
-int cli_run_machine(const struct cli_options *o, struct snap_reader *from,
-                    const struct machine_spec *saved, const struct cli_watcher *watcher);
+int cli_run_machine(const struct cli_options *o, const struct machine_spec *spec,
+                    const struct machine_saved *from, const struct cli_watcher *watcher);
 /* The same in the background; returns when it runs, or could not be started. */
-int cli_detach(const struct cli_options *o, struct snap_reader *from,
-               const struct machine_spec *saved);
+int cli_detach(const struct cli_options *o, const struct machine_spec *spec,
+               const struct machine_saved *from);
 
-/* Starts a machine, and stays with it. from: goes on with that one, which is as saved says. */
-int cli_start_machine(const struct cli_options *o, struct snap_reader *from,
-                      const struct machine_spec *saved);
+/* Starts a machine, and stays with it. from: goes on with that one; NULL: boots. */
+int cli_start_machine(const struct cli_options *o, const struct machine_spec *spec,
+                      const struct machine_saved *from);
 /* What every start verb does with an error before its run. */
 int cli_start_failed(const struct cli_options *o, const struct gw_error *err);
+/* The same where the user was told already. */
+int cli_report_failed(const struct cli_options *o, const struct gw_error *err);
 
 #endif

@@ -7,19 +7,11 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "godwit/plain.h"
 
 void cli_print_error(const struct gw_error *err)
 {
-    const char *colon = strstr(err->message, ": ");
-    if (!err->object[0])
-        fprintf(stderr, "godwit: error: %s\n", err->message);
-    else if (colon)
-        fprintf(stderr, "godwit: error: %.*s: %s: %s\n", (int)(colon - err->message), err->message,
-                err->object, colon + 2);
-    else
-        fprintf(stderr, "godwit: error: %s: %s\n", err->object, err->message);
-    if (err->hint[0])
-        fprintf(stderr, "hint: %s\n", err->hint);
+    gw_print_error(stderr, err);
 }
 
 int cli_status_of(enum gw_status status)

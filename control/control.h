@@ -48,6 +48,9 @@ struct ctl_ended {
 };
 bool ctl_ended_write(int fd, const struct ctl_ended *e);
 bool ctl_ended_read(const struct ctl_dir *d, const char *name, struct ctl_ended *e);
+/* What of the host a machine may use, as it was when it started: malloc()ed, the caller's. The machine
+ * itself cannot change it. NULL: it is not known. */
+char *ctl_grants_read(const struct ctl_dir *d, const char *name);
 /* Forgets a machine that has ended. */
 enum gw_status ctl_name_remove(const struct ctl_dir *d, const char *name, struct gw_error *err);
 
@@ -58,6 +61,7 @@ struct ctl_server;
 struct ctl_server_config {
     const struct ctl_dir *dir; /* outlives the server */
     const char *name;
+    const char *grants;           /* kept for whoever seals a snapshot of it; NULL: nothing is */
     int console_fd;               /* the other end of the machine's console; -1: it is elsewhere */
     void (*ready)(void *context); /* the machine is about to run; may be NULL */
     void *context;

@@ -179,9 +179,31 @@ bool ctl_ended_read(const struct ctl_dir *d, const char *name, struct ctl_ended 
     return n > 0 && sscanf(text, "%23s %d %" SCNu64, e->how, &e->status, &e->insns) == 3;
 }
 
+char *ctl_grants_read(const struct ctl_dir *d, const char *name)
+{
+    enum { MOST = 1 << 20 };
+    char file[CTL_NAME_BYTES + 16], *text;
+    size_t used = 0;
+    ssize_t n = -1;
+    int fd;
+    ctl_file_name(file, sizeof file, name, "grants");
+    fd = openat(d->fd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    text = fd >= 0 ? malloc(MOST + 1) : NULL;
+    while (text && used < MOST && (n = read(fd, text + used, MOST - used)) > 0)
+        used += (size_t)n;
+    if (fd >= 0)
+        close(fd);
+    if (text && n == 0) {
+        text[used] = 0;
+        return text;
+    }
+    free(text);
+    return NULL;
+}
+
 enum gw_status ctl_name_remove(const struct ctl_dir *d, const char *name, struct gw_error *err)
 {
-    static const char *const suffixes[] = {"sock", "ended", "log", "lock"};
+    static const char *const suffixes[] = {"sock", "ended", "log", "grants", "lock"};
     char file[CTL_NAME_BYTES + 16];
     struct stat st;
     int lock;

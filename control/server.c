@@ -350,6 +350,23 @@ static void accept_ready(void *context, uint32_t events)
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
+/* Not kept is as good as none: snapshots of the machine have no seal then. */
+static void keep_grants(const struct ctl_server *s)
+{
+    char file[CTL_NAME_BYTES + 16];
+    size_t n = s->cfg.grants ? strlen(s->cfg.grants) : 0;
+    int fd;
+    ctl_file_name(file, sizeof file, s->name, "grants");
+    unlinkat(s->cfg.dir->fd, file, 0);
+    if (!s->cfg.grants)
+        return;
+    fd = openat(s->cfg.dir->fd, file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0 && write(fd, s->cfg.grants, n) != (ssize_t)n)
+        unlinkat(s->cfg.dir->fd, file, 0);
+    if (fd >= 0)
+        close(fd);
+}
+
 static enum gw_status listen_on(struct ctl_server *s, struct gw_error *err)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
@@ -429,6 +446,7 @@ enum gw_status ctl_server_new(struct ctl_server **out, const struct ctl_server_c
     st = ctl_name_take(cfg->dir, cfg->name, &s->lock_fd, err);
     if (st == GW_OK) {
         snprintf(s->name, sizeof s->name, "%s", cfg->name);
+        keep_grants(s);
         st = listen_on(s, err);
     }
     if (st != GW_OK) {

@@ -75,6 +75,18 @@ struct machine_control {
     const char *socket_path; /* removed when the run ends; NULL: none */
 };
 
+/* A machine that was saved, which goes on instead of booting. All of it is the caller's. */
+struct machine_saved {
+    int fd;                          /* the file, which stays where it is */
+    struct snap_reader *reader;      /* instead of a file; NULL: the file */
+    const char *name;                /* for messages */
+    const struct machine_spec *spec; /* as the snapshot has it */
+    const uint8_t *root;             /* what its seal says of the file; NULL: it has none */
+    /* What of the host it names and nobody said yes to: none of it is opened. It is what a reset wants
+     * at most. */
+    const struct machine_spec *withheld;
+};
+
 /* What the machine is made of, and what the one who starts it gives it beside that. All of it belongs
  * to the caller and outlives the run. */
 struct machine_options {
@@ -86,7 +98,7 @@ struct machine_options {
     const struct gw_net_module *(*open_net)(struct gw_error *err);
     /* Snapshots: opens their module on first use; NULL: there is none. */
     const struct snap_api *(*open_snapshots)(struct gw_error *err);
-    struct snap_reader *restore;           /* goes on from there instead of booting; the caller's */
+    const struct machine_saved *restore;   /* NULL: it boots */
     const struct machine_control *control; /* NULL: none */
     /* Control thread: the run was to end and has not, since the host holds a thread of it. To say so, and
      * to end the process. */
@@ -127,6 +139,9 @@ struct machine_api {
     unsigned version; /* MACHINE_API */
     /* NULL: machines are locked in, unless no_sandbox says otherwise. Else why they are not. */
     const char *(*sandbox_missing)(void);
+    /* Locks the calling process in, which is no machine's and has one thread: see sandbox_enter_reader().
+     * Fails where sandbox_missing() says why. */
+    enum gw_status (*lock_reader)(struct gw_error *err);
     /* *result is filled in on failure too. */
     enum gw_status (*run)(const struct machine_options *o, struct machine_result *result,
                           struct gw_error *err);

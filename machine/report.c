@@ -10,6 +10,7 @@
 #include "frontend/riscv64/priv.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/net.h"
+#include "godwit/plain.h"
 #include "machine/vm.h"
 
 static const char *privilege(const struct rv_cpu *cpu)
@@ -116,16 +117,16 @@ void vm_show_discarded(const struct vm *m)
             continue;
         fprintf(stderr, "godwit: note: %" PRIu64 " %s written to %s discarded\n",
                 small ? (bytes + 1023) >> 10 : (bytes + (1 << 19)) >> 20, small ? "KiB" : "MiB",
-                dev_disk_path(d));
-        fprintf(stderr, "hint: -d %s,overlay=FILE keeps them\n", dev_disk_path(d));
+                GW_PLAIN(dev_disk_path(d)));
+        fprintf(stderr, "hint: -d %s,overlay=FILE keeps them\n", GW_PLAIN(dev_disk_path(d)));
     }
     for (unsigned i = 0; i < VIRT_FLASH_BANKS; i++) {
         const struct dev_flash *f = board_flash(m->board, i);
         if (!dev_flash_discarded(f))
             continue;
         fprintf(stderr, "godwit: note: %" PRIu64 " KiB written to %s discarded\n",
-                dev_flash_discarded(f) >> 10, f->path);
-        fprintf(stderr, "hint: --flash %u=%s,rw keeps them\n", i, f->path);
+                dev_flash_discarded(f) >> 10, GW_PLAIN(f->path));
+        fprintf(stderr, "hint: --flash %u=%s,rw keeps them\n", i, GW_PLAIN(f->path));
     }
 }
 

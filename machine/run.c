@@ -13,6 +13,7 @@
 #include "machine/host_code.h"
 #include "devices/board/power.h"
 #include "frontend/riscv64/priv.h"
+#include "godwit/plain.h"
 #include "machine/vm.h"
 #include "spec/spec.h"
 
@@ -87,7 +88,7 @@ static void on_note(void *context, const char *text)
 {
     const struct vm *m = context;
     if (!m->spec->quiet)
-        fprintf(stderr, "godwit: note: %s\n", text);
+        fprintf(stderr, "godwit: note: %s\n", GW_PLAIN(text));
 }
 
 /* Any thread. A reader that goes away is no failure of the host's. */
@@ -95,9 +96,9 @@ static void on_fault(void *context, const char *what, const char *object, int er
 {
     const struct vm *m = context;
     if (error != EPIPE)
-        fprintf(stderr, "godwit: error: %s: %s: %s\n", what, object, strerror(error));
+        fprintf(stderr, "godwit: error: %s: %s: %s\n", what, GW_PLAIN(object), strerror(error));
     else if (!m->spec->quiet)
-        fprintf(stderr, "godwit: note: %s: %s: nobody reads it any more\n", what, object);
+        fprintf(stderr, "godwit: note: %s: %s: nobody reads it any more\n", what, GW_PLAIN(object));
 }
 
 /* I/O thread: the key itself comes as an event, if somebody is there to take it. */
@@ -216,6 +217,9 @@ static enum gw_status check_options(const struct machine_options *o, struct gw_e
     st = spec_check(spec_machine, s, err);
     if (st != GW_OK)
         return st;
+    if (o->restore && spec_is_lacking(o->restore->withheld))
+        return gw_fail(err, GW_ERR_STATE, o->restore->name,
+                       "cannot restore: it wants what it was not given");
     if (!s->dump_dtb && !s->kernel && !o->restore && !s->flash[0].path && !s->loads_count &&
         !vm_firmware_file(s)) {
         st = gw_fail(err, GW_ERR_ARG, "", "nothing to run: no kernel was given");
@@ -409,7 +413,9 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
 
 const struct machine_api *godwit_machine(void)
 {
-    static const struct machine_api api = {
-        .version = MACHINE_API, .run = machine_run, .sandbox_missing = sandbox_missing};
+    static const struct machine_api api = {.version = MACHINE_API,
+                                           .run = machine_run,
+                                           .sandbox_missing = sandbox_missing,
+                                           .lock_reader = sandbox_enter_reader};
     return &api;
 }

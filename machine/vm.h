@@ -38,6 +38,12 @@ struct vm {
     struct sandbox *sandbox;         /* NULL: none */
     struct broker *broker;
     const struct snap_api *snapshots; /* NULL: not opened yet */
+    struct snap_reader *reader;       /* while it is restored */
+    struct vm_work {                  /* of a save or a restore, one at a time */
+        struct dev_io_job job;
+        void (*work)(void *arg);
+        void *arg;
+    } work;
     struct vm_boot_file {
         const char *path; /* of the options */
         int fd;
@@ -146,6 +152,10 @@ enum gw_status vm_boot(struct vm *m, struct gw_error *err);
 enum gw_status vm_file(struct vm *m, struct blob *b, const char *path, const char *what,
                        struct gw_error *err);
 void vm_open_files(struct vm *m);
+/* A file that the machine was restored without: it names it, and nobody said yes to it. */
+bool vm_is_withheld(const struct vm *m, const char *path);
+/* May the machine be reset? It has all that it starts from. */
+enum gw_status vm_check_reset(const struct vm *m, struct gw_error *err);
 /* The file of firmware that is started; NULL: it is built in, or there is none. */
 const char *vm_firmware_file(const struct machine_spec *s);
 void vm_close_files(struct vm *m);

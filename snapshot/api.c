@@ -1,4 +1,5 @@
 /* What the module offers, see snapshot.h. */
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,8 @@ static enum gw_status load_state(struct snap_reader *r, const char *name,
 static enum gw_status verify(struct snap_reader *r, struct gw_error *err)
 {
     enum gw_status st = snap_reach_end(r, err);
+    if (st == GW_OK && !r->stream && r->section[r->section_count - 1].kind == SNAP_INDEX)
+        st = snap_index_read(r, NULL, err);
     for (uint32_t i = 0; st == GW_OK && i < r->section_count; i++) {
         struct snap_fields f = {0};
         uint64_t pages, count;
@@ -92,7 +95,7 @@ static uint64_t state_hash(const struct snap_reader *r)
     uint32_t n = 0;
     for (uint32_t i = 0; i < r->section_count; i++) {
         const struct snap_section *s = &r->section[i];
-        if (s->kind == SNAP_MANIFEST)
+        if (s->kind == SNAP_MANIFEST || s->kind == SNAP_INDEX)
             continue;
         memcpy(all[n], s->name, SNAP_NAME_BYTES);
         snap_put(all[n++] + SNAP_NAME_BYTES, s->hash, 8);
@@ -108,6 +111,11 @@ const struct snap_api *godwit_snapshot(void)
         .file_fd = snap_file_fd,
         .file_keep = snap_file_keep,
         .file_drop = snap_file_drop,
+        .key_read = snap_key_read,
+        .key_make = snap_key_make,
+        .key_forget = snap_key_forget,
+        .seal_check = snap_seal_check,
+        .seal_put = snap_seal_put,
         .create = snap_create,
         .create_on = snap_create_on,
         .create_stream = snap_create_stream,
@@ -116,6 +124,8 @@ const struct snap_api *godwit_snapshot(void)
         .write_pages = snap_write_pages,
         .commit = snap_commit,
         .abandon = snap_abandon,
+        .open_on = snap_open_on,
+        .read_manifest = snap_read_manifest,
         .open = snap_open,
         .open_stream = snap_open_stream,
         .close = snap_close,
@@ -133,5 +143,6 @@ const struct snap_api *godwit_snapshot(void)
         .state_hash = state_hash,
         .manifest_text = manifest_text,
     };
-    return &api;
+    /* The library finds out what this processor does best, before anything is locked in. */
+    return sodium_init() < 0 ? NULL : &api;
 }

@@ -18,7 +18,7 @@ enum gw_status snap_bad(const struct snap_reader *r, struct gw_error *err, const
     return gw_fail(err, GW_ERR_FORMAT, r->path, "cannot use the snapshot: %s", why);
 }
 
-static ssize_t read_cursor(void *context, void *to, size_t size)
+ssize_t snap_cursor_read(void *context, void *to, size_t size)
 {
     struct snap_cursor *c = context;
     ssize_t n = pread(c->fd, to, size, (off_t)c->at);
@@ -28,7 +28,8 @@ static ssize_t read_cursor(void *context, void *to, size_t size)
 
 void snap_cursor_at(struct snap_cursor *c, const struct snap_reader *r, uint64_t offset)
 {
-    *c = (struct snap_cursor){.s = {.read = read_cursor, .context = c}, .fd = r->fd, .at = offset};
+    *c = (struct snap_cursor){
+        .s = {.read = snap_cursor_read, .context = c}, .fd = r->fd, .at = offset};
 }
 
 enum gw_status snap_take(const struct snap_reader *r, struct gw_source *from, void *to, size_t size,
@@ -49,13 +50,20 @@ static enum gw_status read_at(const struct snap_reader *r, void *to, size_t size
     return snap_take(r, &c.s, to, size, err);
 }
 
+uint64_t snap_most_bytes(const struct snap_section *s)
+{
+    return s->kind == SNAP_MANIFEST ? SNAP_MAX_MANIFEST
+           : s->kind == SNAP_INDEX  ? SNAP_MAX_INDEX
+                                    : SNAP_MAX_SMALL;
+}
+
 enum gw_status snap_read_payload(struct snap_reader *r, const struct snap_section *s, uint8_t **out,
                                  struct gw_error *err)
 {
     enum gw_status st = GW_OK;
     uint8_t *p;
     *out = NULL;
-    if (s->bytes > SNAP_MAX_SMALL)
+    if (s->bytes > snap_most_bytes(s))
         return snap_bad(r, err, s->name, "too large");
     p = malloc(s->bytes + 1);
     if (!p)
@@ -66,6 +74,8 @@ enum gw_status snap_read_payload(struct snap_reader *r, const struct snap_sectio
         st = read_at(r, p, s->bytes, s->offset, err);
     if (st == GW_OK && snap_hash(p, s->bytes) != s->hash)
         st = snap_bad(r, err, s->name, "its checksum is wrong: the file is damaged");
+    if (st == GW_OK && !snap_index_agrees(r, s, 0, p, s->bytes))
+        st = snap_bad(r, err, s->name, "it is not what the index says");
     if (st != GW_OK) {
         free(p);
         return st;
@@ -119,7 +129,7 @@ enum gw_status snap_read_header(struct snap_reader *r, struct gw_source *from, u
 enum gw_status snap_check_section(const struct snap_reader *r, uint32_t i, struct gw_error *err)
 {
     const struct snap_section *s = &r->section[i];
-    if (s->kind < SNAP_MANIFEST || s->kind > SNAP_PAGES)
+    if (s->kind < SNAP_MANIFEST || s->kind > SNAP_INDEX)
         return gw_fail(err, GW_ERR_UNSUPPORTED, r->path,
                        "cannot use the snapshot: section %s: of a kind that this program does not "
                        "know",
@@ -128,6 +138,8 @@ enum gw_status snap_check_section(const struct snap_reader *r, uint32_t i, struc
         return snap_bad(r, err, NULL, "it does not begin with a manifest");
     if (i && s->kind == SNAP_MANIFEST)
         return snap_bad(r, err, NULL, "it has more than one manifest");
+    if (i && r->section[i - 1].kind == SNAP_INDEX)
+        return snap_bad(r, err, NULL, "something follows its index");
     return GW_OK;
 }
 
@@ -217,16 +229,15 @@ static enum gw_status check_sections(const struct snap_reader *r, struct gw_erro
     return st;
 }
 
-enum gw_status snap_parse_manifest(struct snap_reader *r, struct gw_error *err)
+enum gw_status snap_read_manifest(struct snap_reader *r, struct gw_error *err)
 {
     const struct snap_section *s = &r->section[0];
     uint8_t *text;
-    enum gw_status st = snap_read_payload(r, s, &text, err);
-    if (st != GW_OK)
+    enum gw_status st = r->manifest_text ? GW_OK : snap_read_payload(r, s, &text, err);
+    if (st != GW_OK || r->manifest_text)
         return st;
     r->manifest_text = (char *)text;
-    st = snap_manifest_parse(r->manifest_text, s->bytes, r->path, &r->manifest, err);
-    return st;
+    return snap_manifest_parse(r->manifest_text, s->bytes, r->path, &r->manifest, err);
 }
 
 static enum gw_status read_frame(struct snap_reader *r, struct gw_error *err)
@@ -240,13 +251,14 @@ static enum gw_status read_frame(struct snap_reader *r, struct gw_error *err)
     if (!S_ISREG(sb.st_mode))
         return snap_bad(r, err, NULL, "not a regular file");
     r->bytes = (uint64_t)sb.st_size;
+    st = snap_seals_skip(r->fd, &r->bytes, r->path, err);
+    if (st != GW_OK)
+        return st;
     snap_cursor_at(&c, r, 0);
     st = snap_read_header(r, &c.s, &file_bytes, err);
     if (st == GW_OK)
         st = r->format == 1 ? read_frame1(r, file_bytes, err) : read_frame2(r, err);
-    if (st == GW_OK)
-        st = check_sections(r, err);
-    return st == GW_OK ? snap_parse_manifest(r, err) : st;
+    return st == GW_OK ? check_sections(r, err) : st;
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
@@ -265,19 +277,18 @@ struct snap_reader *snap_reader_new(const char *path, struct gw_error *err)
     return NULL;
 }
 
-enum gw_status snap_open(struct snap_reader **out, const char *path, struct gw_error *err)
+enum gw_status snap_open_on(struct snap_reader **out, int fd, const char *name,
+                            const uint8_t root[SNAP_DIGEST], struct gw_error *err)
 {
-    struct snap_reader *r = snap_reader_new(path, err);
+    struct snap_reader *r = snap_reader_new(name, err);
     enum gw_status st;
     *out = NULL;
     if (!r)
         return GW_ERR_NOMEM;
-    r->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (r->fd < 0)
-        st = gw_fail(err, errno == ENOENT ? GW_ERR_NOTFOUND : GW_ERR_IO, path,
-                     "cannot open the snapshot: %s", strerror(errno));
-    else
-        st = read_frame(r, err);
+    r->fd = fd;
+    st = read_frame(r, err);
+    if (st == GW_OK && root)
+        st = snap_index_read(r, root, err);
     if (st != GW_OK) {
         snap_close(r);
         return st;
@@ -286,16 +297,39 @@ enum gw_status snap_open(struct snap_reader **out, const char *path, struct gw_e
     return GW_OK;
 }
 
+enum gw_status snap_open(struct snap_reader **out, const char *path, struct gw_error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    enum gw_status st;
+    *out = NULL;
+    if (fd < 0)
+        return gw_fail(err, errno == ENOENT ? GW_ERR_NOTFOUND : GW_ERR_IO, path,
+                       "cannot open the snapshot: %s", strerror(errno));
+    st = snap_open_on(out, fd, path, NULL, err);
+    if (st != GW_OK) {
+        close(fd);
+        return st;
+    }
+    (*out)->own_fd = true;
+    st = snap_read_manifest(*out, err);
+    if (st != GW_OK) {
+        snap_close(*out);
+        *out = NULL;
+    }
+    return st;
+}
+
 void snap_close(struct snap_reader *r)
 {
     if (!r)
         return;
-    if (r->fd >= 0)
+    if (r->own_fd)
         close(r->fd);
     for (uint32_t i = 0; i < SNAP_MAX_SECTIONS; i++)
         free(r->kept[i]);
     spec_clear(spec_machine, &r->manifest);
     free(r->manifest_text);
+    free(r->index);
     free(r->path);
     free(r);
 }

@@ -1,4 +1,7 @@
-/* Sections of pages: chunk by chunk, with bounded memory. */
+/*
+ * Sections of pages: chunk by chunk, with bounded memory. While one chunk is unpacked and put where it
+ * belongs, the next is read and checked, by another thread where there is one.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -6,16 +9,30 @@
 
 #include "snapshot/snap_int.h"
 
+/* A chunk as it was read. */
+struct fetched {
+    struct walk *w;
+    uint8_t *bytes; /* a header, and SNAP_CHUNK_BYTES of what is stored behind it */
+    bool last;      /* there is none: it is the end */
+    enum gw_status status;
+    struct gw_error err;
+};
+
 struct walk {
     struct snap_reader *r;
     const struct snap_section *s;
+    const struct snap_worker *worker; /* NULL: the caller's thread does all */
+    /* Of whoever fetches. */
     struct gw_source *from;
     uint64_t done, left; /* bytes of the payload; left: at most */
+    uint64_t piece;      /* of the index: the next */
+    XXH64_state_t *hash;
+    struct fetched chunk[2];
+    /* Of the caller's thread. */
     uint64_t pages;
     uint64_t next; /* the first page that a chunk may begin with */
-    XXH64_state_t *hash;
     ZSTD_DCtx *zstd;
-    uint8_t *stored, *bytes; /* SNAP_CHUNK_BYTES each */
+    uint8_t *bytes; /* SNAP_CHUNK_BYTES */
 };
 
 static enum gw_status bad(const struct walk *w, struct gw_error *err, const char *why)
@@ -36,6 +53,66 @@ static enum gw_status take(struct walk *w, void *to, size_t size, struct gw_erro
     return st;
 }
 
+/* Before anybody looks into what was read. */
+static enum gw_status check_piece(struct walk *w, const void *bytes, size_t size,
+                                  struct gw_error *err)
+{
+    return snap_index_agrees(w->r, w->s, w->piece++, bytes, size)
+               ? GW_OK
+               : bad(w, err, "it is not what the index says");
+}
+
+/* ---- fetching: the worker's thread ----------------------------------------------------------- */
+
+/* What follows the last chunk in format 2. */
+static bool ends_pages(const uint8_t *h)
+{
+    uint8_t end[SNAP_CHUNK_HEADER];
+    snap_put_pages_end(end);
+    return !memcmp(h, end, sizeof end);
+}
+
+static enum gw_status fetch_chunk(struct walk *w, struct fetched *c, struct gw_error *err)
+{
+    uint8_t *h = c->bytes;
+    uint64_t stored;
+    enum gw_status st;
+    c->last = w->r->format == 1 && w->left == 0;
+    if (c->last)
+        return GW_OK;
+    st = take(w, h, SNAP_CHUNK_HEADER, err);
+    if (st != GW_OK)
+        return st;
+    c->last = w->r->format != 1 && ends_pages(h);
+    stored = c->last ? 0 : snap_get(h + 8, 4);
+    if (stored > SNAP_CHUNK_BYTES)
+        return bad(w, err, "a chunk of pages is damaged");
+    st = take(w, h + SNAP_CHUNK_HEADER, stored, err);
+    return st == GW_OK ? check_piece(w, h, SNAP_CHUNK_HEADER + stored, err) : st;
+}
+
+static void fetch(void *arg)
+{
+    struct fetched *c = arg;
+    c->status = fetch_chunk(c->w, c, &c->err);
+}
+
+static void begin_fetch(struct walk *w, struct fetched *c)
+{
+    if (w->worker)
+        w->worker->submit(w->worker->context, fetch, c);
+    else
+        fetch(c);
+}
+
+static void end_fetch(const struct walk *w)
+{
+    if (w->worker)
+        w->worker->wait(w->worker->context);
+}
+
+/* ---- unpacking ------------------------------------------------------------------------------- */
+
 static unsigned present_pages(const uint8_t *bitmap)
 {
     unsigned n = 0;
@@ -53,32 +130,39 @@ static bool beyond(const struct walk *w, uint64_t first, const uint8_t *bitmap)
     return false;
 }
 
-/* What follows the last chunk in format 2. */
-static bool ends_pages(const uint8_t *h)
+/* *pages: where those of the chunk are, one after another. */
+static enum gw_status unpack(struct walk *w, const struct fetched *c, const uint8_t **pages,
+                             struct gw_error *err)
 {
-    uint8_t end[SNAP_CHUNK_HEADER];
-    snap_put_pages_end(end);
-    return !memcmp(h, end, sizeof end);
-}
-
-/* One chunk, whose header is in h: its pages to w->bytes. */
-static enum gw_status read_chunk(struct walk *w, const uint8_t *h, struct gw_error *err)
-{
+    const uint8_t *h = c->bytes;
     uint64_t first = snap_get(h, 8), stored = snap_get(h + 8, 4), method = snap_get(h + 12, 4);
     size_t size = (size_t)present_pages(h + 24) * SNAP_PAGE_BYTES;
-    enum gw_status st;
     if (first % SNAP_CHUNK_PAGES || first < w->next || first >= w->pages || size == 0 ||
         beyond(w, first, h + 24))
         return bad(w, err, "a chunk of pages is out of place");
-    if (stored > SNAP_CHUNK_BYTES || method > SNAP_ZSTD || (method == SNAP_RAW && stored != size))
+    if (method > SNAP_ZSTD || (method == SNAP_RAW && stored != size))
         return bad(w, err, "a chunk of pages is damaged");
     w->next = first + SNAP_CHUNK_PAGES;
-    st = take(w, method == SNAP_RAW ? w->bytes : w->stored, stored, err);
-    if (st == GW_OK && method == SNAP_ZSTD &&
-        ZSTD_decompressDCtx(w->zstd, w->bytes, SNAP_CHUNK_BYTES, w->stored, stored) != size)
-        st = bad(w, err, "a chunk of pages is damaged");
-    if (st == GW_OK && snap_hash(w->bytes, size) != snap_get(h + 16, 8))
-        st = bad(w, err, "its checksum is wrong: the file is damaged");
+    *pages = method == SNAP_RAW ? h + SNAP_CHUNK_HEADER : w->bytes;
+    if (method == SNAP_ZSTD && ZSTD_decompressDCtx(w->zstd, w->bytes, SNAP_CHUNK_BYTES,
+                                                   h + SNAP_CHUNK_HEADER, stored) != size)
+        return bad(w, err, "a chunk of pages is damaged");
+    return snap_hash(*pages, size) == snap_get(h + 16, 8)
+               ? GW_OK
+               : bad(w, err, "its checksum is wrong: the file is damaged");
+}
+
+static enum gw_status put_chunk(struct walk *w, const struct fetched *c, snap_put_page *put,
+                                void *context, struct gw_error *err)
+{
+    const uint8_t *h = c->bytes, *page = NULL;
+    enum gw_status st = unpack(w, c, &page, err);
+    for (uint64_t i = 0; put && st == GW_OK && i < SNAP_CHUNK_PAGES; i++) {
+        if (!(h[24 + i / 8] >> (i % 8) & 1))
+            continue;
+        st = put(context, snap_get(h, 8) + i, page, err);
+        page += SNAP_PAGE_BYTES;
+    }
     return st;
 }
 
@@ -86,6 +170,8 @@ static enum gw_status read_pages_header(struct walk *w, struct gw_error *err)
 {
     uint8_t h[SNAP_PAGES_HEADER] = {0};
     enum gw_status st = take(w, h, sizeof h, err);
+    if (st == GW_OK)
+        st = check_piece(w, h, sizeof h, err);
     if (st != GW_OK)
         return st;
     w->pages = snap_get(h, 8);
@@ -97,21 +183,24 @@ static enum gw_status read_pages_header(struct walk *w, struct gw_error *err)
 
 static enum gw_status walk(struct walk *w, snap_put_page *put, void *context, struct gw_error *err)
 {
-    uint8_t h[SNAP_CHUNK_HEADER] = {0};
     enum gw_status st = read_pages_header(w, err);
-    while (st == GW_OK && !(w->r->format == 1 && w->left == 0)) {
-        const uint8_t *page = w->bytes;
-        st = take(w, h, sizeof h, err);
-        if (st != GW_OK || (w->r->format != 1 && ends_pages(h)))
+    unsigned at = 0;
+    if (st != GW_OK)
+        return st;
+    begin_fetch(w, &w->chunk[0]);
+    for (;; at ^= 1) {
+        struct fetched *c = &w->chunk[at];
+        end_fetch(w);
+        if (c->status != GW_OK && err)
+            *err = c->err;
+        if (c->status != GW_OK || c->last)
+            return c->status;
+        begin_fetch(w, &w->chunk[at ^ 1]);
+        st = put_chunk(w, c, put, context, err);
+        if (st != GW_OK)
             break;
-        st = read_chunk(w, h, err);
-        for (uint64_t i = 0; put && st == GW_OK && i < SNAP_CHUNK_PAGES; i++) {
-            if (!(h[24 + i / 8] >> (i % 8) & 1))
-                continue;
-            st = put(context, snap_get(h, 8) + i, page, err);
-            page += SNAP_PAGE_BYTES;
-        }
     }
+    end_fetch(w);
     return st;
 }
 
@@ -126,11 +215,23 @@ static enum gw_status close_walk(struct walk *w, struct gw_error *err)
                : bad(w, err, "its checksum is wrong: the file is damaged");
 }
 
+static bool make_room(struct walk *w)
+{
+    for (unsigned i = 0; i < 2; i++)
+        w->chunk[i] =
+            (struct fetched){.w = w, .bytes = malloc(SNAP_CHUNK_HEADER + SNAP_CHUNK_BYTES)};
+    w->hash = XXH64_createState();
+    w->zstd = ZSTD_createDCtx();
+    w->bytes = malloc(SNAP_CHUNK_BYTES);
+    return w->chunk[0].bytes && w->chunk[1].bytes && w->hash && w->zstd && w->bytes;
+}
+
 enum gw_status snap_walk_pages(struct snap_reader *r, const struct snap_section *s, uint64_t *count,
-                               snap_put_page *put, void *context, struct gw_error *err)
+                               const struct snap_worker *worker, snap_put_page *put, void *context,
+                               struct gw_error *err)
 {
     struct snap_cursor file;
-    struct walk w = {.r = r, .s = s, .from = r->stream, .left = s->bytes};
+    struct walk w = {.r = r, .s = s, .worker = worker, .from = r->stream, .left = s->bytes};
     enum gw_status st;
     if (!r->stream) {
         snap_cursor_at(&file, r, s->offset);
@@ -138,11 +239,7 @@ enum gw_status snap_walk_pages(struct snap_reader *r, const struct snap_section 
     } else if (r->format != 1) {
         w.left = UINT64_MAX; /* which is said at its end */
     }
-    w.hash = XXH64_createState();
-    w.zstd = ZSTD_createDCtx();
-    w.stored = malloc(SNAP_CHUNK_BYTES);
-    w.bytes = malloc(SNAP_CHUNK_BYTES);
-    if (w.hash && w.zstd && w.stored && w.bytes) {
+    if (make_room(&w)) {
         XXH64_reset(w.hash, 0);
         st = walk(&w, put, context, err);
         if (st == GW_OK)
@@ -152,7 +249,8 @@ enum gw_status snap_walk_pages(struct snap_reader *r, const struct snap_section 
     }
     XXH64_freeState(w.hash);
     ZSTD_freeDCtx(w.zstd);
-    free(w.stored);
+    free(w.chunk[0].bytes);
+    free(w.chunk[1].bytes);
     free(w.bytes);
     *count = w.pages;
     r->broken |= r->stream && st != GW_OK;
@@ -195,7 +293,7 @@ enum gw_status snap_load_pages(struct snap_reader *r, const char *name,
         return snap_bad(r, err, name, "it is missing");
     if (passed(r, s))
         return snap_bad(r, err, name, "it came before, and cannot be read again");
-    st = snap_walk_pages(r, s, &count, put_guarded, &g, err);
+    st = snap_walk_pages(r, s, &count, sink->worker, put_guarded, &g, err);
     if (st == GW_OK && count != sink->count)
         st = snap_bad(r, err, name, "it has not the machine's number of pages");
     return st;
@@ -237,7 +335,7 @@ enum gw_status snap_page_hashes(struct snap_reader *r, uint32_t section, uint64_
     if (passed(r, &r->section[section]))
         return snap_bad(r, err, r->section[section].name,
                         "it came before, and cannot be read again");
-    st = snap_walk_pages(r, &r->section[section], pages, put_hash, &h, err);
+    st = snap_walk_pages(r, &r->section[section], pages, NULL, put_hash, &h, err);
     *count = h.count;
     if (st != GW_OK) {
         free(h.list);

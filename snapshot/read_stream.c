@@ -31,14 +31,22 @@ static enum gw_status keep(struct snap_reader *r, struct snap_section *s, struct
 {
     uint8_t **kept = &r->kept[s - r->section];
     enum gw_status st;
-    if (s->bytes > SNAP_MAX_SMALL || s->bytes > SNAP_MAX_KEPT - r->kept_bytes)
+    if (s->bytes > snap_most_bytes(s) ||
+        (s->kind != SNAP_INDEX && s->bytes > SNAP_MAX_KEPT - r->kept_bytes))
         return snap_bad(r, err, s->name, "too large");
     *kept = malloc(s->bytes ? s->bytes : 1);
     if (!*kept)
         return gw_fail(err, GW_ERR_NOMEM, r->path, "cannot use the snapshot: out of memory");
-    r->kept_bytes += s->bytes;
     st = snap_take(r, r->stream, *kept, s->bytes, err);
-    return st == GW_OK ? close_section(r, s, s->bytes, snap_hash(*kept, s->bytes), err) : st;
+    if (st == GW_OK)
+        st = close_section(r, s, s->bytes, snap_hash(*kept, s->bytes), err);
+    if (s->kind == SNAP_INDEX) { /* what it speaks of has passed by */
+        free(*kept);
+        *kept = NULL;
+    } else {
+        r->kept_bytes += s->bytes;
+    }
+    return st;
 }
 
 static enum gw_status read_end(struct snap_reader *r, const uint8_t *h, struct gw_error *err)
@@ -102,7 +110,7 @@ static enum gw_status go_on(struct snap_reader *r, struct gw_error *err)
     if (r->broken)
         return snap_bad(r, err, NULL, "it was found to be broken");
     if (r->in_pages)
-        st = snap_walk_pages(r, &r->section[r->section_count - 1], &count, NULL, NULL, err);
+        st = snap_walk_pages(r, &r->section[r->section_count - 1], &count, NULL, NULL, NULL, err);
     if (st == GW_OK)
         st = read_head(r, err);
     r->broken |= st != GW_OK;
@@ -141,7 +149,7 @@ enum gw_status snap_open_stream(struct snap_reader **out, struct gw_source *from
     if (st == GW_OK && r->section_count == 0)
         st = snap_bad(r, err, NULL, "it does not begin with a manifest");
     if (st == GW_OK)
-        st = snap_parse_manifest(r, err);
+        st = snap_read_manifest(r, err);
     if (st != GW_OK) {
         snap_close(r);
         return st;

@@ -20,13 +20,45 @@
 #include "godwit/status.h"
 #include "godwit/stream.h"
 
-#define SNAP_API    5
+#define SNAP_API    6
 #define SNAP_SYMBOL "godwit_snapshot_module"
 #define SNAP_MODULE "godwit-snapshot.so"
 
-enum { SNAP_PAGE_BYTES = 4096, SNAP_NAME_BYTES = 24 };
+enum { SNAP_PAGE_BYTES = 4096, SNAP_NAME_BYTES = 24, SNAP_DIGEST = 32 };
 
-enum snap_kind { SNAP_MANIFEST = 1, SNAP_STATE = 2, SNAP_PAGES = 3 };
+enum snap_kind { SNAP_MANIFEST = 1, SNAP_STATE = 2, SNAP_PAGES = 3, SNAP_INDEX = 4 };
+
+/* A key of seals; kept by those alone who make or check one. */
+enum { SNAP_KEY_ID = 16, SNAP_KEY_BYTES = 32 };
+struct snap_key {
+    uint8_t id[SNAP_KEY_ID]; /* may be known */
+    uint8_t secret[SNAP_KEY_BYTES];
+};
+
+enum snap_seal_state {
+    SNAP_SEAL_NONE,
+    SNAP_SEAL_FOREIGN, /* made with a key that is not known here */
+    SNAP_SEAL_UNKNOWN, /* made in a way that this program does not know */
+    SNAP_SEAL_BROKEN,  /* made with a key that is known, of another file or of other grants */
+    SNAP_SEAL_GOOD,
+};
+
+struct snap_seal {
+    enum snap_seal_state state;
+    uint8_t key_id[SNAP_KEY_ID]; /* of the key that decided, else of the last seal's */
+    /* GOOD: for open_on(), and what of the host the machine may use, as spec_read_grants() reads it:
+     * malloc()ed, NUL-terminated, the caller's. */
+    uint8_t root[SNAP_DIGEST];
+    char *grants;
+    size_t grants_bytes;
+};
+
+/* Another thread, which does what it is given in turn. */
+struct snap_worker {
+    void (*submit)(void *context, void (*work)(void *arg), void *arg);
+    void (*wait)(void *context); /* until all of it is done */
+    void *context;
+};
 
 /* Pages to be written: get() returns the page's bytes (buf may be used for them), or NULL to leave
  * it out. */
@@ -41,6 +73,8 @@ struct snap_page_sink {
     uint64_t count; /* must be the file's */
     enum gw_status (*put)(void *context, uint64_t page, const uint8_t *bytes, struct gw_error *err);
     void *context;
+    const struct snap_worker
+        *worker; /* reads and checks the next while these are put; may be NULL */
 };
 
 /* A section as the file has it. */
@@ -87,11 +121,27 @@ struct snap_api {
     enum gw_status (*file_keep)(struct snap_file_new *f, struct gw_error *err);
     void (*file_drop)(struct snap_file_new *f);
 
+    /*
+     * Keys and seals. given: the key's file; NULL: the user's own, $XDG_CONFIG_HOME/godwit/seal.key or that in
+     * ~/.config. key_read(): GW_ERR_NOTFOUND, _IO, or _STATE: not a file to trust, or no key. key_make()
+     * makes it where it is missing. key_forget() leaves nothing of it in memory.
+     */
+    enum gw_status (*key_read)(struct snap_key *out, const char *given, struct gw_error *err);
+    enum gw_status (*key_make)(struct snap_key *out, const char *given, struct gw_error *err);
+    void (*key_forget)(struct snap_key *key);
+    /* Whoever asks reads nothing of the file beyond its seals, and of those no more than hashes need. */
+    enum gw_status (*seal_check)(int fd, const char *name, const struct snap_key *keys,
+                                 unsigned key_count, struct snap_seal *out, struct gw_error *err);
+    /* Adds a seal of what the file's index says; fd may be read and written. On stable storage. */
+    enum gw_status (*seal_put)(int fd, const char *name, const struct snap_key *key,
+                               const char *grants, struct gw_error *err);
+
     /* Writes beside path; nothing is seen there until commit(). */
     enum gw_status (*create)(struct snap_writer **out, const char *path, struct gw_error *err);
-    /* Writes to an empty file, which stays the caller's; name: what messages call it. */
-    enum gw_status (*create_on)(struct snap_writer **out, int fd, const char *name,
-                                struct gw_error *err);
+    /* Writes to an empty file, which stays the caller's; name: what messages call it. worker: who hashes
+     * and writes what was compressed; NULL: the caller's thread. */
+    enum gw_status (*create_on)(struct snap_writer **out, int fd, const struct snap_worker *worker,
+                                const char *name, struct gw_error *err);
     /* What the machine is: all fields of its description that are not the run's. Paths that are to be
      * found from elsewhere are absolute. */
     /* Writes to a sink, which stays the caller's: of files, pipes and sockets. */
@@ -108,6 +158,12 @@ struct snap_api {
     enum gw_status (*commit)(struct snap_writer *w, struct gw_error *err);
     void (*abandon)(struct snap_writer *w); /* NULL is fine */
 
+    /* The same of a descriptor, which stays the caller's, without a look at the manifest. root: what the
+     * file's seal says; all that is read is checked by it. NULL: it has none. */
+    enum gw_status (*open_on)(struct snap_reader **out, int fd, const char *name,
+                              const uint8_t root[SNAP_DIGEST], struct gw_error *err);
+    /* Of one opened so: manifest() and manifest_text() are there afterwards. */
+    enum gw_status (*read_manifest)(struct snap_reader *r, struct gw_error *err);
     /* Checks the file's frame and its manifest. */
     enum gw_status (*open)(struct snap_reader **out, const char *path, struct gw_error *err);
     /*

@@ -16,19 +16,30 @@ enum { LEVEL = 1 };
 #define WINDOW_BYTES (UINT64_C(32) << 20)
 
 struct snap_writer {
-    char *path; /* for messages */
-    int fd;     /* the file; -1: a stream */
-    struct gw_sink file, *to;
+    char *path;                  /* for messages */
+    int fd;                      /* the file; -1: a stream */
     struct snap_file_new *named; /* ours to name at the end; NULL: the caller's */
-    uint64_t begun_at;           /* of the sink's bytes */
     uint64_t sent;               /* of the file: up to here it is on its way */
     uint32_t sections;
+    struct gw_sink file, *to;
+    uint64_t begun_at; /* of the sink's bytes */
+    struct snap_index_new index;
     /* of the section that is being written */
     XXH64_state_t *hash;
     uint64_t section_at;
     ZSTD_CCtx *zstd;
-    uint8_t *chunk, *packed; /* SNAP_CHUNK_BYTES; a header, and ZSTD_compressBound() of that */
+    uint8_t *chunk; /* SNAP_CHUNK_BYTES */
+    /* Of these a header and a packed chunk, one is filled while the other is hashed and written. */
+    const struct snap_worker *worker; /* who does that; NULL: who fills them */
+    struct piece {
+        struct snap_writer *w;
+        uint8_t *bytes; /* PIECE_BYTES */
+        size_t size;
+    } piece[2];
+    unsigned filling; /* which of them */
 };
+
+#define PIECE_BYTES (SNAP_CHUNK_HEADER + ZSTD_compressBound(SNAP_CHUNK_BYTES))
 
 static enum gw_status failed(const struct snap_writer *w, int error, struct gw_error *err)
 {
@@ -48,31 +59,74 @@ static bool send_window(struct snap_writer *w, uint64_t at)
     return !e || errno == ESPIPE || errno == EINVAL || errno == ENOSYS;
 }
 
-static enum gw_status put(struct snap_writer *w, const void *bytes, size_t size,
-                          struct gw_error *err)
+/* What became of all that was put so far; nobody else puts anything meanwhile. */
+static enum gw_status look_at_sink(struct snap_writer *w, struct gw_error *err)
 {
-    uint64_t at;
-    if (!gw_sink_put(w->to, bytes, size))
+    uint64_t at = w->to->bytes - w->begun_at;
+    if (w->to->error)
         return failed(w, w->to->error, err);
-    at = w->to->bytes - w->begun_at;
     return w->fd < 0 || at - w->sent < WINDOW_BYTES || send_window(w, at) ? GW_OK
                                                                           : failed(w, errno, err);
 }
 
-/* Of a section's payload. */
+static enum gw_status put(struct snap_writer *w, const void *bytes, size_t size,
+                          struct gw_error *err)
+{
+    gw_sink_put(w->to, bytes, size);
+    return look_at_sink(w, err);
+}
+
+/* The next piece of a section's payload. The sink keeps the first failure. */
+static void append_piece(struct snap_writer *w, const void *bytes, size_t size)
+{
+    snap_index_piece(&w->index, bytes, size);
+    XXH64_update(w->hash, bytes, size);
+    gw_sink_put(w->to, bytes, size);
+}
+
 static enum gw_status append(struct snap_writer *w, const void *bytes, size_t size,
                              struct gw_error *err)
 {
-    XXH64_update(w->hash, bytes, size);
-    return put(w, bytes, size, err);
+    append_piece(w, bytes, size);
+    return look_at_sink(w, err);
+}
+
+/* The worker's thread. */
+static void append_filled(void *arg)
+{
+    struct piece *p = arg;
+    append_piece(p->w, p->bytes, p->size);
+}
+
+/* Until the worker has done what it was given. */
+static enum gw_status wait_for_worker(struct snap_writer *w, struct gw_error *err)
+{
+    if (w->worker)
+        w->worker->wait(w->worker->context);
+    return look_at_sink(w, err);
+}
+
+/* The piece that is filled goes on its way, behind the one before. */
+static enum gw_status send_piece(struct snap_writer *w, size_t size, struct gw_error *err)
+{
+    struct piece *p = &w->piece[w->filling];
+    enum gw_status st = wait_for_worker(w, err);
+    p->size = size;
+    w->filling ^= 1;
+    if (st != GW_OK || !w->worker)
+        return st == GW_OK ? append(w, p->bytes, p->size, err) : st;
+    w->worker->submit(w->worker->context, append_filled, p);
+    return GW_OK;
 }
 
 static void free_writer(struct snap_writer *w)
 {
     XXH64_freeState(w->hash);
     ZSTD_freeCCtx(w->zstd);
+    snap_index_free(&w->index);
     free(w->chunk);
-    free(w->packed);
+    free(w->piece[0].bytes);
+    free(w->piece[1].bytes);
     free(w->path);
     free(w);
 }
@@ -81,6 +135,7 @@ void snap_abandon(struct snap_writer *w)
 {
     if (!w)
         return;
+    wait_for_worker(w, NULL);
     snap_file_drop(w->named);
     free_writer(w);
 }
@@ -88,7 +143,8 @@ void snap_abandon(struct snap_writer *w)
 /* fd: -1: to a stream. named: what gives the file its name, the writer's from now on unless this fails;
  * NULL: nothing. */
 static enum gw_status create(struct snap_writer **out, int fd, struct gw_sink *to,
-                             struct snap_file_new *named, const char *name, struct gw_error *err)
+                             struct snap_file_new *named, const struct snap_worker *worker,
+                             const char *name, struct gw_error *err)
 {
     struct snap_writer *w = calloc(1, sizeof *w);
     uint8_t h[SNAP_HEADER_BYTES];
@@ -101,11 +157,14 @@ static enum gw_status create(struct snap_writer **out, int fd, struct gw_sink *t
     w->to = to ? to : &w->file;
     w->begun_at = w->to->bytes;
     w->path = strdup(name);
+    w->worker = worker;
     w->chunk = malloc(SNAP_CHUNK_BYTES);
-    w->packed = malloc(SNAP_CHUNK_HEADER + ZSTD_compressBound(SNAP_CHUNK_BYTES));
+    for (unsigned i = 0; i < 2; i++)
+        w->piece[i] = (struct piece){.w = w, .bytes = malloc(PIECE_BYTES)};
     w->zstd = ZSTD_createCCtx();
     w->hash = XXH64_createState();
-    if (!w->path || !w->chunk || !w->packed || !w->zstd || !w->hash) {
+    snap_index_begin(&w->index);
+    if (!w->path || !w->chunk || !w->piece[0].bytes || !w->piece[1].bytes || !w->zstd || !w->hash) {
         free_writer(w);
         return gw_fail(err, GW_ERR_NOMEM, name, "cannot write the snapshot: out of memory");
     }
@@ -119,16 +178,16 @@ static enum gw_status create(struct snap_writer **out, int fd, struct gw_sink *t
     return st;
 }
 
-enum gw_status snap_create_on(struct snap_writer **out, int fd, const char *name,
-                              struct gw_error *err)
+enum gw_status snap_create_on(struct snap_writer **out, int fd, const struct snap_worker *worker,
+                              const char *name, struct gw_error *err)
 {
-    return create(out, fd, NULL, NULL, name, err);
+    return create(out, fd, NULL, NULL, worker, name, err);
 }
 
 enum gw_status snap_create_stream(struct snap_writer **out, struct gw_sink *to, const char *name,
                                   struct gw_error *err)
 {
-    return create(out, -1, to, NULL, name, err);
+    return create(out, -1, to, NULL, NULL, name, err);
 }
 
 enum gw_status snap_create(struct snap_writer **out, const char *path, struct gw_error *err)
@@ -138,7 +197,7 @@ enum gw_status snap_create(struct snap_writer **out, const char *path, struct gw
     *out = NULL;
     if (st != GW_OK)
         return st;
-    st = create(out, snap_file_fd(f), NULL, f, path, err);
+    st = create(out, snap_file_fd(f), NULL, f, NULL, path, err);
     if (st != GW_OK)
         snap_file_drop(f);
     return st;
@@ -155,6 +214,8 @@ static enum gw_status begin(struct snap_writer *w, const char *name, struct snap
     if (w->sections == SNAP_MAX_SECTIONS || strlen(name) > SNAP_NAME_BYTES)
         return gw_fail(err, GW_ERR_LIMIT, name, "cannot write the snapshot: too many sections");
     snprintf(s.name, sizeof s.name, "%s", name);
+    if (s.kind != SNAP_INDEX)
+        snap_index_section(&w->index, &s);
     snap_put_head(h, &s);
     st = put(w, h, sizeof h, err);
     w->section_at = w->to->bytes;
@@ -230,9 +291,8 @@ static size_t gather(struct snap_writer *w, const struct snap_page_source *s, ui
 static enum gw_status write_chunk(struct snap_writer *w, const struct snap_page_source *s,
                                   uint64_t first, struct gw_error *err)
 {
-    uint8_t *h = w->packed, *stored = w->packed + SNAP_CHUNK_HEADER;
+    uint8_t *h = w->piece[w->filling].bytes, *stored = h + SNAP_CHUNK_HEADER;
     size_t size, packed;
-    enum gw_status st;
     memset(h, 0, SNAP_CHUNK_HEADER);
     size = gather(w, s, first, h + 24);
     if (size == 0)
@@ -242,13 +302,13 @@ static enum gw_status write_chunk(struct snap_writer *w, const struct snap_page_
     packed = ZSTD_compressCCtx(w->zstd, stored, ZSTD_compressBound(SNAP_CHUNK_BYTES), w->chunk,
                                size, LEVEL);
     if (!ZSTD_isError(packed) && packed < size) {
-        snap_put(h + 8, packed, 4);
         snap_put(h + 12, SNAP_ZSTD, 4);
-        return append(w, h, SNAP_CHUNK_HEADER + packed, err);
+    } else {
+        packed = size;
+        memcpy(stored, w->chunk, size);
     }
-    snap_put(h + 8, size, 4);
-    st = append(w, h, SNAP_CHUNK_HEADER, err);
-    return st == GW_OK ? append(w, w->chunk, size, err) : st;
+    snap_put(h + 8, packed, 4);
+    return send_piece(w, SNAP_CHUNK_HEADER + packed, err);
 }
 
 enum gw_status snap_write_pages(struct snap_writer *w, const char *name,
@@ -266,8 +326,24 @@ enum gw_status snap_write_pages(struct snap_writer *w, const char *name,
         st = write_chunk(w, pages, p, err);
     snap_put_pages_end(last);
     if (st == GW_OK)
+        st = wait_for_worker(w, err);
+    if (st == GW_OK)
         st = append(w, last, sizeof last, err);
     return st == GW_OK ? end(w, err) : st;
+}
+
+static enum gw_status write_index(struct snap_writer *w, struct gw_error *err)
+{
+    struct snap_section s = {.kind = SNAP_INDEX, .version = 1};
+    struct snap_index_new x = w->index;
+    enum gw_status st;
+    if (x.failed)
+        return gw_fail(err, GW_ERR_NOMEM, w->path, "cannot write the snapshot: out of memory");
+    w->index = (struct snap_index_new){.failed = true}; /* it is not in itself */
+    s.bytes = x.size;
+    st = write_whole(w, "index", s, x.bytes, err);
+    snap_index_free(&x);
+    return st;
 }
 
 /* ---- the end -------------------------------------------------------------------------------- */
@@ -275,9 +351,10 @@ enum gw_status snap_write_pages(struct snap_writer *w, const char *name,
 enum gw_status snap_commit(struct snap_writer *w, struct gw_error *err)
 {
     uint8_t h[SNAP_HEAD_BYTES];
-    enum gw_status st;
+    enum gw_status st = write_index(w, err);
     snap_put_end(h, w->sections, w->to->bytes - w->begun_at + sizeof h);
-    st = put(w, h, sizeof h, err);
+    if (st == GW_OK)
+        st = put(w, h, sizeof h, err);
     if (st == GW_OK && w->fd >= 0 && fsync(w->fd) != 0)
         st = failed(w, errno, err);
     if (st != GW_OK) {

@@ -31,7 +31,7 @@ enum spec_kind {
     SPEC_SET,      /* nothing itself: an option that fills in other fields, or another list */
 };
 
-enum spec_owner { SPEC_OF_MACHINE, SPEC_OF_RUN, SPEC_OF_EITHER, SPEC_OF_SEEN };
+enum spec_owner { SPEC_OF_MACHINE, SPEC_OF_RUN, SPEC_OF_EITHER, SPEC_OF_HOST, SPEC_OF_SEEN };
 
 /* What may follow the form in an option's value: ",rw", ",overlay=FILE". */
 enum spec_tail {
@@ -58,6 +58,10 @@ struct spec_field {
     enum spec_owner owner;
     bool live;   /* may change while the machine runs */
     bool needed; /* a description that is whole has it */
+    /* Of the host's: a machine that was saved wants it at a reset alone; unless this flag of the record
+     * is set (NULL: whatever it is). */
+    bool at_reset;
+    const char *unless;
 
     /* Limits of what is said: 0 as `most` and `step` is none. What is usual is always fine. */
     uint64_t least, most, step, usual;
@@ -136,10 +140,37 @@ void spec_settle(struct machine_spec *s);
 bool spec_has_card(const struct machine_spec *s);
 /* Names of models that were not said, as they are usual. GW_ERR_NOMEM. */
 enum gw_status spec_say_usual(struct machine_spec *s, struct gw_error *err);
-/* Into raw memory: a saved machine that goes on, by the owners of the fields, those of its disks too;
- * settled. GW_ERR_NOMEM; then there is nothing to free. */
-enum gw_status spec_merge(struct machine_spec *to, const struct machine_spec *saved,
-                          const struct machine_spec *given, struct gw_error *err);
+/* Into raw memory, both: a saved machine that goes on, by the owners of the fields, those of its disks
+ * too; settled. What it names
+ * of the host's and neither the command gave nor granted has (NULL: nothing is), is in withheld, and in
+ * `to` as well, since the machine is one that had it. GW_ERR_NOMEM; then there is nothing to free. */
+enum gw_status spec_merge(struct machine_spec *to, struct machine_spec *withheld,
+                          const struct machine_spec *saved, const struct machine_spec *given,
+                          const struct machine_spec *granted, struct gw_error *err);
+/* What is withheld stops a restore, or only a later reset. record: that of the list's, else any. */
+bool spec_wanted_at_once(const struct spec_field *f, const void *record);
+/* Of all that is withheld: anything that stops it. */
+bool spec_is_lacking(const struct machine_spec *withheld);
+/* Names of files as they are found from everywhere, those of what is not saved excepted. GW_ERR_NOMEM. */
+enum gw_status spec_make_absolute(struct machine_spec *s, struct gw_error *err);
+
+/* What of the host's a machine may use, as lines: all that s names but what is withheld (NULL: nothing is).
+ * malloc()ed, the caller's; NULL: no memory. And back, into raw memory: GW_ERR_FORMAT, _NOMEM; then there
+ * is nothing to free. */
+char *spec_grants(const struct machine_spec *s, const struct machine_spec *withheld);
+enum gw_status spec_read_grants(struct machine_spec *to, const char *text, size_t bytes,
+                                struct gw_error *err);
+
+/* ---- as lines: see spec/lines.c -------------------------------------------------------------- */
+
+/* All that is said in fields that are wanted. malloc()ed, the caller's; NULL: no memory. */
+char *spec_lines(const struct spec_record *r, const void *record,
+                 bool (*wanted)(const struct spec_field *f));
+/* Into a record as spec_init() leaves it. Values are of their kinds; limits are spec_check()'s.
+ * GW_ERR_FORMAT, _NOMEM: part of it may be there. */
+enum gw_status spec_read_lines(const struct spec_record *r, void *record, const char *text,
+                               size_t bytes, bool (*wanted)(const struct spec_field *f),
+                               struct gw_error *err);
 
 /* ---- values ---------------------------------------------------------------------------------- */
 

@@ -14,7 +14,7 @@
 #include "godwit/status.h"
 #include "spec/spec.h"
 
-enum { CLI_MAX_LIST = 64 };
+enum { CLI_MAX_LIST = 64, CLI_MAX_KEYS = 8 };
 
 enum cli_verb {
     VERB_RUN = SPEC_VERB_RUN,
@@ -53,6 +53,9 @@ struct cli_options {
     /* run, restore */
     const char *run_dir;
     bool detach;
+    /* restore, snap */
+    const char *keys[CLI_MAX_KEYS];
+    unsigned key_count;
     /* exec */
     const char *sysroot, *root, *argv0, *strace_file;
     const char *setenv[CLI_MAX_LIST], *unsetenv[CLI_MAX_LIST];
@@ -64,7 +67,8 @@ struct cli_options {
     /* queries */
     bool json, all, force;
 
-    char *const *args; /* operands, NULL at the end */
+    char *const *words; /* all behind the verb, as they were given */
+    char *const *args;  /* operands, NULL at the end */
     int arg_count;
 };
 

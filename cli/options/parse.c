@@ -169,6 +169,9 @@ enum gw_status cli_parse(struct cli_options *o, const struct cli_verb_info *verb
     bool dashes = false;
     memset(o, 0, sizeof *o);
     spec_init(spec_machine, &o->spec);
+    o->words = argv;
+    if (verb->verb == VERB_RESTORE) /* there it is a limit, where one is given */
+        o->spec.memory_bytes = 0;
     while (st == GW_OK && argv[next] && argv[next][0] == '-' && argv[next][1]) {
         if (!strcmp(argv[next], "--")) {
             next++;

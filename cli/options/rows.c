@@ -42,6 +42,15 @@ static enum gw_status set_unset(void *options, const char *value, struct gw_erro
     return add(o->unsetenv, &o->unsetenv_count, value, err);
 }
 
+static enum gw_status set_seal_key(void *options, const char *value, struct gw_error *err)
+{
+    struct cli_options *o = options;
+    if (o->key_count == CLI_MAX_KEYS)
+        return gw_fail(err, GW_ERR_ARG, value, "cannot take the key: given too often");
+    o->keys[o->key_count++] = value;
+    return GW_OK;
+}
+
 static enum gw_status set_strace(void *options, const char *value, struct gw_error *err)
 {
     struct cli_options *o = options;
@@ -63,6 +72,9 @@ static const struct spec_field own_fields[] = {
     {ROW(SPEC_PATH, run_dir, "run-dir"), .after = "seed",
      .verbs = SPEC_VERBS_MACHINE | VERB_PS | VERB_NAMED, .value = "DIR",
      .help = "where running machines are found (GODWIT_RUN_DIR, XDG_RUNTIME_DIR/godwit)"},
+    {ASK("seal-key", set_seal_key), .after = "seed", .verbs = VERB_RESTORE | VERB_SNAP,
+     .value = "FILE", .complete = "file",
+     .help = "a key of seals that is trusted beside your own; of snap seal: the key to seal with"},
     {ROW(SPEC_PATH, sysroot, "sysroot"), .letter = 'L', .after = "no_sandbox", .verbs = VERB_EXEC,
      .value = "DIR", .help = "where absolute paths are looked up first"},
     {ROW(SPEC_PATH, root, "root"), .after = "no_sandbox", .verbs = VERB_EXEC, .value = "DIR",
@@ -117,7 +129,8 @@ const struct cli_verb_info cli_verb_rows[] = {
     {VERB_RM, "rm", "NAME", "forget a machine that has ended", 1, false},
     {VERB_SAVE, "save", "NAME FILE", "save a running machine, for restore", 2, false},
     {VERB_RESTORE, "restore", "FILE", "go on with a machine that was saved", 1, false},
-    {VERB_SNAP, "snap", "ls|info|verify FILE | diff A B", "look into snapshot files", 2, false},
+    {VERB_SNAP, "snap", "ls|info|verify|seal FILE | diff A B",
+     "look into snapshot files, or vouch for one", 2, false},
     {VERB_DISASM, "disasm", "FILE", "list the guest code of a file", 1, false},
     {VERB_DOCTOR, "doctor", "", "say what this host offers", 0, false},
     {VERB_COMPLETION, "completion", "bash|zsh|fish", "print completion for a shell", 1, false},

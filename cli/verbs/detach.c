@@ -46,7 +46,8 @@ static void ready(void *context)
     close(c->ready_fd);
 }
 
-static int in_child(struct child *c, struct snap_reader *from, const struct machine_spec *saved)
+static int in_child(struct child *c, const struct machine_spec *spec,
+                    const struct machine_saved *from)
 {
     struct cli_watcher w = {.name = c->name, .ready = ready, .context = c};
     struct gw_error err = {0};
@@ -61,7 +62,7 @@ static int in_child(struct child *c, struct snap_reader *from, const struct mach
     }
     close(pair[0]);
     w.console_fd = pair[1];
-    return cli_run_machine(c->o, from, saved, &w);
+    return cli_run_machine(c->o, spec, from, &w);
 }
 
 static int in_parent(const struct child *c, pid_t child)
@@ -84,8 +85,8 @@ static int in_parent(const struct child *c, pid_t child)
     return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : CLI_FAILURE;
 }
 
-int cli_detach(const struct cli_options *o, struct snap_reader *from,
-               const struct machine_spec *saved)
+int cli_detach(const struct cli_options *o, const struct machine_spec *spec,
+               const struct machine_saved *from)
 {
     struct child c = {.o = o};
     struct gw_error err = {0};
@@ -104,6 +105,6 @@ int cli_detach(const struct cli_options *o, struct snap_reader *from,
     }
     c.ready_fd = fds[child == 0];
     close(fds[child != 0]);
-    status = child == 0 ? in_child(&c, from, saved) : in_parent(&c, child);
+    status = child == 0 ? in_child(&c, spec, from) : in_parent(&c, child);
     return status;
 }

@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "control/control.h"
+#include "godwit/plain.h"
 #include "snapshot/snapshot.h"
 
 /* Machines look up from their guests every few microseconds; a save may hold them for seconds. */
@@ -21,7 +22,7 @@ static int failed(const struct gw_error *err)
 
 static void print_line(void *context, const char *text)
 {
-    puts(text);
+    puts(GW_PLAIN(text));
 }
 
 /* ---- ps ------------------------------------------------------------------------------------- */
@@ -41,17 +42,23 @@ static void row_line(void *context, const char *text)
     sscanf(text, "memory_bytes=%" SCNu64, &r->memory_bytes);
 }
 
+/* How a machine is called by itself: letters and dashes, or it makes no sense. */
+static const char *known_word(const char *word)
+{
+    return word[strspn(word, "abcdefghijklmnopqrstuvwxyz-")] ? "unknown" : word;
+}
+
 static void print_row(const struct cli_options *o, const char *name, int pid, const struct row *r,
                       unsigned *lines)
 {
     if (o->json)
         printf("%s\n  {\"name\": \"%s\", \"pid\": %d, \"state\": \"%s\", \"status\": %s"
                ", \"insns\": %" PRIu64 ", \"vm_ns\": %" PRIu64 ", \"memory_bytes\": %" PRIu64 "}",
-               *lines ? "," : "[", name, pid, r->state, r->status[0] ? r->status : "null", r->insns,
-               r->vm_ns, r->memory_bytes);
+               *lines ? "," : "[", name, pid, known_word(r->state),
+               r->status[0] ? r->status : "null", r->insns, r->vm_ns, r->memory_bytes);
     else
         printf("%-20s %8d  %-10s %6s %16" PRIu64 " %9" PRIu64 ".%01" PRIu64 "s %7" PRIu64 "M\n",
-               name, pid, r->state, r->status[0] ? r->status : "-", r->insns,
+               name, pid, known_word(r->state), r->status[0] ? r->status : "-", r->insns,
                r->vm_ns / 1000000000u, r->vm_ns / 100000000u % 10, r->memory_bytes >> 20);
     ++*lines;
 }
@@ -63,6 +70,8 @@ static void list_one(const struct cli_options *o, const struct ctl_dir *d, const
     struct gw_error err;
     struct ctl_ended e;
     int fd, pid = 0;
+    if (!ctl_name_is_fine(name))
+        return;
     if (ctl_name_is_taken(d, name)) {
         if (ctl_connect(d, name, &fd, &err) == GW_OK) {
             pid = ctl_peer_pid(fd);
@@ -117,8 +126,8 @@ static void ended_line(void *context, const char *text)
 static int say_ended(const struct cli_options *o, const struct ctl_ended *e)
 {
     if (o->json)
-        printf("{\"ended\": \"%s\", \"status\": %d, \"insns\": %" PRIu64 "}\n", e->how, e->status,
-               e->insns);
+        printf("{\"ended\": \"%s\", \"status\": %d, \"insns\": %" PRIu64 "}\n", known_word(e->how),
+               e->status, e->insns);
     return e->status;
 }
 
@@ -177,9 +186,29 @@ static int stop(const struct cli_options *o, const struct ctl_dir *d, const char
     return st == GW_OK ? 0 : failed(&err);
 }
 
+/* What the machine wrote is not looked at: it may use what it was started with, and no word of its own
+ * adds to that. A file that cannot be sealed is a snapshot all the same. */
+static void seal(const struct snap_api *api, const struct ctl_dir *d, const char *name, int file,
+                 const char *path)
+{
+    char *grants = ctl_grants_read(d, name);
+    struct gw_error err = {0};
+    struct snap_key key;
+    enum gw_status st = grants ? api->key_make(&key, NULL, &err)
+                               : gw_fail(&err, GW_ERR_STATE, name, "what it may use is not known");
+    if (st == GW_OK) {
+        st = api->seal_put(file, path, &key, grants, &err);
+        api->key_forget(&key);
+    }
+    if (st != GW_OK)
+        fprintf(stderr, "godwit: note: %s is not sealed: %s: %s\n", GW_PLAIN(path),
+                GW_PLAIN(err.object), GW_PLAIN(err.message));
+    free(grants);
+}
+
 /* The machine writes, and may open nothing: the file is ours to make, and to name once it is whole. */
-static enum gw_status save_over(int fd, const char *name, const char *request, const char *path,
-                                struct gw_error *err)
+static enum gw_status save_over(const struct ctl_dir *d, int fd, const char *name,
+                                const char *request, const char *path, struct gw_error *err)
 {
     const struct snap_api *api = cli_snapshots(err);
     struct snap_file_new *file;
@@ -190,8 +219,10 @@ static enum gw_status save_over(int fd, const char *name, const char *request, c
     if (st != GW_OK)
         return st;
     st = ctl_ask_with_file(fd, name, request, api->file_fd(file), err);
-    if (st == GW_OK)
+    if (st == GW_OK) {
+        seal(api, d, name, api->file_fd(file), path);
         return api->file_keep(file, err);
+    }
     api->file_drop(file);
     return st;
 }
@@ -213,7 +244,7 @@ static int save(const struct ctl_dir *d, const char *name, const char *file)
     st = ctl_connect(d, name, &fd, &err);
     if (st != GW_OK)
         return failed(&err);
-    st = save_over(fd, name, request, file, &err);
+    st = save_over(d, fd, name, request, file, &err);
     close(fd);
     return st == GW_OK ? 0 : failed(&err);
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -94,9 +95,14 @@ static void explain(const struct machine_result *r, const struct cli_options *o)
 
 int cli_start_failed(const struct cli_options *o, const struct gw_error *err)
 {
+    cli_print_error(err);
+    return cli_report_failed(o, err);
+}
+
+int cli_report_failed(const struct cli_options *o, const struct gw_error *err)
+{
     struct cli_report report = {.ended = ended_names[MACHINE_ENDED_ERROR],
                                 .status = cli_status_of(err->status)};
-    cli_print_error(err);
     if (o->report)
         cli_write_report(o->report, &report, err);
     return report.status;
@@ -104,7 +110,7 @@ int cli_start_failed(const struct cli_options *o, const struct gw_error *err)
 
 int cli_run(const struct cli_options *o)
 {
-    return cli_start_machine(o, NULL, NULL);
+    return cli_start_machine(o, &o->spec, NULL);
 }
 
 static int report_end(const struct cli_options *o, int fd, const struct machine_result *r,
@@ -124,11 +130,12 @@ static int report_end(const struct cli_options *o, int fd, const struct machine_
 
 /* A machine with a name can be reached by it while it runs. */
 static enum gw_status take_name(const struct cli_options *o, const struct cli_watcher *w,
-                                struct ctl_dir *dir, struct ctl_server **server,
+                                const char *grants, struct ctl_dir *dir, struct ctl_server **server,
                                 struct gw_error *err)
 {
     struct ctl_server_config cfg = {.dir = dir,
                                     .name = w->name,
+                                    .grants = grants,
                                     .console_fd = w->console_fd,
                                     .ready = w->ready,
                                     .context = w->context};
@@ -149,7 +156,7 @@ static enum gw_status share_out(struct machine_options *m, const struct machine_
     return GW_OK;
 }
 
-static enum gw_status open_machine(const struct machine_api **api, struct gw_error *err)
+enum gw_status cli_machine_module(const struct machine_api **api, struct gw_error *err)
 {
     *api = cli_interface(cli_open_module(MACHINE_MODULE, MACHINE_SYMBOL, err), MACHINE_MODULE,
                          MACHINE_API, err);
@@ -207,12 +214,11 @@ static void cut_off(void *context, const struct machine_result *r)
     _exit(ended.status);
 }
 
-int cli_run_machine(const struct cli_options *o, struct snap_reader *from,
-                    const struct machine_spec *saved, const struct cli_watcher *watcher)
+int cli_run_machine(const struct cli_options *o, const struct machine_spec *spec,
+                    const struct machine_saved *from, const struct cli_watcher *watcher)
 {
-    struct machine_spec spec;
     struct cut cut = {.o = o, .report_fd = -1};
-    struct machine_options options = {.spec = &spec,
+    struct machine_options options = {.spec = spec,
                                       .cut = cut_off,
                                       .cut_context = &cut,
                                       .host_disasm = cli_host_disasm(o->spec.dump),
@@ -226,21 +232,18 @@ int cli_run_machine(const struct cli_options *o, struct snap_reader *from,
     struct ctl_ended ended;
     const struct machine_api *api = NULL;
     int status, report_fd = -1;
-    enum gw_status st = saved ? spec_merge(&spec, saved, &o->spec, &err)
-                              : spec_copy(spec_machine, &spec, &o->spec, &err);
-    if (st != GW_OK)
-        return cli_start_failed(o, &err);
-    st = open_report(o, &report_fd, &err);
+    char *grants = watcher->name ? spec_grants(spec, from ? from->withheld : NULL) : NULL;
+    enum gw_status st = open_report(o, &report_fd, &err);
     if (st == GW_OK)
-        st = open_machine(&api, &err);
+        st = cli_machine_module(&api, &err);
     if (st == GW_OK)
-        st = share_out(&options, &spec, &err);
+        st = share_out(&options, spec, &err);
     if (st == GW_OK && watcher->name)
-        st = take_name(o, watcher, &dir, &server, &err);
+        st = take_name(o, watcher, grants, &dir, &server, &err);
     if (server)
         options.control = ctl_server_control(server);
     cut.server = server;
-    cut.command = spec.command;
+    cut.command = spec->command;
     cut.report_fd = report_fd;
     if (st == GW_OK) {
         status = run_and_explain(api, &options, o, &result, &err);
@@ -253,13 +256,13 @@ int cli_run_machine(const struct cli_options *o, struct snap_reader *from,
     snprintf(ended.how, sizeof ended.how, "%s", ended_names[result.ended]);
     ctl_server_end(server, &ended);
     ctl_dir_close(&dir);
-    spec_clear(spec_machine, &spec);
+    free(grants);
     return status;
 }
 
-int cli_start_machine(const struct cli_options *o, struct snap_reader *from,
-                      const struct machine_spec *saved)
+int cli_start_machine(const struct cli_options *o, const struct machine_spec *spec,
+                      const struct machine_saved *from)
 {
     struct cli_watcher w = {.name = o->spec.name, .console_fd = -1};
-    return o->detach ? cli_detach(o, from, saved) : cli_run_machine(o, from, saved, &w);
+    return o->detach ? cli_detach(o, spec, from) : cli_run_machine(o, spec, from, &w);
 }

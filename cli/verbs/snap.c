@@ -1,12 +1,21 @@
-/* The verbs restore and snap. */
+/*
+ * The verb snap. Files are opened first; then this process is locked in, as far as the host has a sandbox,
+ * and looks into them.
+ */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/verbs/saved.h"
 #include "cli/verbs/snap.h"
+#include "godwit/plain.h"
+#include "machine/machine.h"
 
 const struct snap_api *cli_snapshots(struct gw_error *err)
 {
@@ -14,28 +23,40 @@ const struct snap_api *cli_snapshots(struct gw_error *err)
                          err);
 }
 
-int cli_restore(const struct cli_options *o)
+static enum gw_status lock_in(const struct machine_api *machine, struct gw_error *err)
 {
-    struct gw_error err = {0};
-    struct snap_reader *r = NULL;
-    const struct snap_api *api = cli_snapshots(&err);
-    enum gw_status st = api ? api->open(&r, o->args[0], &err) : err.status;
-    int status;
-    if (st == GW_OK && o->arg_count > 1)
-        st = gw_fail(&err, GW_ERR_ARG, o->args[1], "restore takes one file");
-    if (st == GW_OK)
-        status = cli_start_machine(o, r, api->manifest(r));
-    else
-        status = cli_start_failed(o, &err);
-    if (api)
-        api->close(r);
-    return status;
+    return machine->sandbox_missing() ? GW_OK : machine->lock_reader(err);
 }
 
-/* ---- snap ----------------------------------------------------------------------------------- */
+/* ---- info and verify -------------------------------------------------------------------------- */
 
-static const char *const kind_names[] = {
-    [SNAP_MANIFEST] = "manifest", [SNAP_STATE] = "state", [SNAP_PAGES] = "pages"};
+static const char *const kind_names[] = {[SNAP_MANIFEST] = "manifest",
+                                         [SNAP_STATE] = "state",
+                                         [SNAP_PAGES] = "pages",
+                                         [SNAP_INDEX] = "index"};
+
+static const char *const seal_names[] = {[SNAP_SEAL_NONE] = "none",
+                                         [SNAP_SEAL_FOREIGN] = "foreign",
+                                         [SNAP_SEAL_UNKNOWN] = "unknown",
+                                         [SNAP_SEAL_BROKEN] = "broken",
+                                         [SNAP_SEAL_GOOD] = "good"};
+
+/* JSON, as the file has it: what a terminal should not see can stand within strings alone, and is the
+ * same thing there by its number. */
+static void print_json(const char *text)
+{
+    for (unsigned n; *text; text += n) {
+        uint32_t c = gw_utf8(text, &n);
+        if (n && (gw_is_plain(c) || c == '\n' || c == '\t'))
+            printf("%.*s", (int)n, text);
+        else if (n && c < 0x10000)
+            printf("\\u%04x", (unsigned)c);
+        else if (n)
+            printf("\\u%04x\\u%04x", (unsigned)(0xd800 + ((c - 0x10000) >> 10)),
+                   (unsigned)(0xdc00 + (c & 0x3ff)));
+        n = n ? n : 1;
+    }
+}
 
 static void print_section(const struct snap_section *s, bool json, bool last)
 {
@@ -49,16 +70,25 @@ static void print_section(const struct snap_section *s, bool json, bool last)
                s->version, s->bytes, s->hash);
 }
 
-static enum gw_status info(const struct snap_api *api, struct snap_reader *r, bool json,
-                           struct gw_error *err)
+static enum gw_status info(const struct snap_api *api, struct snap_reader *r,
+                           const struct cli_saved *s, bool json, struct gw_error *err)
 {
     uint32_t n = api->section_count(r);
+    char seal[160];
+    enum gw_status st = api->read_manifest(r, err);
+    if (st != GW_OK)
+        return st;
+    cli_describe_seal(s, seal, sizeof seal);
     if (json)
-        printf("{\n  \"state_hash\": \"%016" PRIx64 "\",\n  \"manifest\": %s,\n  \"sections\": [\n",
-               api->state_hash(r), api->manifest_text(r));
+        printf("{\n  \"state_hash\": \"%016" PRIx64 "\",\n  \"seal\": \"%s\",\n  \"manifest\": ",
+               api->state_hash(r), seal_names[s->seal.state]);
     else
-        printf("state hash %016" PRIx64 "\nmanifest %s\n\n%-16s %-9s %3s %12s  %s\n",
-               api->state_hash(r), api->manifest_text(r), "section", "kind", "v", "bytes", "hash");
+        printf("state hash %016" PRIx64 "\n%s\nmanifest ", api->state_hash(r), seal);
+    print_json(api->manifest_text(r));
+    if (json)
+        puts(",\n  \"sections\": [");
+    else
+        printf("\n\n%-16s %-9s %3s %12s  %s\n", "section", "kind", "v", "bytes", "hash");
     for (uint32_t i = 0; i < n; i++)
         print_section(api->section(r, i), json, i + 1 == n);
     if (json)
@@ -66,19 +96,101 @@ static enum gw_status info(const struct snap_api *api, struct snap_reader *r, bo
     return GW_OK;
 }
 
-static enum gw_status verify(const struct snap_api *api, struct snap_reader *r, bool json,
-                             struct gw_error *err)
+static enum gw_status verify(const struct snap_api *api, struct snap_reader *r,
+                             const struct cli_saved *s, bool json, struct gw_error *err)
 {
+    char seal[160];
     enum gw_status st = api->verify(r, err);
-    if (st == GW_OK)
-        printf(json ? "{\"state_hash\": \"%016" PRIx64 "\"}\n"
-                    : "intact, state hash %016" PRIx64 "\n",
-               api->state_hash(r));
+    if (st == GW_OK && s->seal.state == SNAP_SEAL_BROKEN)
+        return gw_fail(err, GW_ERR_FORMAT, s->path, "cannot use the snapshot: its seal is broken");
+    cli_describe_seal(s, seal, sizeof seal);
+    if (st == GW_OK && json)
+        printf("{\"state_hash\": \"%016" PRIx64 "\", \"seal\": \"%s\"}\n", api->state_hash(r),
+               seal_names[s->seal.state]);
+    else if (st == GW_OK)
+        printf("intact, state hash %016" PRIx64 "; %s\n", api->state_hash(r), seal);
     return st;
 }
 
+static enum gw_status look(const struct cli_options *o, const struct snap_api *api,
+                           const struct machine_api *machine, struct gw_error *err)
+{
+    bool is_info = !strcmp(o->args[0], "info");
+    struct snap_reader *r = NULL;
+    struct cli_saved s;
+    enum gw_status st = cli_open_saved(&s, o->args[1], o->keys, o->key_count, 0, true, err);
+    if (st != GW_OK)
+        return st;
+    st = lock_in(machine, err);
+    if (st == GW_OK)
+        st = api->open_on(&r, s.fd, s.path, s.seal.state == SNAP_SEAL_GOOD ? s.seal.root : NULL,
+                          err);
+    if (st == GW_OK)
+        st = (is_info ? info : verify)(api, r, &s, o->json, err);
+    api->close(r);
+    cli_close_saved(&s);
+    return st;
+}
+
+/* ---- diff -------------------------------------------------------------------------------------- */
+
+static enum gw_status open_file(const char *path, int *fd, struct gw_error *err)
+{
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return *fd >= 0 ? GW_OK
+                    : gw_fail(err, errno == ENOENT ? GW_ERR_NOTFOUND : GW_ERR_IO, path,
+                              "cannot open the snapshot: %s", strerror(errno));
+}
+
+static enum gw_status diff(const struct cli_options *o, const struct snap_api *api,
+                           const struct machine_api *machine, int *status, struct gw_error *err)
+{
+    struct snap_reader *r[2] = {NULL, NULL};
+    int fd[2] = {-1, -1};
+    enum gw_status st = open_file(o->args[1], &fd[0], err);
+    if (st == GW_OK)
+        st = open_file(o->args[2], &fd[1], err);
+    if (st == GW_OK)
+        st = lock_in(machine, err);
+    for (unsigned i = 0; st == GW_OK && i < 2; i++) {
+        st = api->open_on(&r[i], fd[i], o->args[1 + i], NULL, err);
+        if (st == GW_OK)
+            st = api->read_manifest(r[i], err);
+    }
+    if (st == GW_OK)
+        st = snap_diff(api, r[0], r[1], o->json, status, err);
+    for (unsigned i = 0; i < 2; i++) {
+        api->close(r[i]);
+        if (fd[i] >= 0)
+            close(fd[i]);
+    }
+    return st;
+}
+
+/* ---- ls ---------------------------------------------------------------------------------------- */
+
+/* A process apart. Files that are no snapshots say nothing. */
+static void list_one(const struct snap_api *api, const struct machine_api *machine, int fd,
+                     const char *name)
+{
+    struct snap_reader *r;
+    struct gw_error none;
+    struct gw_plain text[4];
+    if (lock_in(machine, &none) == GW_OK && api->open_on(&r, fd, name, NULL, &none) == GW_OK &&
+        api->read_manifest(r, &none) == GW_OK) {
+        const struct machine_spec *m = api->manifest(r);
+        printf("%-32s %-8s %-6s %6" PRIu64 "M  %016" PRIx64 "  %s\n", gw_plain(&text[0], name),
+               gw_plain(&text[1], m->machine ? m->machine : ""),
+               gw_plain(&text[2], m->cpu_model ? m->cpu_model : ""), m->memory_bytes >> 20,
+               api->state_hash(r), gw_plain(&text[3], m->name ? m->name : ""));
+        fflush(stdout);
+    }
+    _exit(0);
+}
+
 /* One line for each snapshot of a directory; other files are passed over. */
-static enum gw_status list(const struct snap_api *api, const char *dir, struct gw_error *err)
+static enum gw_status list(const struct snap_api *api, const struct machine_api *machine,
+                           const char *dir, struct gw_error *err)
 {
     struct dirent **names;
     int n = scandir(dir, &names, NULL, alphasort);
@@ -87,53 +199,55 @@ static enum gw_status list(const struct snap_api *api, const char *dir, struct g
                        "cannot list the directory: %s", strerror(errno));
     for (int i = 0; i < n; i++) {
         char path[4096];
-        struct snap_reader *r;
-        struct gw_error none;
+        struct stat sb;
+        pid_t child;
+        int fd;
         snprintf(path, sizeof path, "%s/%s", dir, names[i]->d_name);
-        if (api->open(&r, path, &none) == GW_OK) {
-            const struct machine_spec *m = api->manifest(r);
-            printf("%-32s %-8s %-6s %6" PRIu64 "M  %016" PRIx64 "  %s\n", names[i]->d_name,
-                   m->machine, m->cpu_model, m->memory_bytes >> 20, api->state_hash(r),
-                   m->name ? m->name : "");
-            api->close(r);
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        if (fd >= 0 && fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode)) {
+            fflush(stdout);
+            child = fork();
+            if (child == 0)
+                list_one(api, machine, fd, names[i]->d_name);
+            while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+                ;
         }
+        if (fd >= 0)
+            close(fd);
         free(names[i]);
     }
     free(names);
     return GW_OK;
 }
 
-static enum gw_status snap(const struct cli_options *o, const struct snap_api *api, int *status,
-                           struct gw_error *err)
+/* ---- the verb ---------------------------------------------------------------------------------- */
+
+static enum gw_status snap(const struct cli_options *o, const struct snap_api *api,
+                           const struct machine_api *machine, int *status, struct gw_error *err)
 {
     const char *what = o->args[0];
-    struct snap_reader *a = NULL, *b = NULL;
     bool is_diff = !strcmp(what, "diff");
-    enum gw_status st;
     if (!strcmp(what, "ls"))
-        return list(api, o->args[1], err);
-    if (!is_diff && strcmp(what, "info") != 0 && strcmp(what, "verify") != 0)
-        return gw_fail(err, GW_ERR_ARG, what, "snap has ls, info, verify and diff, not that");
+        return list(api, machine, o->args[1], err);
+    if (!is_diff && strcmp(what, "info") != 0 && strcmp(what, "verify") != 0 &&
+        strcmp(what, "seal") != 0)
+        return gw_fail(err, GW_ERR_ARG, what, "snap has ls, info, verify, seal and diff, not that");
     if (o->arg_count != (is_diff ? 3 : 2))
         return gw_fail(err, GW_ERR_ARG, what, "takes %s", is_diff ? "two files" : "one file");
-    st = api->open(&a, o->args[1], err);
-    if (st == GW_OK && is_diff)
-        st = api->open(&b, o->args[2], err);
-    if (st == GW_OK && is_diff)
-        st = snap_diff(api, a, b, o->json, status, err);
-    else if (st == GW_OK)
-        st = (what[0] == 'i' ? info : verify)(api, a, o->json, err);
-    api->close(a);
-    api->close(b);
-    return st;
+    if (is_diff)
+        return diff(o, api, machine, status, err);
+    return !strcmp(what, "seal") ? snap_seal(o, api, err) : look(o, api, machine, err);
 }
 
 int cli_snap(const struct cli_options *o)
 {
     struct gw_error err = {0};
     const struct snap_api *api = cli_snapshots(&err);
+    const struct machine_api *machine;
     int status = 0;
-    enum gw_status st = api ? snap(o, api, &status, &err) : err.status;
+    enum gw_status st = api ? cli_machine_module(&machine, &err) : err.status;
+    if (st == GW_OK)
+        st = snap(o, api, machine, &status, &err);
     if (st == GW_OK)
         return status;
     cli_print_error(&err);

@@ -311,7 +311,7 @@ enum gw_status dev_flash_open(struct dev_flash *f, const char *path, bool rw, st
 {
     struct stat sb;
     enum gw_status st;
-    int fd = open(path, (rw ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    int fd = open(path, (rw ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
     void *host;
     f->path = path;
     if (fd < 0)

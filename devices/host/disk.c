@@ -282,7 +282,7 @@ bool dev_disk_read_cached(struct dev_disk *d, const struct iovec *iov, unsigned 
 static enum gw_status open_locked(const char *path, int flags, int *fd, struct gw_error *err)
 {
     bool writes = (flags & O_ACCMODE) != O_RDONLY;
-    *fd = open(path, flags | O_CLOEXEC, 0666);
+    *fd = open(path, flags | O_CLOEXEC | O_NONBLOCK, 0666); /* a pipe is refused, not waited for */
     if (*fd < 0)
         return gw_fail(err, errno == ENOENT ? GW_ERR_NOTFOUND : GW_ERR_IO, path,
                        "cannot open the disk: %s", strerror(errno));

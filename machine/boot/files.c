@@ -17,6 +17,54 @@ static struct vm_boot_file *find(struct vm *m, const char *path)
     return NULL;
 }
 
+bool vm_is_withheld(const struct vm *m, const char *path)
+{
+    const struct machine_spec *w = m->o->restore ? m->o->restore->withheld : NULL;
+    const char *named[4 + SPEC_FLASH_BANKS + SPEC_MAX_FILES];
+    unsigned count = 0;
+    if (!w || !path)
+        return false;
+    named[count++] = w->kernel;
+    named[count++] = w->initrd;
+    named[count++] = w->dtb;
+    named[count++] = w->bios;
+    for (unsigned i = 0; i < SPEC_FLASH_BANKS; i++)
+        named[count++] = w->flash[i].path;
+    for (unsigned i = 0; i < w->loads_count; i++)
+        named[count++] = w->loads[i].path;
+    for (unsigned i = 0; i < count; i++)
+        if (named[i] && !strcmp(named[i], path))
+            return true;
+    return false;
+}
+
+static enum gw_status without(const char *path, const char *what, char letter, struct gw_error *err)
+{
+    gw_fail(err, GW_ERR_STATE, path, "cannot reset: the machine was restored without its %s", what);
+    if (err && letter)
+        snprintf(err->hint, sizeof err->hint, "godwit restore -%c FILE ...", letter);
+    return GW_ERR_STATE;
+}
+
+enum gw_status vm_check_reset(const struct vm *m, struct gw_error *err)
+{
+    const struct machine_spec *s = m->spec;
+    const struct {
+        const char *path, *what;
+        char letter;
+    } files[] = {{s->kernel, "kernel", 'k'},
+                 {s->initrd, "initrd", 'i'},
+                 {s->bios, "firmware", 'b'},
+                 {s->dtb, "device tree", 0}};
+    for (unsigned i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (vm_is_withheld(m, files[i].path))
+            return without(files[i].path, files[i].what, files[i].letter, err);
+    for (unsigned i = 0; i < s->loads_count; i++)
+        if (vm_is_withheld(m, s->loads[i].path))
+            return without(s->loads[i].path, "file", 0, err);
+    return GW_OK;
+}
+
 enum gw_status vm_file(struct vm *m, struct blob *b, const char *path, const char *what,
                        struct gw_error *err)
 {
@@ -24,7 +72,7 @@ enum gw_status vm_file(struct vm *m, struct blob *b, const char *path, const cha
     int fd;
     if (f)
         return blob_map(b, f->fd, path, what, err);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     *b = (struct blob){.name = path};
     if (fd < 0)
         return gw_fail(err, errno == ENOENT ? GW_ERR_NOTFOUND : GW_ERR_IO, path,
@@ -42,7 +90,7 @@ const char *vm_firmware_file(const struct machine_spec *s)
 static void open_if(struct vm *m, const char *path)
 {
     struct blob b;
-    if (path && vm_file(m, &b, path, "file", NULL) == GW_OK)
+    if (path && !vm_is_withheld(m, path) && vm_file(m, &b, path, "file", NULL) == GW_OK)
         blob_close(&b);
 }
 

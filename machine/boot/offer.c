@@ -60,7 +60,8 @@ enum gw_status vm_offer(struct vm *m, struct gw_error *err)
 {
     struct dev_fw_cfg *f = (struct dev_fw_cfg *)(void *)m->board->fw_cfg;
     enum gw_status st = add_number(f, DEV_FW_CFG_CPUS, m->cpus, 2, err);
-    if (st == GW_OK && m->spec->kernel && vm_offers_kernel(m->spec))
+    if (st == GW_OK && m->spec->kernel && vm_offers_kernel(m->spec) &&
+        !vm_is_withheld(m, m->spec->kernel) && !vm_is_withheld(m, m->spec->initrd))
         st = add_kernel(f, m, err);
     for (unsigned i = 0; st == GW_OK && i < m->spec->fw_cfg_count; i++) {
         const struct file_spec *file = &m->spec->fw_cfg[i];

@@ -14,6 +14,7 @@
 
 #include "machine/lock/broker.h"
 #include "snapshot/snapshot.h"
+#include "spec/spec.h"
 
 enum request_kind { OPEN, KEEP, DROP, END };
 
@@ -35,6 +36,7 @@ struct broker {
     const struct snap_api *api;
     struct snap_file_new *file; /* where the work is done */
     int passed;                 /* a descriptor that the process gave us; -1: none */
+    char *grants;               /* see spec_grants() */
 };
 
 /* ---- the work ------------------------------------------------------------------------------- */
@@ -66,6 +68,33 @@ static enum gw_status do_open(struct broker *b, const struct request *r, struct 
     return b->api->file_open(&b->file, path, err);
 }
 
+/* A file that cannot be sealed is a snapshot all the same. */
+static void seal(struct broker *b, struct gw_error *note)
+{
+    struct gw_error err;
+    struct snap_key key;
+    enum gw_status st = b->grants ? b->api->key_make(&key, NULL, &err)
+                                  : gw_fail(&err, GW_ERR_NOMEM, "", "no memory for its seal");
+    if (st == GW_OK) {
+        st = b->api->seal_put(b->api->file_fd(b->file), "snapshot", &key, b->grants, &err);
+        b->api->key_forget(&key);
+    }
+    if (st != GW_OK)
+        *note = err;
+}
+
+static enum gw_status do_keep(struct broker *b, struct snap_file_new *file, struct gw_error *err)
+{
+    struct gw_error note = {0};
+    enum gw_status st;
+    seal(b, &note);
+    b->file = NULL;
+    st = b->api->file_keep(file, err);
+    if (st == GW_OK && err)
+        *err = note;
+    return st;
+}
+
 static enum gw_status do_work(struct broker *b, const struct request *r, struct gw_error *err)
 {
     struct snap_file_new *file = b->file;
@@ -73,9 +102,9 @@ static enum gw_status do_work(struct broker *b, const struct request *r, struct 
         return do_open(b, r, err);
     if (!file)
         return gw_fail(err, GW_ERR_STATE, "", "no file is open");
-    b->file = NULL;
     if (r->kind == KEEP)
-        return b->api->file_keep(file, err);
+        return do_keep(b, file, err);
+    b->file = NULL;
     b->api->file_drop(file);
     return GW_OK;
 }
@@ -224,20 +253,15 @@ static enum gw_status start(struct broker *b, struct gw_error *err)
 static enum gw_status ask(struct broker *b, const struct request *r, int *fd, struct gw_error *err)
 {
     struct answer a;
-    if (b->fd < 0) {
-        enum gw_status st = do_work(b, r, err);
-        if (fd && st == GW_OK)
-            *fd = b->api->file_fd(b->file);
-        return st;
-    }
     if (b->passed >= 0)
         close(b->passed);
     b->passed = -1;
-    if (send(b->fd, r, sizeof *r, MSG_NOSIGNAL) < 0 || !receive_answer(b->fd, &a, &b->passed))
+    if (b->fd < 0 || send(b->fd, r, sizeof *r, MSG_NOSIGNAL) < 0 ||
+        !receive_answer(b->fd, &a, &b->passed))
         return gw_fail(err, GW_ERR_STATE, "", "the process that names files is gone");
     if (fd)
         *fd = b->passed;
-    if (a.status != GW_OK && err)
+    if (err)
         *err = a.err;
     return a.status;
 }
@@ -290,12 +314,15 @@ enum gw_status broker_new(struct broker **out, const struct machine_options *o, 
         return gw_fail(err, GW_ERR_NOMEM, "", "no memory for the broker");
     b->o = o;
     b->fd = b->passed = -1;
-    if (apart && (broker_saves(b) || has_socket(o->spec)))
+    b->grants = spec_grants(o->spec, o->restore ? o->restore->withheld : NULL);
+    if (broker_saves(b) || (apart && has_socket(o->spec)))
         st = start(b, err);
-    if (st == GW_OK)
+    if (st == GW_OK) {
         *out = b;
-    else
-        free(b);
+        return GW_OK;
+    }
+    free(b->grants);
+    free(b);
     return st;
 }
 
@@ -312,5 +339,6 @@ void broker_free(struct broker *b)
         while (waitpid(b->child, NULL, 0) < 0 && errno == EINTR)
             ;
     }
+    free(b->grants);
     free(b);
 }

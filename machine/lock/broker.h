@@ -2,7 +2,9 @@
  * Files that a machine has to name while it runs or when it ends: snapshots of its own, and sockets
  * to remove. The sandbox lets no thread do that, so a small process beside it does, which was there
  * before the guest: it knows the names from the machine's options and is asked by kind, never by
- * name. Without a sandbox the same is done in the machine's process.
+ * name. It seals the snapshots that it names, with the user's own key, which the machine's process never
+ * has, and grants what the options name, whatever the machine wrote of itself. Without a sandbox, sockets
+ * are removed in the machine's process.
  *
  * vCPU thread that ends the run (SANDBOX_MAIN); new() before any thread is started.
  */
@@ -21,7 +23,7 @@ enum { BROKER_PATH_BYTES = 4096 };
 
 struct broker;
 
-/* apart: in a process of its own, if the options ask for anything that needs one. */
+/* Starts a process if the machine may be saved; apart: also if anything else needs one. */
 enum gw_status broker_new(struct broker **out, const struct machine_options *o, bool apart,
                           struct gw_error *err);
 /* The machine may be saved, by this or by a client of the control socket. */
@@ -30,6 +32,7 @@ bool broker_saves(const struct broker *b);
  * or drop it; *fd stays the broker's. name: BROKER_PATH_BYTES, for messages. */
 enum gw_status broker_open(struct broker *b, enum broker_save which, uint64_t number, int *fd,
                            char *name, struct gw_error *err);
+/* GW_OK with a message in *err: it has its name, but no seal, and why. */
 enum gw_status broker_keep(struct broker *b, struct gw_error *err);
 void broker_drop(struct broker *b);
 /* Removes what has to go, and waits until it is gone. NULL is fine. */

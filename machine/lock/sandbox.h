@@ -34,6 +34,10 @@ enum gw_status sandbox_new(struct sandbox **out, struct gw_error *err);
 enum gw_status sandbox_enter(const struct sandbox *s, enum sandbox_role role, struct gw_error *err);
 /* A descriptor that a thread of SANDBOX_NET needs; -1: none. */
 int sandbox_names_fd(const struct sandbox *s);
+/* The whole process, of one thread, for good: it reads what is open, computes, and writes what it found. For
+ * programs that look into foreign files and are no machine. Where there is no sandbox (see above):
+ * GW_ERR_UNSUPPORTED. */
+enum gw_status sandbox_enter_reader(struct gw_error *err);
 /* Gives the descriptors back; filters stay. NULL is fine. */
 void sandbox_free(struct sandbox *s);
 

@@ -23,6 +23,11 @@ int sandbox_names_fd(const struct sandbox *s)
     return -1;
 }
 
+enum gw_status sandbox_enter_reader(struct gw_error *err)
+{
+    return gw_fail(err, GW_ERR_UNSUPPORTED, "sandbox", "cannot enter it: %s", sandbox_missing());
+}
+
 void sandbox_free(struct sandbox *s)
 {
 }

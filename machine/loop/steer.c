@@ -10,6 +10,7 @@
 
 #include "devices/clock.h"
 #include "godwit/little.h"
+#include "godwit/plain.h"
 #include "machine/vm.h"
 
 static void answer(const struct asker *a, const char *text, const struct gw_error *err)
@@ -125,9 +126,9 @@ void vm_steer_end(struct vm *m)
 static void menu_saved(void *context, const char *text, const struct gw_error *err)
 {
     if (err)
-        fprintf(stderr, "godwit: error: %s: %s\r\n", err->object, err->message);
+        fprintf(stderr, "godwit: error: %s: %s\r\n", GW_PLAIN(err->object), GW_PLAIN(err->message));
     else
-        fprintf(stderr, "godwit: saved to %s\r\n", text);
+        fprintf(stderr, "godwit: saved to %s\r\n", GW_PLAIN(text));
 }
 
 void vm_menu(struct vm *m, uint8_t key)

@@ -10,6 +10,7 @@
  */
 #include "devices/clock.h"
 #include "frontend/riscv64/priv.h"
+#include "godwit/plain.h"
 #include "machine/vm.h"
 
 /* Instructions between two looks at the event queue, unless something asks for attention: bounds
@@ -44,8 +45,8 @@ void vm_reset(struct vm *m)
     m->turn = 0;
     board_reset(m->board);
     sbi_reset(&m->sbi);
-    if (vm_boot(m, &err) != GW_OK) { /* a file went away under us */
-        fprintf(stderr, "godwit: error: reset: %s: %s\n", err.object, err.message);
+    if (vm_check_reset(m, &err) != GW_OK || vm_boot(m, &err) != GW_OK) {
+        gw_print_error(stderr, &err);
         vm_end(m, MACHINE_ENDED_ERROR, 0);
         return;
     }

@@ -5,6 +5,7 @@
 
 #include "machine/ports/port.h"
 #include "devices/virtio/console.h"
+#include "godwit/plain.h"
 #include "machine/vm.h"
 
 static bool serial_has_stdio(const struct machine_spec *s)
@@ -65,7 +66,7 @@ enum gw_status vm_start_channels(struct vm *m, struct gw_error *err)
         st = port_start(m->channel_port[i], m->board->io, err);
         if (st == GW_OK && port_name(p) && !m->spec->quiet)
             fprintf(stderr, "godwit: %s %s is %s\n", name ? "port" : "console",
-                    name ? name : "hvc0", port_name(p));
+                    name ? GW_PLAIN(name) : "hvc0", port_name(p));
     }
     return st;
 }

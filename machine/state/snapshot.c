@@ -10,6 +10,7 @@
 #include "machine/state/loose.h"
 #include "frontend/riscv64/priv.h"
 #include "devices/board/rtc.h"
+#include "godwit/plain.h"
 #include "snapshot/snapshot.h"
 #include "devices/virtio/net.h"
 #include "machine/vm.h"
@@ -158,26 +159,38 @@ static void overlay_name(unsigned i, char *name, size_t bytes)
     snprintf(name, bytes, "disk%u", i);
 }
 
+/* ---- a second thread -------------------------------------------------------------------------- */
+
+/* The I/O thread hashes, reads and writes, while this one packs and unpacks. */
+static void run_work(struct dev_io_job *job)
+{
+    struct vm_work *w = (struct vm_work *)(void *)job;
+    w->work(w->arg);
+}
+
+static void submit_work(void *context, void (*work)(void *arg), void *arg)
+{
+    struct vm *m = context;
+    m->work = (struct vm_work){.job = {.run = run_work}, .work = work, .arg = arg};
+    dev_io_submit(m->board->io, &m->work.job);
+}
+
+static void wait_for_work(void *context)
+{
+    const struct vm *m = context;
+    dev_io_drain(m->board->io);
+}
+
+static struct snap_worker worker_of(struct vm *m)
+{
+    return (struct snap_worker){.submit = submit_work, .wait = wait_for_work, .context = m};
+}
+
 /* ---- the manifest --------------------------------------------------------------------------- */
 
 static const uint32_t modes[] = {[DEV_DISK_TEMPORARY] = SPEC_DISK_TEMPORARY,
                                  [DEV_DISK_OVERLAY] = SPEC_DISK_OVERLAY,
                                  [DEV_DISK_RW] = SPEC_DISK_RW};
-
-/* Paths that are saved are absolute, as far as there is a file. */
-static bool make_absolute(void *context, const struct spec_field *f, void *record)
-{
-    char *text, *found;
-    enum gw_status st;
-    if (f->owner == SPEC_OF_RUN || !spec_names_file(f, record))
-        return true;
-    text = spec_print(f, record);
-    found = text ? realpath(text, NULL) : NULL;
-    st = found ? spec_put_text(f, record, found) : text ? GW_OK : GW_ERR_NOMEM;
-    free(text);
-    free(found);
-    return st == GW_OK;
-}
 
 static void see_file(struct file_spec *f)
 {
@@ -210,8 +223,8 @@ static enum gw_status describe(struct vm *m, struct machine_spec *s, struct gw_e
     if (st != GW_OK)
         return st;
     st = spec_say_usual(s, err);
-    if (st == GW_OK && !spec_each(spec_machine, s, make_absolute, NULL))
-        st = gw_fail(err, GW_ERR_NOMEM, "", "cannot save: out of memory");
+    if (st == GW_OK)
+        st = spec_make_absolute(s, err);
     if (m->board->net)
         memcpy(s->mac.bytes, virtio_net_mac(m->board->net), sizeof s->mac.bytes);
     else
@@ -343,12 +356,13 @@ enum gw_status vm_open_snapshots(struct vm *m, struct gw_error *err)
 enum gw_status vm_save(struct vm *m, int fd, const char *name, struct gw_error *err)
 {
     const struct snap_api *api = open_api(m, err);
+    const struct snap_worker worker = worker_of(m);
     bool was_paused = dev_events_paused(m->board->events);
     struct snap_writer *w;
     enum gw_status st;
     if (!api)
         return err->status;
-    st = api->create_on(&w, fd, name, err);
+    st = api->create_on(&w, fd, &worker, name, err);
     if (st != GW_OK)
         return st;
     dev_events_pause(m->board->events);
@@ -369,13 +383,21 @@ enum gw_status vm_save(struct vm *m, int fd, const char *name, struct gw_error *
 enum gw_status vm_save_as(struct vm *m, enum broker_save which, char *name, struct gw_error *err)
 {
     int fd;
+    struct gw_error note = {0};
     enum gw_status st = broker_open(m->broker, which, vm_retired(m), &fd, name, err);
     if (st != GW_OK)
         return st;
     st = vm_save(m, fd, name, err);
-    if (st == GW_OK)
-        return broker_keep(m->broker, err);
-    broker_drop(m->broker);
+    if (st != GW_OK) {
+        broker_drop(m->broker);
+        return st;
+    }
+    st = broker_keep(m->broker, &note);
+    if (st != GW_OK && err)
+        *err = note;
+    else if (note.message[0] && !m->spec->quiet)
+        fprintf(stderr, "godwit: note: %s is not sealed: %s: %s\n", GW_PLAIN(name),
+                GW_PLAIN(note.object), GW_PLAIN(note.message));
     return st;
 }
 
@@ -476,7 +498,7 @@ static enum gw_status load_overlays(struct vm *m, const struct snap_api *api, st
         dev_disk_identify(o.disk, &id);
         overlay_name(i, name, sizeof name);
         if (id.mode == DEV_DISK_TEMPORARY)
-            st = api->load_pages(m->o->restore, name, &pages, err);
+            st = api->load_pages(m->reader, name, &pages, err);
     }
     return st;
 }
@@ -490,7 +512,7 @@ static enum gw_status load_flash(struct vm *m, const struct snap_api *api, struc
                                        .context = board_flash(m->board, i)};
         char name[NAME_BYTES];
         flash_name(i, name, sizeof name);
-        st = api->load_pages(m->o->restore, name, &pages, err);
+        st = api->load_pages(m->reader, name, &pages, err);
     }
     return st;
 }
@@ -514,7 +536,7 @@ static enum gw_status check_counts(struct vm *m, struct gw_error *err)
 /* All fields first, then what derives from them, since that crosses from device to device. */
 static enum gw_status load_states(struct vm *m, const struct snap_api *api, struct gw_error *err)
 {
-    struct snap_reader *r = m->o->restore;
+    struct snap_reader *r = m->reader;
     struct vm_loose loose;
     struct part p;
     enum gw_status st = api->load_state(r, "machine", &vm_loose_state, &loose, err);
@@ -533,27 +555,41 @@ static enum gw_status load_states(struct vm *m, const struct snap_api *api, stru
 
 /* In the order in which write_all() wrote, since a stream gives its pages but once; states, which look
  * into memory, are kept by the reader meanwhile. */
-enum gw_status vm_restore(struct vm *m, struct gw_error *err)
+static enum gw_status load_all(struct vm *m, const struct snap_api *api, struct gw_error *err)
 {
     const struct gw_ram *ram = board_ram(m->board);
-    struct snap_page_sink pages = {
-        .count = ram->size / SNAP_PAGE_BYTES, .put = put_ram, .context = (void *)(uintptr_t)ram};
+    const struct snap_worker worker = worker_of(m);
+    struct snap_page_sink pages = {.count = ram->size / SNAP_PAGE_BYTES,
+                                   .put = put_ram,
+                                   .context = (void *)(uintptr_t)ram,
+                                   .worker = &worker};
+    enum gw_status st = load_overlays(m, api, err);
+    if (st == GW_OK)
+        st = load_flash(m, api, err);
+    if (st == GW_OK)
+        st = api->load_pages(m->reader, "ram", &pages, err);
+    if (st == GW_OK)
+        st = load_states(m, api, err);
+    return st == GW_OK ? api->finish(m->reader, err) : st;
+}
+
+enum gw_status vm_restore(struct vm *m, struct gw_error *err)
+{
+    const struct machine_saved *from = m->o->restore;
     const struct snap_api *api = open_api(m, err);
     uint8_t generation[DEV_VMGENID_BYTES];
     enum gw_status st;
     if (!api)
         return err->status;
-    st = check_manifest(m, api->manifest(m->o->restore), err);
+    st = check_manifest(m, from->spec, err);
+    m->reader = from->reader;
+    if (st == GW_OK && !m->reader)
+        st = api->open_on(&m->reader, from->fd, from->name, from->root, err);
     if (st == GW_OK)
-        st = load_overlays(m, api, err);
-    if (st == GW_OK)
-        st = load_flash(m, api, err);
-    if (st == GW_OK)
-        st = api->load_pages(m->o->restore, "ram", &pages, err);
-    if (st == GW_OK)
-        st = load_states(m, api, err);
-    if (st == GW_OK)
-        st = api->finish(m->o->restore, err);
+        st = load_all(m, api, err);
+    if (!from->reader)
+        api->close(m->reader);
+    m->reader = NULL;
     if (st != GW_OK)
         return st;
     vm_reset_derived(m);

@@ -1,11 +1,16 @@
 """Runs the program under test and checks what the command line promises."""
+import atexit
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 import unittest
 
 PROGRAM = os.environ["GODWIT_PROGRAM"]
+# Where the key of seals is made: not in the home of whoever runs the tests.
+CONFIG = os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="godwit-test-config.")
+atexit.register(shutil.rmtree, CONFIG, ignore_errors=True)
 ERROR = re.compile(r"^godwit: error: .+\n(hint: .+\n)?$")
 
 

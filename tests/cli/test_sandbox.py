@@ -87,7 +87,7 @@ class Sandbox(CliTest):
         self.assertEqual(sorted(os.listdir(self.tmp.name)), ["a.snap", "guest.elf", "run"])
         p.terminate()
         self.assertEqual(p.wait(), 143)
-        self.assertEqual(sorted(os.listdir(self.dir)), ["one.ended", "one.lock"])
+        self.assertEqual(sorted(os.listdir(self.dir)), ["one.ended", "one.grants", "one.lock"])
 
     def has_unnamed_file(self, pid):
         for link in glob.glob(f"/proc/{pid}/fd/*"):

@@ -89,7 +89,7 @@ class Snap(CliTest):
         for at in (0, 12, 60, 300, len(whole) // 2, len(whole) - 3):
             bad = bytearray(whole)
             bad[at] ^= 0x10
-            self.fails(126, "snapshot", "restore", self.path("bad", bytes(bad)))
+            self.fails(126, "snapshot|seal is broken", "restore", self.path("bad", bytes(bad)))
             self.fails(126, "snapshot", "snap", "verify", self.path("bad"))
         self.fails(126, "not a snapshot of ours", "restore", self.path("guest.elf"))
         self.fails(127, "cannot open the snapshot", "restore", self.path("none"))

@@ -83,7 +83,7 @@ static uint64_t layout_of(const struct state_desc *d)
     spec->machine = (char[]){"any"};
     spec->cpu_model = (char[]){"any"};
     spec->cpus = 1;
-    assert_int_equal(api->create_on(&w, fd, "layout", &err), GW_OK);
+    assert_int_equal(api->create_on(&w, fd, NULL, "layout", &err), GW_OK);
     assert_int_equal(api->write_manifest(w, spec, &err), GW_OK);
     assert_int_equal(api->write_state(w, "state", d, object, &err), GW_OK);
     assert_int_equal(api->commit(w, &err), GW_OK);

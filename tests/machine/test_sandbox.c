@@ -24,6 +24,8 @@
 #include "machine/lock/sandbox.h"
 
 enum { FORBIDDEN = 125, NOT_ENTERED = 100 };
+static int open_before;
+
 enum {
     V = 1 << SANDBOX_VCPU,
     I = 1 << SANDBOX_IO,
@@ -142,6 +144,13 @@ static void use_memory(void)
         _exit(1);
 }
 
+static void read_what_is_open(void)
+{
+    char byte;
+    if (pread(open_before, &byte, 1, 0) != 1 || open("/etc/passwd", O_RDONLY) >= 0)
+        _exit(1);
+}
+
 static const struct {
     const char *name; /* as the message has it; NULL: not in it */
     void (*call)(void);
@@ -168,7 +177,7 @@ static const struct {
     {NULL, use_memory, V | I | D | C | N | M},
 };
 
-/* Runs one call in a role; the child's status, and what it said. */
+/* Runs one call in a role (SANDBOX_ROLES: as a reader); the child's status, and what it said. */
 static int in_role(enum sandbox_role role, void (*call)(void), char *said, size_t size)
 {
     int fds[2], status;
@@ -184,7 +193,10 @@ static int in_role(enum sandbox_role role, void (*call)(void), char *said, size_
         dup2(fds[1], STDERR_FILENO);
         sigfillset(&all); /* as threads of ours have them */
         sigprocmask(SIG_SETMASK, &all, NULL);
-        if (sandbox_new(&s, NULL) != GW_OK || sandbox_enter(s, role, NULL) != GW_OK)
+        open_before = open("/proc/self/exe", O_RDONLY);
+        if (role == SANDBOX_ROLES
+                ? sandbox_enter_reader(NULL) != GW_OK
+                : sandbox_new(&s, NULL) != GW_OK || sandbox_enter(s, role, NULL) != GW_OK)
             _exit(NOT_ENTERED);
         call();
         _exit(0);
@@ -221,6 +233,20 @@ static void a_forbidden_call_ends_the_process_by_name(void **state)
             if (calls[i].name)
                 assert_non_null(strstr(said, calls[i].name));
         }
+}
+
+/* Whoever looks into foreign files: one that is open, memory, and nothing else. */
+static void a_reader_reads_and_no_more(void **state)
+{
+    char said[512];
+    skip_without();
+    for (unsigned i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        void (*call)(void) = calls[i].call;
+        bool may = call == use_memory || call == read_in_the_middle ||
+                   call == type_into_the_terminal; /* there is none, it is told */
+        assert_int_equal(in_role(SANDBOX_ROLES, call, said, sizeof said), may ? 0 : FORBIDDEN);
+    }
+    assert_int_equal(in_role(SANDBOX_ROLES, read_what_is_open, said, sizeof said), 0);
 }
 
 static void open_a_file(void)
@@ -305,6 +331,7 @@ static void where_there_is_none_it_says_why(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reader_reads_and_no_more),
         cmocka_unit_test(a_forbidden_call_ends_the_process_by_name),
         cmocka_unit_test(files_are_refused_and_the_process_goes_on),
         cmocka_unit_test(the_network_alone_reads_the_name_servers),

@@ -35,6 +35,10 @@ static inline size_t to_format1(uint8_t *to, const uint8_t *file, size_t size)
         size_t n = payload_bytes(file, size, at);
         uint8_t *h = to + out;
         at += SNAP_HEAD_BYTES + n + SNAP_TAIL_BYTES;
+        if (snap_get(head, 4) == SNAP_INDEX) { /* it had none */
+            sections--;
+            continue;
+        }
         n -= snap_get(head, 4) == SNAP_PAGES ? SNAP_CHUNK_HEADER : 0;
         memcpy(h, head, 16);
         snap_put(h + 16, n, 8);

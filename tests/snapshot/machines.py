@@ -136,6 +136,7 @@ class Listener:
 def call(program, folder, args, typed=b"", reads=False):
     """Runs the program on the files of a folder, where a network card needs somebody to talk to."""
     args = [a.replace("{dir}", folder) for a in args]
+    os.environ["XDG_CONFIG_HOME"] = folder + "/config"
     net = any(a.startswith("socket:") for a in args)
     if not net:
         return subprocess.run([program, *args], input=typed, capture_output=True, timeout=120,

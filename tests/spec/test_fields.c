@@ -1,5 +1,5 @@
-/* Each field of each record: by text, at its limits, with junk, in copies and merges. All of it goes
- * over the table. */
+/* Each field of each record: by text, at its limits, with junk, in copies. All of it goes over the
+ * table. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -265,83 +265,6 @@ static void lists_are_copied_and_visited_whole(void **state)
     free_record(spec_machine, s);
 }
 
-/* ---- the machine's and the run's ------------------------------------------------------------- */
-
-/* A field of the machine is the saved one's, a field of the run is the given one's, and where both
- * may say it the given one wins if it says anything. */
-static void merged(const struct spec_record *r, const struct spec_field *f, void *saved)
-{
-    struct machine_spec *given = new_record(spec_machine), *expected = new_record(spec_machine);
-    struct machine_spec *both[] = {saved, given, expected}, to;
-    const struct spec_field *net = spec_find(spec_machine, "net");
-    char a[SAMPLE_BYTES], b[SAMPLE_BYTES] = "";
-    bool from_given;
-    if (r == spec_machine) {
-        for (unsigned i = 0; f->kind == SPEC_MAC && i < 3; i++) /* there is none without a card */
-            assert_int_equal(spec_put(net, both[i], "user"), GW_OK);
-        assert_true(sample_value(f, 0, a));
-        assert_int_equal(spec_put(f, saved, a), GW_OK);
-        if (sample_value(f, 1, b))
-            assert_int_equal(spec_put(f, given, b), GW_OK);
-        from_given = f->owner == SPEC_OF_RUN || (f->owner == SPEC_OF_EITHER && spec_said(f, given));
-        if (!from_given || b[0])
-            assert_int_equal(spec_put(f, expected, from_given ? b : a), GW_OK);
-        spec_settle(expected);
-        assert_int_equal(spec_merge(&to, saved, given, NULL), GW_OK);
-        assert_true(spec_equal(spec_machine, &to, expected));
-        spec_clear(spec_machine, &to);
-    }
-    free_record(spec_machine, given);
-    free_record(spec_machine, expected);
-}
-
-static void a_restored_machine_keeps_its_disks_unless_others_are_given(void **state)
-{
-    struct machine_spec *saved = new_record(spec_machine), *given = new_record(spec_machine), to;
-    const struct spec_field *disks = spec_find(spec_machine, "disks");
-    assert_int_equal(spec_option(spec_machine, saved, disks, "a", NULL), GW_OK);
-    assert_int_equal(spec_option(spec_machine, saved, disks, "b,rw", NULL), GW_OK);
-    assert_int_equal(spec_merge(&to, saved, given, NULL), GW_OK);
-    assert_int_equal(to.disks_count, 2);
-    assert_string_equal(to.disks[1].path, "b");
-    spec_clear(spec_machine, &to);
-    assert_int_equal(spec_option(spec_machine, given, disks, "c", NULL), GW_OK);
-    assert_int_equal(spec_merge(&to, saved, given, NULL), GW_OK);
-    assert_int_equal(to.disks_count, 1);
-    assert_string_equal(to.disks[0].path, "c");
-    spec_clear(spec_machine, &to);
-    free_record(spec_machine, saved);
-    free_record(spec_machine, given);
-}
-
-/* A disk's limits are the machine's: whoever names its file again does not lift them. */
-static void a_disk_that_is_named_again_keeps_its_limits(void **state)
-{
-    struct machine_spec *saved = new_record(spec_machine), *given = new_record(spec_machine), to;
-    const struct spec_field *disks = spec_find(spec_machine, "disks");
-    assert_int_equal(spec_option(spec_machine, saved, disks, "a,bps=4M,iops=7", NULL), GW_OK);
-    assert_int_equal(spec_option(spec_machine, saved, disks, "b,iops=9", NULL), GW_OK);
-    assert_int_equal(spec_option(spec_machine, given, disks, "c,iops=8,rw", NULL), GW_OK);
-    assert_int_equal(spec_option(spec_machine, given, disks, "d", NULL), GW_OK);
-    assert_int_equal(spec_option(spec_machine, given, disks, "e", NULL), GW_OK);
-    assert_int_equal(spec_merge(&to, saved, given, NULL), GW_OK);
-    assert_int_equal(to.disks_count, 3);
-    assert_int_equal(to.disks[0].bps, 4 << 20);
-    assert_int_equal(to.disks[0].iops, 8);
-    assert_int_equal(to.disks[0].mode, SPEC_DISK_RW);
-    assert_int_equal(to.disks[1].bps, 0);
-    assert_int_equal(to.disks[1].iops, 9);
-    assert_int_equal(to.disks[2].iops, 0);
-    spec_clear(spec_machine, &to);
-    free_record(spec_machine, saved);
-    free_record(spec_machine, given);
-}
-
-static void each_field_is_its_owners(void **state)
-{
-    each(merged);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -352,9 +275,6 @@ int main(void)
         cmocka_unit_test(a_check_looks_into_lists),
         cmocka_unit_test(a_copy_is_equal_and_its_own),
         cmocka_unit_test(lists_are_copied_and_visited_whole),
-        cmocka_unit_test(each_field_is_its_owners),
-        cmocka_unit_test(a_restored_machine_keeps_its_disks_unless_others_are_given),
-        cmocka_unit_test(a_disk_that_is_named_again_keeps_its_limits),
     };
     return cmocka_run_group_tests_name("spec fields", tests, NULL, NULL);
 }
