@@ -23,6 +23,11 @@ bool rv_fp_enabled(struct rv_lift *l, const struct rv_insn *in, enum rv_fp_effec
     return true;
 }
 
+_Static_assert(IR_RNE == 0 && IR_RTZ == 1 && IR_RDN == 2 && IR_RUP == 3 && IR_RMM == 4,
+               "as rm and frm have them");
+_Static_assert(IR_FP_NX == 1 && IR_FP_UF == 2 && IR_FP_OF == 4 && IR_FP_DZ == 8 && IR_FP_NV == 16,
+               "as fflags has them");
+
 bool rv_fp_rounds(struct rv_lift *l, const struct rv_insn *in, enum ir_round *rm,
                   enum rv_flow *flow)
 {

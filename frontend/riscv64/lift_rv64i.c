@@ -283,6 +283,9 @@ BINARY_W(sraw, IR_SAR)
 
 /* --- order and environment ---------------------------------------------------------------------- */
 
+_Static_assert(IR_FENCE_W == 1 && IR_FENCE_R == 2 && IR_FENCE_O == 4 && IR_FENCE_I == 8,
+               "as FENCE has its sets");
+
 LIFT(fence)
 {
     unsigned pred = (unsigned)in->imm >> 4 & 15, succ = (unsigned)in->imm & 15;

@@ -118,13 +118,25 @@ enum ir_op {
 /* Rows of ir_ops.inc that are told by their ends; whoever does so includes no more than is said here. */
 #define IR_ROW(first, last, count)                                                                 \
     _Static_assert(IR_##last - IR_##first + 1 == (count), #first " to " #last " stand in a row")
-IR_ROW(CONST, SELECT, 37); /* change nothing but state, know no float but to move it */
-IR_ROW(ADD, ROTR, 21);     /* integers of two operands, without aux */
-IR_ROW(SEXT8, ZEXT32, 6);  /* extensions */
-IR_ROW(FADD, FMA, 6);      /* arithmetic, rounded */
-IR_ROW(FADD, FSQRT, 5);    /* of operands whose NaNs it passes on */
-IR_ROW(FEQ, FLE, 3);       /* comparisons of floats */
-IR_ROW(FADD, BOX, 23);     /* all that is about floats */
+/* A row that begins at 0: to be at most the last is to be in it. */
+#define IR_ROW_FROM_0(first, last, count)                                                          \
+    _Static_assert(IR_##first == 0 && IR_##last + 1 == (count),                                    \
+                   #first " to " #last " stand in a row from 0")
+IR_ROW_FROM_0(CONST, SELECT, 37); /* change nothing but state, know no float but to move it */
+IR_ROW(ADD, ROTR, 21);            /* integers of two operands, without aux */
+IR_ROW(SEXT8, ZEXT32, 6);         /* extensions */
+IR_ROW(FADD, FMA, 6);             /* arithmetic, rounded */
+IR_ROW(FADD, FSQRT, 5);           /* of operands whose NaNs it passes on */
+IR_ROW(FEQ, FLE, 3);              /* comparisons of floats */
+IR_ROW(FADD, BOX, 23);            /* all that is about floats */
+/* The same of what insn.aux and insn.imm number. */
+IR_ROW_FROM_0(EQ, GTU, 10);
+IR_ROW_FROM_0(RNE, RMM, 5);
+IR_ROW_FROM_0(RNE, RUP, 4); /* those that hosts have */
+IR_ROW_FROM_0(INT_W, INT_LU, 4);
+IR_ROW_FROM_0(AMO_SWAP, AMO_MAXU, 9);
+IR_ROW_FROM_0(MINMAX_NUMBER, MINMAX_SECOND, 3);
+_Static_assert(IR_SIZE_MASK == 3 && IR_SIGN == 4, "tables by both have eight entries");
 
 static inline bool ir_is_float_op(unsigned op)
 {
