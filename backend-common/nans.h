@@ -5,8 +5,7 @@
  * arithmetic are noted, and tested in one go ahead of whatever might show them: an access, an exit, a
  * move, any operation that is not arithmetic.
  *
- * A host that makes default NaNs by itself notes nothing, and this
- * costs it nothing.
+ * A host that makes default NaNs by itself notes nothing, and this costs it nothing.
  */
 #ifndef BACKEND_COMMON_NANS_H
 #define BACKEND_COMMON_NANS_H
@@ -22,8 +21,8 @@ struct nans_test {
     } pair[NANS_PAIRS];
     unsigned pairs;
     bool single; /* they hold F32 */
-    reg_set
-        pending; /* when one is a NaN, each of these may hold one, and is to be made the default */
+    /* When one is a NaN, each of these may hold one, and is to be made the default. */
+    reg_set pending;
     reg_set singles; /* of those, the ones that hold F32 */
 };
 
@@ -32,9 +31,9 @@ struct nans {
     void (*test)(void *code, const struct nans_test *t);
     void *code;
     reg_set pending; /* registers that may hold a NaN which is not the default one */
-    reg_set
-        check; /* of those, the ones to look at: were another one a NaN, so would be one of these */
-    reg_set singles;  /* of those, the ones that hold an F32 */
+    /* Of those, the ones to look at: were another one a NaN, so would be one of these. */
+    reg_set check;
+    reg_set singles;  /* of the pending ones, those that hold an F32 */
     reg_set consumed; /* operands of the arithmetic that is being lowered */
 };
 

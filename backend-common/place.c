@@ -92,7 +92,7 @@ static int grab(struct place *p, enum reg_class cls)
         reg_set any = p->scratch & mine;
         if (!any) {
             *p->full = true;
-            return cls == REG_VEC ? REG_VECTOR : 0;
+            return cls == REG_VEC ? REG_VECTOR : 0; /* any will do for what is thrown away */
         }
         r = victim(p, cls, any);
         evict(p, r);
@@ -422,17 +422,17 @@ void place_get(struct place *p, const struct ir_insn *in)
         add_alias(p, (ir_val)p->i);
 }
 
-static void put_float(struct place *p, const struct ir_insn *in)
+static void put_float(struct place *p, const struct ir_insn *in, int pin)
 {
     uint32_t off = (uint32_t)in->imm;
-    int pin = pin_of(p, in);
+    if (pin >= 0 && place_reg(p, in->a) == pin)
+        return; /* computed in place */
     int s = place_use(p, in->a);
     nans_show(&p->nans, s);
     if (pin >= 0) {
         rescue_reg(p, pin, in->a);
         nans_overwritten(&p->nans, pin);
-        if (pin != s)
-            p->target->move(p->code, pin, s);
+        p->target->move(p->code, pin, s);
     } else {
         rescue_slot(p, off, 1u << in->aux, in->a);
         p->target->store(p->code, s, off, in->aux);
@@ -462,8 +462,7 @@ static void put_pinned(struct place *p, ir_val v, int pin)
     int64_t imm;
     rescue_reg(p, pin, v);
     if (w->reg >= 0) {
-        if (w->reg != pin)
-            p->target->move(p->code, pin, w->reg);
+        p->target->move(p->code, pin, w->reg);
     } else if (place_is_const(p, v, &imm)) {
         p->target->constant(p->code, pin, (uint64_t)imm, false);
     } else {
@@ -498,29 +497,27 @@ static void put_slot(struct place *p, ir_val v, uint32_t off, unsigned size)
     }
 }
 
-/* Is the value what the place holds anyway: computed in place, or read from there? */
-static bool is_there(const struct value *w, int pin, uint32_t off, unsigned size)
+/* Does the integer stand there already: computed in place, or read from there? */
+static bool is_there(const struct place *p, const struct ir_insn *in, int pin)
 {
+    const struct value *w = &p->v[in->a];
     if (pin >= 0)
-        return w->reg == pin && w->flags & VALUE_PINNED;
-    return w->flags & VALUE_SLOT && w->reg < 0 && (uint32_t)w->mem == off && size == WHOLE;
+        return w->reg == pin;
+    return w->flags & VALUE_SLOT && w->reg < 0 && w->mem == (int32_t)in->imm && in->aux == WHOLE;
 }
 
 void place_put(struct place *p, const struct ir_insn *in)
 {
-    const struct value *w = &p->v[in->a];
     uint32_t off = (uint32_t)in->imm;
     int pin = pin_of(p, in);
     int64_t imm;
-    bool there = is_there(w, pin, off, in->aux);
     if (is_float(in)) {
-        if (!(there && pin >= 0))
-            put_float(p, in);
-    } else if (there) {
+        put_float(p, in, pin);
+    } else if (is_there(p, in, pin)) {
         /* nothing to do */
     } else if (pin >= 0) {
         put_pinned(p, in->a, pin);
-    } else if (w->reg < 0 && place_is_const(p, in->a, &imm)) {
+    } else if (place_reg(p, in->a) < 0 && place_is_const(p, in->a, &imm)) {
         put_const(p, off, in->aux, (uint64_t)imm);
     } else {
         put_slot(p, in->a, off, in->aux);

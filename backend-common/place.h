@@ -34,20 +34,26 @@
 /*
  * What a target emits. code: the backend's own. Offsets are of guest state, from its start; sizes are
  * log2 bytes: 0 to 3 for an integer register, 2 and 3 for a vector register, whose low part it is then.
+ *
+ * All of it may stand between a comparison and the use of its flags, and so keeps the host's condition
+ * flags, and uses no register but those named and what the backend has kept for itself.
  */
 struct place_target {
-    /* to = from, of one class and not the same. */
+    /* to = from, of one class and not the same; of a vector register the low eight bytes at least. */
     void (*move)(void *code, int to, int from);
     /* Integers are zero-extended. */
     void (*load)(void *code, int to, uint32_t offset, unsigned size);
     void (*store)(void *code, int from, uint32_t offset, unsigned size);
-    /* keep_flags: the host's condition flags, if constants are made by what would change them. */
+    /* keep_flags is false where no flags are waiting: what changes them may be shorter. */
     void (*constant)(void *code, int to, uint64_t value, bool keep_flags);
-    /* The same to state, if there is an instruction for it; false: nothing was emitted. */
+    /* The same to state, if an instruction does it without a register, or with one that always holds
+     * the value; false: nothing was emitted. */
     bool (*store_constant)(void *code, uint32_t offset, unsigned size, uint64_t value);
-    /* What place_operand gives beside registers: constants in a range, and state as an operand. */
+    /* What place_operand gives beside registers. Constants: those that every instruction takes which
+     * operands are given to. Where that depends on the operation, the range is that of the plainest one
+     * (0 alone, where a register reads as that), and lowering looks at place_is_const first. */
     int64_t constant_min, constant_max;
-    bool memory_operands;
+    bool memory_operands; /* eight bytes of state, in place of a register that is read */
 };
 
 enum { PLACE_NO_COPY = INT32_MIN, PLACE_SPILLS = 28, PLACE_ALIASES = 256 };

@@ -51,9 +51,9 @@ struct gw_runtime {
  * start of its bytes. Variants: [0] leaves the host FP state alone (blocks that can't touch FP),
  * [1] carries the guest's float registers and FP control. */
 struct gw_entry_points {
-    uint32_t size;          /* bytes emitted */
-    uint32_t enter[2];      /* uint64_t enter(void *cpu, void *code): runs until an exit; enum
-                           gw_exit_kind */
+    uint32_t size; /* bytes emitted */
+    /* uint64_t enter(void *cpu, void *code): runs until an exit; enum gw_exit_kind. */
+    uint32_t enter[2];
     uint32_t fault[2];      /* a host fault at a user-mode access continues here (signal handler) */
     uint32_t table[2][160]; /* the backend's own thunks */
 };
@@ -110,9 +110,9 @@ struct host_feature {
 struct host_backend {
     const char *name;     /* "x86_64" */
     bool (*native)(void); /* can this host run its code? */
-    uint32_t (*detect)(
-        void); /* features of this host; 0 when it is another one. Costs microseconds */
-    const struct host_feature *feature;
+    /* Features of this host; 0 when it is another one. Costs microseconds. */
+    uint32_t (*detect)(void);
+    const struct host_feature *feature; /* all that it knows */
     unsigned feature_count;
     void (*prepare)(struct gw_backend_config *cfg);
     /* Thunks to run at address `base`, written to out[0..cap). */

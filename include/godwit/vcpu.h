@@ -96,8 +96,8 @@ struct gw_vcpu {
     /* Addends (host - guest) that accesses of the running block share, 0 where each is on its own. A
      * slow path empties them all. */
     uint64_t site[GW_SITES];
-    /* The backend's own: spilled values, registers that a thunk puts by. It lays a struct over this;
-     * nobody else looks at it. */
+    /* The backend's own: spilled values, registers that a thunk puts by. It lays a struct over this
+     * and asserts that it fits; nobody else looks at it. */
     _Alignas(16) uint8_t host[GW_VCPU_HOST_BYTES];
 };
 _Static_assert(sizeof(struct gw_vcpu) % 16 == 0 && GW_VCPU_OFFSET % 16 == 0, "slots are aligned");
