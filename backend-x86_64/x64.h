@@ -7,9 +7,11 @@
  *   x64_layout                    who holds which register; thunks, constants, the vCPU's host part
  *   x64_block                     the block being compiled; backend-common says where values live
  *   x64_place, x64_page           what that asks of this host; guest addresses
- *   x64_int, x64_mul, x64_compare, x64_branch, x64_mem, x64_atomic, x64_call, x64_fp, x64_fcmp,
- *   x64_convert, x64_flags        lowering: IR operations and their cold paths
- *   x64_runtime, x64_compile      thunks; the driver, and the export
+ *   x64_compare, x64_call         lowering that other lowering uses: comparisons, calls of C
+ *   x64_int, x64_mul, x64_branch, x64_mem, x64_atomic, x64_fp, x64_fcmp, x64_convert, x64_flags
+ *                                 lowering: IR operations and their cold paths
+ *   x64_runtime, x64_detect       thunks; what this host offers
+ *   x64_compile                   the driver, and the export
  */
 #ifndef X64_H
 #define X64_H

@@ -58,6 +58,7 @@ static void compute(struct x64 *x, unsigned size, unsigned kind, const struct pl
     x64_rr(e, w | OP_CMP, RAX, RDX);
     x64_rr(e, w | OP_CMOV | keep_old[kind], RDX, RAX);
 }
+
 /* The host's own exchange or addition. */
 static void direct(struct x64 *x, struct cold_path *c, unsigned size, unsigned kind,
                    struct x64_mem m)

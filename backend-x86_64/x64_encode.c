@@ -2,7 +2,18 @@
 
 /* Room for the longest sequence any single encoder writes; checked by each. */
 enum { MAX_INSN = 16 };
-enum { REX = 0x40, ESCAPE = 0x0f };
+/* Bytes ahead of an opcode (SDM 2.2.1, 2.3), and the ModRM byte's mode for a register. */
+enum { REX = 0x40, REX_W = 8, REX_R = 4, REX_X = 2, REX_B = 1 };
+enum { ESCAPE = 0x0f, ESCAPE_38 = 0x38, ESCAPE_3A = 0x3a };
+enum {
+    VEX_2 = 0xc5,
+    VEX_3 = 0xc4,
+    VEX_NO_R = 0x80,
+    VEX_NO_X = 0x40,
+    VEX_NO_B = 0x20,
+    VEX_W = 0x80
+};
+enum { MOD_REG = 0xc0 };
 
 /* Begins an instruction. */
 static void room(struct x64_buf *e)
@@ -37,65 +48,76 @@ static void modrm_mem(struct x64_buf *e, int reg, struct x64_mem m, unsigned imm
         x64_u32(e, (uint32_t)m.disp);
 }
 
+static unsigned opcode(unsigned op)
+{
+    return op & 0xff;
+}
+
+static void modrm_reg(struct x64_buf *e, int reg, int rm)
+{
+    x64_u8(e, MOD_REG | (unsigned)(reg & 7) << 3 | (unsigned)(rm & 7));
+}
+
+/* rex: REX_*, or REX alone where a byte register wants one; 0: none. */
 static void legacy_prefix(struct x64_buf *e, unsigned op, unsigned rex)
 {
     static const uint8_t pp[4] = {0, 0x66, 0xf3, 0xf2};
     if (op & X_PP)
         x64_u8(e, pp[(op & X_PP) >> 12]);
     if (rex)
-        x64_u8(e, 0x40 | (rex & 15));
+        x64_u8(e, REX | rex);
     if (op & X_MAP) {
-        x64_u8(e, 0x0f);
+        x64_u8(e, ESCAPE);
         if ((op & X_MAP) == X_MAP_38)
-            x64_u8(e, 0x38);
+            x64_u8(e, ESCAPE_38);
         else if ((op & X_MAP) == X_MAP_3A)
-            x64_u8(e, 0x3a);
+            x64_u8(e, ESCAPE_3A);
     }
-    x64_u8(e, op & 0xff);
+    x64_u8(e, opcode(op));
 }
 
 void x64_rr(struct x64_buf *e, unsigned op, int reg, int rm)
 {
     room(e);
-    unsigned rex = (op & X_W ? 8u : 0) | (reg & 8 ? 4u : 0) | (rm & 8 ? 1u : 0);
+    unsigned rex = (op & X_W ? REX_W : 0u) | (reg & 8 ? REX_R : 0u) | (rm & 8 ? REX_B : 0u);
     if (op & X_B && (reg >= 4 || rm >= 4))
-        rex |= 0x40;
+        rex |= REX;
     legacy_prefix(e, op, rex);
-    x64_u8(e, 0xc0 | (unsigned)(reg & 7) << 3 | (unsigned)(rm & 7));
+    modrm_reg(e, reg, rm);
 }
 
 void x64_rm(struct x64_buf *e, unsigned op, int reg, struct x64_mem m, unsigned imm_bytes)
 {
     room(e);
-    unsigned rex = (op & X_W ? 8u : 0) | (reg & 8 ? 4u : 0) |
-                   (m.index >= 0 && m.index & 8 ? 2u : 0) |
-                   (m.base != X64_RIP && m.base & 8 ? 1u : 0);
+    unsigned rex = (op & X_W ? REX_W : 0u) | (reg & 8 ? REX_R : 0u) |
+                   (m.index >= 0 && m.index & 8 ? REX_X : 0u) |
+                   (m.base != X64_RIP && m.base & 8 ? REX_B : 0u);
     if (op & X_B && reg >= 4)
-        rex |= 0x40;
+        rex |= REX;
     legacy_prefix(e, op, rex);
     modrm_mem(e, reg, m, imm_bytes);
 }
 
 static void vex(struct x64_buf *e, unsigned op, int reg, int vvvv, bool xbit, bool bbit)
 {
-    unsigned map = (op & X_MAP) >> 8, pp = (op & X_PP) >> 12, w = op & X_W ? 1 : 0;
-    unsigned r = reg & 8 ? 0 : 0x80, nv = (unsigned)(~vvvv & 15) << 3;
-    if (map == 1 && !w && !xbit && !bbit) {
-        x64_u8(e, 0xc5);
+    unsigned map = (op & X_MAP) >> 8, pp = (op & X_PP) >> 12, w = op & X_W ? VEX_W : 0;
+    unsigned r = reg & 8 ? 0 : VEX_NO_R, nv = (unsigned)(~vvvv & 15) << 3;
+    if ((op & X_MAP) == X_MAP_0F && !w && !xbit && !bbit) {
+        x64_u8(e, VEX_2);
         x64_u8(e, r | nv | pp);
     } else {
-        x64_u8(e, 0xc4);
-        x64_u8(e, r | (xbit ? 0u : 0x40u) | (bbit ? 0u : 0x20u) | map);
-        x64_u8(e, w << 7 | nv | pp);
+        x64_u8(e, VEX_3);
+        x64_u8(e, r | (xbit ? 0u : VEX_NO_X) | (bbit ? 0u : VEX_NO_B) | map);
+        x64_u8(e, w | nv | pp);
     }
-    x64_u8(e, op & 0xff);
+    x64_u8(e, opcode(op));
 }
 
 void x64_vrr(struct x64_buf *e, unsigned op, int reg, int vvvv, int rm)
 {
     room(e);
     vex(e, op, reg, vvvv, false, rm & 8);
-    x64_u8(e, 0xc0 | (unsigned)(reg & 7) << 3 | (unsigned)(rm & 7));
+    modrm_reg(e, reg, rm);
 }
 
 void x64_vrm(struct x64_buf *e, unsigned op, int reg, int vvvv, struct x64_mem m,
@@ -108,21 +130,21 @@ void x64_vrm(struct x64_buf *e, unsigned op, int reg, int vvvv, struct x64_mem m
 
 void x64_r(struct x64_buf *e, unsigned op, int reg)
 {
-    unsigned rex = (op & X_W ? 8u : 0) | (reg & 8 ? 1u : 0);
+    unsigned rex = (op & X_W ? REX_W : 0u) | (reg & 8 ? REX_B : 0u);
     room(e);
     if (rex)
         x64_u8(e, REX | rex);
     if (op & X_MAP)
         x64_u8(e, ESCAPE);
-    x64_u8(e, (op & 0xff) | (unsigned)(reg & 7));
+    x64_u8(e, opcode(op) | (unsigned)(reg & 7));
 }
 
 void x64_plain(struct x64_buf *e, unsigned op)
 {
     room(e);
     if (op & X_W)
-        x64_u8(e, REX | 8);
-    x64_u8(e, op & 0xff);
+        x64_u8(e, REX | REX_W);
+    x64_u8(e, opcode(op));
 }
 
 void x64_mov_ri(struct x64_buf *e, int reg, uint64_t imm)
@@ -156,7 +178,7 @@ uint32_t x64_jcc(struct x64_buf *e, unsigned cc)
 {
     room(e);
     x64_u8(e, ESCAPE);
-    x64_u8(e, (OP_JCC | cc) & 0xff);
+    x64_u8(e, opcode(OP_JCC | cc));
     return displacement(e, 0);
 }
 

@@ -15,6 +15,9 @@ static void compare(struct x64 *x, const struct ir_insn *in, int a, int b)
         x64_op2(&x->e, (x64_single(in) ? 0u : X_66) | OP_COMIS, b, a);
 }
 
+/* A single's infinity, shifted as leave_if_nan() does it; that of a double is K_NANLIM. */
+#define SINGLE_LIMIT (UINT32_C(0x7f800000) << 1)
+
 /* Leaves if f is a NaN, which its bits tell. Returns the branch. */
 static uint32_t leave_if_nan(struct x64 *x, const struct ir_insn *in, int f, int t)
 {
@@ -25,7 +28,7 @@ static uint32_t leave_if_nan(struct x64 *x, const struct ir_insn *in, int f, int
     if (w)
         x64_rm(e, X_W | OP_CMP, t, x64_k(x, K_NANLIM), 0);
     else
-        x64_alu_ri(e, 0, EXT_CMP, t, (int32_t)0xff000000);
+        x64_alu_ri(e, 0, EXT_CMP, t, (int32_t)SINGLE_LIMIT);
     return x64_jcc(e, CC_A);
 }
 
