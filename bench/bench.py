@@ -20,6 +20,8 @@ WHAT is one of
 Kernels are timed by the host's clock, at the lines that they print before and after their work.
 Runners take turns; figures are medians. QEMU runs with -cpu rv64 and, as a machine, with
 -M virt -m 1G and as many CPUs as ours. The peer is the faster of the two QEMUs. Raw results: build/bench/results.json.
+--against PROGRAM pairs this build with another of Godwit, such as one of the commit before: both take
+turns in one run, and each figure's ratio stands at the end.
 """
 import argparse
 import json
@@ -48,9 +50,13 @@ FP = ("matmul", "nbody", "mandelbrot")
 RISCV_CC = "riscv64-linux-gnu-gcc"
 PEERS = ("qemu-sid", "qemu-bookworm")
 GUEST_RAM_KIB = 1 << 20
+BEFORE = "godwit-before"    # the runner that --against names
+before_program = None
 
 
-def godwit():
+def godwit(runner="godwit"):
+    if runner == BEFORE:
+        return before_program
     return os.environ.get("GODWIT_PROGRAM") or os.path.join(ROOT, "build", "godwit")
 
 
@@ -58,15 +64,15 @@ def user_command(runner, program):
     if runner == "native":
         return [f"{OUT}/native/{program}"]
     path = f"{OUT}/riscv64/{program}"
-    if runner == "godwit":
-        return [godwit(), "exec", path]
+    if runner.startswith("godwit"):
+        return [godwit(runner), "exec", path]
     return [os.path.join(peers.BIN, runner.replace("qemu", "qemu-riscv64")), "-cpu", "rv64", path]
 
 
 def machine_command(runner, kernel, initrd, append, cpus=1):
     if runner.startswith("godwit"):
         engine = ["--engine", "interp"] if runner == "godwit-interp" else []
-        return [godwit(), "run", *engine, "-k", kernel, "-i", initrd, "-a", append, "-m", "1G",
+        return [godwit(runner), "run", *engine, "-k", kernel, "-i", initrd, "-a", append, "-m", "1G",
                 *(["-c", str(cpus)] if cpus > 1 else [])]
     return [os.path.join(peers.BIN, runner.replace("qemu", "qemu-system-riscv64")), "-M", "virt",
             "-cpu", "rv64", "-smp", str(cpus), "-m", "1G", "-nographic", "-no-reboot",
@@ -213,13 +219,32 @@ def ratio_table(title, times, runners):
             g = {r: geomean(med[k][r] / med[k]["native"] for k in ks if r in med[k]) for r in rest}
             rows.append([name, ""] + [f"{g[r]:.2f}" for r in rest] + [against(g)])
     table(title, ["", "native", *(f"{r} x" for r in rest), "peer/godwit"], rows)
-    return med
 
 
 def against(m):
     """How many times faster Godwit is than the faster of the two QEMUs."""
     seen = [m[p] for p in PEERS if p in m]
     return f"{min(seen) / m['godwit']:.2f}" if seen and "godwit" in m else "-"
+
+
+def pair(result, path=()):
+    """Rows of this build's figure by the other's, wherever RESULT has both: the names down to it, and the
+    ratios of the medians, of the least and of the greatest. Where a machine is noisy, times are told by
+    their least and rates by their greatest."""
+    if not isinstance(result, dict):
+        return []
+    if BEFORE not in result or "godwit" not in result:
+        return [row for k, v in result.items() for row in pair(v, (*path, str(k)))]
+    now, then = ([v] if isinstance(v, (int, float)) else v
+                 for v in (result["godwit"], result[BEFORE]))
+    if isinstance(now, dict):
+        return [row for k in now for row in pair({"godwit": now[k], BEFORE: then[k]}, (*path, str(k)))]
+    if not now or not then or isinstance(now[0], (list, tuple)):
+        return [row for i in range(len(now[0])) for row in
+                pair({"godwit": [v[i] for v in now], BEFORE: [v[i] for v in then]}, (*path, str(i)))
+                ] if now and then else []
+    return [[" ".join(path) or "-", *(f"{of(now) / of(then):.3f}" if of(then) else "nan"
+                                      for of in (statistics.median, min, max))]]
 
 
 def take_turns(runners, reps):
@@ -241,7 +266,8 @@ def bench_user(opt):
             # One binary, one result, to the last bit, whoever runs it.
             if r != "native" and results.setdefault(k, result) != result:
                 raise Failure(f"{k}: {r} computed {result}, another {results[k]}")
-    return ratio_table("kernels in user mode, times native", times, opt.runners)
+    ratio_table("kernels in user mode, times native", times, opt.runners)
+    return times
 
 
 def bench_machine(opt):
@@ -264,7 +290,8 @@ def bench_machine(opt):
             raise Failure(f"{r}: the guest did not end {set(opt.kernels) - set(found)}: {lines[-3:]}")
         for k, (ns, _) in found.items():
             times[k][r].append(ns)
-    return ratio_table("kernels in the machine, times native", times, opt.runners)
+    ratio_table("kernels in the machine, times native", times, opt.runners)
+    return times
 
 
 def smaps_overhead(pid):
@@ -428,6 +455,7 @@ RUNNERS = ("native", "godwit", *PEERS)
 
 
 def main():
+    global before_program
     ap = argparse.ArgumentParser(prog="./dev bench", description=__doc__,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("what", nargs="?", default="all", choices=[*WHAT, "all"])
@@ -436,13 +464,22 @@ def main():
                     "50 hello, 7 translate)")
     ap.add_argument("--kernels", help="which kernels, comma-separated")
     ap.add_argument("--runners", help=f"which runners, of {','.join(RUNNERS)}")
+    ap.add_argument("--against", metavar="PROGRAM",
+                    help="another build's godwit: runs by turns with this one, and alone but for --runners")
     opt = ap.parse_args()
+    given_runners = opt.runners is not None
     opt.kernels = opt.kernels.split(",") if opt.kernels else [*INT, *FP]
     opt.runners = opt.runners.split(",") if opt.runners else [*RUNNERS]
     for given, known in ((opt.kernels, INT + FP), (opt.runners, RUNNERS)):
         for g in given:
             if g not in known:
                 raise Failure(f"no such thing to bench: {g}", f"choose from {','.join(known)}")
+    if opt.against:
+        if not os.access(opt.against, os.X_OK):
+            raise Failure(f"no program at {opt.against}")
+        before_program = os.path.abspath(opt.against)
+        opt.runners = [r for r in opt.runners if r != "godwit"] if given_runners else []
+        opt.runners = ["godwit", BEFORE, *opt.runners]
     for name in ("qemu-sid", "qemu-bookworm"):
         if name in opt.runners:
             peers.ensure(name)
@@ -454,8 +491,15 @@ def main():
             raw = json.load(f)
     for what in [*WHAT] if opt.what == "all" else [opt.what]:
         say(f"bench {what}")
+        result = WHAT[what](opt)
         raw[what] = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                     "runners": opt.runners, "result": WHAT[what](opt)}
+                     "runners": opt.runners, "result": result}
+        if opt.against:
+            rows = pair(result)
+            if len(rows) > 2:
+                rows.append(["geomean", *(f"{geomean(float(r[i]) for r in rows):.3f}" for i in (1, 2, 3))])
+            table(f"{what}: this build's figure by the other's",
+                  ["", "of medians", "of least", "of greatest"], rows)
         with open(path, "w") as f:
             json.dump(raw, f, indent=1)
     say(f"raw results: {os.path.relpath(path, ROOT)}")
