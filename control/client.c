@@ -5,14 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "control/control.h"
 
+enum { CONNECT_S = 2 };
+
 enum gw_status ctl_connect(const struct ctl_dir *d, const char *name, int *fd, struct gw_error *err)
 {
+    /* A machine that was stopped takes no more clients than the kernel keeps for it. */
+    const struct timeval most = {.tv_sec = CONNECT_S};
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     char file[CTL_NAME_BYTES + 16];
     *fd = -1;
@@ -25,6 +30,8 @@ enum gw_status ctl_connect(const struct ctl_dir *d, const char *name, int *fd, s
     /* Names of sockets are short; the directory's may be long. */
     snprintf(at.sun_path, sizeof at.sun_path, "/proc/self/fd/%d/%.80s", d->fd, file);
     *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (*fd >= 0)
+        setsockopt(*fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most);
     if (*fd >= 0 && connect(*fd, (struct sockaddr *)&at, sizeof at) == 0)
         return GW_OK;
     if (*fd >= 0)

@@ -51,6 +51,8 @@ bool ctl_ended_read(const struct ctl_dir *d, const char *name, struct ctl_ended 
 /* What of the host a machine may use, as it was when it started: malloc()ed, the caller's. The machine
  * itself cannot change it. NULL: it is not known. */
 char *ctl_grants_read(const struct ctl_dir *d, const char *name);
+/* Removes the socket of a machine that was killed, unless another one has the name. */
+void ctl_name_tidy(const struct ctl_dir *d, const char *name);
 /* Forgets a machine that has ended. */
 enum gw_status ctl_name_remove(const struct ctl_dir *d, const char *name, struct gw_error *err);
 

@@ -201,6 +201,17 @@ char *ctl_grants_read(const struct ctl_dir *d, const char *name)
     return NULL;
 }
 
+void ctl_name_tidy(const struct ctl_dir *d, const char *name)
+{
+    char file[CTL_NAME_BYTES + 16];
+    int lock;
+    if (ctl_name_take(d, name, &lock, NULL) != GW_OK)
+        return;
+    ctl_file_name(file, sizeof file, name, "sock");
+    unlinkat(d->fd, file, 0);
+    close(lock);
+}
+
 enum gw_status ctl_name_remove(const struct ctl_dir *d, const char *name, struct gw_error *err)
 {
     static const char *const suffixes[] = {"sock", "ended", "log", "grants", "lock"};

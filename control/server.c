@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/server_int.h"
@@ -169,6 +170,11 @@ static void serve(struct ctl_conn *c, const char *verb, const char *rest)
     }
     if (!strcmp(verb, "console")) {
         ctl_console_attach(c);
+        return;
+    }
+    if (!strcmp(verb, "kill")) { /* answered as a wait is */
+        c->waiting = true;
+        s->steer->kill(s->steer);
         return;
     }
     for (unsigned i = 0; i < sizeof asks / sizeof asks[0]; i++) {
@@ -474,15 +480,34 @@ static void tell_end(struct ctl_server *s, const struct ctl_ended *e)
             ctl_conn_send(&s->conn[i], text, strlen(text));
 }
 
+/* Whoever has the lock may be what the host holds: it is not waited for for long. */
+static bool lock_soon(struct ctl_server *s)
+{
+    enum { SOON_NS = 100000000, S_NS = 1000000000 };
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += SOON_NS;
+    if (until.tv_nsec >= S_NS) {
+        until.tv_sec++;
+        until.tv_nsec -= S_NS;
+    }
+    return pthread_mutex_timedlock(&s->lock, &until) == 0;
+}
+
+/* The name is free even if a thread of ours stays in a call of the host's for good. */
 void ctl_server_cut(struct ctl_server *s, const struct ctl_ended *e)
 {
+    bool locked;
     if (!s)
         return;
     if (s->ended_fd >= 0)
         ctl_ended_write(s->ended_fd, e);
-    pthread_mutex_lock(&s->lock);
+    locked = lock_soon(s);
+    close(s->lock_fd);
+    s->lock_fd = -1;
     tell_end(s, e);
-    pthread_mutex_unlock(&s->lock);
+    if (locked)
+        pthread_mutex_unlock(&s->lock);
 }
 
 void ctl_server_end(struct ctl_server *s, const struct ctl_ended *e)

@@ -118,8 +118,19 @@ void host_ask_end(struct host *h, enum host_end why, int signal)
         __atomic_store_n(&h->why, why, __ATOMIC_RELAXED);
         post_end(h);
     }
-    set_cut(h, h->asked || !h->events ? HURRY_NS : END_NS);
+    if (h->why != HOST_END_KILL)
+        set_cut(h, h->asked || !h->events ? HURRY_NS : END_NS);
     __atomic_store_n(&h->asked, h->asked + 1, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&h->lock);
+}
+
+/* By the timer, since who asks may hold what whoever is told of the end needs. */
+void host_kill(struct host *h)
+{
+    pthread_mutex_lock(&h->lock);
+    __atomic_store_n(&h->why, HOST_END_KILL, __ATOMIC_RELAXED);
+    __atomic_store_n(&h->asked, 2, __ATOMIC_RELAXED); /* nobody is granted time any more */
+    set_cut(h, 1);
     pthread_mutex_unlock(&h->lock);
 }
 

@@ -27,14 +27,21 @@ enum host_event {
 };
 
 /* Who asked for the end, first. */
-enum host_end { HOST_GOES_ON, HOST_END_SIGNAL, HOST_END_TIMEOUT, HOST_END_STOP, HOST_END_QUIT };
+enum host_end {
+    HOST_GOES_ON,
+    HOST_END_SIGNAL,
+    HOST_END_TIMEOUT,
+    HOST_END_STOP,
+    HOST_END_QUIT,
+    HOST_END_KILL, /* whatever was asked before */
+};
 
 struct host_hooks {
     /* vCPU thread. */
     void (*signal)(void *context, int signal); /* one that ends us */
     void (*timeout)(void *context);
     void (*resize)(void *context, uint16_t columns, uint16_t rows);
-    /* The control thread: the machine was to end and has not. Ends the process. */
+    /* The control thread: the machine was to end and has not, or is not to be asked. Ends the process. */
     void (*cut)(void *context, enum host_end why, int signal);
     void *context;
 };
@@ -56,6 +63,8 @@ void host_detach(struct host *h);
 /* Any thread. The machine is to end; signals and the timeout do this themselves. signal: for
  * HOST_END_SIGNAL, which is posted as one. Asked again, it ends at once. */
 void host_ask_end(struct host *h, enum host_end why, int signal);
+/* Any thread. The control thread cuts the machine off now; it is asked nothing. */
+void host_kill(struct host *h);
 /* Any thread. It was asked to; more than once. */
 bool host_end_asked(const struct host *h);
 bool host_hurries(const struct host *h);

@@ -19,7 +19,7 @@
 #include "godwit/net.h"
 #include "godwit/status.h"
 
-#define MACHINE_API    10
+#define MACHINE_API    11
 #define MACHINE_SYMBOL "godwit_machine_module"
 #define MACHINE_MODULE "godwit-machine.so"
 
@@ -63,6 +63,9 @@ struct machine_steer {
     bool (*save)(struct machine_steer *s, int fd, const char *name,
                  void (*done)(void *context, const char *text, const struct gw_error *err),
                  void *context);
+    /* Any thread. As if the power failed: the control thread cuts the run off (see machine_options), now,
+     * whatever the other threads wait for. */
+    void (*kill)(struct machine_steer *s);
     /* events: of epoll; 0: report nothing for now. The watch stays put until run() returns. */
     bool (*watch)(struct machine_steer *s, struct machine_watch *w, uint32_t events);
     void (*rewatch)(struct machine_steer *s, struct machine_watch *w, uint32_t events);
@@ -100,8 +103,8 @@ struct machine_options {
     const struct snap_api *(*open_snapshots)(struct gw_error *err);
     const struct machine_saved *restore;   /* NULL: it boots */
     const struct machine_control *control; /* NULL: none */
-    /* Control thread: the run was to end and has not, since the host holds a thread of it. To say so, and
-     * to end the process. */
+    /* Control thread: the run was to end and has not, since the host holds a thread of it, or it was
+     * killed. To say so, and to end the process. */
     void (*cut)(void *context, const struct machine_result *result);
     void *cut_context;
     uint64_t code_cache_bytes, map_bytes; /* as engine_config has them */
@@ -119,6 +122,7 @@ enum machine_ended {
     MACHINE_ENDED_STOPPED, /* was asked to */
     MACHINE_ENDED_QUIT,    /* from the console's menu */
     MACHINE_ENDED_DUMP,    /* --dump-dtb: nothing ran */
+    MACHINE_ENDED_KILLED,  /* by steer->kill() */
 };
 
 struct machine_result {

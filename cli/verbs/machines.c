@@ -1,9 +1,11 @@
 /* The verbs that act on running machines by name. */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -13,6 +15,8 @@
 
 /* Machines look up from their guests every few microseconds; a save may hold them for seconds. */
 enum { SOON_MS = 30000, STOP_MS = 60000, ENDING_MS = 2000, GONE_MS = 10000 };
+/* Of stop --force, which is done within a second: for the machine's own end, and the kernel's. */
+enum { KILL_MS = 400, DEAD_MS = 500 };
 
 static int failed(const struct gw_error *err)
 {
@@ -160,29 +164,59 @@ static int wait_for(const struct cli_options *o, const struct ctl_dir *d, const 
     return say_ended(o, &e);
 }
 
+/* Its control thread ends it, so that how it ended is known; where that does not, the kernel does. The
+ * process is waited for, since it has what the next one may want: its disks. */
+static enum gw_status kill_it(const struct ctl_dir *d, const char *name, int fd,
+                              struct gw_error *err)
+{
+    int pid = ctl_peer_pid(fd), process = pid > 1 ? pidfd_open(pid, 0) : -1;
+    struct pollfd p = {.fd = process, .events = POLLIN};
+    bool gone;
+    if (process < 0)
+        return gw_fail(err, GW_ERR_STATE, name, "cannot kill the machine: %s", strerror(errno));
+    if (ctl_ask(fd, name, "kill", KILL_MS, NULL, NULL, NULL) != GW_OK &&
+        pidfd_send_signal(process, SIGKILL, NULL, 0) < 0 && errno != ESRCH) {
+        int e = errno;
+        close(process);
+        return gw_fail(err, GW_ERR_STATE, name, "cannot kill the machine: %s", strerror(e));
+    }
+    gone = poll(&p, 1, DEAD_MS) == 1;
+    close(process);
+    ctl_name_tidy(d, name);
+    if (!gone && ctl_name_is_taken(d, name))
+        return gw_fail(err, GW_ERR_STATE, name,
+                       "killed, but the host still holds process %d in a call of its own", pid);
+    if (!gone)
+        fprintf(stderr,
+                "godwit: note: %s: the host still holds process %d, and its files with it\n", name,
+                pid);
+    return GW_OK;
+}
+
+static enum gw_status stop_it(const struct ctl_dir *d, const char *name, int fd,
+                              struct gw_error *err)
+{
+    enum gw_status st = ctl_ask(fd, name, "stop", SOON_MS, NULL, NULL, err);
+    if (st != GW_OK) {
+        snprintf(err->hint, sizeof err->hint, "godwit stop --force %s", name);
+        return st;
+    }
+    /* Its end closes the connection where it does not answer; then the name is free. */
+    ctl_ask(fd, name, "wait", STOP_MS, NULL, NULL, NULL);
+    let_it_go(d, name, GONE_MS);
+    return GW_OK;
+}
+
 static int stop(const struct cli_options *o, const struct ctl_dir *d, const char *name)
 {
     struct gw_error err = {0};
     enum gw_status st;
-    int fd, pid;
+    int fd;
     st = ctl_connect(d, name, &fd, &err);
     if (st != GW_OK)
         return failed(&err);
-    pid = ctl_peer_pid(fd);
-    if (o->force) {
-        if (pid <= 1 || kill(pid, SIGKILL) < 0)
-            st = gw_fail(&err, GW_ERR_STATE, name, "cannot kill the machine: %s", strerror(errno));
-    } else {
-        st = ctl_ask(fd, name, "stop", SOON_MS, NULL, NULL, &err);
-        /* Its end closes the connection where it does not answer. */
-        if (st == GW_OK)
-            ctl_ask(fd, name, "wait", STOP_MS, NULL, NULL, NULL);
-        else
-            snprintf(err.hint, sizeof err.hint, "godwit stop --force %s", name);
-    }
+    st = o->force ? kill_it(d, name, fd, &err) : stop_it(d, name, fd, &err);
     close(fd);
-    if (st == GW_OK) /* then the name is free */
-        let_it_go(d, name, GONE_MS);
     return st == GW_OK ? 0 : failed(&err);
 }
 

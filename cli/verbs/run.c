@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,7 +19,7 @@ static const char *const ended_names[] = {
     [MACHINE_ENDED_PANIC] = "panic",         [MACHINE_ENDED_TIMEOUT] = "timeout",
     [MACHINE_ENDED_STOP_TEXT] = "stop-text", [MACHINE_ENDED_STOP_INSN] = "stop-insn",
     [MACHINE_ENDED_QUIT] = "quit",           [MACHINE_ENDED_STOPPED] = "stop",
-    [MACHINE_ENDED_DUMP] = "dump",
+    [MACHINE_ENDED_DUMP] = "dump",           [MACHINE_ENDED_KILLED] = "killed",
 };
 
 /* A code whose low byte is 0 would read as success. */
@@ -46,6 +47,7 @@ static int exit_status(const struct machine_result *r, bool wants_text, const ch
     case MACHINE_ENDED_PANIC: return CLI_PANIC;
     case MACHINE_ENDED_TIMEOUT: return CLI_TIMEOUT;
     case MACHINE_ENDED_SIGNAL: return 128 + r->signal;
+    case MACHINE_ENDED_KILLED: return 128 + SIGKILL;
     case MACHINE_ENDED_ERROR: return CLI_FAILURE;
     case MACHINE_ENDED_EXIT:
         if (wants_text)
@@ -201,16 +203,18 @@ struct cut {
 /* The machine's control thread. Standard error may be what the others wait for. */
 static void cut_off(void *context, const struct machine_result *r)
 {
-    static const char text[] = "godwit: error: the machine did not come to its end: cut off\n";
+    static const char late[] = "godwit: error: the machine did not come to its end: cut off\n";
+    static const char killed[] = "godwit: killed\n";
     const struct cut *c = context;
+    const char *text = r->ended == MACHINE_ENDED_KILLED ? killed : late;
     struct pollfd err = {.fd = STDERR_FILENO, .events = POLLOUT};
     struct ctl_ended ended = {.status = exit_status(r, c->o->spec.stop_text != NULL, c->command),
                               .insns = r->insns};
     snprintf(ended.how, sizeof ended.how, "%s", ended_names[r->ended]);
-    if (poll(&err, 1, 0) == 1 && write(STDERR_FILENO, text, sizeof text - 1) < 0)
+    ctl_server_cut(c->server, &ended); /* first: the others may be on what the host holds */
+    if (poll(&err, 1, 0) == 1 && write(STDERR_FILENO, text, strlen(text)) < 0)
         errno = 0; /* nobody can be told */
     report_end(c->o, c->report_fd, r, ended.status, NULL);
-    ctl_server_cut(c->server, &ended);
     _exit(ended.status);
 }
 

@@ -56,7 +56,7 @@ static const struct rule plain_rules[] = {
     {SCMP_SYS(fdatasync), V | D},
     {SCMP_SYS(sync_file_range), V | D},
     {SCMP_SYS(fallocate), V | D},
-    {SCMP_SYS(ftruncate), V | D},
+    {SCMP_SYS(ftruncate), V | D | C}, /* C: the report, of one that is cut off */
     {SCMP_SYS(poll), ALL},
     {SCMP_SYS(ppoll), ALL},
     {SCMP_SYS(epoll_ctl), V | I | C},

@@ -61,7 +61,7 @@ void vm_cut(void *context, enum host_end why, int signal)
     static const enum machine_ended ends[] = {
         [HOST_GOES_ON] = MACHINE_ENDED_ERROR,       [HOST_END_SIGNAL] = MACHINE_ENDED_SIGNAL,
         [HOST_END_TIMEOUT] = MACHINE_ENDED_TIMEOUT, [HOST_END_STOP] = MACHINE_ENDED_STOPPED,
-        [HOST_END_QUIT] = MACHINE_ENDED_QUIT,
+        [HOST_END_QUIT] = MACHINE_ENDED_QUIT,       [HOST_END_KILL] = MACHINE_ENDED_KILLED,
     };
     struct vm *m = context;
     struct machine_result result = {.ended = ends[why],

@@ -305,6 +305,12 @@ static bool ask_save(struct machine_steer *s, int fd, const char *name,
     return post_asker(s->machine, &a, name);
 }
 
+static void kill_machine(struct machine_steer *s)
+{
+    struct vm *m = s->machine;
+    host_kill(m->host);
+}
+
 static struct dev_io_watch *inner(struct machine_watch *w)
 {
     _Static_assert(sizeof(struct dev_io_watch) <= sizeof w->room, "a watch has room for ours");
@@ -327,8 +333,12 @@ static void rewatch(struct machine_steer *s, struct machine_watch *w, uint32_t e
 enum gw_status vm_steer_open(struct vm *m, struct gw_error *err)
 {
     const struct machine_control *c = m->o->control;
-    m->steer = (struct machine_steer){
-        .machine = m, .ask = ask, .save = ask_save, .watch = watch, .rewatch = rewatch};
+    m->steer = (struct machine_steer){.machine = m,
+                                      .ask = ask,
+                                      .save = ask_save,
+                                      .kill = kill_machine,
+                                      .watch = watch,
+                                      .rewatch = rewatch};
     if (c) {
         enum gw_status st = vm_debug_open(m, err);
         if (st != GW_OK)

@@ -136,7 +136,8 @@ class Machines(CliTest):
         self.refused(125, "a machine of that name runs", "rm", "one")
         self.ok("stop", "--force", "one")
         one = self.ps("-a")["one"]
-        self.assertEqual((one["state"], one["status"]), ("killed", None))
+        self.assertEqual((one["state"], one["status"]), ("killed", 137))
+        self.assertFalse(os.path.exists(self.dir + "/one.sock"))
         self.start()
         self.assertEqual(self.ps()["one"]["state"], "running")
 

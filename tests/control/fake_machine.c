@@ -39,6 +39,11 @@ static bool save(struct machine_steer *s, int fd, const char *name,
     return take(s->machine, a, name);
 }
 
+static void kill_it(struct machine_steer *s)
+{
+    ((struct fake_machine *)s->machine)->kills++;
+}
+
 static void rewatch(struct machine_steer *s, struct machine_watch *w, uint32_t events)
 {
     struct fake_machine *f = s->machine;
@@ -87,8 +92,12 @@ void fake_start(struct fake_machine *f, int console_fd)
 {
     struct gw_error err = {0};
     fake_dir(f);
-    f->steer = (struct machine_steer){
-        .machine = f, .ask = ask, .save = save, .watch = watch, .rewatch = rewatch};
+    f->steer = (struct machine_steer){.machine = f,
+                                      .ask = ask,
+                                      .save = save,
+                                      .kill = kill_it,
+                                      .watch = watch,
+                                      .rewatch = rewatch};
     struct ctl_server_config cfg = {.dir = &f->dir, .name = "one", .console_fd = console_fd};
     assert_int_equal(ctl_server_new(&f->server, &cfg, &err), GW_OK);
     const struct machine_control *c = ctl_server_control(f->server);

@@ -27,6 +27,7 @@ struct fake_machine {
     struct fake_ask ask[FAKE_ASKS];
     unsigned asks;
     bool deaf; /* takes no request */
+    unsigned kills;
     /* the run directory, and the server on it */
     char path[64];
     struct ctl_dir dir;

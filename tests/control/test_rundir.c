@@ -156,6 +156,22 @@ static void an_end_is_read_as_it_was_written(void **state)
     fake_dir_gone(&f);
 }
 
+static void the_socket_of_one_that_was_killed_is_removed_and_no_others(void **state)
+{
+    struct fake_machine f;
+    int lock;
+    fake_dir(&f);
+    close(openat(f.dir.fd, "one.sock", O_CREAT | O_WRONLY, 0600));
+    assert_int_equal(ctl_name_take(&f.dir, "one", &lock, NULL), GW_OK);
+    ctl_name_tidy(&f.dir, "one");
+    assert_int_equal(faccessat(f.dir.fd, "one.sock", F_OK, 0), 0);
+    close(lock);
+    ctl_name_tidy(&f.dir, "one");
+    assert_int_equal(faccessat(f.dir.fd, "one.sock", F_OK, 0), -1);
+    assert_false(ctl_name_is_taken(&f.dir, "one"));
+    fake_dir_gone(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +181,7 @@ int main(void)
         cmocka_unit_test(the_directory_is_this_users_alone),
         cmocka_unit_test(the_directory_is_found_in_the_environment),
         cmocka_unit_test(an_end_is_read_as_it_was_written),
+        cmocka_unit_test(the_socket_of_one_that_was_killed_is_removed_and_no_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

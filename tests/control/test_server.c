@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "control/server_int.h"
 #include "tests/control/fake_machine.h"
 
 static const struct ctl_ended powered_off = {.how = "poweroff", .status = 3, .insns = 42};
@@ -344,6 +345,36 @@ static void a_machine_that_never_ran_leaves_its_name_free(void **state)
     fake_dir_gone(&f);
 }
 
+/* In the middle of a run that will not return; the lock is held by a thread that will not either. */
+static void a_machine_that_is_cut_off_is_told_of_and_leaves_its_name_free(void **state)
+{
+    static const struct ctl_ended killed = {.how = "killed", .status = 137, .insns = 7};
+    for (unsigned held = 0; held < 2; held++) {
+        struct ctl_ended e = {0};
+        struct fake_machine f;
+        fake_start(&f, -1);
+        int busy = fake_client(&f), fd = fake_client(&f);
+        fake_say(&f, busy, "godwit 1 pause\n");
+        fake_say(&f, fd, "godwit 1 kill\n");
+        assert_int_equal(f.kills, 1);
+        assert_int_equal(f.asks, 1);
+        if (held)
+            pthread_mutex_lock(&f.server->lock);
+        ctl_server_cut(f.server, &killed);
+        if (held)
+            pthread_mutex_unlock(&f.server->lock);
+        assert_false(ctl_name_is_taken(&f.dir, "one"));
+        assert_true(ctl_ended_read(&f.dir, "one", &e));
+        assert_string_equal(e.how, "killed");
+        assert_string_equal(fake_hear(&f, fd), "=ended=killed\n=status=137\n=insns=7\nok\n");
+        assert_string_equal(fake_hear(&f, busy), "");
+        fake_answer(&f, "", NULL);
+        close(fd);
+        close(busy);
+        fake_end(&f, &powered_off);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +389,7 @@ int main(void)
         cmocka_unit_test(a_file_comes_with_a_save_and_none_stays_behind),
         cmocka_unit_test(a_name_that_is_taken_is_not_served_twice),
         cmocka_unit_test(a_machine_that_never_ran_leaves_its_name_free),
+        cmocka_unit_test(a_machine_that_is_cut_off_is_told_of_and_leaves_its_name_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

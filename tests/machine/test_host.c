@@ -139,6 +139,24 @@ static void an_end_that_goes_on_is_not_cut_off_unless_it_hurries(void **state)
     host_free(h);
 }
 
+/* Whatever was asked before, and however long it may take. */
+static void a_kill_is_not_waited_for(void **state)
+{
+    struct seen s;
+    struct host *h = start(&s, 0);
+    double began = seconds();
+    host_ask_end(h, HOST_END_STOP, 0);
+    host_allow(h, UINT64_C(60000000000));
+    host_kill(h);
+    host_allow(h, UINT64_C(60000000000));
+    host_ask_end(h, HOST_END_SIGNAL, SIGTERM);
+    while (!__atomic_load_n(&s.cut, __ATOMIC_SEQ_CST))
+        usleep(1000);
+    assert_true(seconds() - began < 0.9);
+    assert_int_equal(s.why, HOST_END_KILL);
+    host_free(h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +164,7 @@ int main(void)
         cmocka_unit_test(the_first_end_that_is_asked_for_stays),
         cmocka_unit_test(who_does_not_end_is_cut_off),
         cmocka_unit_test(an_end_that_goes_on_is_not_cut_off_unless_it_hurries),
+        cmocka_unit_test(a_kill_is_not_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

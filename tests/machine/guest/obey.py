@@ -3,6 +3,7 @@
 
     obey.py WHAT GODWIT DIRECTORY-OF-GUESTS
 """
+import ctypes
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ WHAT, GODWIT, GUESTS = sys.argv[1:4]
 TMP = tempfile.TemporaryDirectory()
 RUN = os.path.join(TMP.name, "run")
 # What answers, answers in a fraction of this; sanitizers and busy hosts take longer.
-SOON_S, FORCE_S = 10, 5
+SOON_S, FORCE_S = 10, 2.5
 DISK_BYTES = 512 << 20
 
 
@@ -65,6 +66,18 @@ class Machine:
         self.p.stderr.close()
 
 
+def killed(m, word="killed 137 "):
+    """Within a second, whatever its threads do; how it ended is known, and its name is free."""
+    began = time.monotonic()
+    soon(FORCE_S, "stop", "--force", "one")
+    took = time.monotonic() - began
+    check(took < FORCE_S, "it took %.2f s" % took)
+    m.ended(128 + signal.SIGKILL if word else -signal.SIGKILL)
+    with open(RUN + "/one.ended", encoding="ascii") as f:
+        check(f.read().startswith(word), "how it ended is known")
+    check(sorted(os.listdir(RUN)) == ["one.ended", "one.grants", "one.lock"], "nothing else stays")
+
+
 def sparse(name, size):
     with open(path(name), "wb") as f:
         f.truncate(size)
@@ -97,8 +110,7 @@ def everything_is_answered(*args):
     m.p.terminate()
     m.ended(128 + signal.SIGTERM)
     m = glutton(*args)
-    soon(FORCE_S, "stop", "--force", "one")
-    m.ended(-signal.SIGKILL, FORCE_S)
+    killed(m)
     m = glutton("--timeout", "2s", *args)
     m.ended(124)
 
@@ -178,21 +190,71 @@ def console():
 def clients():
     """Who does nothing does not keep others out, and who listens to nobody is heard of."""
     m = Machine("talker")
-    idle = []
+    idle = crowd()
+    soon(SOON_S, "stop", "one")
+    m.ended(0)
+    del idle
+    m = Machine("talker")
+    idle = crowd()
+    killed(m)
+    del idle
+
+
+def crowd():
+    said = (b"", b"godwit 1 sta", b"godwit 1 wait\n", b"godwit 1 stats\n" * 5000)
+    clients_all = []
     for i in range(200):
         s = socket.socket(socket.AF_UNIX)
         s.connect(RUN + "/one.sock")
-        if i % 3 == 1:
-            s.sendall(b"godwit 1 sta")
-        elif i % 3 == 2:
-            s.sendall(b"godwit 1 wait\n")
-        idle.append(s)
+        s.setblocking(False)
+        if said[i % 4]:
+            s.send(said[i % 4])
+        clients_all.append(s)
         if i % 40 == 0:
             soon(SOON_S, "stats", "one")
-    soon(SOON_S, "stop", "one")
-    m.ended(0)
+    return clients_all
+
+
+def held():
+    """Threads that will not move: the control thread needs none of them, the client not even that."""
+    PTRACE_SEIZE, PTRACE_INTERRUPT, WALL = 0x4206, 0x4207, 0x40000000
+    libc = ctypes.CDLL(None, use_errno=True)
+    disk = sparse("disk", DISK_BYTES)
+    for saves in (False, True):
+        m = Machine("glutton", "-d", disk + ",rw", "--serial", "stdio", "--serial",
+                    "unix:" + path("line"), "--report", path("report"))
+        waits = subprocess.Popen([GODWIT, "wait", "--run-dir", RUN, "one"])
+        save = saves and subprocess.Popen([GODWIT, "save", "--run-dir", RUN, "one", path("snap")],
+                                          stderr=subprocess.DEVNULL)
+        threads = sorted(map(int, os.listdir("/proc/%d/task" % m.p.pid)))
+        threads.pop(1)  # the control thread, which is made first
+        for t in threads:
+            if libc.ptrace(PTRACE_SEIZE, t, 0, 0) or libc.ptrace(PTRACE_INTERRUPT, t, 0, 0):
+                print("no thread can be held: skipped")
+                sys.exit(77)
+            os.waitpid(t, WALL)
+        began = time.monotonic()
+        force = subprocess.Popen([GODWIT, "stop", "--run-dir", RUN, "--force", "one"],
+                                 stderr=subprocess.PIPE)
+        # Those that are held are not gone before we have heard so.
+        for t in threads[1:]:
+            os.waitpid(t, WALL)
+        check(force.wait() == 0 and time.monotonic() - began < FORCE_S, "it is killed")
+        check(waits.wait(timeout=FORCE_S) == 128 + signal.SIGKILL, "who waits is told")
+        m.ended(128 + signal.SIGKILL)
+        with open(path("report"), encoding="ascii") as f:
+            check('"ended": "killed", "status": 137' in f.read(), "the report is written")
+        until = time.monotonic() + SOON_S
+        while os.path.exists(path("line")):
+            check(time.monotonic() < until, "its sockets are removed")
+        if save:
+            check(save.wait(timeout=SOON_S) != 0, "there is no snapshot")
+            check(not os.path.exists(path("snap")), "there is no snapshot")
+    m = Machine("glutton", "-d", disk + ",rw")
+    m.p.send_signal(signal.SIGSTOP)
+    killed(m, "")
 
 
 os.mkdir(RUN, 0o700)
 {f.__name__: f for f in (disk_host, disk_repeatable, disk_limits, writer, flows, console,
-                         clients)}[WHAT]()
+                         clients, held)}[WHAT]()
