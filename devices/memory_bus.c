@@ -199,7 +199,7 @@ void dev_bus_hide_rom(struct gw_bus *bus, struct gw_rom *rom, bool hidden)
 void dev_bus_touched(struct gw_bus *bus, const struct gw_ram *ram, uint64_t paddr, uint64_t size)
 {
     uint64_t first, last;
-    if (size == 0 || !bus->code_changed)
+    if (size == 0 || !bus->ram_written)
         return;
     /* The bytes are there before the flags are looked at: whoever marks the page reads it after. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -207,7 +207,7 @@ void dev_bus_touched(struct gw_bus *bus, const struct gw_ram *ram, uint64_t padd
     last = (paddr - ram->base + size - 1) >> GW_PAGE_SHIFT;
     for (uint64_t page = first; page <= last; page++)
         if (__atomic_load_n(&ram->page_flags[page], __ATOMIC_SEQ_CST) & GW_RAM_WATCHED)
-            bus->code_changed(bus->engine, ram->base + (page << GW_PAGE_SHIFT), GW_PAGE_SIZE);
+            bus->ram_written(bus->engine, ram->base + (page << GW_PAGE_SHIFT), GW_PAGE_SIZE);
 }
 
 bool gw_dma_read(const struct gw_dma *dma, uint64_t paddr, void *to, uint64_t size)

@@ -17,7 +17,7 @@
 enum gw_bus_result { GW_BUS_OK = 0, GW_BUS_ERROR /* nothing there, or a width it refuses */ };
 
 /* Bits of gw_ram.page_flags, one byte for each 4 KiB page. Atomic. Whatever writes to a page that has
- * any tells the translator, behind the write (bus.code_changed). */
+ * any tells the translator, behind the write (bus.ram_written). */
 enum {
     GW_RAM_CODE = 1,     /* holds translated code */
     GW_RAM_RESERVED = 2, /* a vCPU's LR may have reserved part of it */
@@ -47,9 +47,9 @@ struct gw_bus {
     /* MMIO. size is 1, 2, 4 or 8 and paddr a multiple of it. */
     enum gw_bus_result (*read)(struct gw_bus *bus, uint64_t paddr, unsigned size, uint64_t *value);
     enum gw_bus_result (*write)(struct gw_bus *bus, uint64_t paddr, unsigned size, uint64_t value);
-    /* Set by the engine: guest code in [paddr, paddr+size) changed other than by this vCPU's
-     * translated stores (DMA, loading an image). NULL until an engine is attached. */
-    void (*code_changed)(void *engine, uint64_t paddr, uint64_t size);
+    /* Set by the engine: RAM in [paddr, paddr+size) was written other than by this vCPU's translated
+     * stores (DMA, loading an image, a page walk). NULL until an engine is attached. */
+    void (*ram_written)(void *engine, uint64_t paddr, uint64_t size);
     /* The same for a gw_rom that was shown and is hidden now; its bytes change only in between. */
     void (*rom_hidden)(void *engine, const struct gw_rom *rom);
     void *engine;

@@ -175,8 +175,8 @@ static bool clear_memory(const struct gw_dma *dma, uint64_t at, uint64_t size)
     if (!ram)
         return false;
     memset(gw_ram_host(ram, at), 0, size);
-    if (size && dma->bus->code_changed)
-        dma->bus->code_changed(dma->bus->engine, at, size);
+    if (size && dma->bus->ram_written)
+        dma->bus->ram_written(dma->bus->engine, at, size);
     return true;
 }
 

@@ -67,7 +67,7 @@ struct told {
     uint64_t paddr;
 };
 
-static void code_changed(void *engine, uint64_t paddr, uint64_t size)
+static void ram_written(void *engine, uint64_t paddr, uint64_t size)
 {
     struct told *t = engine;
     t->count++;
@@ -82,7 +82,7 @@ static void dma_checks_and_tells_of_code(void **state)
     struct told t = {0};
     uint8_t buf[64] = {1, 2, 3};
     fake_bus(&b);
-    b.bus.code_changed = code_changed;
+    b.bus.ram_written = ram_written;
     b.bus.engine = &t;
     assert_true(gw_dma_write(&dma, RAM_BASE + 4090, buf, 16));
     assert_int_equal(t.count, 0);

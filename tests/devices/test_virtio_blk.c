@@ -478,7 +478,7 @@ static void driver_can_do_without_interrupts(void **state)
 }
 
 static unsigned told;
-static void code_changed(void *engine, uint64_t paddr, uint64_t size)
+static void ram_written(void *engine, uint64_t paddr, uint64_t size)
 {
     told += paddr == DATA;
 }
@@ -487,7 +487,7 @@ static void reading_into_code_tells_the_translator(void **state)
 {
     struct fixture f;
     setup(&f, false);
-    f.bus.bus.code_changed = code_changed;
+    f.bus.bus.ram_written = ram_written;
     assert_int_equal(status_of(&f, 0, 0, DATA, 512), 0);
     assert_int_equal(told, 0);
     f.bus.ram[0].page_flags[(DATA - RAM_BASE) / 4096] = GW_RAM_CODE;

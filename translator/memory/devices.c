@@ -6,7 +6,7 @@
 #include "translator/memory/views.h"
 #include "translator/world.h"
 
-static void code_changed(void *engine, uint64_t paddr, uint64_t size)
+static void ram_written(void *engine, uint64_t paddr, uint64_t size)
 {
     struct engine *e = engine;
     engine_code_changed(e, paddr, size);
@@ -34,14 +34,14 @@ void devices_attach(struct engine *e)
 {
     struct gw_bus *bus = e->cfg.bus;
     bus->engine = e; /* any of the world's will do */
-    bus->code_changed = code_changed;
+    bus->ram_written = ram_written;
     bus->rom_hidden = rom_hidden;
 }
 
 void devices_detach(struct engine *e)
 {
     struct gw_bus *bus = e->cfg.bus;
-    bus->code_changed = NULL;
+    bus->ram_written = NULL;
     bus->rom_hidden = NULL;
     bus->engine = NULL;
 }

@@ -110,7 +110,7 @@ void world_close(struct world *w)
 void world_code(struct world *w, uint64_t paddr, const uint32_t *words, unsigned count)
 {
     memcpy(w->ram + (paddr - W_RAM), words, 4 * (size_t)count);
-    w->bus.code_changed(w->bus.engine, paddr, 4 * (uint64_t)count);
+    w->bus.ram_written(w->bus.engine, paddr, 4 * (uint64_t)count);
 }
 
 void world_poke(struct world *w, uint64_t paddr, uint64_t value)
