@@ -21,6 +21,7 @@
 
 struct engine;
 struct engine_world;
+struct gw_dirty;
 struct interp_caller;
 
 enum { ENGINE_MAX_VCPUS = 8 };
@@ -132,6 +133,8 @@ enum gw_status engine_break_add(struct engine_world *w, uint64_t pc, uint32_t vc
 uint32_t engine_break_remove(struct engine_world *w, uint64_t pc, uint32_t vcpus);
 void engine_break_clear(struct engine_world *w);
 struct engine_world *engine_world_of(const struct engine *e);
+/* The world's log of written pages (dirty.h). NULL: a program's, or no vCPU was made yet. */
+struct gw_dirty *engine_world_dirty(struct engine_world *w);
 
 uint64_t engine_retired(const struct engine *e);
 /* Of a struct gw_vcpu, while no engine runs it: its section is vcpu0 and so on. */

@@ -20,6 +20,7 @@
 #include "translator/parts.h"
 
 struct breaks;
+struct dirty_log;
 struct reservations;
 struct spaces;
 
@@ -37,6 +38,8 @@ struct engine_world {
     struct breaks *breaks; /* changed with the world stopped only */
 
     struct reservations *reservations; /* under their own lock */
+
+    struct dirty_log *dirty;
 
     /* The rendezvous. */
     pthread_mutex_t gate;

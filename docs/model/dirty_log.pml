@@ -1,17 +1,22 @@
 /*
  * Dirty logging: a page that is copied while the guest runs is copied again if it was written.
  *
- * Code: to come, for snapshots of running machines and for migration; flags and fills as in
- * translator/memory/slow_path.c.
+ * Code: translator/memory/dirty.c; vCPUs' stores and fills as in translator/memory/slow_path.c, devices'
+ * writes as in devices/memory_bus.c and translator/memory/devices.c.
  *
- * One page, whose stores are counted; two vCPUs and a device that write to it; a copier that goes
- * round it, at last with the world stopped. Checked: in the end the copy is the page.
+ * One page, whose stores are counted; two vCPUs and a device that write to it; somebody who starts the
+ * log, copies the page, and copies it again where it was collected, at last with the world stopped. The
+ * vCPUs have write entries from before. Checked: in the end the copy is the page.
  *
- * BROKEN_NO_STOP         the page is protected without stopping the world
- * BROKEN_COPY_FIRST      the page is copied before the flag is cleared and the page protected
- * BROKEN_LOAD_FILLS      a load fills the write entry of a page that is not marked dirty
+ * BROKEN_NO_STOP         the log is started and collected without stopping the world
+ * BROKEN_START_ENTRIES   write entries from before the log stay
+ * BROKEN_KEEP_ENTRIES    a page that is collected keeps its write entries
+ * BROKEN_COPY_FIRST      the page is copied before it is collected
+ * BROKEN_LOAD_FILLS      a load fills the write entry of a clean page
  * BROKEN_DEVICE_MARKS    a device marks the page before it writes
- * BROKEN_PLAIN_CLEAR     the mark is looked at and cleared in two steps, with a device's mark between
+ * BROKEN_LOG_FIRST       who marks a page puts it into the log, and then takes the flag off
+ * BROKEN_PLAIN_TAKE      the log is looked at and emptied in two steps, with a device's mark between
+ * BROKEN_CLEAN_FIRST     a page that is collected is clean before it is out of the log
  * BROKEN_DEVICE_LATE     the last round does not wait for a device that is writing
  */
 #define VCPUS 2
@@ -25,21 +30,39 @@
 byte mem;                   /* stores so far */
 byte copied;
 bit device_lock;
-bit marked = 1;             /* page_flags has GW_RAM_DIRTY */
-bit write_entry[VCPUS];
+bit clean;                  /* page_flags has GW_RAM_CLEAN */
+bit in_log;                 /* the page's bit */
+bit write_entry[VCPUS] = 1;
 
-inline fill(me)
+/* dirty_mark(), by who found the page clean. */
+inline mark()
+{
+#ifdef BROKEN_LOG_FIRST
+	in_log = 1;
+	clean = 0
+#else
+	atomic { was_clean = clean; clean = 0 };
+	if
+	:: was_clean -> in_log = 1
+	:: else
+	fi
+#endif
+}
+
+inline mark_if_clean()
 {
 	if
-	:: marked -> write_entry[me] = 1
+	:: clean -> mark()
 	:: else
 	fi
 }
 
-inline slow_store()
+inline fill(me)
 {
-	marked = 1;
-	mem++
+	if
+	:: !clean -> write_entry[me] = 1
+	:: else
+	fi
 }
 
 inline store(me)
@@ -47,7 +70,8 @@ inline store(me)
 	if
 	:: write_entry[me] -> mem++
 	:: else ->
-	   slow_store();
+	   mark_if_clean();
+	   mem++;
 	   fill(me)
 	fi
 }
@@ -64,6 +88,7 @@ inline load(me)
 active [VCPUS] proctype vcpu()
 {
 	byte round;
+	bit was_clean;
 
 	do
 	:: round == ROUNDS -> break
@@ -81,35 +106,74 @@ active [VCPUS] proctype vcpu()
 /* On any thread, outside, under the device lock. */
 active proctype device()
 {
+	bit was_clean;
+
 	lock(device_lock);
 #ifdef BROKEN_DEVICE_MARKS
-	marked = 1;
+	mark_if_clean();
 	mem++;
 #else
 	mem++;
-	marked = 1;
+	mark_if_clean();
 #endif
 	unlock(device_lock)
+}
+
+inline protect()
+{
+	write_entry[0] = 0;
+	write_entry[1] = 0
+}
+
+/* With the world stopped. */
+inline start()
+{
+	clean = 1;
+#ifndef BROKEN_START_ENTRIES
+	protect()
+#endif
 }
 
 /* With the world stopped: is the page to be copied? From now on its stores are seen again. */
 inline collect()
 {
-#ifdef BROKEN_PLAIN_CLEAR
-	dirty = marked;
-	marked = 0;
-#else
-	atomic { dirty = marked; marked = 0 };
+#ifdef BROKEN_CLEAN_FIRST
+	if
+	:: in_log -> clean = 1
+	:: else
+	fi;
 #endif
-	write_entry[0] = 0;
-	write_entry[1] = 0
+#ifdef BROKEN_PLAIN_TAKE
+	taken_out = in_log;
+	in_log = 0;
+#else
+	atomic { taken_out = in_log; in_log = 0 };
+#endif
+	if
+	:: taken_out ->
+#ifndef BROKEN_CLEAN_FIRST
+	   clean = 1;
+#endif
+#ifndef BROKEN_KEEP_ENTRIES
+	   protect()
+#endif
+	:: else
+	fi
 }
 
 active proctype copier()
 {
 	byte round;
-	bit dirty;
+	bit taken_out;
 
+#ifndef BROKEN_NO_STOP
+	world_stop(PARTICIPANTS);
+#endif
+	start();
+#ifndef BROKEN_NO_STOP
+	world_resume();
+#endif
+	copied = mem;
 	do
 	:: round == ROUNDS -> break
 	:: round < ROUNDS ->
@@ -126,7 +190,7 @@ active proctype copier()
 #endif
 #ifndef BROKEN_COPY_FIRST
 	   if
-	   :: dirty -> copied = mem
+	   :: taken_out -> copied = mem
 	   :: else
 	   fi;
 #endif
@@ -138,7 +202,7 @@ active proctype copier()
 #endif
 	collect();
 	if
-	:: dirty -> copied = mem
+	:: taken_out -> copied = mem
 	:: else
 	fi;
 	assert(copied == mem);

@@ -206,7 +206,9 @@ static enum update update_leaf(const struct rv_cpu *cpu, struct leaf *leaf, uint
     if (!__atomic_compare_exchange_n(at, &old, old | bits, false, __ATOMIC_SEQ_CST,
                                      __ATOMIC_SEQ_CST))
         return UPDATE_LOST;
-    if (ram->page_flags[(paddr - ram->base) >> GW_PAGE_SHIFT] & GW_RAM_WATCHED && bus->ram_written)
+    if (__atomic_load_n(&ram->page_flags[(paddr - ram->base) >> GW_PAGE_SHIFT], __ATOMIC_SEQ_CST) &
+            GW_RAM_WATCHED &&
+        bus->ram_written)
         bus->ram_written(bus->engine, paddr, PTE_BYTES);
     leaf->pte |= bits;
     return UPDATE_DONE;

@@ -21,7 +21,8 @@ enum gw_bus_result { GW_BUS_OK = 0, GW_BUS_ERROR /* nothing there, or a width it
 enum {
     GW_RAM_CODE = 1,     /* holds translated code */
     GW_RAM_RESERVED = 2, /* a vCPU's LR may have reserved part of it */
-    GW_RAM_WATCHED = GW_RAM_CODE | GW_RAM_RESERVED,
+    GW_RAM_CLEAN = 4,    /* a write to it is to be logged (dirty.h) */
+    GW_RAM_WATCHED = GW_RAM_CODE | GW_RAM_RESERVED | GW_RAM_CLEAN,
 };
 
 struct gw_ram {

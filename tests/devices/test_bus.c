@@ -75,7 +75,7 @@ static void ram_written(void *engine, uint64_t paddr, uint64_t size)
     assert_int_equal(size, GW_PAGE_SIZE);
 }
 
-static void dma_checks_and_tells_of_code(void **state)
+static void dma_checks_and_tells_of_watched_pages(void **state)
 {
     struct dev_bus b;
     struct gw_dma dma = {.bus = &b.bus};
@@ -86,12 +86,15 @@ static void dma_checks_and_tells_of_code(void **state)
     b.bus.engine = &t;
     assert_true(gw_dma_write(&dma, RAM_BASE + 4090, buf, 16));
     assert_int_equal(t.count, 0);
-    b.ram[0].page_flags[1] = GW_RAM_CODE;
-    assert_true(gw_dma_write(&dma, RAM_BASE + 4090, buf, 6)); /* up to the border */
-    assert_int_equal(t.count, 0);
-    assert_true(gw_dma_write(&dma, RAM_BASE + 4090, buf, 7));
-    assert_int_equal(t.count, 1);
-    assert_int_equal(t.paddr, RAM_BASE + 4096);
+    for (uint8_t flag = GW_RAM_CODE; flag <= GW_RAM_CLEAN; flag *= 2) {
+        t = (struct told){0};
+        b.ram[0].page_flags[1] = flag;
+        assert_true(gw_dma_write(&dma, RAM_BASE + 4090, buf, 6)); /* up to the border */
+        assert_int_equal(t.count, 0);
+        assert_true(gw_dma_write(&dma, RAM_BASE + 4090, buf, 7));
+        assert_int_equal(t.count, 1);
+        assert_int_equal(t.paddr, RAM_BASE + 4096);
+    }
     assert_true(gw_dma_read(&dma, RAM_BASE + 4090, buf + 8, 3));
     assert_memory_equal(buf + 8, buf, 3);
     assert_false(gw_dma_write(&dma, RAM_BASE + RAM_SIZE - 1, buf, 2));
@@ -108,7 +111,7 @@ int main(void)
         cmocka_unit_test(ranges_are_checked),
         cmocka_unit_test(ram_is_sorted_and_found),
         cmocka_unit_test(windows_route_by_offset),
-        cmocka_unit_test(dma_checks_and_tells_of_code),
+        cmocka_unit_test(dma_checks_and_tells_of_watched_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include "translator/memory/devices.h"
 
 #include "translator/code/pages.h"
+#include "translator/memory/dirty.h"
 #include "translator/memory/reserve.h"
 #include "translator/memory/views.h"
 #include "translator/world.h"
@@ -9,6 +10,7 @@
 static void ram_written(void *engine, uint64_t paddr, uint64_t size)
 {
     struct engine *e = engine;
+    dirty_written(e->world, paddr, size);
     engine_code_changed(e, paddr, size);
     reserve_written_by_device(e->world, paddr, size);
 }

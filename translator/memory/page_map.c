@@ -6,11 +6,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "translator/memory/ram.h"
 #include "translator/world.h"
 
 #define HALF_ENTRIES (UINT64_C(1) << 35)
 #define HALF_BYTES   (HALF_ENTRIES * 8)
 enum { CHUNK_SHIFT = 9, CHUNK_ENTRIES = 1 << CHUNK_SHIFT, RMAP_MAX = 1 << 20 };
+/* Clearing the write entries of a piece takes as long as finding those of so many pages. */
+enum { PAGES_A_PIECE = 8 };
 
 /*
  * A half remembers which 4 KiB pieces of it exist, by number; those that hold entries are marked.
@@ -88,6 +91,13 @@ static void window_renew(struct page_maps *m, uint8_t *p, const uint64_t at[2])
             abort(); /* the same mapping was there: the kernel itself is out of memory */
 }
 
+static void rmap_forget(struct page_maps *m)
+{
+    memset(m->rmap_head, 0, m->rmap_pages * sizeof *m->rmap_head);
+    m->rmap.count = 0;
+    m->rmap_free = 0;
+}
+
 /* A guest that touches sparsely must not eat the host: past the limit everything goes. */
 static void drop_all(struct engine *e)
 {
@@ -104,8 +114,7 @@ static void drop_all(struct engine *e)
         half_forget(&m->high[c]);
     m->chunks = 0;
     /* Zeroing entries by way of the lists would bring their pieces back. */
-    memset(m->rmap_head, 0, m->rmap_pages * sizeof *m->rmap_head);
-    m->rmap.count = 0;
+    rmap_forget(m);
 }
 
 static bool chunks_grow(struct half *h)
@@ -225,11 +234,17 @@ static uint64_t tlb_no_tag(uint64_t i)
     return (i ^ 1) << GW_PAGE_SHIFT;
 }
 
+static void tlb_protect(struct page_maps *m)
+{
+    for (int i = 0; i < 1 << GW_TLB_BITS; i++)
+        m->tlb[1][i].tag = tlb_no_tag((uint64_t)i);
+}
+
 static void tlb_clear(struct page_maps *m)
 {
-    for (int k = 0; k < 2; k++)
-        for (int i = 0; i < 1 << GW_TLB_BITS; i++)
-            m->tlb[k][i].tag = tlb_no_tag((uint64_t)i);
+    for (int i = 0; i < 1 << GW_TLB_BITS; i++)
+        m->tlb[0][i].tag = tlb_no_tag((uint64_t)i);
+    tlb_protect(m);
     span_clear(&m->tlb_large);
 }
 
@@ -269,8 +284,7 @@ enum gw_status maps_open(struct engine *e, struct gw_error *err)
         else
             map_discard(&m->map[0]);
     }
-    for (unsigned k = 0; k < e->cfg.bus->ram_count; k++)
-        m->rmap_pages += e->cfg.bus->ram[k].size >> GW_PAGE_SHIFT;
+    m->rmap_pages = ram_pages(e->cfg.bus);
     /* 16 KiB of host memory each at worst, page tables included: room for all of RAM twice, and for
      * what a few dozen processes touch */
     m->chunk_limit = 3072 + (uint32_t)(2 * m->rmap_pages / CHUNK_ENTRIES);
@@ -375,22 +389,26 @@ void maps_select(struct engine *e, uint8_t *hint)
 
 /* --- filling ------------------------------------------------------------------------------------- */
 
-static uint64_t ram_page_number(struct engine *e, uint64_t paddr)
+/* A node for the lists, by its number. 0: out of memory. */
+static uint32_t rmap_node(struct engine *e)
 {
-    uint64_t n = 0;
-    for (unsigned k = 0; k < e->cfg.bus->ram_count; k++) {
-        const struct gw_ram *r = &e->cfg.bus->ram[k];
-        if (paddr - r->base < r->size)
-            return n + ((paddr - r->base) >> GW_PAGE_SHIFT);
-        n += r->size >> GW_PAGE_SHIFT;
+    struct page_maps *m = e->maps;
+    uint32_t k = m->rmap_free;
+    if (k) {
+        m->rmap_free = ((struct rmap_node *)m->rmap.data)[k - 1].next;
+        return k;
     }
-    return ~UINT64_C(0);
+    if (m->rmap.count >= m->rmap_max) {
+        maps_flush(e, 0, true);
+        rmap_forget(m);
+    }
+    return vec_push(&m->rmap, sizeof(struct rmap_node), 1) ? m->rmap.count : 0;
 }
 
 static bool rmap_add(struct engine *e, uint64_t paddr, uint64_t index)
 {
     struct page_maps *m = e->maps;
-    uint64_t page = ram_page_number(e, paddr);
+    uint64_t page = ram_page_number(e->cfg.bus, paddr);
     if (page >= m->rmap_pages)
         return false;
     struct rmap_node *all = m->rmap.data;
@@ -398,16 +416,12 @@ static bool rmap_add(struct engine *e, uint64_t paddr, uint64_t index)
     for (uint32_t k = m->rmap_head[page]; k && depth < 4; k = all[k - 1].next, depth++)
         if (all[k - 1].index == index && all[k - 1].map == m->current)
             return true;
-    if (m->rmap.count >= m->rmap_max) {
-        maps_flush(e, 0, true);
-        memset(m->rmap_head, 0, m->rmap_pages * sizeof *m->rmap_head);
-        m->rmap.count = 0;
-    }
-    struct rmap_node *n = vec_push(&m->rmap, sizeof *n, 1);
-    if (!n)
+    uint32_t k = rmap_node(e);
+    if (!k)
         return false;
-    *n = (struct rmap_node){.index = index, .map = m->current, .next = m->rmap_head[page]};
-    m->rmap_head[page] = m->rmap.count;
+    all = m->rmap.data;
+    all[k - 1] = (struct rmap_node){.index = index, .map = m->current, .next = m->rmap_head[page]};
+    m->rmap_head[page] = k;
     return true;
 }
 
@@ -549,19 +563,58 @@ void maps_protect(struct engine *e, uint64_t paddr)
 {
     struct page_maps *m = e->maps;
     if (!m->flat) {
-        for (int i = 0; i < 1 << GW_TLB_BITS; i++)
-            m->tlb[1][i].tag = tlb_no_tag((uint64_t)i);
+        tlb_protect(m);
         return;
     }
-    uint64_t page = ram_page_number(e, paddr);
+    uint64_t page = ram_page_number(e->cfg.bus, paddr);
     if (page >= m->rmap_pages)
         return;
     struct rmap_node *all = m->rmap.data;
-    for (uint32_t k = m->rmap_head[page]; k; k = all[k - 1].next) {
+    for (uint32_t k = m->rmap_head[page], next; k; k = next) {
         struct map *p = &m->map[all[k - 1].map];
         uint64_t index = all[k - 1].index, i = index & (HALF_ENTRIES - 1);
         struct half *h = index < HALF_ENTRIES ? &p->low : p->cls ? &m->high[p->cls] : &p->own_high;
         h->write[i] = 0; /* maybe another page's by now: it is filled again when needed */
+        next = all[k - 1].next;
+        all[k - 1].next = m->rmap_free;
+        m->rmap_free = k;
     }
     m->rmap_head[page] = 0;
+}
+
+/* The halves that a vCPU's maps consist of, one after the other: NULL behind the last. */
+static struct half *half_at(struct page_maps *m, uint32_t i)
+{
+    if (i < m->count)
+        return &m->map[i].low;
+    i -= m->count;
+    if (i < m->count)
+        return &m->map[i].own_high;
+    i -= m->count;
+    return i < MAX_CLASSES ? &m->high[i] : NULL;
+}
+
+bool maps_protect_all_pays(const struct engine *e, uint64_t pages)
+{
+    struct page_maps *m = e->maps;
+    uint64_t full = 0;
+    for (uint32_t i = 0; half_at(m, i); i++)
+        full += half_at(m, i)->full;
+    return !m->flat || pages > PAGES_A_PIECE * full;
+}
+
+/* The lists stay: what is filled again is on them. */
+void maps_protect_all(struct engine *e)
+{
+    struct page_maps *m = e->maps;
+    struct half *h;
+    if (!m->flat)
+        tlb_protect(m);
+    for (uint32_t k = 0; m->flat && (h = half_at(m, k)); k++)
+        for (uint32_t i = 0, left = h->full; left; i++)
+            if (h->chunk[i] != CHUNK_EMPTY && h->chunk[i] & CHUNK_FULL) {
+                uint64_t chunk = h->chunk[i] & ~CHUNK_FULL;
+                memset(h->write + chunk * CHUNK_ENTRIES, 0, CHUNK_ENTRIES * 8);
+                left--;
+            }
 }

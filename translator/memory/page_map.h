@@ -65,6 +65,7 @@ struct page_maps {
     uint32_t *rmap_head; /* by page number of RAM region 0.. */
     uint64_t rmap_pages;
     struct vec rmap;
+    uint32_t rmap_free; /* nodes of no list; as the lists have them */
     struct gw_tlb_entry *tlb[2];
     uint64_t tlb_key;
     struct page_span tlb_large;
@@ -89,5 +90,9 @@ void maps_flush_page(struct page_maps *m, uint64_t vaddr, uint64_t asid, bool as
 void maps_flush(struct engine *e, uint64_t asid, bool asid_all);
 /* Stores to the page no longer go inline on this vCPU. The world is stopped, or it is this one's. */
 void maps_protect(struct engine *e, uint64_t paddr);
+/* The same of all pages; what is loaded goes inline still. Does it cost less than so many pages one by
+ * one? */
+void maps_protect_all(struct engine *e);
+bool maps_protect_all_pays(const struct engine *e, uint64_t pages);
 
 #endif

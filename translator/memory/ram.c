@@ -3,6 +3,26 @@
 
 #include <string.h>
 
+uint64_t ram_page_number(const struct gw_bus *bus, uint64_t paddr)
+{
+    uint64_t n = 0;
+    for (unsigned k = 0; k < bus->ram_count; k++) {
+        const struct gw_ram *r = &bus->ram[k];
+        if (paddr - r->base < r->size)
+            return n + ((paddr - r->base) >> GW_PAGE_SHIFT);
+        n += r->size >> GW_PAGE_SHIFT;
+    }
+    return ~UINT64_C(0);
+}
+
+uint64_t ram_pages(const struct gw_bus *bus)
+{
+    uint64_t n = 0;
+    for (unsigned k = 0; k < bus->ram_count; k++)
+        n += bus->ram[k].size >> GW_PAGE_SHIFT;
+    return n;
+}
+
 uint64_t ram_load(const uint8_t *p, unsigned size)
 {
     uint64_t v = 0;

@@ -5,6 +5,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "godwit/bus.h"
+
+/* Pages of RAM, through all its regions in the bus's order: how many there are, and the number of
+ * paddr's; ~0: it is not in RAM. */
+uint64_t ram_pages(const struct gw_bus *bus);
+uint64_t ram_page_number(const struct gw_bus *bus, uint64_t paddr);
+
 /* size: 1, 2, 4 or 8. */
 uint64_t ram_load(const uint8_t *p, unsigned size);
 /* size: 1 to 8. */

@@ -2,6 +2,7 @@
 #include "translator/memory/reserve.h"
 
 #include "translator/code/pages.h"
+#include "translator/memory/dirty.h"
 #include "translator/memory/protect.h"
 #include "translator/memory/ram.h"
 #include "translator/pages.h"
@@ -132,7 +133,8 @@ bool reserve_store_hook(void *cpu, uint64_t paddr, unsigned size, uint64_t expec
     bool done = false;
     if (!ram)
         return false;
-    if (__atomic_load_n(gw_bus_page_flags(e->cfg.bus, paddr), __ATOMIC_SEQ_CST) & GW_RAM_CODE)
+    uint8_t flags = __atomic_load_n(gw_bus_page_flags(e->cfg.bus, paddr), __ATOMIC_SEQ_CST);
+    if (flags & GW_RAM_CODE)
         pages_changed(e, paddr >> GW_PAGE_SHIFT);
     pthread_mutex_lock(lock);
     uint64_t at = own(e)->paddr;
@@ -145,5 +147,7 @@ bool reserve_store_hook(void *cpu, uint64_t paddr, unsigned size, uint64_t expec
         break_others(e->world, e, paddr, size);
     own(e)->paddr = NO_PADDR;
     pthread_mutex_unlock(lock);
+    if (done && flags & GW_RAM_CLEAN)
+        dirty_mark(e->world, paddr);
     return done;
 }

@@ -2,6 +2,7 @@
 #include "translator/memory/slow_path.h"
 
 #include "translator/code/pages.h"
+#include "translator/memory/dirty.h"
 #include "translator/memory/page_map.h"
 #include "translator/memory/ram.h"
 #include "translator/memory/reserve.h"
@@ -142,17 +143,21 @@ uint32_t slow_load(void *cpu, uint32_t desc)
     return 0;
 }
 
-static void code_written(struct engine *e, const struct piece *p)
+/* What is known of the page's bytes is not to outlive them. */
+static void begin_write(struct engine *e, const struct piece *p)
 {
-    if (__atomic_load_n(p->flags, __ATOMIC_SEQ_CST) & GW_RAM_CODE)
+    uint8_t flags = __atomic_load_n(p->flags, __ATOMIC_SEQ_CST);
+    if (flags & GW_RAM_CODE)
         pages_changed(e, p->x.paddr >> GW_PAGE_SHIFT);
+    if (flags & GW_RAM_CLEAN)
+        dirty_mark(e->world, p->x.paddr);
 }
 
 /* size bytes of v to one piece. */
 static void store_piece(struct engine *e, const struct piece *p, unsigned size, uint64_t v)
 {
     bool held;
-    code_written(e, p);
+    begin_write(e, p);
     held = reserve_begin_store(e, p->x.paddr, size);
     ram_store(p->host, size, v);
     if (held)
@@ -245,7 +250,7 @@ uint32_t slow_amo(void *cpu, uint32_t desc)
     if (!resolve(e, va, size, GW_ACCESS_STORE, &p))
         return faulted(e);
     if (p.host) {
-        code_written(e, &p);
+        begin_write(e, &p);
         bool held = reserve_begin_store(e, p.x.paddr, size);
         run->slow_value = amo_on(p.host, kind, size, b, expected);
         if (held)

@@ -7,6 +7,7 @@
 #include "translator/code/jumps.h"
 #include "translator/code/spaces.h"
 #include "translator/memory/devices.h"
+#include "translator/memory/dirty.h"
 #include "translator/memory/page_map.h"
 #include "translator/memory/reserve.h"
 #include "translator/memory/slow_path.h"
@@ -25,6 +26,7 @@ struct whole_world {
     struct spaces spaces;
     struct breaks breaks;
     struct reservations reservations;
+    struct dirty_log dirty;
 };
 
 enum gw_status engine_world_new(struct engine_world **out, unsigned vcpus, struct gw_error *err)
@@ -41,6 +43,7 @@ enum gw_status engine_world_new(struct engine_world **out, unsigned vcpus, struc
     w->spaces = &all->spaces;
     w->breaks = &all->breaks;
     w->reservations = &all->reservations;
+    w->dirty = &all->dirty;
     world_init(w);
     spaces_open(w->spaces);
     reservations_open(w->reservations);
@@ -56,6 +59,7 @@ void engine_world_free(struct engine_world *w)
     spaces_close(w->spaces);
     breaks_close(w->breaks);
     reservations_close(w->reservations);
+    dirty_close(w->dirty);
     world_destroy(w);
     free(w);
 }
