@@ -10,6 +10,8 @@ tests     each room has a folder of tests, and tests/ holds no folder that is ne
 layers    the files of the backends stand in layers: none calls or includes one that calls or includes it
 headers   every header of include/godwit compiles alone, by gcc and clang where they are
 sizes     no tracked file is larger than 1 MB
+leftovers no tracked file is what an editor, a patch or a merge left behind
+states    each table of saved fields is in tests/machine/layouts.txt, by its name and version
 markers   no unfinished work is marked in tracked files
 links     links and paths that README, ARCHITECTURE and docs/ name exist, and files that comments of C sources name
 ir        docs/ir.md names the operations of ir_ops.inc, and no others
@@ -77,6 +79,7 @@ def check_includes(root):
         allowed = [room, *COMPOSES.get(room, [])]
         for path in sources(root / room):
             yield from includes_of(root, room, allowed, path)
+            yield from hidden_includes(root, path)
         yield from uses_of(root, room, allowed)
     for folder, headers in APART.items():
         for path in sources(root / folder):
@@ -84,8 +87,9 @@ def check_includes(root):
                 if name in headers and path.stem != Path(name).stem:
                     yield f"{path}:{line}: {folder} is to know nothing of {name}"
     for path in sources(root / "include"):
+        yield from hidden_includes(root, path)
         for line, name in quoted_includes(path):
-            if not (root / "include" / name).is_file():
+            if ".." in name.split("/") or not (root / "include" / name).is_file():
                 yield f"{path}:{line}: a contract includes {name}, which is not one"
 
 
@@ -96,6 +100,20 @@ def quoted_includes(path):
             yield number, m.group(1)
 
 
+def hidden_includes(root, path):
+    """Ways around what can be read off quoted includes: brackets and macros. What links lead to has a parent too, so
+    a compiler finds a/../b.h."""
+    for number, text in enumerate(path.read_text().splitlines(), 1):
+        m = re.match(r"\s*#\s*include\b\s*(\S+)", text)
+        name = m.group(1).strip("<>") if m else ""
+        if name.startswith('"') or not m:
+            continue
+        if not m.group(1).startswith("<"):
+            yield f"{path}:{number}: an include that only a compiler can read"
+        elif ".." in name.split("/") or (root / name).is_file() or (root / "include" / name).is_file():
+            yield f"{path}:{number}: {name} is ours, and stands in quotes"
+
+
 def within(path, allowed):
     """Is it one of the allowed headers, or in one of the allowed rooms? frontend is its own files alone."""
     folder = path.rpartition("/")[0]
@@ -104,9 +122,10 @@ def within(path, allowed):
 
 def includes_of(root, room, allowed, path):
     for line, name in quoted_includes(path):
-        if name.startswith("godwit/") and (root / "include" / name).is_file():
+        up = ".." in name.split("/")
+        if name.startswith("godwit/") and not up and (root / "include" / name).is_file():
             continue
-        if ".." in name.split("/") or "/" not in name:
+        if up or "/" not in name:
             yield f"{path}:{line}: {name} is no path from the root"
         elif not within(name, allowed):
             yield f"{path}:{line}: {room} includes {name}"
@@ -301,6 +320,33 @@ def check_sizes(root):
             yield f"{path}: {path.stat().st_size} bytes"
 
 
+def check_leftovers(root):
+    for path in tracked(root):
+        if re.search(r"(\.(orig|rej|bak|swp|swo|pyc)|~)$", path.name):
+            yield f"{path}: nobody's file"
+
+
+# ---- tables of state ----------------------------------------------------------------------------
+
+def tables(root):
+    """(source, name, version) of each table with fields in the rooms; None where a designator is not to be read."""
+    for room in rooms(root):
+        for path in sources(root / room):
+            for body in re.findall(r"\bstruct state_desc \w+ = \{(.*?)\};", path.read_text(), re.S):
+                name, version = re.search(r'\.name = "([\w-]+)"', body), re.search(r"\.version = (\d+)\b", body)
+                if ".fields" in body:
+                    yield path, name and name.group(1), version and version.group(1)
+
+
+def check_states(root):
+    """The test machine_layouts compares fields; this finds the table that was not shown to it."""
+    golden = root / "tests" / "machine" / "layouts.txt"
+    known = set(re.findall(r"^(\S+) (\d+) ", golden.read_text() if golden.is_file() else "", re.M))
+    for path, name, version in tables(root):
+        if (name, version) not in known:
+            yield f"{path}: the table {name}, version {version}, is not in tests/machine/layouts.txt"
+
+
 def check_markers(root):
     marks = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X)\b")
     for path in tracked(root):
@@ -422,6 +468,8 @@ RULES = {
     "layers": check_layers,
     "headers": check_headers,
     "sizes": check_sizes,
+    "leftovers": check_leftovers,
+    "states": check_states,
     "markers": check_markers,
     "links": check_links,
     "verbs": check_verbs,
@@ -431,7 +479,7 @@ RULES = {
 def main():
     root = Path(sys.argv[1]).resolve()
     for rule in sys.argv[2:]:
-        if rule in ("sizes", "markers") and tracked(root) is None:
+        if rule in ("sizes", "leftovers", "markers") and tracked(root) is None:
             print(f"{rule}: skipped, this is no git checkout")
             sys.exit(SKIP)
         breaches = list(RULES[rule](root))

@@ -65,6 +65,15 @@ class Houses(unittest.TestCase):
         self.refused("includes", "translator/t.c", '#include "t.h"\n')
         self.refused("includes", "frontend/toy/f.c", '#include "../../translator/t.h"\n')
 
+    def test_no_include_hides_where_it_leads(self):
+        self.refused("includes", "translator/t.c", '#include "godwit/../../machine/m.c"\n')
+        self.refused("includes", "translator/t.c", "#include <translator/../machine/m.c>\n")
+        self.refused("includes", "translator/t.c", "#include <translator/t.h>\n")
+        self.refused("includes", "translator/t.c", "#include <godwit/a.h>\n")
+        self.refused("includes", "translator/t.c", "# include ANY\n")
+        self.refused("includes", "include/godwit/a.h", '#include "../translator/t.h"\n')
+        self.refused("includes", "include/godwit/a.h", "#include <godwit/../../translator/t.h>\n")
+
     def test_kinds_of_virtio_devices_know_no_transport(self):
         files = {"devices/virtio/mmio.h": "", "devices/virtio/mmio.c": '#include "devices/virtio/mmio.h"\n'}
         self.assertEqual(self.breaches("includes", files), [])
@@ -128,6 +137,19 @@ class Houses(unittest.TestCase):
 
     def test_large_files_are_refused(self):
         self.refused("sizes", "big.bin", "x" * 1_000_001)
+
+    def test_what_tools_leave_behind_is_refused(self):
+        self.refused("leftovers", "translator/t.c.orig", "")
+        self.refused("leftovers", "docs/a.md~", "")
+
+    def test_tables_of_state_are_known(self):
+        table = 'const struct state_desc d = {\n    .name = "x-y",\n    .version = 2, /* since */\n    .fields = f,\n};\n'
+        golden = {"tests/machine/layouts.txt": "w 2 00\n    a u8\nx-y 2 00\n    a u8\n"}
+        self.assertEqual(self.breaches("states", {**golden, "translator/t.c": table}), [])
+        for other in (table.replace("x-y", "x-z"), table.replace("2,", "3,"), table.replace('"x-y"', "NAME")):
+            self.assertEqual(len(self.breaches("states", {**golden, "translator/t.c": other})), 1)
+        self.refused("states", "translator/t.c", table)
+        self.assertEqual(self.breaches("states", {"translator/t.c": table.replace("    .fields = f,\n", "")}), [])
 
     def test_marks_of_unfinished_work_are_refused(self):
         self.refused("markers", "translator/t.c", "/* TO" "DO: more */\n")
