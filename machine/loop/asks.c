@@ -12,9 +12,16 @@ struct waiting_asker {
     struct asker who;
 };
 
+static uint64_t now_ns(clockid_t clock)
+{
+    struct timespec ts;
+    clock_gettime(clock, &ts);
+    return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
+}
+
 void asks_init(struct asks *t)
 {
-    *t = (struct asks){.head = NULL};
+    *t = (struct asks){.last = now_ns(CLOCK_REALTIME)};
     pthread_mutex_init(&t->lock, NULL);
 }
 
@@ -32,13 +39,6 @@ static bool is_look(const struct asker *a)
     return a->what == MACHINE_ASK_STATUS || a->what == MACHINE_ASK_STATS;
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
-}
-
 uint64_t asks_add(struct asks *t, const struct asker *a)
 {
     struct waiting_asker *w = malloc(sizeof *w);
@@ -47,7 +47,8 @@ uint64_t asks_add(struct asks *t, const struct asker *a)
         return 0;
     pthread_mutex_lock(&t->lock);
     token = ++t->last;
-    *w = (struct waiting_asker){.next = t->head, .token = token, .asked_ns = now_ns(), .who = *a};
+    *w = (struct waiting_asker){
+        .next = t->head, .token = token, .asked_ns = now_ns(CLOCK_MONOTONIC), .who = *a};
     t->head = w;
     if (is_look(a))
         __atomic_add_fetch(&t->looks, 1, __ATOMIC_RELAXED);
@@ -70,22 +71,16 @@ static bool take_at(struct asks *t, struct waiting_asker **at, struct asker *out
     return true;
 }
 
-/* The first whose token is of these. */
-static bool take(struct asks *t, uint64_t first, uint64_t last, struct asker *out)
+bool asks_take(struct asks *t, uint64_t token, uint32_t what, struct asker *out)
 {
     struct waiting_asker **at = &t->head;
     bool taken;
     pthread_mutex_lock(&t->lock);
-    while (*at && ((*at)->token < first || (*at)->token > last))
+    while (*at && ((*at)->token != token || (*at)->who.what != what))
         at = &(*at)->next;
     taken = take_at(t, at, out);
     pthread_mutex_unlock(&t->lock);
     return taken;
-}
-
-bool asks_take(struct asks *t, uint64_t token, struct asker *out)
-{
-    return take(t, token, token, out);
 }
 
 uint64_t asks_last(struct asks *t)
@@ -99,7 +94,14 @@ uint64_t asks_last(struct asks *t)
 
 bool asks_take_one(struct asks *t, uint64_t last, struct asker *out)
 {
-    return take(t, 0, last, out);
+    struct waiting_asker **at = &t->head;
+    bool taken;
+    pthread_mutex_lock(&t->lock);
+    while (*at && (*at)->token > last)
+        at = &(*at)->next;
+    taken = take_at(t, at, out);
+    pthread_mutex_unlock(&t->lock);
+    return taken;
 }
 
 bool asks_take_look(struct asks *t, uint64_t before_ns, struct asker *out)

@@ -1,8 +1,8 @@
 /*
  * Who asked a running machine for something and waits for the answer. An event of the source
  * "control" says what is asked by its kind, and who asked by a token; what no log could hold, a
- * callback and a descriptor, stays here. A token is never used twice, so one that is answered, or that
- * comes of another process's log, names nobody.
+ * callback and a descriptor, stays here. A token is never used twice, and tokens begin with the time of
+ * day, so one that is answered, or that comes of another process's log, names nobody.
  */
 #ifndef MACHINE_ASKS_H
 #define MACHINE_ASKS_H
@@ -38,9 +38,10 @@ void asks_init(struct asks *t);
 void asks_destroy(struct asks *t);
 /* Any thread. 0: out of memory, and the descriptor stays the caller's. */
 uint64_t asks_add(struct asks *t, const struct asker *a);
-/* Any thread. False: nobody waits by this token; *out is nobody then. */
-bool asks_take(struct asks *t, uint64_t token, struct asker *out);
-/* Any thread. The token that was given out last; 0: none was. */
+/* Any thread. False: nobody who asked for that (enum machine_ask) waits by this token; *out is nobody
+ * then. */
+bool asks_take(struct asks *t, uint64_t token, uint32_t what, struct asker *out);
+/* Any thread. The token that was given out last; before the first one, some earlier number. */
 uint64_t asks_last(struct asks *t);
 /* Any thread. One of those whose tokens are not later than `last`; false: none of them waits. */
 bool asks_take_one(struct asks *t, uint64_t last, struct asker *out);

@@ -193,7 +193,7 @@ static void deliver(void *context, const struct gw_event *ev)
     bool known;
     if (ev->size_bytes < ASKED_TEXT)
         return;
-    known = asks_take(&m->asks, gw_little(ev->bytes + ASKED_TOKEN, 8), &a);
+    known = asks_take(&m->asks, gw_little(ev->bytes + ASKED_TOKEN, 8), ev->kind, &a);
     switch (ev->kind) {
     case MACHINE_ASK_SAVE:
         if (known)
@@ -238,7 +238,7 @@ static bool post_asker(struct vm *m, const struct asker *a, const char *text)
     posted = token && post(m, (enum machine_ask)a->what, token, text);
     pthread_mutex_unlock(&m->steering);
     if (token && !posted)
-        asks_take(&m->asks, token, &taken_back);
+        asks_take(&m->asks, token, a->what, &taken_back);
     return posted;
 }
 
