@@ -52,11 +52,15 @@ function(gw_see target)
   set_target_properties(${target} PROPERTIES GW_SEES "${known}")
 endfunction()
 
-# gw_use(TARGET ROOM...): the target sees the rooms' headers, those that are generated too, and is
-# linked with them.
+# gw_use(TARGET ROOM...): the target sees what the rooms show and what is generated in them, and is
+# linked with them. Where GW_USE_INSIDE is set, as it is for tests, it sees all that is theirs.
 function(gw_use target)
   foreach(room IN LISTS ARGN)
-    get_target_property(shows gw_${room} GW_SHOWS)
+    if(GW_USE_INSIDE)
+      get_target_property(shows gw_${room} GW_OWN)
+    else()
+      get_target_property(shows gw_${room} GW_SHOWS)
+    endif()
     get_target_property(made gw_${room} GW_MADE)
     gw_see(${target} ${shows})
     target_include_directories(${target} PRIVATE ${made})
@@ -73,12 +77,14 @@ function(gw_made variable)
   set(${variable} ${made} PARENT_SCOPE)
 endfunction()
 
-# gw_room(NAME [IPO] SOURCES a.c ... [USES room ...] [SEES path ...] [SHOWS path ...] [LIBS lib ...])
+# gw_room(NAME [IPO] SOURCES a.c ... [USES room ...] [SEES path ...] [OWN path ...] [SHOWS path ...]
+#         [LIBS lib ...])
 # IPO: worth optimising across files.
 # USES makes another room's headers and code visible; only composing rooms may pass it. SEES: headers
-# of rooms that it is not linked with. SHOWS: all that others see of it, if that is not its folder.
+# of rooms that it is not linked with. OWN: its headers, if they are not all that lie in its folder.
+# SHOWS: what others see of it, if that is not all of its own.
 function(gw_room name)
-  cmake_parse_arguments(R "IPO" "" "SOURCES;USES;SEES;SHOWS;LIBS" ${ARGN})
+  cmake_parse_arguments(R "IPO" "" "SOURCES;USES;SEES;OWN;SHOWS;LIBS" ${ARGN})
   add_library(gw_${name} STATIC ${R_SOURCES})
   set_target_properties(gw_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   if(R_IPO AND GODWIT_IPO)
@@ -86,12 +92,16 @@ function(gw_room name)
     target_compile_options(gw_${name} PRIVATE -flto=auto -ffat-lto-objects)
   endif()
   file(RELATIVE_PATH folder ${PROJECT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
-  if(NOT R_SHOWS)
-    set(R_SHOWS ${folder})
+  if(NOT R_OWN)
+    set(R_OWN ${folder})
   endif()
-  set_target_properties(gw_${name} PROPERTIES GW_SHOWS "${R_SHOWS}"
+  if(NOT R_SHOWS)
+    set(R_SHOWS ${R_OWN})
+  endif()
+  set_target_properties(gw_${name} PROPERTIES GW_OWN "${R_OWN}"
+                                              GW_SHOWS "${R_SHOWS}"
                                               GW_MADE ${CMAKE_CURRENT_BINARY_DIR}/made)
-  gw_see(gw_${name} ${R_SHOWS} ${R_SEES})
+  gw_see(gw_${name} ${R_OWN} ${R_SEES})
   target_include_directories(gw_${name} PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/made)
   target_link_libraries(gw_${name} PUBLIC gw_options)
   set(GW_USE_SCOPE PUBLIC)
