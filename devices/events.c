@@ -171,13 +171,15 @@ const char *gw_events_source_name(const struct gw_events *q, uint16_t source)
     return s ? s->name : NULL;
 }
 
-/* Returns where the list ends now. */
-static struct queued_event **drop_events(struct queued_event **list, uint16_t source)
+/* Returns where the list ends now; takes what was charged off *charged. */
+static struct queued_event **drop_events(struct queued_event **list, uint16_t source,
+                                         uint64_t *charged)
 {
     while (*list) {
         struct queued_event *e = *list;
         if (e->ev.source == source) {
             *list = e->next;
+            *charged -= e->cost;
             free(e);
         } else {
             list = &e->next;
@@ -188,13 +190,14 @@ static struct queued_event **drop_events(struct queued_event **list, uint16_t so
 
 void gw_events_withdraw(struct gw_events *q, uint16_t source)
 {
+    uint64_t taken = 0; /* those that are being delivered are paid for */
     if (!source_of(q, source))
         return;
     pthread_mutex_lock(&q->lock);
     q->source[source - 1].deliver = NULL;
-    q->tail = drop_events(&q->head, source);
+    q->tail = drop_events(&q->head, source, &q->bytes);
     pthread_mutex_unlock(&q->lock);
-    drop_events(&q->taken, source);
+    drop_events(&q->taken, source, &taken);
 }
 
 /* ---- posting --------------------------------------------------------------------------------- */

@@ -145,7 +145,6 @@ static void deliver_and_withdraw(void *context, const struct gw_event *ev)
     gw_events_withdraw(l->q, l->other);
 }
 
-/* Both events were taken off the queue together. */
 /* While the machine stands still: the rest waits, in order, and costs what it did. */
 static void some_sources_are_heard_while_others_wait(void **state)
 {
@@ -171,6 +170,27 @@ static void some_sources_are_heard_while_others_wait(void **state)
     gw_events_free(q);
 }
 
+/* What was dropped makes room for others, though nothing is left to be delivered. */
+static void what_is_withdrawn_costs_nothing(void **state)
+{
+    struct fake_clock clock;
+    struct gw_events *q = fake_events(&clock);
+    struct seen s = {0};
+    static uint8_t bytes[4096];
+    uint16_t a = gw_events_register(q, "a", deliver, &s);
+    uint16_t b = gw_events_register(q, "b", deliver, &s);
+    struct gw_event ev = {.source = a, .size_bytes = sizeof bytes, .bytes = bytes};
+    while (gw_events_post(q, &ev))
+        ;
+    ev.source = b;
+    assert_false(gw_events_post(q, &ev));
+    gw_events_withdraw(q, a);
+    assert_true(dev_events_idle(q));
+    assert_true(gw_events_post(q, &ev));
+    gw_events_free(q);
+}
+
+/* Both events were taken off the queue together. */
 static void a_source_that_goes_while_events_are_delivered_gets_none(void **state)
 {
     struct fake_clock clock;
@@ -465,6 +485,7 @@ int main(void)
         cmocka_unit_test(sources_are_numbered_as_they_come),
         cmocka_unit_test(nobody_gets_what_is_for_nobody),
         cmocka_unit_test(some_sources_are_heard_while_others_wait),
+        cmocka_unit_test(what_is_withdrawn_costs_nothing),
         cmocka_unit_test(a_source_that_goes_while_events_are_delivered_gets_none),
         cmocka_unit_test(what_is_replayed_is_the_log_alone),
         cmocka_unit_test(timers_fire_by_deadline),
