@@ -39,9 +39,9 @@ COMPOSES = {
     "snapshot": SPEC,
     "usermode": ["frontend/riscv64"] + ENGINE + GUESTS + HOSTS,
     "control": SPEC + ["machine/machine.h"],
-    "backend-x86_64": ["backend-common"],
     "cli": ["control/control.h", "usermode/usermode.h", "machine/machine.h", "snapshot/snapshot.h"] + SPEC + GUESTS,
 }
+OF_BACKENDS = ["backend-common"]
 # Within a room: what lies in the folder includes none of these, but for the file that each of them is of.
 APART = {"devices/virtio": ["devices/virtio/mmio.h"]}
 # Rooms whose folders stand in a row; "." is the room's own files, which are below all of them.
@@ -56,6 +56,11 @@ def rooms(root):
     names += ["frontend"]  # the registry of guests: its own files alone
     names += [p.name for p in sorted(root.glob("backend-*")) if p.is_dir()]
     return [n for n in names if (root / n).is_dir()]
+
+
+def allowed_in(room):
+    is_backend = room.startswith("backend-") and room not in OF_BACKENDS
+    return [room, *COMPOSES.get(room, OF_BACKENDS if is_backend else [])]
 
 
 def sources(folder):
@@ -78,7 +83,7 @@ def tracked(root):
 
 def check_includes(root):
     for room in rooms(root):
-        allowed = [room, *COMPOSES.get(room, [])]
+        allowed = allowed_in(room)
         for path in sources(root / room):
             yield from includes_of(root, room, allowed, path)
             yield from hidden_includes(root, path)
@@ -194,13 +199,14 @@ def check_visible(root):
     if not commands:
         yield "GODWIT_BUILD names no build"
     headers = [str(p.relative_to(root)) for room in rooms(root) for p in sources(root / room) if p.suffix != ".c"]
+    tops = {room.split("/")[0] for room in rooms(root)}
     for room, paths in sorted(search_paths(root, commands).items()):
-        allowed = [room, *COMPOSES.get(room, [])]
+        allowed = allowed_in(room)
         for header in headers:
             if any((Path(p) / header).is_file() for p in paths) and not within(header, allowed):
                 yield f"{room} could include {header}"
         for path in paths:
-            if root == Path(path) or (root in Path(path).parents and Path(path).parts[len(root.parts)] in COMPOSES):
+            if root == Path(path) or (root in Path(path).parents and Path(path).parts[len(root.parts)] in tops):
                 yield f"{room} has {path} as a search path"
 
 

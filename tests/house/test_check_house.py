@@ -84,6 +84,12 @@ class Houses(unittest.TestCase):
     def test_composing_rooms_compose_downwards_only(self):
         self.refused("includes", "machine/m.c", '#include "cli/c.h"\n')
 
+    def test_backends_see_what_they_share_and_no_other(self):
+        files = {"backend-common/p.h": "", "backend-x/x.h": "", "backend-x/x.c": '#include "backend-common/p.h"\n'}
+        self.assertEqual(self.breaches("includes", files), [])
+        for name, text in {"backend-common/p.c": "backend-x/x.h", "backend-y/y.c": "backend-x/x.h"}.items():
+            self.assertEqual(len(self.breaches("includes", {**files, name: f'#include "{text}"\n'})), 1)
+
     def test_folders_of_a_room_stand_in_a_row(self):
         self.assertEqual(self.breaches("order", {"translator/run/r.c": '#include "translator/ir/i.h"\n', "translator/ir/i.h": ""}), [])
         self.refused("order", "translator/ir/i.c", '#include "translator/run/r.h"\n')
@@ -107,6 +113,9 @@ class Houses(unittest.TestCase):
             self.assertEqual(list(check_house.check_visible(root)), ["translator could include machine/m.h"])
             (root / "build/see/machine/m.h").unlink()
             self.assertEqual(list(check_house.check_visible(root)), [])
+            command["command"] += f" -I{root}/translator"
+            (root / "build/compile_commands.json").write_text(json.dumps([command]))
+            self.assertEqual(list(check_house.check_visible(root)), [f"translator has {root}/translator as a search path"])
 
     def test_files_of_a_backend_stand_in_layers(self):
         low = '#include "backend-x/low.h"\nint low(int a)\n{\n    return a;\n}\n'

@@ -16,12 +16,14 @@ static void post_load(void *object)
     run->budget = 0;
 }
 
-/* They were a part of the machine's, in an array of all vCPUs. */
+/* They were a part of the machine's, in an array of all vCPUs, as many as there could be then. */
+enum { VCPUS_THEN = 8 };
+
 static void upgrade(void *object, struct state_saved *from)
 {
     struct gw_vcpu *run = object;
     run->insns_base = from->get(from, "retired_insns", from->number);
-    for (unsigned i = 0; i < ENGINE_MAX_VCPUS; i++)
+    for (unsigned i = 0; i < VCPUS_THEN; i++)
         run->other_insns += i == from->number ? 0 : from->get(from, "retired_insns", i);
 }
 
