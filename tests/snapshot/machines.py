@@ -43,6 +43,7 @@ MACHINES = {
         "state_m", [1, 0, 1], [*M, *EXACT, "--cpu", "rv64,sscofpmf=on"],
         [*DISKS, *PORTS, *TWO], stop=20_000_000, later=True, typed=b"typed ahead, more than fits\n",
         uses=["uart0.rx_count", "uart1.polls", "rtc.alarm_running", "rtc.irq_pending",
+              "rtc.set_ns", "rtc.set_high",
               "clint.mtimecmp", "clint.mtime_offset", "fw-cfg.dma_at", "pci-host.command",
               "flash0.mode", "flash1.words", "virtio-mmio1.dev.stalled",
               "virtio-mmio1.dev.rate.ops_paid_ns", "virtio-mmio1.queue[0].avail_wrap",

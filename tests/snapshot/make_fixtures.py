@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes the fixtures of a version: make_fixtures.py GODWIT SHOW GUESTS FOLDER
+"""Makes the fixtures of a version: make_fixtures.py GODWIT SHOW GUESTS FOLDER [NAME...]
 
-GUESTS holds state_m.elf and state_s.elf. For each machine of machines.py FOLDER gets
+GUESTS holds state_m.elf and state_s.elf. For each machine of machines.py, or those named, FOLDER gets
 NAME.gz (its snapshot), NAME.state (what show says of that), NAME.out (what the machine says when it
 goes on) and, where the count decides, NAME.later (its state one span on) and NAME.insns (the count at
 its end). Run by hand when a version is new; the files are tracked.
@@ -71,8 +71,8 @@ def main():
     os.makedirs(folder, exist_ok=True)
     for guest in ("state_m", "state_s"):
         shutil.copy(f"{guests}/{guest}.elf", WORK)
-    for name, machine in MACHINES.items():
-        make(program, tool, folder, name, machine)
+    for name in sys.argv[5:] or MACHINES:
+        make(program, tool, folder, name, MACHINES[name])
         print(name, os.path.getsize(f"{folder}/{name}.gz"))
     shutil.rmtree(WORK)
 

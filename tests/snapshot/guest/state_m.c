@@ -439,6 +439,8 @@ static void say_uart(void)
 /* An alarm that went off, and one in a hundred years. */
 static void set_rtc(void)
 {
+    *mmio32(RTC_BASE + 0x04) = 0x18273645;
+    *mmio32(RTC_BASE + 0x00) = 0x12345678;
     *mmio32(RTC_BASE + 0x10) = 1;
     *mmio32(RTC_BASE + 0x0c) = 0;
     *mmio32(RTC_BASE + 0x08) = 5;
