@@ -2,7 +2,7 @@
  * Running machines by name: the run directory, the socket on which a machine is steered, and the
  * client's end of it. docs/control.md has the protocol. Links libc alone.
  *
- * Server: opened on the main thread before the machine runs; afterwards on the machine's I/O thread
+ * Server: opened on the main thread before the machine runs; afterwards on the machine's control thread
  * and, for answers, on its vCPU's thread; ended on the main thread when the machine is gone.
  */
 #ifndef CONTROL_CONTROL_H

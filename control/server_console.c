@@ -1,4 +1,4 @@
-/* The console of a detached machine: kept for later, shown to who is there. I/O thread. */
+/* The console of a detached machine: kept for later, shown to who is there. Control thread. */
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
