@@ -73,6 +73,24 @@ static enum gw_bus_result bus_write(struct gw_bus *bus, uint64_t paddr, unsigned
     return r;
 }
 
+static enum gw_bus_result bus_update(struct gw_bus *bus, uint64_t paddr, unsigned size,
+                                     gw_bus_change *change, void *change_opaque, uint64_t *old)
+{
+    struct dev_bus *b = bus->opaque;
+    const struct dev_window *w;
+    enum gw_bus_result r = GW_BUS_ERROR;
+    uint64_t value;
+    *old = 0;
+    enter(b);
+    w = find_window(b, paddr, size);
+    if (w)
+        r = w->device->cls->read(w->device, paddr - w->base, size, old);
+    if (r == GW_BUS_OK && change(change_opaque, *old, &value))
+        r = w->device->cls->write(w->device, paddr - w->base, size, value);
+    leave(b);
+    return r;
+}
+
 void dev_bus_init(struct dev_bus *b)
 {
     memset(b, 0, sizeof *b);
@@ -81,6 +99,7 @@ void dev_bus_init(struct dev_bus *b)
     b->bus.opaque = b;
     b->bus.read = bus_read;
     b->bus.write = bus_write;
+    b->bus.update = bus_update;
 }
 
 void dev_bus_destroy(struct dev_bus *b)

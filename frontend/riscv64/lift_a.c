@@ -20,8 +20,8 @@ static unsigned order(const struct rv_insn *in)
 /*
  * LR and SC, in three ways.
  *
- * A constrained pair (14.3): the LR finds its SC behind it in the same block, with nothing between
- * them but arithmetic and branches out (lift.c, find_pair). Nobody can tell it from a compare-and-swap
+ * A pair: the LR finds its SC behind it in the same block, with nothing between them but arithmetic and
+ * branches out (pair.h). Nobody can tell it from a compare-and-swap
  * with what the LR saw, since between the two this hart makes no access that another hart could have
  * ordered against; so ABA can't be seen either. The LR leaves a broken reservation behind, so
  * that no other SC takes it for its own.
@@ -180,14 +180,16 @@ LIFT(amocas_d)
 
 /*
  * 16 bytes. The helper swaps them, since the IR has no such access, and can't fault: another one
- * checks the address before. An AMO that changes nothing goes between them, so that the engine
- * learns of a write to the page (code in it) and, in user mode, of an access that faults.
+ * checks the address before. In user mode an AMO that changes nothing goes between them, so that the
+ * engine learns of a write to the page (code in it) and of an access that faults; in a machine the helper
+ * tells it.
  */
 LIFT(amocas_q)
 {
     ir_val addr = rv_get(l, in->rs1);
     ir_call(l->b, RV_HELPER_CASQ_CHECK, addr, IR_NONE, IR_NONE);
-    ir_amo(l->b, IR_AMO_OR, 3, addr, rv_const(l, 0), order(in));
+    if (l->flags & RV_TBF_USER)
+        ir_amo(l->b, IR_AMO_OR, 3, addr, rv_const(l, 0), order(in));
     ir_call(l->b, RV_HELPER_CASQ, addr, rv_const(l, in->rd | in->rs2 << 8), IR_NONE);
     return RV_FLOW_NEXT;
 }

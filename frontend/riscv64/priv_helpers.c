@@ -178,7 +178,7 @@ uint64_t rv_h_cbo(void *opaque, uint64_t addr, uint64_t kind, uint64_t raw)
     return 0;
 }
 
-/* --- LR and SC outside of constrained pairs ------------------------------------------------------ */
+/* --- LR and SC outside of pairs ------------------------------------------------------------------ */
 
 /* What can't be reserved is the load's to find out. */
 uint64_t rv_h_lr(void *opaque, uint64_t vaddr, uint64_t b, uint64_t c)
@@ -216,34 +216,37 @@ uint64_t rv_h_sc(void *opaque, uint64_t vaddr, uint64_t value, uint64_t bytes)
         rv_raise(cpu, &fault);
         return 1;
     }
-    cpu->c.reservation = RV_NO_RESERVATION;
-    if (!reserved)
-        return 1;
-    if (!gw_bus_ram(cpu->cfg.bus, x.paddr, size)) {
+    /* Priv. 1.13, 3.6.3: devices are RsrvNone */
+    if (!known && !gw_bus_ram(cpu->cfg.bus, x.paddr, size)) {
         rv_bus_fault(cpu, vaddr, GW_ACCESS_STORE, &fault);
         rv_raise(cpu, &fault);
         return 1;
     }
+    cpu->c.reservation = RV_NO_RESERVATION;
+    if (!reserved)
+        return 1;
     return !cpu->run.hooks->store_reserved(cpu, x.paddr, size, cpu->c.reserved_value, value);
 }
 
 /* --- AMOCAS.Q: Unpriv. 20240411, "Zacas" --------------------------------------------------------- */
 
+enum { CASQ_BYTES = 16 };
+
 /* The host's address of 16 bytes; NULL, and *fault, if they can't be swapped. In user mode what is
  * not mapped is found out by the access before the swap. */
-static void *casq_host(struct rv_cpu *cpu, uint64_t vaddr, struct gw_fault *fault)
+static void *casq_host(struct rv_cpu *cpu, uint64_t vaddr, uint64_t *paddr, struct gw_fault *fault)
 {
-    enum { BYTES = 16 };
     struct gw_xlate x;
-    if (vaddr % BYTES) {
+    if (vaddr % CASQ_BYTES) {
         rv_misaligned(cpu, vaddr, GW_ACCESS_STORE, fault);
         return NULL;
     }
     if (cpu->cfg.user)
         return (void *)(uintptr_t)(cpu->run.guest_base + vaddr);
-    if (!rv_translate(cpu, vaddr, BYTES, GW_ACCESS_STORE, &x, fault))
+    if (!rv_translate(cpu, vaddr, CASQ_BYTES, GW_ACCESS_STORE, &x, fault))
         return NULL;
-    const struct gw_ram *ram = gw_bus_ram(cpu->cfg.bus, x.paddr, BYTES);
+    *paddr = x.paddr;
+    const struct gw_ram *ram = gw_bus_ram(cpu->cfg.bus, x.paddr, CASQ_BYTES);
     if (!ram) {
         rv_bus_fault(cpu, vaddr, GW_ACCESS_STORE, fault);
         return NULL;
@@ -254,7 +257,8 @@ static void *casq_host(struct rv_cpu *cpu, uint64_t vaddr, struct gw_fault *faul
 uint64_t rv_h_casq_check(void *cpu, uint64_t vaddr, uint64_t b, uint64_t c)
 {
     struct gw_fault fault = {0};
-    if (!casq_host(cpu, vaddr, &fault) && fault.cause)
+    uint64_t paddr;
+    if (!casq_host(cpu, vaddr, &paddr, &fault) && fault.cause)
         rv_raise(cpu, &fault);
     return 0;
 }
@@ -265,15 +269,20 @@ uint64_t rv_h_casq(void *opaque, uint64_t vaddr, uint64_t registers, uint64_t c)
     struct rv_cpu *cpu = opaque;
     unsigned rd = registers & 31, rs2 = registers >> 8 & 31;
     uint64_t expected[2] = {0, 0}, value[2] = {0, 0};
+    const struct gw_hooks *hooks = cpu->run.hooks;
     struct gw_fault fault;
-    void *host = casq_host(cpu, vaddr, &fault);
+    uint64_t paddr = 0;
+    void *host = casq_host(cpu, vaddr, &paddr, &fault);
     for (unsigned i = 0; i < 2; i++) {
         expected[i] = rd ? cpu->x[rd + i] : 0;
         value[i] = rs2 ? cpu->x[rs2 + i] : 0;
     }
     if (!host)
         return 0;
+    bool held = hooks && hooks->begin_store && hooks->begin_store(cpu, paddr, CASQ_BYTES);
     rv_cas128(host, expected, value);
+    if (held)
+        hooks->end_store(cpu);
     for (unsigned i = 0; rd && i < 2; i++)
         cpu->x[rd + i] = expected[i];
     return 0;

@@ -39,6 +39,9 @@ struct gw_rom {
     bool hidden; /* loads go to the device too, and nothing can be fetched */
 };
 
+/* What a read-modify-write makes of the value that it read, in *value. False: nothing is written. */
+typedef bool gw_bus_change(void *opaque, uint64_t old, uint64_t *value);
+
 struct gw_bus {
     const struct gw_ram *ram; /* sorted by base, not overlapping */
     unsigned ram_count;
@@ -48,6 +51,9 @@ struct gw_bus {
     /* MMIO. size is 1, 2, 4 or 8 and paddr a multiple of it. */
     enum gw_bus_result (*read)(struct gw_bus *bus, uint64_t paddr, unsigned size, uint64_t *value);
     enum gw_bus_result (*write)(struct gw_bus *bus, uint64_t paddr, unsigned size, uint64_t value);
+    /* The same as one step: no other access to devices comes between. *old: what was read. */
+    enum gw_bus_result (*update)(struct gw_bus *bus, uint64_t paddr, unsigned size,
+                                 gw_bus_change *change, void *change_opaque, uint64_t *old);
     /* Set by the engine: RAM in [paddr, paddr+size) was written other than by this vCPU's translated
      * stores (DMA, loading an image, a page walk). NULL until an engine is attached. */
     void (*ram_written)(void *engine, uint64_t paddr, uint64_t size);

@@ -95,8 +95,8 @@ _Static_assert(IR_AMO_XOR + 1 == IR_AMO_MIN && IR_AMO_MIN + 3 == IR_AMO_MAXU,
 enum { IR_ORDER_RELAXED = 0, IR_ORDER_ACQUIRE = 1, IR_ORDER_RELEASE = 2, IR_ORDER_SEQ = 3 };
 enum { IR_FENCE_W = 1, IR_FENCE_R = 2, IR_FENCE_O = 4, IR_FENCE_I = 8 };
 
-/* aux of LD, ST, AMO, CAS. ALIGNED (LD only): a misaligned address is the guest's fault, as it always
- * is for AMO and CAS. */
+/* aux of LD, ST, AMO, CAS. ALIGNED (LD only): a load that reserves. A misaligned address is the guest's
+ * fault, as it always is for AMO and CAS, and so is one of a device. */
 enum { IR_SIZE_MASK = 3, IR_SIGN = 4, IR_ALIGNED = 8 };
 
 enum {

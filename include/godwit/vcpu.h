@@ -114,11 +114,16 @@ struct gw_hooks {
     void (*flush)(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all);
     /* Guest code may have changed (FENCE.I). */
     void (*fence_i)(void *cpu);
-    /* An LR of RAM that no constrained pair takes care of: from now on, until reservation_broken is
+    /* An LR of RAM that no pair takes care of: from now on, until reservation_broken is
      * set, nobody else has stored there. False: leave with GW_LEAVE_AGAIN. NULL: user mode. */
     bool (*reserve)(void *cpu, uint64_t paddr);
     /* True: an aligned store there would not fault, as was found out before. NULL: user mode. */
     bool (*writable)(void *cpu, uint64_t vaddr);
+    /* A helper is about to store to RAM by itself, within a page: code there becomes stale, the page is
+     * dirty, others' reservations break. True: nobody else can have any there until end_store, which is to
+     * follow the store at once. NULL: user mode. */
+    bool (*begin_store)(void *cpu, uint64_t paddr, unsigned size);
+    void (*end_store)(void *cpu);
     /* Its SC: stores if reservation_broken is clear and `expected` is there. True: it has. */
     bool (*store_reserved)(void *cpu, uint64_t paddr, unsigned size, uint64_t expected,
                            uint64_t value);

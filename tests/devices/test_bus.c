@@ -1,4 +1,7 @@
 /* RAM, windows, and the devices' way to memory. */
+#include <errno.h>
+#include <pthread.h>
+
 #include "tests/devices/fakes.h"
 #include "devices/riscv/plic.h"
 #include "devices/board/power.h"
@@ -62,6 +65,48 @@ static void windows_route_by_offset(void **state)
     dev_free(plic);
 }
 
+struct step {
+    pthread_mutex_t lock;
+    uint64_t seen;
+    bool writes;
+};
+
+static bool one_more(void *opaque, uint64_t old, uint64_t *value)
+{
+    struct step *s = opaque;
+    s->seen = old;
+    *value = old + 1;
+    assert_int_equal(pthread_mutex_trylock(&s->lock), EBUSY);
+    return s->writes;
+}
+
+static void update_is_one_step(void **state)
+{
+    struct dev_bus b;
+    struct gw_error err = {0};
+    struct gw_device *plic = dev_new(&dev_plic_class, NULL, NULL);
+    struct step s = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    uint64_t v;
+    dev_bus_init(&b);
+    b.lock = &s.lock;
+    assert_int_equal(dev_bus_add_device(&b, 0xc000000, plic, &err), GW_OK);
+    assert_int_equal(b.bus.write(&b.bus, 0xc000004, 4, 4), GW_BUS_OK);
+    for (unsigned i = 0; i < 2; i++) {
+        s.writes = i;
+        assert_int_equal(b.bus.update(&b.bus, 0xc000004, 4, one_more, &s, &v), GW_BUS_OK);
+        assert_int_equal(v, 4);
+        assert_int_equal(s.seen, 4);
+        assert_int_equal(b.bus.read(&b.bus, 0xc000004, 4, &v), GW_BUS_OK);
+        assert_int_equal(v, 4 + i);
+    }
+    /* What can't be read is not changed. */
+    s.seen = 0;
+    assert_int_equal(b.bus.update(&b.bus, 0xc000004, 1, one_more, &s, &v), GW_BUS_ERROR);
+    assert_int_equal(b.bus.update(&b.bus, 0xb000004, 4, one_more, &s, &v), GW_BUS_ERROR);
+    assert_int_equal(s.seen, 0);
+    dev_free(plic);
+}
+
 struct told {
     unsigned count;
     uint64_t paddr;
@@ -111,6 +156,7 @@ int main(void)
         cmocka_unit_test(ranges_are_checked),
         cmocka_unit_test(ram_is_sorted_and_found),
         cmocka_unit_test(windows_route_by_offset),
+        cmocka_unit_test(update_is_one_step),
         cmocka_unit_test(dma_checks_and_tells_of_watched_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

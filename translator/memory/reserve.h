@@ -1,5 +1,5 @@
 /*
- * Reservations of LR instructions that are no part of a constrained pair (those become host
+ * Reservations of LR instructions that are no part of a pair (those become host
  * compare-and-swaps, see the frontend's lifter). docs/map-protocol.md, docs/memory-model.md,
  * docs/model/reservations.pml.
  *

@@ -135,6 +135,9 @@ uint32_t slow_load(void *cpu, uint32_t desc)
             fill(e, va, &p[0]);
         } else if (va & (size - 1)) {
             return misaligned(e, va, GW_ACCESS_LOAD);
+        } else if (desc & IR_ALIGNED) {
+            e->cfg.isa->bus_fault(e->cfg.cpu, va, GW_ACCESS_LOAD, &e->run->fault);
+            return faulted(e);
         } else if (!mmio_read(e, va, &p[0], size, &v)) {
             return faulted(e);
         }
@@ -144,20 +147,20 @@ uint32_t slow_load(void *cpu, uint32_t desc)
 }
 
 /* What is known of the page's bytes is not to outlive them. */
-static void begin_write(struct engine *e, const struct piece *p)
+static void begin_write(struct engine *e, uint64_t paddr, const uint8_t *page_flags)
 {
-    uint8_t flags = __atomic_load_n(p->flags, __ATOMIC_SEQ_CST);
+    uint8_t flags = __atomic_load_n(page_flags, __ATOMIC_SEQ_CST);
     if (flags & GW_RAM_CODE)
-        pages_changed(e, p->x.paddr >> GW_PAGE_SHIFT);
+        pages_changed(e, paddr >> GW_PAGE_SHIFT);
     if (flags & GW_RAM_CLEAN)
-        dirty_mark(e->world, p->x.paddr);
+        dirty_mark(e->world, paddr);
 }
 
 /* size bytes of v to one piece. */
 static void store_piece(struct engine *e, const struct piece *p, unsigned size, uint64_t v)
 {
     bool held;
-    begin_write(e, p);
+    begin_write(e, p->x.paddr, p->flags);
     held = reserve_begin_store(e, p->x.paddr, size);
     ram_store(p->host, size, v);
     if (held)
@@ -189,6 +192,18 @@ uint32_t slow_store(void *cpu, uint32_t desc)
     if (va & (size - 1))
         return misaligned(e, va, GW_ACCESS_STORE);
     return mmio_write(e, va, &p[0], size, v) ? 0 : faulted(e);
+}
+
+bool begin_store_hook(void *cpu, uint64_t paddr, unsigned size)
+{
+    struct engine *e = engine_of(cpu);
+    begin_write(e, paddr, gw_bus_page_flags(e->cfg.bus, paddr));
+    return reserve_begin_store(e, paddr, size);
+}
+
+void end_store_hook(void *cpu)
+{
+    reserve_end_store(engine_of(cpu));
 }
 
 /* v's low size bytes, sign- or zero-extended. */
@@ -235,7 +250,20 @@ static uint64_t amo_on(uint8_t *host, unsigned kind, unsigned size, uint64_t b, 
     return (uint64_t)signed_part(old, size);
 }
 
-/* Atomics also on MMIO: not atomic there, and nobody can tell with one bus master. */
+struct change {
+    uint64_t operand, expected;
+    unsigned kind, size;
+};
+
+/* gw_bus_change. Devices see no write by a comparison that fails. */
+static bool amo_change(void *opaque, uint64_t old, uint64_t *value)
+{
+    const struct change *c = opaque;
+    *value = amo_result(c->kind, c->size, old, c->operand, c->expected);
+    return c->kind <= IR_AMO_MAXU ||
+           unsigned_part(old, c->size) == unsigned_part(c->expected, c->size);
+}
+
 uint32_t slow_amo(void *cpu, uint32_t desc)
 {
     struct engine *e = engine_of(cpu);
@@ -250,7 +278,7 @@ uint32_t slow_amo(void *cpu, uint32_t desc)
     if (!resolve(e, va, size, GW_ACCESS_STORE, &p))
         return faulted(e);
     if (p.host) {
-        begin_write(e, &p);
+        begin_write(e, p.x.paddr, p.flags);
         bool held = reserve_begin_store(e, p.x.paddr, size);
         run->slow_value = amo_on(p.host, kind, size, b, expected);
         if (held)
@@ -258,12 +286,11 @@ uint32_t slow_amo(void *cpu, uint32_t desc)
         fill(e, va, &p);
         return 0;
     }
-    if (e->cfg.bus->read(e->cfg.bus, p.x.paddr, size, &old) != GW_BUS_OK) {
+    struct change change = {.operand = b, .expected = expected, .kind = kind, .size = size};
+    if (e->cfg.bus->update(e->cfg.bus, p.x.paddr, size, amo_change, &change, &old) != GW_BUS_OK) {
         e->cfg.isa->bus_fault(e->cfg.cpu, va, GW_ACCESS_STORE, &run->fault);
         return faulted(e);
     }
-    if (!mmio_write(e, va, &p, size, amo_result(kind, size, old, b, expected)))
-        return faulted(e);
     run->slow_value = (uint64_t)signed_part(old, size);
     return 0;
 }

@@ -7,10 +7,15 @@
 #ifndef TRANSLATOR_MEMORY_SLOW_PATH_H
 #define TRANSLATOR_MEMORY_SLOW_PATH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 uint32_t slow_load(void *cpu, uint32_t desc);
 uint32_t slow_store(void *cpu, uint32_t desc);
 uint32_t slow_amo(void *cpu, uint32_t desc);
+
+/* See gw_hooks. */
+bool begin_store_hook(void *cpu, uint64_t paddr, unsigned size);
+void end_store_hook(void *cpu);
 
 #endif

@@ -111,6 +111,8 @@ static struct engine *new_whole(const struct engine_config *cfg)
         e->hooks.writable = maps_writable;
         e->hooks.reserve = reserve_hook;
         e->hooks.store_reserved = reserve_store_hook;
+        e->hooks.begin_store = begin_store_hook;
+        e->hooks.end_store = end_store_hook;
     }
     fetch_forget(e->fetches);
     return e;

@@ -58,6 +58,16 @@ static enum gw_bus_result bus_write(struct gw_bus *bus, uint64_t paddr, unsigned
     return GW_BUS_OK;
 }
 
+static enum gw_bus_result bus_update(struct gw_bus *bus, uint64_t paddr, unsigned size,
+                                     gw_bus_change *change, void *change_opaque, uint64_t *old)
+{
+    uint64_t value;
+    enum gw_bus_result r = bus_read(bus, paddr, size, old);
+    if (r == GW_BUS_OK && change(change_opaque, *old, &value))
+        r = bus_write(bus, paddr, size, value);
+    return r;
+}
+
 static bool fetch_ok(void *opaque, uint64_t vaddr, uint64_t size)
 {
     (void)opaque;
@@ -74,8 +84,12 @@ static void open_engine(struct toy_world *w)
                              .base = TOY_RAM,
                              .size = TOY_RAM_SIZE,
                              .page_flags = w->page_flags};
-    w->bus = (struct gw_bus){
-        .ram = &w->ram, .ram_count = 1, .opaque = w, .read = bus_read, .write = bus_write};
+    w->bus = (struct gw_bus){.ram = &w->ram,
+                             .ram_count = 1,
+                             .opaque = w,
+                             .read = bus_read,
+                             .write = bus_write,
+                             .update = bus_update};
     w->dump = (struct engine_dump){.what = ENGINE_DUMP_DECODE | ENGINE_DUMP_IR, .out = s->dump};
     const struct gw_cpu_config cpu_config = {.user = s->user, .bus = s->user ? NULL : &w->bus};
     assert_int_equal(toy_guest_isa.init(w->cpu, &cpu_config, &err), GW_OK);

@@ -117,6 +117,16 @@ static enum gw_bus_result mmio_write(struct gw_bus *bus, uint64_t paddr, unsigne
     return GW_BUS_OK;
 }
 
+static enum gw_bus_result mmio_update(struct gw_bus *bus, uint64_t paddr, unsigned size,
+                                      gw_bus_change *change, void *change_opaque, uint64_t *old)
+{
+    uint64_t value;
+    enum gw_bus_result r = mmio_read(bus, paddr, size, old);
+    if (r == GW_BUS_OK && change(change_opaque, *old, &value))
+        r = mmio_write(bus, paddr, size, value);
+    return r;
+}
+
 /* In the paged views the data pages are not in order. */
 static unsigned data_frame(enum fz_view v, unsigned page)
 {
@@ -235,8 +245,12 @@ static void make_memory(struct fz_env *env)
                                   .base = FZ_DATA,
                                   .size = FZ_END - FZ_DATA,
                                   .page_flags = env->flags + (FZ_DATA - FZ_CODE) / 4096};
-    env->bus = (struct gw_bus){
-        .ram = env->ram, .ram_count = 2, .opaque = env, .read = mmio_read, .write = mmio_write};
+    env->bus = (struct gw_bus){.ram = env->ram,
+                               .ram_count = 2,
+                               .opaque = env,
+                               .read = mmio_read,
+                               .write = mmio_write,
+                               .update = mmio_update};
     /* csrw mie, x0; wfi; j .-4: at the vectors of exceptions and of the interrupt; S-mode's is the
      * same from the second instruction on */
     static const uint32_t handler[] = {0x30401073, 0x10500073, 0xffdff06f};

@@ -55,6 +55,12 @@ static enum gw_bus_result no_write(struct gw_bus *bus, uint64_t paddr, unsigned 
     return GW_BUS_ERROR;
 }
 
+static enum gw_bus_result no_update(struct gw_bus *bus, uint64_t paddr, unsigned size,
+                                    gw_bus_change *change, void *change_opaque, uint64_t *old)
+{
+    return GW_BUS_ERROR;
+}
+
 void world_open(struct world *w, const struct world_way *way)
 {
     static struct gw_events events;
@@ -65,8 +71,12 @@ void world_open(struct world *w, const struct world_way *way)
     assert_ptr_not_equal(w->ram, MAP_FAILED);
     w->region =
         (struct gw_ram){.host = w->ram, .base = W_RAM, .size = W_RAM_BYTES, .page_flags = w->flags};
-    w->bus = (struct gw_bus){
-        .ram = &w->region, .ram_count = 1, .opaque = w, .read = no_read, .write = no_write};
+    w->bus = (struct gw_bus){.ram = &w->region,
+                             .ram_count = 1,
+                             .opaque = w,
+                             .read = no_read,
+                             .write = no_write,
+                             .update = no_update};
     w->tables = W_RAM + W_RAM_BYTES / 2;
     w->cpu = aligned_alloc(64, (sizeof *w->cpu + 63) & ~(size_t)63);
     assert_non_null(w->cpu);
