@@ -2,9 +2,10 @@
  * The walk over guest code: decodes, calls the instruction's function, and decides where a block
  * ends. A block starts at one instruction and goes on to an unconditional transfer, to the page's
  * end, or until a limit of the engine. Forward jumps within the page are followed. So are the branches
- * out of a constrained pair of LR and SC, which must lie in one block to be one.
+ * out of a pair of LR and SC, which must lie in one block to be one.
  */
 #include "frontend/riscv64/lift.h"
+#include "frontend/riscv64/pair.h"
 #include "frontend/riscv64/priv.h"
 
 static rv_lift_fn *const lift_table[RV_OP_COUNT] = {
@@ -48,8 +49,7 @@ unsigned rv_fp_round(uint32_t tb_flags)
     return frm <= IR_RUP ? frm : IR_RNE;
 }
 
-/* The instruction at code offset `at`: its word in *word; 0 when its bytes are not all there. */
-static unsigned fetch(const struct gw_lift_request *rq, uint32_t at, uint32_t *word)
+unsigned rv_lift_fetch(const struct gw_lift_request *rq, uint32_t at, uint32_t *word)
 {
     const uint8_t *p = rq->code + at;
     if (rq->code_size < at + 2)
@@ -81,79 +81,18 @@ static bool may_unroll(const struct gw_lift_request *rq, uint32_t copies, uint32
            rq->block->count / copies * (copies + 1) <= IR_ENOUGH;
 }
 
-/* May stand between LR and SC of a constrained pair (Unpriv. 20240411, 14.3): integer operations that
- * touch no memory, and branches forward. */
-static bool between_pair(const struct rv_insn *in)
-{
-    switch (in->op) {
-    case RV_OP_BEQ:
-    case RV_OP_BNE:
-    case RV_OP_BLT:
-    case RV_OP_BGE:
-    case RV_OP_BLTU:
-    case RV_OP_BGEU: return in->imm > 0;
-    case RV_OP_LUI:
-    case RV_OP_AUIPC:
-    case RV_OP_ADDI:
-    case RV_OP_SLTI:
-    case RV_OP_SLTIU:
-    case RV_OP_XORI:
-    case RV_OP_ORI:
-    case RV_OP_ANDI:
-    case RV_OP_SLLI:
-    case RV_OP_SRLI:
-    case RV_OP_SRAI:
-    case RV_OP_ADD:
-    case RV_OP_SUB:
-    case RV_OP_SLL:
-    case RV_OP_SLT:
-    case RV_OP_SLTU:
-    case RV_OP_XOR:
-    case RV_OP_SRL:
-    case RV_OP_SRA:
-    case RV_OP_OR:
-    case RV_OP_AND:
-    case RV_OP_ADDIW:
-    case RV_OP_SLLIW:
-    case RV_OP_SRLIW:
-    case RV_OP_SRAIW:
-    case RV_OP_ADDW:
-    case RV_OP_SUBW:
-    case RV_OP_SLLW:
-    case RV_OP_SRLW:
-    case RV_OP_SRAW: return true;
-    default: return (rv_op_ext(in->op) & (RV_EXT_ZBA | RV_EXT_ZBB | RV_EXT_ZBS)) != 0;
-    }
-}
-
-/*
- * Looks for the SC of the LR at code offset `at`, the count-th instruction of its block: of the same
- * width and address register, at most 15 instructions behind, in this block. Returns its pc, or 0.
- */
+/* Is the LR at code offset `at`, the count-th instruction of the block, half of a pair that lies in this
+ * block? Returns the pc of its SC, or 0. */
 static uint64_t find_pair(const struct gw_lift_request *rq, const struct rv_lift *l, uint32_t at,
                           uint32_t count, const struct rv_insn *lr)
 {
-    enum { MOST = 15 };
-    uint16_t sc = lr->op == RV_OP_LR_W ? RV_OP_SC_W : RV_OP_SC_D;
-    uint64_t pc = l->pc + lr->len;
-    if (lr->rd == lr->rs1)
+    struct rv_pair pair;
+    if (!rv_pair_find(rq, l->cfg->ext, at, lr, &pair) || count - 1 + pair.count > rq->max_guest)
         return 0;
-    at += lr->len;
-    for (unsigned n = 1; n <= MOST && count + n <= rq->max_guest && at < rq->page_left; n++) {
-        struct rv_insn in;
-        uint32_t word;
-        unsigned len = fetch(rq, at, &word);
-        if (!len)
-            return 0;
-        rv_decode_for(&in, word, l->cfg->ext);
-        if (in.op == sc && in.rs1 == lr->rs1)
-            return pc;
-        if (!between_pair(&in) || in.rd == lr->rs1)
-            return 0;
-        at += len;
-        pc += len;
-    }
-    return 0;
+    /* What a branch leads to is part of the reason, so the block is one of those bytes too. */
+    if (rq->block->code_bytes < pair.end && !(l->flags & RV_TBF_USER))
+        rq->block->code_bytes = pair.end;
+    return l->pc + pair.sc;
 }
 
 enum gw_lift_status rv_lift(const struct gw_lift_request *rq)
@@ -169,7 +108,7 @@ enum gw_lift_status rv_lift(const struct gw_lift_request *rq)
     b->fp_round = (uint8_t)rv_fp_round(b->flags);
     l.pc = b->pc;
     while (flow == RV_FLOW_NEXT && count < rq->max_guest && at < rq->page_left) {
-        unsigned len = fetch(rq, at, &word);
+        unsigned len = rv_lift_fetch(rq, at, &word);
         if (!len) {
             if (count == 0)
                 return GW_LIFT_NEED_PAGE;
@@ -183,7 +122,7 @@ enum gw_lift_status rv_lift(const struct gw_lift_request *rq)
         l.next = l.pc + len;
         if (b->code_bytes < at + len)
             b->code_bytes = at + len;
-        l.unroll = may_unroll(rq, copies, count);
+        l.unroll = !l.pair_sc && may_unroll(rq, copies, count);
         if (in.op == RV_OP_LR_W || in.op == RV_OP_LR_D)
             l.pair_sc = find_pair(rq, &l, at, count, &in);
         bool paired = l.pair_sc && l.pc < l.pair_sc; /* the block goes on to the SC */

@@ -28,7 +28,7 @@ struct rv_lift {
     uint64_t next; /* of the one behind it */
     uint64_t target;
     uint32_t flags;    /* RV_TBF_* */
-    uint64_t pair_sc;  /* pc of the SC that makes a constrained pair with the LR at hand; 0: none */
+    uint64_t pair_sc;  /* pc of the SC that makes a pair with the LR at hand; 0: none */
     ir_val pair_value; /* what the LR saw */
     bool unroll;       /* a branch to the block's start may be gone through */
 };
@@ -46,6 +46,9 @@ typedef enum rv_flow rv_lift_fn(struct rv_lift *l, const struct rv_insn *in);
 enum gw_lift_status rv_lift(const struct gw_lift_request *rq);
 uint32_t rv_tb_flags(const void *cpu);
 unsigned rv_fp_round(uint32_t tb_flags);
+
+/* Length of the instruction at code offset `at`, its word in *word; 0: its bytes are not all there. */
+unsigned rv_lift_fetch(const struct gw_lift_request *rq, uint32_t at, uint32_t *word);
 
 /* lift_zicsr.c: must this instruction stand alone in its block, because it reads or sets what the
  * count of retired instructions defines? */

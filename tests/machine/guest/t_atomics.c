@@ -30,6 +30,25 @@ SNIPPET(snip_alias, "amoadd.d a1, a2, (a1)\namoadd.d a2, a2, (a3)\necall");
 /* 1000 increments by LR/SC, with work between. */
 SNIPPET(snip_count, "1: lr.w a0, (a1)\naddi a0, a0, 1\nsc.w a3, a0, (a1)\nbnez a3, 1b\n"
                     "addi a2, a2, -1\nbnez a2, 1b\necall");
+/*
+ * Constrained loops (14.3), at most a5 rounds of each: over instructions, which changes nothing but a
+ * count in a4; to one of two SCs, which add 1 and 2; by a jump; over a load and a store, which an LR/SC
+ * loop need not get through, and does here.
+ */
+#define TRIES " bnez a3, 3f\n ecall\n3: addi a5, a5, -1\n bnez a5, 1b\n ecall"
+SNIPPET(snip_over, "1: lr.w a0, (a1)\nmv a6, a0\nbge a0, a2, 2f\naddi a6, a6, 1\naddi a4, a4, 1\n"
+                   "2: sc.w a3, a6, (a1)\n" TRIES);
+SNIPPET(snip_over_two,
+        "1: lr.d a0, (a1)\nmv a6, a0\nbne a0, a2, 2f\naddi a6, a6, 5\n"
+        "2: addi a6, a6, 1\nblt a0, a2, 2f\naddi a4, a4, 1\n2: sc.d a3, a6, (a1)\n" TRIES);
+SNIPPET(snip_over_over, "1: lr.d a0, (a1)\nmv a6, a0\nbeqz a0, 2f\nbne a0, a2, 2f\naddi a6, a6, 5\n"
+                        "2: addi a6, a6, 1\nsc.d a3, a6, (a1)\n" TRIES);
+SNIPPET(snip_arms, "1: lr.d a0, (a1)\nblt a0, a2, 2f\naddi a6, a0, 1\nsc.d a3, a6, (a1)\nj 4f\n"
+                   "2: addi a6, a0, 2\nsc.d a3, a6, (a1)\n4:" TRIES);
+SNIPPET(snip_either, "1: lr.w a0, (a1)\nbge a0, a2, 2f\naddi a6, a0, 2\nj 4f\n2: addi a6, a0, 1\n"
+                     "4: sc.w a3, a6, (a1)\n" TRIES);
+SNIPPET(snip_access, "1: lr.d a0, (a1)\nld a6, 8(a1)\nblt a0, a2, 2f\nsd a0, 8(a1)\n"
+                     "2: addi a6, a0, 1\nsc.d a3, a6, (a1)\n" TRIES);
 /* LR, then what ends the reservation by itself. */
 SNIPPET(snip_lr_mret, "la a4, 1f\ncsrw mepc, a4\nli a4, 3 << 11\ncsrs mstatus, a4\nlr.d a0, (a1)\n"
                       "mret\n1: sc.d a0, a2, (a1)\necall");
@@ -185,6 +204,79 @@ static void lost_in_handler(uint64_t *at)
     }
 }
 
+/* A loop on a cell that holds `from`, compared with a2. Alone, it ends with success. */
+static void gets_through(uint64_t code, uint64_t *at, uint64_t from, uint64_t a2, uint64_t to)
+{
+    *(volatile uint64_t *)at = from;
+    for (unsigned i = 14; i < 17; i++)
+        c.x[i] = 0;
+    c.x[15] = 1000;
+    run4(&c, PRIV_M, code, 0, addr(at), a2, 9);
+    guest_note("from", from);
+    CHECK_EQ(c.cause, CAUSE_ECALL_M);
+    CHECK_EQ(c.x[13], 0);
+    CHECK_EQ(c.x[10], from);
+    CHECK_EQ(*(volatile uint64_t *)at, to);
+}
+
+static void constrained(uint64_t *at)
+{
+    for (uint64_t v = 3; v <= 7; v++) {
+        gets_through(addr(snip_over), at, v, 5, v < 5 ? v + 1 : v);
+        CHECK_EQ(c.x[14], v < 5);
+        gets_through(addr(snip_over_two), at, v, 5, v == 5 ? 11 : v + 1);
+        CHECK_EQ(c.x[14], v >= 5);
+        gets_through(addr(snip_over_over), at, v - 3, 2, v == 5 ? 8 : v - 2);
+        gets_through(addr(snip_arms), at, v, 5, v < 5 ? v + 2 : v + 1);
+        gets_through(addr(snip_either), at, v, 5, v < 5 ? v + 2 : v + 1);
+        gets_through(addr(snip_access), at, v, 5, v + 1);
+    }
+}
+
+/* The same with the border of a page anywhere in the loop; and with another loop there than before. */
+static void constrained_over_a_border(uint64_t *at)
+{
+    static char *const loops[] = {snip_over, snip_over_two, snip_over_over, snip_arms, snip_either};
+    uint64_t *page = page_new();
+    page_new();
+    for (unsigned bytes = 0; bytes <= 48; bytes += 2)
+        for (unsigned n = 0; n < sizeof loops / sizeof loops[0]; n++) {
+            uint8_t *to = (uint8_t *)page + 4096 - bytes;
+            for (unsigned i = 0; i < 64; i++)
+                to[i] = (uint8_t)loops[n][i];
+            fence_i();
+            guest_note("bytes", bytes);
+            gets_through(addr(to), at, 7, 5, n ? 8 : 7);
+            gets_through(addr(to), at, 3, 5, n == 1 || n == 2 || n == 0 ? 4 : 5);
+        }
+}
+
+/* Priv. 1.13, 3.6.3: devices' registers can't be reserved; AMOs change them. QEMU's can. */
+static void devices(void)
+{
+    uint64_t at = CLINT_BASE + 0x4000;
+    static char *const sc[] = {snip_sc_w, snip_sc_d};
+    static char *const lr[] = {snip_lr_w,   snip_lr_d, snip_pair_w,
+                               snip_pair_d, snip_over, snip_arms};
+    CLINT_MTIMECMP = 1000;
+    run4(&c, PRIV_M, addr(snip_add_d), 0, at, 7, 0);
+    CHECK_EQ(c.x[10], 1000);
+    CHECK_EQ(CLINT_MTIMECMP, 1007);
+    run4(&c, PRIV_M, addr(snip_max_d), 0, at, 3, 0);
+    CHECK_EQ(c.x[10], 1007);
+    CHECK_EQ(CLINT_MTIMECMP, 1007);
+    for (unsigned i = 0; i < 6 && !guest_on_peer(); i++) {
+        run4(&c, PRIV_M, addr(lr[i]), 0, at, 3, 0);
+        CHECK_TRAP(&c, CAUSE_LOAD_ACCESS, addr(lr[i]), at);
+    }
+    for (unsigned i = 0; i < 2 && !guest_on_peer(); i++) {
+        run4(&c, PRIV_M, addr(sc[i]), 0, at, 3, 0);
+        CHECK_TRAP(&c, CAUSE_STORE_ACCESS, addr(sc[i]), at);
+    }
+    CHECK_EQ(CLINT_MTIMECMP, 1007);
+    CLINT_MTIMECMP = ALL_ONES;
+}
+
 /* SC at address 0, where "none" may be kept. */
 static void nothing_reserved_at_zero(void)
 {
@@ -217,6 +309,9 @@ void guest_main(void)
     lost(cells);
     lost_in_handler(cells);
     nothing_reserved_at_zero();
+    constrained(cells);
+    constrained_over_a_border(cells);
+    devices();
     cells[3] = 5;
     run4(&c, PRIV_M, addr(snip_x0), 0, addr(&cells[3]), UINT64_C(0x300000004), 0);
     CHECK_EQ(cells[3], UINT64_C(0x300000000));
@@ -237,4 +332,6 @@ void guest_main(void)
     pairs(&beside_code[16]);
     run4(&c, PRIV_M, addr(&beside_code[8]), 0, 0, 0, 0);
     lost(&beside_code[16]);
+    run4(&c, PRIV_M, addr(&beside_code[8]), 0, 0, 0, 0);
+    constrained(&beside_code[16]);
 }

@@ -168,6 +168,60 @@ static void count(unsigned hart)
     }
 }
 
+/* Constrained loops with branches forward, and one with accesses between, on the same few words as
+ * others: whichever way each goes, it adds one, or takes the larger. */
+static void count_by_branches(unsigned hart)
+{
+    uint64_t t, n, f;
+    for (unsigned k = 1; k <= COUNT; k++) {
+        __asm__ volatile("1: lr.d %0, (%3)\naddi %1, %0, 1\nbgez %0, 2f\nxori %1, %1, 0\n"
+                         "addi %1, %1, 0\n2: sc.d %2, %1, (%3)\nbnez %2, 1b"
+                         : "=&r"(t), "=&r"(n), "=&r"(f)
+                         : "r"(&cells[32])
+                         : "memory");
+        __asm__ volatile("1: lr.d %0, (%3)\nandi %1, %0, 1\nbnez %1, 2f\naddi %1, %0, 1\n"
+                         "sc.d %2, %1, (%3)\nbnez %2, 1b\nj 3f\n2: addi %1, %0, 1\n"
+                         "sc.d %2, %1, (%3)\nbnez %2, 1b\n3:"
+                         : "=&r"(t), "=&r"(n), "=&r"(f)
+                         : "r"(&cells[hart & 1 ? 32 : 48])
+                         : "memory");
+        __asm__ volatile("1: lr.w %0, (%3)\nmv %1, %0\nbge %0, %4, 2f\nmv %1, %4\n"
+                         "2: sc.w %2, %1, (%3)\nbnez %2, 1b"
+                         : "=&r"(t), "=&r"(n), "=&r"(f)
+                         : "r"(&cells[64]), "r"((k << 3) + hart)
+                         : "memory");
+        __asm__ volatile("1: lr.d %0, (%3)\nld %1, 8(%3)\nbltz %1, 2f\naddi %1, %0, 1\n"
+                         "2: sd %1, 8(%4)\nsc.d %2, %1, (%3)\nbnez %2, 1b"
+                         : "=&r"(t), "=&r"(n), "=&r"(f)
+                         : "r"(&cells[80]), "r"(&cells[96 + 2 * hart])
+                         : "memory");
+    }
+}
+
+/* Each AMO of a device's register is one step. */
+static void count_on_device(unsigned hart)
+{
+    volatile uint64_t *at = mmio64(CLINT_BASE + 0x4000 + 8 * (HARTS - 1));
+    for (unsigned k = 0; k < COUNT; k++)
+        __asm__ volatile("amoadd.d zero, %1, (%0)" ::"r"(at), "r"(1 + (uint64_t)hart) : "memory");
+}
+
+static void sums_by_branches(void)
+{
+    volatile uint64_t *at = mmio64(CLINT_BASE + 0x4000 + 8 * (HARTS - 1));
+    for (unsigned i = 32; i < 128; i++)
+        cells[i] = 0;
+    harts_run(ALL_HARTS, count_by_branches);
+    CHECK_EQ(cells[32], (HARTS + HARTS / 2) * COUNT);
+    CHECK_EQ(cells[48], (HARTS - HARTS / 2) * COUNT);
+    CHECK_EQ(cells[64], (COUNT << 3) + HARTS - 1);
+    CHECK_EQ(cells[80], HARTS * COUNT);
+    *at = 0;
+    harts_run(ALL_HARTS, count_on_device);
+    CHECK_EQ(*at, HARTS * (HARTS + 1) / 2 * COUNT);
+    *at = ALL_ONES;
+}
+
 static void sums(void)
 {
     for (unsigned i = 32; i < 128; i++)
@@ -341,6 +395,7 @@ void guest_main(void)
     guest_print("there and back within a reservation", flags[64], TURNS);
     harts_run(3, nothing_reserved);
     sums();
+    sums_by_branches();
     stack(pop_tagged, push_tagged);
     if (!guest_on_peer()) /* QEMU's pairs compare values */
         stack(pop, push);

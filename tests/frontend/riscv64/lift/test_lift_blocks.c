@@ -52,7 +52,9 @@
 #define SC_W          UINT32_C(0x18c5a6af) /* sc.w a3,a2,(a1) */
 #define SC_D          UINT32_C(0x18c5b6af) /* sc.d a3,a2,(a1) */
 #define BNE_12        UINT32_C(0x00c51663) /* bne a0,a2,.+12 */
-#define BNE_BACK      UINT32_C(0xfec51ee3) /* bne a0,a2,.-4 */
+#define BNE_8         UINT32_C(0x00c51463) /* bne a0,a2,.+8 */
+#define BNE_BACK_4    UINT32_C(0xfec51ee3) /* bne a0,a2,.-4 */
+#define BNE_BACK      UINT32_C(0xfec51ce3) /* bne a0,a2,.-8 */
 #define LD_A4         UINT32_C(0x0005b703) /* ld a4,0(a1) */
 #define ADDI_A1       UINT32_C(0x00858593) /* addi a1,a1,8 */
 #define NTL_ALL       UINT32_C(0x00500033) /* ntl.all */
@@ -643,6 +645,59 @@ static void other_lr_and_sc_watch_memory(void **state)
     assert_calls(f, 1, RV_HELPER_SC);
 }
 
+/* A branch forward to an SC, the same or another: that one is in another block, and must find a
+ * reservation. So does one that is reached over a load. */
+static void lr_with_a_branch_to_an_sc_watches_memory(void **state)
+{
+    struct fixture *f = *state;
+    const uint32_t code[][8] = {
+        {LR_W, BNE_8, ADDI, SC_W, RET},                     /* over an instruction */
+        {LR_W, BNE_12, ADDI, SC_W, ADDI, SC_W, RET},        /* to another */
+        {LR_W, BNE_12, SC_W, RET, LD_A4, ADDI, SC_W, RET},  /* over a load */
+        {LR_W, BNE_12, SC_W, J_8, BEQ_8, ADDI, SC_W, RET},  /* by two branches */
+        {LR_W, BNE_12, SC_W, J_8, ADDI, SC_D, RET},         /* of another width */
+        {LR_W, BNE_12, SC_W, J_8, ADDI_A1, ADDI, SC_W, RET} /* at another address */
+    };
+    for (unsigned i = 0; i < sizeof code / sizeof code[0]; i++) {
+        f->bytes = 0;
+        for (unsigned k = 0; k < 8 && code[i][k]; k++)
+            append(f, code[i][k]);
+        assert_int_equal(lift(f, M_DIRTY), GW_LIFT_OK);
+        assert_int_equal(count_op(f, IR_CAS), 0);
+        assert_true(f->block.insn[1].op == IR_CALL && f->block.insn[1].imm == RV_HELPER_LR);
+    }
+    /* The SC, or what a branch leads to, may be on the next page. */
+    for (unsigned left = 8; left <= 20; left += 4) {
+        f->rq.page_left = left;
+        LIFT(f, M_DIRTY, LR_W, BNE_12, ADDI, SC_W, RET);
+        assert_int_equal(count_op(f, IR_CAS), left == 20);
+    }
+}
+
+static void pair_is_one_whatever_leads_elsewhere(void **state)
+{
+    struct fixture *f = *state;
+    const uint32_t code[][8] = {
+        {LR_W, BNE_BACK_4, ADDI, SC_W, RET},             /* to the LR again */
+        {LR_W, J_8, RET, ADDI, SC_W, RET},               /* over what is not run */
+        {LR_W, BNE_12, SC_W, RET, RET, SC_W},            /* into what leads nowhere known */
+        {LR_W, BNE_12, SC_W, RET, LR_W, ADDI, SC_W, RET} /* to another LR */
+    };
+    for (unsigned i = 0; i < sizeof code / sizeof code[0]; i++) {
+        f->bytes = 0;
+        for (unsigned k = 0; k < 8 && code[i][k]; k++)
+            append(f, code[i][k]);
+        assert_int_equal(lift(f, M_DIRTY), GW_LIFT_OK);
+        assert_int_equal(count_op(f, IR_CAS), 1);
+        assert_int_equal(count_op(f, IR_CALL), 0);
+    }
+    /* It is a pair because of what a branch out leads to: the block is of those bytes too. */
+    LIFT(f, M_DIRTY, LR_W, BNE_12, SC_W, RET, LD_A4, ADDI, RET, ADDI);
+    assert_int_equal(f->block.code_bytes, 28);
+    LIFT(f, M_DIRTY, LR_W, ADDI, SC_W, RET, LD_A4, ADDI, RET, ADDI);
+    assert_int_equal(f->block.code_bytes, 16);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -650,6 +705,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(constrained_pair_is_a_compare_and_swap),
         TEST(other_lr_and_sc_watch_memory),
+        TEST(lr_with_a_branch_to_an_sc_watches_memory),
+        TEST(pair_is_one_whatever_leads_elsewhere),
         TEST(block_ends_at_the_instruction_limit),
         TEST(block_holds_no_more_than_the_ir_can),
         TEST(no_instruction_starts_behind_the_page),

@@ -1,0 +1,179 @@
+/* Which LR and SC are a pair: see pair.h. */
+#include "frontend/riscv64/pair.h"
+
+/* How a path from the LR gets to an instruction. */
+enum {
+    PURE = 1,  /* over nothing but integer operations and branches forward */
+    OTHER = 2, /* over something else, or with another address in the register */
+};
+
+/* The window, by halfwords from the LR on. */
+enum { HALVES = 32 };
+struct window {
+    const struct gw_lift_request *rq;
+    uint64_t ext;
+    const struct rv_insn *lr;
+    uint32_t at;             /* of the LR, in the code */
+    uint32_t end;            /* of what was looked at */
+    uint8_t reached[HALVES]; /* PURE, OTHER */
+    uint8_t next[HALVES];    /* where an instruction goes on; 0: not in here */
+    uint8_t taken[HALVES];   /* and where if it is a branch that is taken */
+    uint32_t sc;             /* bits: SCs that the LR may pair with, reached by pure paths alone */
+    uint32_t leads;          /* bits: instructions from which pure paths lead to one */
+    bool other;              /* an SC is reached otherwise, or is another one */
+};
+
+static bool is_branch(const struct rv_insn *in)
+{
+    switch (in->op) {
+    case RV_OP_BEQ:
+    case RV_OP_BNE:
+    case RV_OP_BLT:
+    case RV_OP_BGE:
+    case RV_OP_BLTU:
+    case RV_OP_BGEU: return true;
+    default: return false;
+    }
+}
+
+/* Goes on at no place that is known. */
+static bool goes_away(const struct rv_insn *in)
+{
+    switch (in->op) {
+    case RV_OP_ILLEGAL:
+    case RV_OP_JALR:
+    case RV_OP_ECALL:
+    case RV_OP_EBREAK:
+    case RV_OP_MRET:
+    case RV_OP_SRET: return true;
+    case RV_OP_JAL: return in->rd != 0;
+    default: return false;
+    }
+}
+
+/* An integer operation: touches nothing but registers, and can't trap. */
+static bool is_pure(const struct rv_insn *in)
+{
+    switch (in->op) {
+    case RV_OP_LUI:
+    case RV_OP_AUIPC:
+    case RV_OP_ADDI:
+    case RV_OP_SLTI:
+    case RV_OP_SLTIU:
+    case RV_OP_XORI:
+    case RV_OP_ORI:
+    case RV_OP_ANDI:
+    case RV_OP_SLLI:
+    case RV_OP_SRLI:
+    case RV_OP_SRAI:
+    case RV_OP_ADD:
+    case RV_OP_SUB:
+    case RV_OP_SLL:
+    case RV_OP_SLT:
+    case RV_OP_SLTU:
+    case RV_OP_XOR:
+    case RV_OP_SRL:
+    case RV_OP_SRA:
+    case RV_OP_OR:
+    case RV_OP_AND:
+    case RV_OP_ADDIW:
+    case RV_OP_SLLIW:
+    case RV_OP_SRLIW:
+    case RV_OP_SRAIW:
+    case RV_OP_ADDW:
+    case RV_OP_SUBW:
+    case RV_OP_SLLW:
+    case RV_OP_SRLW:
+    case RV_OP_SRAW: return true;
+    default: return (rv_op_ext(in->op) & (RV_EXT_ZBA | RV_EXT_ZBB | RV_EXT_ZBS)) != 0;
+    }
+}
+
+/* The halfword that lies so many bytes from another one, if that is ahead and in the window; else 0. */
+static uint8_t reach(struct window *w, unsigned from, int64_t bytes, uint8_t how)
+{
+    int64_t to = (int64_t)from + bytes / 2;
+    if (bytes <= 0 || to >= HALVES)
+        return 0;
+    w->reached[to] |= how;
+    return (uint8_t)to;
+}
+
+/* One instruction, to which paths lead. */
+static void step(struct window *w, const struct rv_insn *in, unsigned h)
+{
+    uint8_t how = w->reached[h];
+    switch (in->op) {
+    case RV_OP_LR_W:
+    case RV_OP_LR_D: return;
+    case RV_OP_SC_W:
+    case RV_OP_SC_D:
+        if (how != PURE || in->rs1 != w->lr->rs1 ||
+            (in->op == RV_OP_SC_W) != (w->lr->op == RV_OP_LR_W))
+            w->other = true;
+        else
+            w->sc |= UINT32_C(1) << h;
+        return;
+    default: break;
+    }
+    if (goes_away(in))
+        return;
+    if (in->op == RV_OP_JAL) {
+        w->next[h] = reach(w, h, in->imm, how);
+        return;
+    }
+    if (is_branch(in)) {
+        w->taken[h] = reach(w, h, in->imm, how);
+        /* One backward ends nothing, unless it leads to the LR again. */
+        if (in->imm <= 0 && in->imm != -2 * (int64_t)h)
+            how = OTHER;
+    } else if (!is_pure(in) || in->rd == w->lr->rs1) {
+        how = OTHER;
+    }
+    w->next[h] = reach(w, h, in->len, how);
+}
+
+static bool leads(const struct window *w, unsigned h)
+{
+    return w->leads >> h & 1;
+}
+
+static void look(struct window *w)
+{
+    w->end = w->at + w->lr->len;
+    reach(w, 0, w->lr->len, w->lr->rd == w->lr->rs1 ? OTHER : PURE);
+    for (unsigned h = 1; h < HALVES; h++) {
+        uint32_t at = w->at + 2 * h, word;
+        struct rv_insn in;
+        if (!w->reached[h])
+            continue;
+        unsigned len = at < w->rq->page_left ? rv_lift_fetch(w->rq, at, &word) : 0;
+        if (!len) { /* nobody knows what is on the next page */
+            w->other = w->other || w->reached[h] & PURE;
+            continue;
+        }
+        rv_decode_for(&in, word, w->ext);
+        if (w->end < at + len)
+            w->end = at + len;
+        step(w, &in, h);
+    }
+    w->leads = w->sc;
+    for (unsigned h = HALVES; h-- > 1;)
+        if (leads(w, w->next[h]) || leads(w, w->taken[h]))
+            w->leads |= UINT32_C(1) << h;
+}
+
+bool rv_pair_find(const struct gw_lift_request *rq, uint64_t ext, uint32_t at,
+                  const struct rv_insn *lr, struct rv_pair *out)
+{
+    struct window w = {.rq = rq, .ext = ext, .lr = lr, .at = at};
+    unsigned h = lr->len / 2, count = 2;
+    look(&w);
+    if (w.other)
+        return false;
+    for (; leads(&w, h) && !(w.sc >> h & 1); h = w.next[h], count++)
+        if (leads(&w, w.taken[h]))
+            return false;
+    *out = (struct rv_pair){.sc = 2 * h, .count = count, .end = w.end};
+    return leads(&w, h);
+}

@@ -1,0 +1,27 @@
+/*
+ * Which LR and SC are a pair, that may be one compare-and-swap (lift_a.c). It is found at the LR, by a
+ * look at what lies behind it: 64 bytes, as many as a constrained loop has (Unpriv. 20240411, 14.3),
+ * since paths lead forward alone.
+ *
+ * A pair's SC is reached, over integer operations and branches, by going on from instruction to
+ * instruction. No other SC is reached from the LR within the window: one to which a branch leads
+ * would look for a reservation, and the pair has none. Those over a load, say, are
+ * followed too; but a path that leaves the window, by a call or as a return, is taken to reach none, and so
+ * is one that leaves the page unless it is of a constrained loop so far.
+ */
+#ifndef RV_PAIR_H
+#define RV_PAIR_H
+
+#include "frontend/riscv64/lift.h"
+
+struct rv_pair {
+    uint32_t sc;    /* bytes from the LR to its SC */
+    uint32_t count; /* instructions from the one to the other, with both */
+    uint32_t end;   /* of the code that says so; at least to the SC */
+};
+
+/* lr stands at code offset `at`. False: it has no SC of that kind. */
+bool rv_pair_find(const struct gw_lift_request *rq, uint64_t ext, uint32_t at,
+                  const struct rv_insn *lr, struct rv_pair *out);
+
+#endif
