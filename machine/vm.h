@@ -147,7 +147,7 @@ void vm_start_input(struct vm *m);
 
 /* boot.c: loads everything and sets the CPUs' start state. Also after a reset. */
 enum gw_status vm_boot(struct vm *m, struct gw_error *err);
-/* files.c: a file to boot from, opened once. open_files(): those that a reset will want, where
+/* files.c: a file to boot from, opened once. vm_open_files(): those that a reset will want, where
  * nothing booted from them yet; what is not there is missed then. */
 enum gw_status vm_file(struct vm *m, struct blob *b, const char *path, const char *what,
                        struct gw_error *err);

@@ -107,7 +107,7 @@ struct rv_config {
     bool sv39, sv48, sv57;
     bool svadu, svnapot, svpbmt, sscofpmf;
     bool sstc;
-    uint64_t ext;         /* 1 << enum rv_ext of decode.h */
+    uint64_t ext;         /* RV_EXT_* of decode.h */
     uint64_t timebase_hz; /* of the time CSR: 10 MHz */
     struct gw_bus *bus;
     struct gw_events *events;

@@ -13,6 +13,8 @@ sizes     no tracked file is larger than 1 MB
 leftovers no tracked file is what an editor, a patch or a merge left behind
 states    each table of saved fields is in tests/machine/layouts.txt, by its name and version
 markers   no unfinished work is marked in tracked files
+built     each source of a room is in a list of CMake
+names     names with a prefix of ours, in documents and in comments of C sources, are in the code
 links     links and paths that README, ARCHITECTURE and docs/ name exist, and files that comments of C sources name
 ir        docs/ir.md names the operations of ir_ops.inc, and no others
 verbs     README names the two commands, and each ./dev verb that documents name exists
@@ -320,6 +322,9 @@ def check_headers(root):
                 yield f"{header}: does not stand alone with {compiler}:\n{run.stderr}"
 
 
+COMMENT = re.compile(r"/\*.*?\*/", re.S)
+
+
 # ---- files --------------------------------------------------------------------------------------
 
 def check_sizes(root):
@@ -358,11 +363,56 @@ def check_states(root):
 def check_markers(root):
     marks = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X)\b")
     for path in tracked(root):
-        if not path.is_file() or b"\0" in path.read_bytes():
+        if not is_read(path):
             continue  # what is no text has no marks
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
             if marks.search(line):
                 yield f"{path}:{number}: {line.strip()}"
+
+
+def is_read(path):
+    return path.is_file() and b"\0" not in path.read_bytes()
+
+
+def check_built(root):
+    lists = {}
+    for path in tracked(root):
+        name = path.relative_to(root).as_posix()
+        room = next((r for r in rooms(root) if name.startswith(r + "/")), None)
+        if room and path.suffix == ".c":
+            if room not in lists:
+                lists[room] = "".join(p.read_text() for p in (root / room).rglob("*")
+                                      if p.name == "CMakeLists.txt" or p.suffix == ".cmake")
+            if not re.search(rf"(?<![\w.-]){re.escape(path.name)}(?![\w.-])", lists[room]):
+                yield f"{path}: no list of {room} names it"
+
+
+# First words of names that are ours alone, so that who names one means something here.
+OURS = ("gw", "ir", "rv", "x64", "place", "um", "vm", "dev", "virtio", "virtq", "snap", "spec", "cli", "sbi",
+        "board", "maps", "jumps", "spaces", "debug", "engine", "fz", "sf", "asks")
+NAME_OF_OURS = re.compile(rf"(?<![\w./*<-])(?:{'|'.join(OURS)})_[a-z0-9_]*[a-z0-9](?![\w.*-])")
+
+
+def check_names(root):
+    known, texts = set(), []
+    for path in tracked(root):
+        if not is_read(path):
+            continue
+        text = path.read_text(errors="replace")
+        if path.suffix == ".md":
+            texts.append((path, 0, text))
+            continue
+        if path.suffix in (".c", ".h", ".inc", ".S", ".s"):
+            texts += [(path, m.start(), m.group(0)) for m in COMMENT.finditer(text)]
+            text = COMMENT.sub(" ", text)
+        known |= {path.stem, *re.findall(r"\w+", text)}
+        if path.name.startswith("test_"):
+            known.add(f"{path.parent.name}_{path.stem[5:]}")  # as a test
+    for path, start, text in texts:
+        for m in NAME_OF_OURS.finditer(text):
+            if m.group(0) not in known:
+                line = path.read_text(errors="replace").count("\n", 0, start + m.start()) + 1
+                yield f"{path}:{line}: names {m.group(0)}, which does not exist"
 
 
 # ---- documents ----------------------------------------------------------------------------------
@@ -388,7 +438,7 @@ def named_in_comments(root):
     for top in sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith((".", "build"))):
         for path in sorted(p for p in top.rglob("*") if p.suffix in (".c", ".h", ".inc", ".S", ".s")):
             text = path.read_text(errors="replace")
-            for comment in re.finditer(r"/\*.*?\*/", text, re.S):
+            for comment in COMMENT.finditer(text):
                 if OUTSIDE.search(comment.group(0)):
                     continue
                 for m in NAMED_FILE.finditer(comment.group(0)):
@@ -479,6 +529,8 @@ RULES = {
     "leftovers": check_leftovers,
     "states": check_states,
     "markers": check_markers,
+    "built": check_built,
+    "names": check_names,
     "links": check_links,
     "verbs": check_verbs,
 }
@@ -487,7 +539,7 @@ RULES = {
 def main():
     root = Path(sys.argv[1]).resolve()
     for rule in sys.argv[2:]:
-        if rule in ("sizes", "leftovers", "markers") and tracked(root) is None:
+        if rule in ("sizes", "leftovers", "built", "markers", "names") and tracked(root) is None:
             print(f"{rule}: skipped, this is no git checkout")
             sys.exit(SKIP)
         breaches = list(RULES[rule](root))

@@ -165,6 +165,16 @@ class Houses(unittest.TestCase):
     def test_marks_of_unfinished_work_are_refused(self):
         self.refused("markers", "translator/t.c", "/* TO" "DO: more */\n")
 
+    def test_each_source_is_built(self):
+        self.refused("built", "translator/u.c", "")
+
+    def test_names_of_ours_exist(self):
+        self.refused("names", "translator/t.c", "/* as gw_gone() has it */\n")
+        self.refused("names", "translator/t.h", "/* one\n * struct gw_gone */\nint gw_here;\n")
+        self.refused("names", "docs/a.md", "# One thing\n`gw_gone`\n")
+        for good in ("gw_here()", "gw_a_...", "rv_h_NAME, gw_*", "toy_gone", "machine/gw_h.c"):
+            self.assertEqual(self.breaches("names", {"translator/t.c": f"/* {good} */\nint gw_here, gw_a;\n"}), [], good)
+
     def test_links_lead_somewhere(self):
         self.refused("links", "README.md", "[a](docs/b.md)\n")
         self.refused("links", "README.md", "[a](docs/a.md#another-thing)\n")

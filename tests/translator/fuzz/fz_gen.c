@@ -112,7 +112,7 @@ struct gen {
     uint8_t strict;                 /* pointers are never written */
 };
 
-/* Patterns by kind; filled once by fz_patterns. */
+/* Patterns by kind; filled by collect(). */
 struct patterns {
     uint16_t list[K_COUNT][512];
     uint16_t count[K_COUNT];
