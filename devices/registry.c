@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "devices/registry.h"
-#include "devices/virtio/dev.h"
 
 #define DEVICE(c) extern const struct gw_device_class c;
 #define VIRTIO(k) extern const struct virtio_kind k;

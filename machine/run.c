@@ -12,7 +12,6 @@
 #include "frontend/guests.h"
 #include "machine/host_code.h"
 #include "devices/board/power.h"
-#include "frontend/riscv64/priv.h"
 #include "godwit/plain.h"
 #include "machine/vm.h"
 #include "spec/spec.h"

@@ -8,7 +8,7 @@
 #define DEV_UART_H
 
 #include "godwit/device.h"
-#include "devices/board/serial.h"
+#include "devices/serial.h"
 
 enum { DEV_UART_FIFO = 16 };
 

@@ -16,7 +16,7 @@
 #include "godwit/state.h"
 #include "godwit/status.h"
 #include "devices/host/io_thread.h"
-#include "devices/board/serial.h"
+#include "devices/serial.h"
 
 struct dev_console;
 

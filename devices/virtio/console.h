@@ -5,7 +5,7 @@
 #ifndef DEV_VIRTIO_CONSOLE_H
 #define DEV_VIRTIO_CONSOLE_H
 
-#include "devices/board/serial.h"
+#include "devices/serial.h"
 #include "devices/virtio/dev.h"
 
 /* Events of a console; what its lines bring are events of theirs. */

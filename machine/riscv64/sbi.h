@@ -11,7 +11,7 @@
 #include "godwit/state.h"
 #include "devices/riscv/harts.h"
 #include "frontend/riscv64/rv_cpu.h"
-#include "devices/board/serial.h"
+#include "devices/serial.h"
 
 /* Chapter 9; the numbers are those of the specification. */
 enum sbi_hart_state {

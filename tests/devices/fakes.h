@@ -14,7 +14,7 @@
 #include "devices/clock.h"
 #include "devices/memory_bus.h"
 #include "devices/registry.h"
-#include "devices/board/serial.h"
+#include "devices/serial.h"
 
 #define RAM_BASE UINT64_C(0x80000000)
 #define RAM_SIZE UINT64_C(0x100000)

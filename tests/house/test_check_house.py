@@ -96,6 +96,12 @@ class Houses(unittest.TestCase):
         self.refused("order", "translator/t.h", '#include "translator/ir/i.h"\n')
         self.refused("order", "translator/odd/o.c", "")
 
+    def test_devices_stand_in_a_row_too(self):
+        files = {"devices/host/h.h": "", "devices/virtio/v.c": '#include "devices/host/h.h"\n', "devices/c.h": ""}
+        self.assertEqual(self.breaches("order", files), [])
+        found = self.breaches("order", {**files, "devices/board/b.h": "", "devices/host/h.c": '#include "devices/board/b.h"\n'})
+        self.assertEqual(len(found), 1, found)
+
     def test_of_some_rooms_single_headers_are_seen(self):
         self.refused("includes", "machine/m.c", '#include "snapshot/s.h"\n')
         self.refused("includes", "machine/m.c", '#include "translator/t.h"\n')
