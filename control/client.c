@@ -1,5 +1,6 @@
 /* The client's end of a control socket. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -26,7 +27,10 @@ enum gw_status ctl_connect(const struct ctl_dir *d, const char *name, int *fd, s
         snprintf(err->hint, sizeof err->hint, "godwit ps");
         return st;
     }
-    ctl_file_name(file, sizeof file, name, "sock");
+    ctl_file_name(file, sizeof file, name, CTL_SOCKET);
+    if (faccessat(d->fd, file, F_OK, AT_SYMLINK_NOFOLLOW) <
+        0) /* as it was before there were folders */
+        ctl_file_name(file, sizeof file, name, "sock");
     /* Names of sockets are short; the directory's may be long. */
     snprintf(at.sun_path, sizeof at.sun_path, "/proc/self/fd/%d/%.80s", d->fd, file);
     *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

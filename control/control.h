@@ -30,9 +30,13 @@ enum gw_status ctl_dir_open(struct ctl_dir *d, const char *wanted, struct gw_err
 void ctl_dir_close(struct ctl_dir *d);
 /* Letters, digits, and "._-" inside; at most CTL_NAME_BYTES - 1. */
 bool ctl_name_is_fine(const char *name);
+/* The control socket's suffix: it is in the machine's own folder. */
+#define CTL_SOCKET "own/sock"
 /* "NAME.suffix" */
 void ctl_file_name(char *buf, size_t size, const char *name, const char *suffix);
 
+/* The machine's own folder, "NAME.own", made when absent: its descriptor, or -1. The name is taken. */
+int ctl_folder_open(const struct ctl_dir *d, const char *name);
 /* Takes the name: *lock_fd keeps it until it is closed. GW_ERR_STATE when a machine has it. */
 enum gw_status ctl_name_take(const struct ctl_dir *d, const char *name, int *lock_fd,
                              struct gw_error *err);

@@ -105,6 +105,23 @@ enum gw_status ctl_name_take(const struct ctl_dir *d, const char *name, int *loc
     return gw_fail(err, GW_ERR_STATE, name, "cannot use the name: %s", strerror(errno));
 }
 
+int ctl_folder_open(const struct ctl_dir *d, const char *name)
+{
+    char file[CTL_NAME_BYTES + 16];
+    int fd, e;
+    ctl_file_name(file, sizeof file, name, "own");
+    if (mkdirat(d->fd, file, 0700) < 0 && errno != EEXIST)
+        return -1;
+    fd = openat(d->fd, file, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    /* It may have been another user's, of an earlier machine. */
+    if (fd < 0 || (fchown(fd, geteuid(), getegid()) == 0 && fchmod(fd, 0700) == 0))
+        return fd;
+    e = errno;
+    close(fd);
+    errno = e;
+    return -1;
+}
+
 bool ctl_name_is_taken(const struct ctl_dir *d, const char *name)
 {
     char file[CTL_NAME_BYTES + 16];
@@ -207,14 +224,14 @@ void ctl_name_tidy(const struct ctl_dir *d, const char *name)
     int lock;
     if (ctl_name_take(d, name, &lock, NULL) != GW_OK)
         return;
-    ctl_file_name(file, sizeof file, name, "sock");
+    ctl_file_name(file, sizeof file, name, CTL_SOCKET);
     unlinkat(d->fd, file, 0);
     close(lock);
 }
 
 enum gw_status ctl_name_remove(const struct ctl_dir *d, const char *name, struct gw_error *err)
 {
-    static const char *const suffixes[] = {"sock", "ended", "log", "grants", "lock"};
+    static const char *const suffixes[] = {CTL_SOCKET, "sock", "ended", "log", "grants", "lock"};
     char file[CTL_NAME_BYTES + 16];
     struct stat st;
     int lock;
@@ -233,6 +250,8 @@ enum gw_status ctl_name_remove(const struct ctl_dir *d, const char *name, struct
         ctl_file_name(file, sizeof file, name, suffixes[i]);
         unlinkat(d->fd, file, 0);
     }
+    ctl_file_name(file, sizeof file, name, "own");
+    unlinkat(d->fd, file, AT_REMOVEDIR);
     close(lock);
     return GW_OK;
 }

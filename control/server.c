@@ -356,6 +356,8 @@ static void accept_ready(void *context, uint32_t events)
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
+#define SOCKET_NAME "sock" /* in the machine's folder: see CTL_SOCKET */
+
 /* Not kept is as good as none: snapshots of the machine have no seal then. */
 static void keep_grants(const struct ctl_server *s)
 {
@@ -383,11 +385,14 @@ static enum gw_status listen_on(struct ctl_server *s, struct gw_error *err)
     unlinkat(s->cfg.dir->fd, file, 0);
     s->ended_fd = openat(s->cfg.dir->fd, file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     ctl_file_name(file, sizeof file, s->name, "sock");
-    if (asprintf(&s->sock_path, "%s/%s", s->cfg.dir->path, file) < 0)
-        s->sock_path = NULL;
-    s->control.socket_path = s->sock_path;
-    unlinkat(s->cfg.dir->fd, file, 0); /* of a machine that was killed: the name's lock is ours */
-    snprintf(at.sun_path, sizeof at.sun_path, "/proc/self/fd/%d/%.80s", s->cfg.dir->fd, file);
+    unlinkat(s->cfg.dir->fd, file, 0); /* of machines that were killed: the name's lock is ours */
+    s->folder_fd = s->control.folder_fd = ctl_folder_open(s->cfg.dir, s->name);
+    if (s->folder_fd < 0)
+        return gw_fail(err, GW_ERR_STATE, s->cfg.dir->path, "cannot make the machine's folder: %s",
+                       strerror(errno));
+    unlinkat(s->folder_fd, SOCKET_NAME, 0);
+    s->control.socket_name = SOCKET_NAME;
+    snprintf(at.sun_path, sizeof at.sun_path, "/proc/self/fd/%d/" SOCKET_NAME, s->folder_fd);
     s->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     mask = umask(077);
     e = s->listen_fd < 0 || bind(s->listen_fd, (struct sockaddr *)&at, sizeof at) < 0 ||
@@ -428,7 +433,8 @@ static void free_server(struct ctl_server *s)
         close(s->ended_fd);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
-    free(s->sock_path);
+    if (s->folder_fd >= 0)
+        close(s->folder_fd);
     pthread_mutex_destroy(&s->lock);
     free(s);
 }
@@ -442,8 +448,8 @@ enum gw_status ctl_server_new(struct ctl_server **out, const struct ctl_server_c
     if (!s)
         return gw_fail(err, GW_ERR_NOMEM, cfg->name, "no memory for the control socket");
     s->cfg = *cfg;
-    s->lock_fd = s->listen_fd = s->ended_fd = -1;
-    s->control = (struct machine_control){.open = opened, .context = s};
+    s->lock_fd = s->listen_fd = s->ended_fd = s->folder_fd = -1;
+    s->control = (struct machine_control){.open = opened, .context = s, .folder_fd = -1};
     pthread_mutex_init(&s->lock, NULL);
     for (unsigned i = 0; i < CTL_CONNECTIONS; i++) {
         s->conn[i].fd = s->conn[i].file = -1;
@@ -512,13 +518,11 @@ void ctl_server_cut(struct ctl_server *s, const struct ctl_ended *e)
 
 void ctl_server_end(struct ctl_server *s, const struct ctl_ended *e)
 {
-    char file[CTL_NAME_BYTES + 16];
     bool ran = s && s->steer;
     if (!s)
         return;
-    s->steer = NULL; /* it went with the machine */
-    ctl_file_name(file, sizeof file, s->name, "sock");
-    unlinkat(s->cfg.dir->fd, file, 0); /* in a sandbox the machine's broker has done it */
+    s->steer = NULL;                        /* it went with the machine */
+    unlinkat(s->folder_fd, SOCKET_NAME, 0); /* in a sandbox the machine's broker has done it */
     if (e && s->ended_fd >= 0)
         ctl_ended_write(s->ended_fd, e);
     if (e && ran)

@@ -43,8 +43,8 @@ struct ctl_server {
     struct machine_steer *steer;
     char name[CTL_NAME_BYTES];
     int lock_fd, listen_fd;
-    int ended_fd;    /* where its end is written to, when nothing can be opened any more */
-    char *sock_path; /* of the control socket */
+    int ended_fd;  /* where its end is written to, when nothing can be opened any more */
+    int folder_fd; /* the machine's own, where the control socket is */
     struct machine_watch listen_watch;
     pthread_mutex_t lock; /* of all that follows */
     uint64_t count;       /* of ids, and of times that a client was heard */

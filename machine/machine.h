@@ -75,7 +75,10 @@ struct machine_steer {
 struct machine_control {
     enum gw_status (*open)(void *context, struct machine_steer *steer, struct gw_error *err);
     void *context;
-    const char *socket_path; /* removed when the run ends; NULL: none */
+    /* The name of a socket, which is removed when the run ends, in a directory that is to be the machine's
+     * own, whoever it becomes. NULL: there is none. */
+    const char *socket_name;
+    int folder_fd;
 };
 
 /* A machine that was saved, which goes on instead of booting. All of it is the caller's. */
@@ -143,6 +146,10 @@ struct machine_api {
     unsigned version; /* MACHINE_API */
     /* NULL: machines are locked in, unless no_sandbox says otherwise. Else why they are not. */
     const char *(*sandbox_missing)(void);
+    /* The version of Landlock; 0: this host's kernel has none. */
+    int (*landlock)(void);
+    /* Whom a machine of this user's becomes; NULL: it stays who it is. name: 64 bytes. */
+    const char *(*becomes)(char *name);
     /* Locks the calling process in, which is no machine's and has one thread: see sandbox_enter_reader().
      * Fails where sandbox_missing() says why. */
     enum gw_status (*lock_reader)(struct gw_error *err);

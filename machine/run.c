@@ -205,6 +205,22 @@ static enum gw_status make_board(struct vm *m, struct board_config *b, struct gw
     return st == GW_OK ? vm_offer(m, err) : st;
 }
 
+/* Root stays root where it is told to, or can't help it. */
+static enum gw_status check_user(const struct machine_options *o, struct gw_error *err)
+{
+    if (!o->spec->user || !o->spec->no_sandbox)
+        return GW_OK;
+    return gw_fail(err, GW_ERR_ARG, "--user",
+                   "cannot become another user: --no-sandbox leaves the machine everything");
+}
+
+static void say_user(const struct vm *m)
+{
+    const struct lock_user *user = sandbox_user(m->sandbox);
+    if (user && user->kept && !m->spec->quiet)
+        fprintf(stderr, "godwit: note: root stays root: this host has nobody else to become\n");
+}
+
 static enum gw_status check_options(const struct machine_options *o, struct gw_error *err)
 {
     const struct machine_spec *s = o->spec;
@@ -225,7 +241,8 @@ static enum gw_status check_options(const struct machine_options *o, struct gw_e
         snprintf(err->hint, sizeof err->hint, "godwit run -k vmlinux -a console=ttyS0");
         return st;
     }
-    return command_check(o, err);
+    st = check_user(o, err);
+    return st == GW_OK ? command_check(o, err) : st;
 }
 
 static enum gw_status dump_tree(struct vm *m, struct gw_error *err)
@@ -296,7 +313,9 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
         vm_end(m, MACHINE_ENDED_STOP_INSN, 0); /* restored there: nothing is to move */
     else if (m->o->restore)
         vm_restored_runs(m);
-    st = vm_limit_files(m, err);
+    st = vm_see_names(m, err);
+    if (st == GW_OK)
+        st = vm_limit_files(m, err);
     if (st == GW_OK)
         st = board_start(m->board, err);
     if (st == GW_OK)
@@ -369,9 +388,11 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
     if (st == GW_OK)
         m->cpus = (unsigned)o->spec->cpus;
     if (st == GW_OK && !o->spec->no_sandbox && !o->spec->dump_dtb)
-        st = sandbox_new(&m->sandbox, err);
+        st = sandbox_new(&m->sandbox, o->spec->user, err);
     if (st == GW_OK)
-        st = broker_new(&m->broker, o, m->sandbox != NULL, err);
+        say_user(m);
+    if (st == GW_OK)
+        st = broker_new(&m->broker, o, m->sandbox, err);
     if (st == GW_OK)
         st = host_new(&m->host, &hooks, o->spec->timeout_ns, err);
     if (st == GW_OK)
@@ -398,6 +419,8 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
     for (unsigned i = 0; i < SPEC_MAX_CHANNELS; i++)
         port_close(m->channel_port[i]);
     vm_close_files(m);
+    if (m->has_seen)
+        spec_clear(spec_machine, &m->seen);
     broker_free(m->broker);
     sandbox_free(m->sandbox);
     close_fd(m->memory_fd);
@@ -410,11 +433,21 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
     return st;
 }
 
+static const char *becomes(char *name)
+{
+    struct lock_user u;
+    if (lock_user_choose(&u, NULL, NULL) != GW_OK || !u.changes)
+        return NULL;
+    return strcpy(name, u.name);
+}
+
 const struct machine_api *godwit_machine(void)
 {
     static const struct machine_api api = {.version = MACHINE_API,
                                            .run = machine_run,
                                            .sandbox_missing = sandbox_missing,
+                                           .landlock = landlock_version,
+                                           .becomes = becomes,
                                            .lock_reader = sandbox_enter_reader};
     return &api;
 }

@@ -49,6 +49,8 @@ struct vm {
         int fd;
     } boot_file[4 + SPEC_MAX_FILES]; /* kernel, initrd, device tree, firmware, and --load */
     unsigned boot_file_count;
+    struct machine_spec seen; /* the names of its files are whole, and what they were is known */
+    bool has_seen;
     int memory_fd; /* what the host says about our memory; -1: nothing */
     int status_fd; /* /proc/self/status; -1: none */
     struct machine_result *result;
@@ -234,7 +236,9 @@ bool vm_debug_held(struct vm *m);
 /* While it is held: waits, and hears what ends the machine, or asks of it. */
 void vm_debug_wait(struct vm *m);
 
-/* snapshot.c: at a safe point, with no engine running. Requests in flight are finished first. */
+/* snapshot.c: before names mean nothing to us any more. */
+enum gw_status vm_see_names(struct vm *m, struct gw_error *err);
+/* At a safe point, with no engine running. Requests in flight are finished first. */
 enum gw_status vm_open_snapshots(struct vm *m, struct gw_error *err);
 enum gw_status vm_save(struct vm *m, int fd, const char *name, struct gw_error *err);
 /* To a file of its own, by the broker. name: BROKER_PATH_BYTES, where it was saved to. */

@@ -44,6 +44,26 @@ static void first_line(const char *path, char *buf, size_t size)
         fclose(f);
 }
 
+static void confinement(const struct machine_api *machine)
+{
+    const char *missing = machine->sandbox_missing();
+    char text[96], name[64];
+    const char *user = missing ? NULL : machine->becomes(name);
+    say("sandbox of machines", !missing, missing ? missing : "system calls by thread");
+    snprintf(text, sizeof text, "version %d", machine->landlock());
+    say("names of files refused", !missing && machine->landlock(),
+        missing               ? "there is no sandbox"
+        : machine->landlock() ? text
+                              : "this host's kernel has no Landlock: by system calls alone");
+    if (geteuid() != 0)
+        return;
+    snprintf(text, sizeof text, "machines go on as %s (--user)", user ? user : "");
+    say("root is given up", user != NULL,
+        missing ? "there is no sandbox"
+        : user  ? text
+                : "this host lets root become nobody else");
+}
+
 int cli_doctor(const struct cli_options *o)
 {
     struct utsname u;
@@ -67,7 +87,6 @@ int cli_doctor(const struct cli_options *o)
                             MACHINE_API, &err);
     say("machines (godwit run)", machine != NULL, machine ? "" : err.message);
     if (machine)
-        say("sandbox of machines", !machine->sandbox_missing(),
-            machine->sandbox_missing() ? machine->sandbox_missing() : "system calls by thread");
+        confinement(machine);
     return machine && host.code_cache_bytes ? 0 : 1;
 }

@@ -12,11 +12,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "godwit/plain.h"
 #include "machine/lock/broker.h"
+#include "machine/lock/sandbox.h"
 #include "snapshot/snapshot.h"
 #include "spec/spec.h"
 
-enum request_kind { OPEN, KEEP, DROP, END };
+enum request_kind { BOUND, OPEN, KEEP, DROP, END };
 
 struct request {
     enum request_kind kind;
@@ -29,14 +31,35 @@ struct answer {
     struct gw_error err;
 };
 
+enum {
+    SOCKETS_MOST = SPEC_SERIAL_PORTS + SPEC_MAX_CHANNELS + 1,
+    PLACES_MOST = 3 /* of saves */ + SOCKETS_MOST + 1 /* the control socket's */
+};
+
 struct broker {
     const struct machine_options *o;
+    const struct sandbox *sandbox;
     int fd; /* of the process apart; -1: there is none */
     pid_t child;
+    int passed;   /* a descriptor that the process gave us; -1: none */
+    char *grants; /* see spec_grants() */
+    /* In the process apart. */
     const struct snap_api *api;
-    struct snap_file_new *file; /* where the work is done */
-    int passed;                 /* a descriptor that the process gave us; -1: none */
-    char *grants;               /* see spec_grants() */
+    struct snap_file_new *file;
+    struct snap_key key;
+    bool keyed;
+    struct gw_error keyless; /* or why there is no key */
+    bool menu, saves;        /* somebody is at the menu; names that the options or the menu have */
+    int folder_fd;           /* of machine_control; -1: none */
+    struct landlock_place place[PLACES_MOST];
+    unsigned places;
+    struct bound {
+        const char *path;   /* of the options */
+        struct stat before; /* st_ino 0: nothing was there */
+        dev_t device;
+        ino_t inode; /* 0: it is not ours, or not there yet */
+    } bound[SOCKETS_MOST];
+    unsigned bound_count;
 };
 
 /* ---- the work ------------------------------------------------------------------------------- */
@@ -60,11 +83,8 @@ static enum gw_status do_open(struct broker *b, const struct request *r, struct 
     char path[BROKER_PATH_BYTES];
     if (b->file || !path_of(b->o, r->which, r->number, path))
         return gw_fail(err, GW_ERR_STATE, "", "no such file to save to");
-    if (!b->api && b->o->open_snapshots)
-        b->api = b->o->open_snapshots(err);
     if (!b->api)
-        return b->o->open_snapshots ? err->status
-                                    : gw_fail(err, GW_ERR_UNSUPPORTED, "", "no snapshots");
+        return gw_fail(err, GW_ERR_UNSUPPORTED, "", "no snapshots");
     return b->api->file_open(&b->file, path, err);
 }
 
@@ -72,14 +92,12 @@ static enum gw_status do_open(struct broker *b, const struct request *r, struct 
 static void seal(struct broker *b, struct gw_error *note)
 {
     struct gw_error err;
-    struct snap_key key;
-    enum gw_status st = b->grants ? b->api->key_make(&key, NULL, &err)
-                                  : gw_fail(&err, GW_ERR_NOMEM, "", "no memory for its seal");
-    if (st == GW_OK) {
-        st = b->api->seal_put(b->api->file_fd(b->file), "snapshot", &key, b->grants, &err);
-        b->api->key_forget(&key);
-    }
-    if (st != GW_OK)
+    if (!b->keyed)
+        *note = b->keyless;
+    else if (!b->grants)
+        gw_fail(note, GW_ERR_NOMEM, "", "no memory for its seal");
+    else if (b->api->seal_put(b->api->file_fd(b->file), "snapshot", &b->key, b->grants, &err) !=
+             GW_OK)
         *note = err;
 }
 
@@ -95,11 +113,52 @@ static enum gw_status do_keep(struct broker *b, struct snap_file_new *file, stru
     return st;
 }
 
+static bool directory_of(const char *path, char dir[BROKER_PATH_BYTES])
+{
+    const char *slash = strrchr(path, '/');
+    int n = snprintf(dir, BROKER_PATH_BYTES, "%.*s",
+                     slash == path ? 1
+                     : slash       ? (int)(slash - path)
+                                   : 1,
+                     slash ? path : ".");
+    return n < BROKER_PATH_BYTES;
+}
+
+static bool same_as_before(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/* The machine's sockets are there: those that were not before are its own, whatever has their names later.
+ * GW_OK with a message: one cannot be removed, but the next machine will replace it. */
+static enum gw_status see_sockets(struct broker *b, struct gw_error *note)
+{
+    char dir[BROKER_PATH_BYTES];
+    for (unsigned i = 0; i < b->bound_count; i++) {
+        struct bound *s = &b->bound[i];
+        struct stat sb;
+        int e = lstat(s->path, &sb) < 0 ? errno : 0;
+        if (!e && (!S_ISSOCK(sb.st_mode) || same_as_before(&sb, &s->before)))
+            continue;
+        if (!e) {
+            s->device = sb.st_dev;
+            s->inode = sb.st_ino;
+            e = directory_of(s->path, dir) && access(dir, W_OK) < 0 ? errno : 0;
+        }
+        if (e)
+            gw_fail(note, GW_OK, s->path, "will stay when the machine is gone: %s", strerror(e));
+    }
+    return GW_OK;
+}
+
 static enum gw_status do_work(struct broker *b, const struct request *r, struct gw_error *err)
 {
     struct snap_file_new *file = b->file;
     if (r->kind == OPEN)
         return do_open(b, r, err);
+    if (r->kind == BOUND)
+        return see_sockets(b, err);
     if (!file)
         return gw_fail(err, GW_ERR_STATE, "", "no file is open");
     if (r->kind == KEEP)
@@ -109,38 +168,33 @@ static enum gw_status do_work(struct broker *b, const struct request *r, struct 
     return GW_OK;
 }
 
-/* A socket's file that nobody listens at. */
-static void remove_socket(const char *path)
+/* A socket's file that was ours and that nobody listens at: another one's, which root made, does not even
+ * say that to whoever we are by now. */
+static void remove_socket(const struct bound *b)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     struct stat sb;
     int fd;
-    if (strlen(path) >= sizeof at.sun_path || lstat(path, &sb) < 0 || !S_ISSOCK(sb.st_mode))
+    if (!b->inode || strlen(b->path) >= sizeof at.sun_path || lstat(b->path, &sb) < 0 ||
+        sb.st_dev != b->device || sb.st_ino != b->inode)
         return;
-    memcpy(at.sun_path, path, strlen(path) + 1);
+    memcpy(at.sun_path, b->path, strlen(b->path) + 1);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd >= 0 && connect(fd, (const struct sockaddr *)&at, sizeof at) < 0 &&
-        errno == ECONNREFUSED)
-        unlink(path);
+        (errno == ECONNREFUSED || errno == EACCES))
+        unlink(b->path);
     if (fd >= 0)
         close(fd);
 }
 
 /* By now the machine's descriptors are closed, by it or with it. ended: it said so itself, and the
  * name that its control socket stands for is still its own. */
-static void remove_names(const struct machine_options *o, bool ended)
+static void remove_names(const struct broker *b, bool ended)
 {
-    const struct machine_spec *s = o->spec;
-    for (unsigned i = 0; i < s->serial_count; i++)
-        if (s->serial[i].to.kind == SPEC_PORT_UNIX)
-            remove_socket(s->serial[i].to.to);
-    for (unsigned i = 0; i < s->channels_count; i++)
-        if (s->channels[i].to.kind == SPEC_PORT_UNIX)
-            remove_socket(s->channels[i].to.to);
-    if (s->net.kind == SPEC_NET_SOCKET)
-        remove_socket(s->net.to);
-    if (ended && o->control && o->control->socket_path)
-        unlink(o->control->socket_path);
+    for (unsigned i = 0; i < b->bound_count; i++)
+        remove_socket(&b->bound[i]);
+    if (ended && b->folder_fd >= 0)
+        unlinkat(b->folder_fd, b->o->control->socket_name, 0);
 }
 
 /* ---- the process apart ---------------------------------------------------------------------- */
@@ -190,26 +244,108 @@ static bool receive_answer(int from, struct answer *a, int *fd)
     return n == (ssize_t)sizeof *a;
 }
 
-/* Nothing of the machine's may stay open here: a name's lock, a pipe that somebody reads. */
-static void let_go(int keep)
+/* Nothing of the machine's may stay open here: a name's lock, a pipe that somebody reads. What stays is told
+ * where it is then. */
+static void let_go(struct broker *b, int *fd)
 {
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    for (int fd = 0; null >= 0 && fd <= STDERR_FILENO; fd++)
-        dup2(null, fd);
-    if (keep > STDERR_FILENO + 1)
-        close_range(STDERR_FILENO + 1, (unsigned)keep - 1, 0);
-    close_range((unsigned)keep + 1, ~0u, 0);
+    int *keep[] = {fd, &b->folder_fd};
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC), next = STDERR_FILENO + 1;
+    for (int to = 0; null >= 0 && to <= STDERR_FILENO; to++)
+        dup2(null, to);
+    for (unsigned i = 0; i < sizeof keep / sizeof keep[0]; i++) /* out of the way of all of them */
+        if (*keep[i] >= 0)
+            *keep[i] = fcntl(*keep[i], F_DUPFD_CLOEXEC, next + (int)(sizeof keep / sizeof keep[0]));
+    for (unsigned i = 0; i < sizeof keep / sizeof keep[0]; i++)
+        if (*keep[i] >= 0)
+            *keep[i] = dup3(*keep[i], next++, O_CLOEXEC);
+    close_range((unsigned)next, ~0u, 0);
+}
+
+/* ---- locking it in -------------------------------------------------------------------------- */
+
+static void add_place(struct broker *b, int fd, enum landlock_may may)
+{
+    if (fd >= 0 && b->places < PLACES_MOST)
+        b->place[b->places++] = (struct landlock_place){.fd = fd, .may = may};
+}
+
+/* The directory that a name is in. One that is not there is no place, and the name cannot be made. */
+static void add_directory_of(struct broker *b, const char *path, enum landlock_may may)
+{
+    char dir[BROKER_PATH_BYTES];
+    if (directory_of(path, dir))
+        add_place(b, open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC), may);
+}
+
+/* What is opened by name, of the user who started the machine. */
+static enum gw_status prepare(struct broker *b, struct gw_error *err)
+{
+    char path[BROKER_PATH_BYTES];
+    for (unsigned i = 0; i < b->bound_count; i++) {
+        add_directory_of(b, b->bound[i].path, LANDLOCK_REMOVE);
+        if (lstat(b->bound[i].path, &b->bound[i].before) < 0)
+            b->bound[i].before.st_ino = 0;
+    }
+    add_place(b, b->folder_fd, LANDLOCK_REMOVE);
+    if (!b->saves || !b->o->open_snapshots)
+        return GW_OK;
+    for (enum broker_save which = b->menu ? BROKER_MENU : BROKER_PANIC; which <= BROKER_AT_END;
+         which++)
+        if (path_of(b->o, which, 0, path))
+            add_directory_of(b, path, LANDLOCK_MAKE_FILES);
+    b->api = b->o->open_snapshots(err);
+    if (!b->api)
+        return err->status;
+    b->keyed = b->api->key_make(&b->key, NULL, &b->keyless) == GW_OK;
+    return GW_OK;
+}
+
+/* Better now than when there is much to lose. */
+static enum gw_status try_names(struct broker *b, struct gw_error *err)
+{
+    const struct lock_user *user = sandbox_user(b->sandbox);
+    for (enum broker_save which = BROKER_PANIC; which <= BROKER_AT_END; which++) {
+        char path[BROKER_PATH_BYTES];
+        struct snap_file_new *file;
+        enum gw_status st;
+        if (!path_of(b->o, which, 0, path) || !b->api)
+            continue;
+        st = b->api->file_open(&file, path, err);
+        if (st != GW_OK && user && user->changes)
+            snprintf(err->hint, sizeof err->hint,
+                     "--user root, or a directory that %s may write to", user->name);
+        if (st != GW_OK) /* ours, and not that of the guest's files */
+            return err->status = GW_ERR_STATE;
+        b->api->file_drop(file);
+    }
+    return GW_OK;
+}
+
+static enum gw_status lock_in(struct broker *b, struct gw_error *err)
+{
+    enum gw_status st = sandbox_enter_broker(b->sandbox, b->place, b->places, err);
+    for (unsigned i = 0; i < b->places; i++)
+        if (b->place[i].fd != b->folder_fd)
+            close(b->place[i].fd);
+    return st == GW_OK ? try_names(b, err) : st;
 }
 
 /* Ends when the machine has, however that was. */
 static void serve(struct broker *b, int fd)
 {
     struct request r;
+    struct answer first;
     bool ended = false;
     sigset_t all;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
-    let_go(fd);
+    let_go(b, &fd);
+    memset(&first, 0, sizeof first);
+    first.status = prepare(b, &first.err);
+    if (first.status == GW_OK)
+        first.status = lock_in(b, &first.err);
+    if (!send_answer(fd, &first, -1) || first.status != GW_OK)
+        _exit(0);
     for (;;) {
         struct answer a;
         ssize_t n = recv(fd, &r, sizeof r, 0);
@@ -227,13 +363,20 @@ static void serve(struct broker *b, int fd)
     }
     if (b->file)
         b->api->file_drop(b->file);
-    remove_names(b->o, ended);
+    remove_names(b, ended);
     _exit(0);
+}
+
+static void wait_for_child(const struct broker *b)
+{
+    while (waitpid(b->child, NULL, 0) < 0 && errno == EINTR)
+        ;
 }
 
 static enum gw_status start(struct broker *b, struct gw_error *err)
 {
-    int pair[2];
+    struct answer first;
+    int pair[2], none;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return gw_fail(err, GW_ERR_STATE, "", "cannot start the broker: %s", strerror(errno));
     b->child = fork();
@@ -244,8 +387,19 @@ static enum gw_status start(struct broker *b, struct gw_error *err)
         close(pair[0]);
         return gw_fail(err, GW_ERR_STATE, "", "cannot start the broker: %s", strerror(errno));
     }
-    b->fd = pair[0];
-    return GW_OK;
+    if (!receive_answer(pair[0], &first, &none)) {
+        first.status =
+            gw_fail(&first.err, GW_ERR_STATE, "", "the process that names files did not start");
+    }
+    if (first.status == GW_OK) {
+        b->fd = pair[0];
+        return GW_OK;
+    }
+    close(pair[0]);
+    wait_for_child(b);
+    if (err)
+        *err = first.err;
+    return first.status;
 }
 
 /* ---- asking --------------------------------------------------------------------------------- */
@@ -264,6 +418,17 @@ static enum gw_status ask(struct broker *b, const struct request *r, int *fd, st
     if (err)
         *err = a.err;
     return a.status;
+}
+
+void broker_bound(struct broker *b)
+{
+    struct request r = {.kind = BOUND};
+    struct gw_error note = {0};
+    if (!b->bound_count || b->fd < 0)
+        return;
+    ask(b, &r, NULL, &note);
+    if (note.message[0] && !b->o->spec->quiet)
+        fprintf(stderr, "godwit: note: %s %s\n", GW_PLAIN(note.object), GW_PLAIN(note.message));
 }
 
 enum gw_status broker_open(struct broker *b, enum broker_save which, uint64_t number, int *fd,
@@ -288,34 +453,47 @@ void broker_drop(struct broker *b)
 
 bool broker_saves(const struct broker *b)
 {
-    const struct machine_spec *s = b->o->spec;
-    return s->save_at_end || s->on_panic.to || b->o->control || isatty(STDIN_FILENO);
+    return b->saves || b->o->control;
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-static bool has_socket(const struct machine_spec *s)
+static void name_sockets(struct broker *b)
 {
-    bool wanted = s->net.kind == SPEC_NET_SOCKET;
+    const struct machine_spec *s = b->o->spec;
     for (unsigned i = 0; i < s->serial_count; i++)
-        wanted = wanted || s->serial[i].to.kind == SPEC_PORT_UNIX;
+        if (s->serial[i].to.kind == SPEC_PORT_UNIX)
+            b->bound[b->bound_count++].path = s->serial[i].to.to;
     for (unsigned i = 0; i < s->channels_count; i++)
-        wanted = wanted || s->channels[i].to.kind == SPEC_PORT_UNIX;
-    return wanted;
+        if (s->channels[i].to.kind == SPEC_PORT_UNIX)
+            b->bound[b->bound_count++].path = s->channels[i].to.to;
+    if (s->net.kind == SPEC_NET_SOCKET)
+        b->bound[b->bound_count++].path = s->net.to;
 }
 
-enum gw_status broker_new(struct broker **out, const struct machine_options *o, bool apart,
-                          struct gw_error *err)
+enum gw_status broker_new(struct broker **out, const struct machine_options *o,
+                          const struct sandbox *s, struct gw_error *err)
 {
     struct broker *b = calloc(1, sizeof *b);
+    const struct lock_user *user = sandbox_user(s);
     enum gw_status st = GW_OK;
     *out = NULL;
     if (!b)
         return gw_fail(err, GW_ERR_NOMEM, "", "no memory for the broker");
     b->o = o;
-    b->fd = b->passed = -1;
+    b->sandbox = s;
+    b->fd = b->passed = b->folder_fd = -1;
+    name_sockets(b);
+    b->menu = isatty(STDIN_FILENO);
+    b->saves = b->menu || o->spec->save_at_end || o->spec->on_panic.to;
+    if (o->control && o->control->socket_name)
+        b->folder_fd = o->control->folder_fd;
+    if (user && user->changes && b->folder_fd >= 0 &&
+        fchown(b->folder_fd, user->uid, user->gid) < 0)
+        st = gw_fail(err, GW_ERR_STATE, "", "cannot give the machine its folder: %s",
+                     strerror(errno));
     b->grants = spec_grants(o->spec, o->restore ? o->restore->withheld : NULL);
-    if (broker_saves(b) || (apart && has_socket(o->spec)))
+    if (st == GW_OK && (broker_saves(b) || (s && b->bound_count)))
         st = start(b, err);
     if (st == GW_OK) {
         *out = b;
@@ -336,8 +514,7 @@ void broker_free(struct broker *b)
     if (b->fd >= 0) {
         send(b->fd, &r, sizeof r, MSG_NOSIGNAL);
         close(b->fd);
-        while (waitpid(b->child, NULL, 0) < 0 && errno == EINTR)
-            ;
+        wait_for_child(b);
     }
     free(b->grants);
     free(b);

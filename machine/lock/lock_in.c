@@ -11,6 +11,8 @@
  * opens later is bounded: the control socket's clients and what they send, a peer for each line, maps
  * that are closed again. */
 enum { FILES_MOST = 1024, FILES_LATER = 100 };
+/* The same of memory: requests in flight, flows of the network, what packs a snapshot, threads' stacks. */
+#define MEMORY_LATER (UINT64_C(1) << 30)
 
 /* ---- user networking's thread ---------------------------------------------------------------- */
 
@@ -76,6 +78,7 @@ enum gw_status vm_limit_files(struct vm *m, struct gw_error *err)
         return GW_ERR_LIMIT;
     }
     setrlimit(RLIMIT_NOFILE, &limit);
+    sandbox_bound(m->sandbox, MEMORY_LATER);
     return GW_OK;
 }
 
@@ -113,6 +116,7 @@ enum gw_status vm_lock_in(struct vm *m, struct gw_error *err)
     enum gw_status st;
     if (!m->sandbox)
         return GW_OK;
+    broker_bound(m->broker);
     if (broker_saves(m->broker) && vm_open_snapshots(m, err) != GW_OK)
         return err->status;
     st = lock_in_thread(m, host_io(m->host), SANDBOX_CONTROL, err);

@@ -1,4 +1,4 @@
-/* Filters by libseccomp, see sandbox.h. */
+/* What a thread gives up, and filters by libseccomp: see sandbox.h. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/seccomp.h>
@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <termios.h>
@@ -25,11 +27,13 @@ enum {
     C = 1 << SANDBOX_CONTROL,
     O = 1 << SANDBOX_NET, /* which may call out */
     N = O | 1 << SANDBOX_NET_IN,
-    ALL = V | I | D | C | N,
+    B = 1 << SANDBOX_BROKER,
+    ALL = V | I | D | C | N | B,
     EXIT_FAILURE_OF_OURS = 125,
 };
 
 struct sandbox {
+    struct lock_user user;
     int names_fd; /* /etc/resolv.conf; -1: none */
 };
 
@@ -45,18 +49,18 @@ static const struct rule plain_rules[] = {
     {SCMP_SYS(write), ALL},
     {SCMP_SYS(readv), ALL},
     {SCMP_SYS(writev), ALL},
-    {SCMP_SYS(pread64), V | D},
-    {SCMP_SYS(pwrite64), V | D},
-    {SCMP_SYS(preadv), V | D},
-    {SCMP_SYS(pwritev), V | D},
+    {SCMP_SYS(pread64), V | D | B},
+    {SCMP_SYS(pwrite64), V | D | B},
+    {SCMP_SYS(preadv), V | D | B},
+    {SCMP_SYS(pwritev), V | D | B},
     {SCMP_SYS(preadv2), V | D},
     {SCMP_SYS(lseek), ALL},
     {SCMP_SYS(close), ALL},
-    {SCMP_SYS(fsync), V | D},
-    {SCMP_SYS(fdatasync), V | D},
+    {SCMP_SYS(fsync), V | D | B},
+    {SCMP_SYS(fdatasync), V | D | B},
     {SCMP_SYS(sync_file_range), V | D},
-    {SCMP_SYS(fallocate), V | D},
-    {SCMP_SYS(ftruncate), V | D | C}, /* C: the report, of one that is cut off */
+    {SCMP_SYS(fallocate), V | D | B},
+    {SCMP_SYS(ftruncate), V | D | C | B}, /* C: the report, of one that is cut off */
     {SCMP_SYS(poll), ALL},
     {SCMP_SYS(ppoll), ALL},
     {SCMP_SYS(epoll_ctl), V | I | C},
@@ -106,7 +110,7 @@ static const struct rule plain_rules[] = {
     {SCMP_SYS(sendmsg), ALL},
     {SCMP_SYS(shutdown), ALL},
     /* New ones: user networking alone. */
-    {SCMP_SYS(connect), O},
+    {SCMP_SYS(connect), O | B},
     {SCMP_SYS(bind), O},
     {SCMP_SYS(listen), O},
     {SCMP_SYS(accept), N},
@@ -114,6 +118,16 @@ static const struct rule plain_rules[] = {
     {SCMP_SYS(getpeername), N},
     {SCMP_SYS(getsockopt), N},
     {SCMP_SYS(setsockopt), N},
+    /* Names: where Landlock lets it, and the files' owners. */
+    {SCMP_SYS(open), B},
+    {SCMP_SYS(openat), B},
+    {SCMP_SYS(access), B},
+    {SCMP_SYS(linkat), B},
+    {SCMP_SYS(rename), B},
+    {SCMP_SYS(renameat), B},
+    {SCMP_SYS(renameat2), B},
+    {SCMP_SYS(unlink), B},
+    {SCMP_SYS(unlinkat), B},
 };
 
 /* Allowed for one value of an argument, of the bits in mask. */
@@ -132,6 +146,7 @@ static const struct value_rule value_rules[] = {
     {SCMP_SYS(mprotect), 2, PROT_EXEC, 0, ALL},
     {SCMP_SYS(socket), 0, EXACT, AF_INET, O},
     {SCMP_SYS(socket), 0, EXACT, AF_INET6, O},
+    {SCMP_SYS(socket), 0, EXACT, AF_UNIX, B}, /* does anybody listen there still? */
     {SCMP_SYS(ioctl), 1, EXACT, TCGETS, ALL},
     {SCMP_SYS(ioctl), 1, EXACT, TCSETS, V | C},
     {SCMP_SYS(ioctl), 1, EXACT, TCSETSW, V},
@@ -277,7 +292,7 @@ static int add_rules(scmp_filter_ctx f, enum sandbox_role role)
     if (!e)
         e = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &self);
     for (unsigned i = 0; !e && i < sizeof refused_calls / sizeof refused_calls[0]; i++)
-        if (!(bit & N) || refused_calls[i] != SCMP_SYS(openat))
+        if (!(bit & B) && (!(bit & N) || refused_calls[i] != SCMP_SYS(openat)))
             e = seccomp_rule_add(f, SCMP_ACT_ERRNO(EACCES), refused_calls[i], 0);
     for (unsigned i = 0; !e && i < sizeof refused_out / sizeof refused_out[0]; i++)
         if (role == SANDBOX_NET_IN)
@@ -294,12 +309,15 @@ static void unblock_handler(void)
     pthread_sigmask(SIG_UNBLOCK, &sys, NULL);
 }
 
-enum gw_status sandbox_enter(const struct sandbox *s, enum sandbox_role role, struct gw_error *err)
+static enum gw_status cannot_enter(int e, struct gw_error *err)
+{
+    return gw_fail(err, GW_ERR_STATE, "", "cannot enter the sandbox: %s", strerror(e));
+}
+
+static enum gw_status enter_filter(enum sandbox_role role, struct gw_error *err)
 {
     scmp_filter_ctx f;
     int e;
-    if (!s)
-        return GW_OK;
     unblock_handler();
     f = seccomp_init(SCMP_ACT_TRAP);
     e = f ? seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) : -ENOMEM;
@@ -309,9 +327,27 @@ enum gw_status sandbox_enter(const struct sandbox *s, enum sandbox_role role, st
         e = seccomp_load(f);
     if (f)
         seccomp_release(f);
-    if (e)
-        return gw_fail(err, GW_ERR_STATE, "", "cannot enter the sandbox: %s", strerror(-e));
-    return GW_OK;
+    return e ? cannot_enter(-e, err) : GW_OK;
+}
+
+enum gw_status sandbox_enter(const struct sandbox *s, enum sandbox_role role, struct gw_error *err)
+{
+    if (!s)
+        return GW_OK;
+    if (!lock_user_become(&s->user, false) || !landlock_enter(NULL, 0, role == SANDBOX_NET))
+        return cannot_enter(errno, err);
+    return enter_filter(role, err);
+}
+
+enum gw_status sandbox_enter_broker(const struct sandbox *s, const struct landlock_place *places,
+                                    unsigned count, struct gw_error *err)
+{
+    if (!s)
+        return GW_OK;
+    if (!lock_user_become(&s->user, true) || !landlock_enter(places, count, false))
+        return cannot_enter(errno, err);
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* it has the user's key */
+    return enter_filter(SANDBOX_BROKER, err);
 }
 
 const char *sandbox_missing(void)
@@ -355,12 +391,16 @@ static const int reader_calls[] = {
 
 enum gw_status sandbox_enter_reader(struct gw_error *err)
 {
+    struct lock_user nobody;
     const struct scmp_arg_cmp data = {
         .arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = PROT_EXEC, .datum_b = 0};
     scmp_filter_ctx f;
     int e = install_handler(err) == GW_OK ? 0 : -ENOSYS;
     if (e)
         return err ? err->status : GW_ERR_UNSUPPORTED;
+    if (lock_user_choose(&nobody, NULL, err) != GW_OK || !lock_user_become(&nobody, false) ||
+        !landlock_enter(NULL, 0, false))
+        return cannot_enter(errno, err);
     unblock_handler();
     f = seccomp_init(SCMP_ACT_TRAP);
     e = f ? seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) : -ENOMEM;
@@ -376,25 +416,61 @@ enum gw_status sandbox_enter_reader(struct gw_error *err)
         e = seccomp_load(f);
     if (f)
         seccomp_release(f);
-    if (e)
-        return gw_fail(err, GW_ERR_STATE, "", "cannot enter the sandbox: %s", strerror(-e));
-    return GW_OK;
+    return e ? cannot_enter(-e, err) : GW_OK;
 }
 
-enum gw_status sandbox_new(struct sandbox **out, struct gw_error *err)
+enum gw_status sandbox_new(struct sandbox **out, const char *user, struct gw_error *err)
 {
+    struct lock_user chosen;
     struct sandbox *s;
     enum gw_status st;
     *out = NULL;
     st = install_handler(err);
+    if (st == GW_OK)
+        st = lock_user_choose(&chosen, user, err);
     if (st != GW_OK)
         return st;
     s = calloc(1, sizeof *s);
     if (!s)
         return gw_fail(err, GW_ERR_NOMEM, "", "no memory for the sandbox");
+    s->user = chosen;
     s->names_fd = resolv_fd = open(resolv_conf, O_RDONLY | O_CLOEXEC);
     *out = s;
     return GW_OK;
+}
+
+const struct lock_user *sandbox_user(const struct sandbox *s)
+{
+    return s ? &s->user : NULL;
+}
+
+/* "VmData:    1234 kB": private memory that can be written to, which is what the limit is of. */
+static uint64_t data_bytes(void)
+{
+    char text[4096], *at;
+    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = 0;
+    at = strstr(text, "\nVmData:");
+    return at ? strtoull(at + sizeof "\nVmData:" - 1, NULL, 10) << 10 : 0;
+}
+
+void sandbox_bound(const struct sandbox *s, uint64_t more_bytes)
+{
+    struct rlimit none = {0}, data;
+    uint64_t now = s ? data_bytes() : 0;
+    if (!s)
+        return;
+    if (now && getrlimit(RLIMIT_DATA, &data) == 0 && now + more_bytes < data.rlim_max) {
+        data.rlim_cur = data.rlim_max = now + more_bytes;
+        setrlimit(RLIMIT_DATA, &data);
+    }
+    if (!s->user.changes)
+        return;
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    setrlimit(RLIMIT_CORE, &none);
 }
 
 int sandbox_names_fd(const struct sandbox *s)

@@ -1,7 +1,8 @@
 /*
- * The sandbox: seccomp filters, one a thread, that leave each thread the system calls it needs once
- * the guest runs. docs/sandbox.md says what they are and what they are not. A build without
- * libseccomp, or with a sanitizer, has sandbox_none.c in its place.
+ * The sandbox: each thread gives up being root, every capability, names of files (Landlock) and, by a seccomp
+ * filter of its own, the system calls that it does not need once the guest runs. docs/sandbox.md says what
+ * that is and what it is not. A build without libseccomp, or with a sanitizer, has sandbox_none.c in its
+ * place.
  *
  * A filter is a thread's for good, and its children's: threads are started, files opened and modules
  * loaded before their thread enters.
@@ -10,6 +11,8 @@
 #define MACHINE_SANDBOX_H
 
 #include "godwit/status.h"
+#include "machine/lock/landlock.h"
+#include "machine/lock/user.h"
 
 enum sandbox_role {
     SANDBOX_VCPU,    /* runs guest code and device models */
@@ -19,6 +22,7 @@ enum sandbox_role {
     SANDBOX_NET,     /* user networking: has the host's sockets */
     SANDBOX_NET_IN,  /* the same, of those that others connect to alone */
     SANDBOX_MAIN,    /* a vCPU's thread that ends the run too: saves, waits for the broker */
+    SANDBOX_BROKER,  /* the process that names files: by sandbox_enter_broker() */
     SANDBOX_ROLES
 };
 
@@ -27,11 +31,19 @@ struct sandbox;
 /* NULL: this program can lock itself in on this host. Else why not. */
 const char *sandbox_missing(void);
 
-/* Main thread. Opens what libraries will open by name, and installs the handler that says which call
- * was forbidden. */
-enum gw_status sandbox_new(struct sandbox **out, struct gw_error *err);
+/* Main thread, before others are started. Opens what libraries will open by name, and installs the handler
+ * that says which call was forbidden. user: see lock_user_choose(). */
+enum gw_status sandbox_new(struct sandbox **out, const char *user, struct gw_error *err);
+/* Who its threads become; NULL: there is no sandbox. */
+const struct lock_user *sandbox_user(const struct sandbox *s);
+/* The process: its memory is nobody's to look into, a core file or a debugger of the user's, where root was
+ * given up; and it gets that many bytes of its own memory beyond what it has. */
+void sandbox_bound(const struct sandbox *s, uint64_t more_bytes);
 /* The calling thread, whose signals this may unblock: SIGSYS. NULL: no sandbox, which is fine. */
 enum gw_status sandbox_enter(const struct sandbox *s, enum sandbox_role role, struct gw_error *err);
+/* The whole process, of one thread: the broker, which may still make and remove files in these places. */
+enum gw_status sandbox_enter_broker(const struct sandbox *s, const struct landlock_place *places,
+                                    unsigned count, struct gw_error *err);
 /* A descriptor that a thread of SANDBOX_NET needs; -1: none. */
 int sandbox_names_fd(const struct sandbox *s);
 /* The whole process, of one thread, for good: it reads what is open, computes, and writes what it found. For

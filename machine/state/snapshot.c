@@ -192,14 +192,43 @@ static const uint32_t modes[] = {[DEV_DISK_TEMPORARY] = SPEC_DISK_TEMPORARY,
                                  [DEV_DISK_OVERLAY] = SPEC_DISK_OVERLAY,
                                  [DEV_DISK_RW] = SPEC_DISK_RW};
 
+static void see_status(struct file_spec *f, const struct stat *st)
+{
+    f->bytes = (uint64_t)st->st_size;
+    f->mtime_ns = (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec;
+}
+
 static void see_file(struct file_spec *f)
 {
     struct stat st;
     f->bytes = f->mtime_ns = 0;
-    if (f->path && stat(f->path, &st) == 0) {
-        f->bytes = (uint64_t)st.st_size;
-        f->mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
-    }
+    if (f->path && stat(f->path, &st) == 0)
+        see_status(f, &st);
+}
+
+/* One that the machine writes to is seen as it is by now. */
+static void see_flash(const struct dev_flash *flash, struct file_spec *f)
+{
+    struct stat st;
+    if (flash->fd >= 0 && fstat(flash->fd, &st) == 0)
+        see_status(f, &st);
+}
+
+enum gw_status vm_see_names(struct vm *m, struct gw_error *err)
+{
+    struct machine_spec *s = &m->seen;
+    enum gw_status st = spec_copy(spec_machine, s, m->spec, err);
+    if (st != GW_OK)
+        return st;
+    m->has_seen = true;
+    st = spec_make_absolute(s, err);
+    for (unsigned i = 0; i < SPEC_FLASH_BANKS; i++)
+        see_file(&s->flash[i]);
+    for (unsigned i = 0; i < s->fw_cfg_count; i++)
+        see_file(&s->fw_cfg[i]);
+    for (unsigned i = 0; i < s->loads_count; i++)
+        see_file(&s->loads[i]);
+    return st;
 }
 
 static enum gw_status see_disk(const struct dev_disk *d, struct disk_spec *s, struct gw_error *err)
@@ -219,22 +248,16 @@ static enum gw_status see_disk(const struct dev_disk *d, struct disk_spec *s, st
  * be cleared, unless this fails. */
 static enum gw_status describe(struct vm *m, struct machine_spec *s, struct gw_error *err)
 {
-    enum gw_status st = spec_copy(spec_machine, s, m->spec, err);
+    enum gw_status st = spec_copy(spec_machine, s, &m->seen, err);
     if (st != GW_OK)
         return st;
     st = spec_say_usual(s, err);
-    if (st == GW_OK)
-        st = spec_make_absolute(s, err);
     if (m->board->net)
         memcpy(s->mac.bytes, virtio_net_mac(m->board->net), sizeof s->mac.bytes);
     else
         s->net.kind = 0; /* --net none is as good as nothing said */
     for (unsigned i = 0; i < SPEC_FLASH_BANKS; i++)
-        see_file(&s->flash[i]);
-    for (unsigned i = 0; i < s->fw_cfg_count; i++)
-        see_file(&s->fw_cfg[i]);
-    for (unsigned i = 0; i < s->loads_count; i++)
-        see_file(&s->loads[i]);
+        see_flash(board_flash(m->board, i), &s->flash[i]);
     for (unsigned i = 0; st == GW_OK && i < s->disks_count; i++)
         st = see_disk(m->board->disk[i], &s->disks[i], err);
     if (st != GW_OK)

@@ -10,7 +10,7 @@ import subprocess
 import time
 import unittest
 
-from harness import PROGRAM, CliTest
+from harness import PROGRAM, STAYS, CliTest
 from rvasm import addi, elf, jump, li, lui, power, say
 
 UP_AND_COUNT = [say("up\n"), addi(5, 5, 1), jump(-4)]
@@ -78,11 +78,11 @@ class Faults(CliTest):
 
     def test_a_save_to_a_full_disk_leaves_the_machine_running(self):
         run_dir = self.path("run")
-        p = self.machine(UP_AND_COUNT, "--name", "one", "--run-dir", run_dir)
+        p = self.machine(UP_AND_COUNT, *STAYS, "--name", "one", "--run-dir", run_dir)
         self.assertEqual(p.stdout.read(3), b"up\n")
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(60)
-            s.connect(run_dir + "/one.sock")
+            s.connect(run_dir + "/one.own/sock")
             full = os.open("/dev/full", os.O_RDWR)
             s.sendmsg([b"godwit 1 save /a/file\n"],
                       [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [full]))])
@@ -106,7 +106,7 @@ class Faults(CliTest):
         self.assertEqual(p.wait(60), 0)
 
     def test_a_save_at_the_end_to_a_full_disk(self):
-        p = self.machine(UP_AND_COUNT, "--save-at-end", "end.snap")
+        p = self.machine(UP_AND_COUNT, *STAYS, "--save-at-end", "end.snap")
         self.assertEqual(p.stdout.read(3), b"up\n")
         resource.prlimit(p.pid, resource.RLIMIT_FSIZE, (4096, 4096))
         p.terminate()

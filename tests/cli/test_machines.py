@@ -51,7 +51,7 @@ class Machines(CliTest):
         s.settimeout(100)
         while True:
             try:
-                s.connect(os.path.join(self.dir, name + ".sock"))
+                s.connect(os.path.join(self.dir, name + ".own/sock"))
                 break
             except BlockingIOError:  # more at once than wait to be accepted
                 time.sleep(0.01)
@@ -79,7 +79,7 @@ class Machines(CliTest):
     def test_the_run_directory_is_ours_alone(self):
         self.start()
         self.assertEqual(stat.S_IMODE(os.stat(self.dir).st_mode), 0o700)
-        self.assertEqual(stat.S_IMODE(os.stat(self.dir + "/one.sock").st_mode), 0o700)
+        self.assertEqual(stat.S_IMODE(os.stat(self.dir + "/one.own/sock").st_mode), 0o700)
         os.chmod(self.dir, 0o755)
         self.refused(125, "others may use it", "ps")
         self.refused(125, "others may use it", "run", "--name", "x", "-k", self.path("guest.elf"))
@@ -137,7 +137,7 @@ class Machines(CliTest):
         self.ok("stop", "--force", "one")
         one = self.ps("-a")["one"]
         self.assertEqual((one["state"], one["status"]), ("killed", 137))
-        self.assertFalse(os.path.exists(self.dir + "/one.sock"))
+        self.assertFalse(os.path.exists(self.dir + "/one.own/sock"))
         self.start()
         self.assertEqual(self.ps()["one"]["state"], "running")
 

@@ -3,6 +3,7 @@ import array
 import glob
 import os
 import pty
+import pwd
 import re
 import select
 import signal
@@ -22,6 +23,11 @@ SANDBOX = re.search(r"^sandbox of machines +(yes|no) +(.+)$", DOCTOR, re.M)
 def status(pid, task, key):
     with open(f"/proc/{pid}/task/{task}/status", encoding="utf-8") as f:
         return re.search(f"^{key}:\\s*(\\d+)$", f.read(), re.M)[1]
+
+
+def fields(task, key):
+    with open(f"/proc/{task}/status", encoding="utf-8") as f:
+        return re.search(f"^{key}:[ \t]*(.*)$", f.read(), re.M)[1].split()
 
 
 class Sandbox(CliTest):
@@ -66,6 +72,60 @@ class Sandbox(CliTest):
             # The first CPU's, control, lines; the network's.
             self.assertEqual(len(os.listdir(f"/proc/{p.pid}/task")), 4 if net else 3)
 
+    def test_root_is_given_up_by_every_thread_and_by_the_broker(self):
+        if SANDBOX[1] == "no" or os.geteuid() != 0:
+            self.skipTest("needs root and a sandbox")
+        name = re.search(r"^root is given up +yes +machines go on as (\w+) ", DOCTOR, re.M)[1]
+        usual = [str(pwd.getpwnam(name).pw_uid)] * 4
+        nets = [()] + ([("--net", "user")] if glob.glob(os.path.dirname(PROGRAM) + "/godwit-net.so")
+                       else [])
+        for net in nets:
+            for args, uid in (((), usual), (("--user", "4711:4712"), ["4711"] * 4)):
+                p = self.named(*args, *net, "-c", "2", "--save-at-end", "end.snap",
+                               "--serial", "stdio", "--serial", "unix:" + self.path("line"),
+                               words=[0x00051063, *UP_AND_COUNT])  # bnez a0, .: of the second CPU
+                with open(f"/proc/{p.pid}/task/{p.pid}/children", encoding="ascii") as f:
+                    broker = f.read().split()
+                self.assertEqual(len(broker), 1)
+                for t in os.listdir(f"/proc/{p.pid}/task") + broker:
+                    self.assertEqual(fields(t, "Uid"), uid)
+                    self.assertEqual(fields(t, "Groups"), [])
+                    for key, value in (("CapEff", "0" * 16), ("CapPrm", "0" * 16),
+                                       ("CapBnd", "0" * 16), ("NoNewPrivs", "1"), ("Seccomp", "2")):
+                        self.assertEqual(fields(t, key), [value], (t, key))
+                self.assertEqual(os.stat(self.dir + "/one.own").st_uid, int(uid[0]))
+                self.assertEqual(self.verb("save", "one", self.path("a.snap")).returncode, 0)
+                self.assertEqual(self.verb("stop", "one").returncode, 0)
+                self.assertEqual(p.wait(), 0, p.stderr.read())
+                self.assertEqual(os.listdir(self.dir + "/one.own"), [])
+                self.assertFalse(os.path.exists(self.path("line")))
+                for snap in ("a.snap", "end.snap"):
+                    self.assertEqual(self.call("snap", "verify", self.path(snap)).returncode, 0)
+                    os.unlink(self.path(snap))
+
+    def test_what_the_machines_user_cannot_make_is_known_at_the_start(self):
+        if SANDBOX[1] == "no" or os.geteuid() != 0:
+            self.skipTest("needs root and a sandbox")
+        guest = self.path("guest.elf", elf(UP_AND_COUNT))  # would never end
+        os.mkdir(self.path("roots"), 0o755)
+        run = ("run", "-k", guest, "-b", "none", "-m", "16M")
+        for how in (("--save-at-end=",), ("--on-panic=save=",)):
+            self.fails(125, "cannot write the snapshot: .*/roots/x: Permission denied\n"
+                       "hint: --user root, or a directory that 4711 may write to", *run, "--user",
+                       "4711:4711", how[0] + self.path("roots/x"))
+        p = self.machine("--user", "root", "--save-at-end", "roots/x")
+        p.terminate()
+        self.assertEqual(p.wait(), 143)
+        self.assertEqual(os.listdir(self.path("roots")), ["x"])
+        p = self.machine("--serial", "stdio", "--serial", "unix:roots/line")
+        p.terminate()
+        self.assertEqual(p.wait(), 143)
+        self.assertRegex(p.stderr.read(), b"note: roots/line will stay when the machine is gone: ")
+        self.assertEqual(sorted(os.listdir(self.path("roots"))), ["line", "x"])
+        self.fails(125, "cannot run as that user: not-there: there is none", *run, "--user", "not-there")
+        self.fails(125, "--no-sandbox leaves the machine everything", *run, "--user", "nobody",
+                   "--no-sandbox")
+
     def test_no_sandbox_leaves_every_call(self):
         p = self.machine("--no-sandbox")
         self.assertEqual(self.filters(p), {"0"})
@@ -87,7 +147,8 @@ class Sandbox(CliTest):
         self.assertEqual(sorted(os.listdir(self.tmp.name)), ["a.snap", "guest.elf", "run"])
         p.terminate()
         self.assertEqual(p.wait(), 143)
-        self.assertEqual(sorted(os.listdir(self.dir)), ["one.ended", "one.grants", "one.lock"])
+        self.assertEqual(sorted(os.listdir(self.dir)), ["one.ended", "one.grants", "one.lock", "one.own"])
+        self.assertEqual(os.listdir(self.dir + "/one.own"), [])
 
     def has_unnamed_file(self, pid):
         for link in glob.glob(f"/proc/{pid}/fd/*"):
@@ -122,7 +183,7 @@ class Sandbox(CliTest):
         for flags in (os.O_RDONLY, os.O_RDONLY | os.O_DIRECTORY):
             with socket.socket(socket.AF_UNIX) as s:
                 s.settimeout(60)
-                s.connect(self.dir + "/one.sock")
+                s.connect(self.dir + "/one.own/sock")
                 of = self.tmp.name if flags & os.O_DIRECTORY else self.path("guest.elf")
                 fd = os.open(of, flags)
                 s.sendmsg([b"godwit 1 save x\n"],

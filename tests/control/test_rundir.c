@@ -161,13 +161,14 @@ static void the_socket_of_one_that_was_killed_is_removed_and_no_others(void **st
     struct fake_machine f;
     int lock;
     fake_dir(&f);
-    close(openat(f.dir.fd, "one.sock", O_CREAT | O_WRONLY, 0600));
+    close(ctl_folder_open(&f.dir, "one"));
+    close(openat(f.dir.fd, "one.own/sock", O_CREAT | O_WRONLY, 0600));
     assert_int_equal(ctl_name_take(&f.dir, "one", &lock, NULL), GW_OK);
     ctl_name_tidy(&f.dir, "one");
-    assert_int_equal(faccessat(f.dir.fd, "one.sock", F_OK, 0), 0);
+    assert_int_equal(faccessat(f.dir.fd, "one.own/sock", F_OK, 0), 0);
     close(lock);
     ctl_name_tidy(&f.dir, "one");
-    assert_int_equal(faccessat(f.dir.fd, "one.sock", F_OK, 0), -1);
+    assert_int_equal(faccessat(f.dir.fd, "one.own/sock", F_OK, 0), -1);
     assert_false(ctl_name_is_taken(&f.dir, "one"));
     fake_dir_gone(&f);
 }

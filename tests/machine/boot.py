@@ -224,6 +224,7 @@ def repeat(boot):
 def main():
     what = sys.argv[1]
     with tempfile.TemporaryDirectory() as tmp:
+        os.chmod(tmp, 0o777)  # machines that root starts save there as somebody else
         boot = Boot(tmp)
         if what in ("jit", "interp"):
             engine(boot, what)

@@ -91,4 +91,5 @@ WHAT = {"jit": differ, "smp": lambda tmp: differ(tmp, "-c", "4"), "deterministic
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as d:
+        os.chmod(d, 0o777)  # machines that root starts save there as somebody else
         WHAT[sys.argv[1]](d)

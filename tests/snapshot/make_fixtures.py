@@ -68,6 +68,7 @@ def main():
     program, tool, guests, folder = sys.argv[1:5]
     shutil.rmtree(WORK, ignore_errors=True)
     os.makedirs(WORK)
+    os.chmod(WORK, 0o777)  # machines that root starts save there as somebody else
     os.makedirs(folder, exist_ok=True)
     for guest in ("state_m", "state_s"):
         shutil.copy(f"{guests}/{guest}.elf", WORK)

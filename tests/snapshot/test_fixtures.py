@@ -84,6 +84,7 @@ class Fixture(unittest.TestCase):
 
     def check(self):
         with tempfile.TemporaryDirectory() as self.dir:
+            os.chmod(self.dir, 0o777)  # machines that root starts save there as somebody else
             make_files(self.dir, self.machine)
             with gzip.open(f"{self.folder}/{self.name}.gz") as f, \
                     open(f"{self.dir}/saved", "wb") as out:
