@@ -14,8 +14,8 @@
  *
  * Pages are of 4 KiB, numbered through all regions of RAM in the bus's order (struct gw_bus.ram).
  *
- * Threads. All of it with the world stopped by the caller, or on the thread of a machine's only vCPU while
- * that runs no guest code.
+ * Threads. All of it with the world stopped by the caller; of a machine with one vCPU, while that runs no
+ * guest code and nothing that guest code called.
  *
  * What it costs. Nothing while no log runs. start() and stop() go through a byte for each page, and start()
  * through the vCPUs' page maps. While the log runs, the first store of a vCPU to a page after that was

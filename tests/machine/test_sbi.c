@@ -457,11 +457,21 @@ static void reset_types(void **state)
     stop();
 }
 
+static void written(void *engine, uint64_t paddr, uint64_t size)
+{
+    unsigned *told = engine;
+    *told += paddr == BASE && size == GW_PAGE_SIZE;
+}
+
 static void console_reads_and_writes_guest_memory(void **state)
 {
     uint8_t *ram;
+    unsigned told = 0;
     start(NULL);
     ram = f.bus.ram[0].host;
+    f.bus.bus.ram_written = written;
+    f.bus.bus.engine = &told;
+    memset(f.bus.ram[0].page_flags, GW_RAM_CLEAN, 0x10000 / GW_PAGE_SIZE);
     memcpy(ram + 0xfffb, "hello", 5);
     assert_int_equal(call(DBCN, 0, 5, BASE + 0xfffb, 0), 0);
     assert_int_equal(value(), 5);
@@ -474,10 +484,12 @@ static void console_reads_and_writes_guest_memory(void **state)
     f.full = true;
     assert_int_equal(call(DBCN, 0, 5, BASE, 0), 0);
     assert_int_equal(value(), 0);
+    assert_int_equal(told, 0);
     f.in = "xyz";
     assert_int_equal(call(DBCN, 1, 2, BASE + 16, 0), 0);
     assert_int_equal(value(), 2);
     assert_memory_equal(ram + 16, "xy", 2);
+    assert_int_equal(told, 1);
     assert_int_equal(call(DBCN, 1, 2, BASE - 1, 0), -3);
     assert_int_equal(call(2, 0, 0, 0, 0), 'z'); /* legacy getchar */
     assert_int_equal(call(2, 0, 0, 0, 0), -1);
