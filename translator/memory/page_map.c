@@ -13,7 +13,7 @@
 #define HALF_BYTES   (HALF_ENTRIES * 8)
 enum { CHUNK_SHIFT = 9, CHUNK_ENTRIES = 1 << CHUNK_SHIFT, RMAP_MAX = 1 << 20 };
 /* Clearing the write entries of a piece takes as long as finding those of so many pages. */
-enum { PAGES_A_PIECE = 8 };
+enum { PAGES_A_PIECE = 32 };
 
 /*
  * A half remembers which 4 KiB pieces of it exist, by number; those that hold entries are marked.
