@@ -91,13 +91,6 @@ static void window_renew(struct page_maps *m, uint8_t *p, const uint64_t at[2])
             abort(); /* the same mapping was there: the kernel itself is out of memory */
 }
 
-static void rmap_forget(struct page_maps *m)
-{
-    memset(m->rmap_head, 0, m->rmap_pages * sizeof *m->rmap_head);
-    m->rmap.count = 0;
-    m->rmap_free = 0;
-}
-
 /* A guest that touches sparsely must not eat the host: past the limit everything goes. */
 static void drop_all(struct engine *e)
 {
@@ -114,7 +107,7 @@ static void drop_all(struct engine *e)
         half_forget(&m->high[c]);
     m->chunks = 0;
     /* Zeroing entries by way of the lists would bring their pieces back. */
-    rmap_forget(m);
+    rmap_forget(&m->rmap);
 }
 
 static bool chunks_grow(struct half *h)
@@ -284,19 +277,19 @@ enum gw_status maps_open(struct engine *e, struct gw_error *err)
         else
             map_discard(&m->map[0]);
     }
-    m->rmap_pages = ram_pages(e->cfg.bus);
+    uint64_t pages = ram_pages(e->cfg.bus);
+    uint32_t nodes = RMAP_MAX;
     /* 16 KiB of host memory each at worst, page tables included: room for all of RAM twice, and for
      * what a few dozen processes touch */
-    m->chunk_limit = 3072 + (uint32_t)(2 * m->rmap_pages / CHUNK_ENTRIES);
-    m->rmap_max = RMAP_MAX;
+    m->chunk_limit = 3072 + (uint32_t)(2 * pages / CHUNK_ENTRIES);
     if (e->cfg.map_bytes) { /* three quarters for the pieces, one for the reverse lists */
         m->chunk_limit = limit(e->cfg.map_bytes / 4 * 3 / (16 << 10), m->chunk_limit);
-        m->rmap_max = limit(e->cfg.map_bytes / 4 / sizeof(struct rmap_node), RMAP_MAX);
+        nodes = limit(e->cfg.map_bytes / 4 / sizeof(struct rmap_node), RMAP_MAX);
     }
-    m->rmap_head = calloc(m->rmap_pages, sizeof *m->rmap_head);
+    bool listed = rmap_open(&m->rmap, pages, nodes);
     for (int k = 0; k < 2; k++)
         m->tlb[k] = aligned_alloc(64, sizeof *m->tlb[k] << GW_TLB_BITS);
-    if (!m->rmap_head || !m->tlb[0] || !m->tlb[1])
+    if (!listed || !m->tlb[0] || !m->tlb[1])
         return gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory for page maps");
     tlb_clear(m);
     e->run->tlb_read = m->tlb[0];
@@ -312,8 +305,7 @@ void maps_close(struct page_maps *m)
         free(m->high[c].chunk);
     if (m->fd > 0)
         close(m->fd);
-    free(m->rmap_head);
-    free(m->rmap.data);
+    rmap_close(&m->rmap);
     free(m->tlb[0]);
     free(m->tlb[1]);
 }
@@ -389,40 +381,20 @@ void maps_select(struct engine *e, uint8_t *hint)
 
 /* --- filling ------------------------------------------------------------------------------------- */
 
-/* A node for the lists, by its number. 0: out of memory. */
-static uint32_t rmap_node(struct engine *e)
-{
-    struct page_maps *m = e->maps;
-    uint32_t k = m->rmap_free;
-    if (k) {
-        m->rmap_free = ((struct rmap_node *)m->rmap.data)[k - 1].next;
-        return k;
-    }
-    if (m->rmap.count >= m->rmap_max) {
-        maps_flush(e, 0, true);
-        rmap_forget(m);
-    }
-    return vec_push(&m->rmap, sizeof(struct rmap_node), 1) ? m->rmap.count : 0;
-}
-
-static bool rmap_add(struct engine *e, uint64_t paddr, uint64_t index)
+/* The page's list names the entry of the current map. False: out of memory. */
+static bool rmap_list(struct engine *e, uint64_t paddr, uint64_t index)
 {
     struct page_maps *m = e->maps;
     uint64_t page = ram_page_number(e->cfg.bus, paddr);
-    if (page >= m->rmap_pages)
+    if (page >= m->rmap.pages)
         return false;
-    struct rmap_node *all = m->rmap.data;
-    uint32_t depth = 0;
-    for (uint32_t k = m->rmap_head[page]; k && depth < 4; k = all[k - 1].next, depth++)
-        if (all[k - 1].index == index && all[k - 1].map == m->current)
-            return true;
-    uint32_t k = rmap_node(e);
-    if (!k)
-        return false;
-    all = m->rmap.data;
-    all[k - 1] = (struct rmap_node){.index = index, .map = m->current, .next = m->rmap_head[page]};
-    m->rmap_head[page] = k;
-    return true;
+    if (rmap_has(&m->rmap, page, m->current, index))
+        return true;
+    if (rmap_is_full(&m->rmap)) {
+        maps_flush(e, 0, true);
+        rmap_forget(&m->rmap);
+    }
+    return rmap_add(&m->rmap, page, m->current, index);
 }
 
 /* Of the current map. */
@@ -482,7 +454,7 @@ void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8
      * piece, so that it is marked anew. */
     if (!touch(e, h, i))
         return;
-    if (writable && !rmap_add(e, x->paddr, index))
+    if (writable && !rmap_list(e, x->paddr, index))
         writable = false;
     if (!touch(e, h, i))
         return;
@@ -567,19 +539,15 @@ void maps_protect(struct engine *e, uint64_t paddr)
         return;
     }
     uint64_t page = ram_page_number(e->cfg.bus, paddr);
-    if (page >= m->rmap_pages)
-        return;
-    struct rmap_node *all = m->rmap.data;
-    for (uint32_t k = m->rmap_head[page], next; k; k = next) {
-        struct map *p = &m->map[all[k - 1].map];
-        uint64_t index = all[k - 1].index, i = index & (HALF_ENTRIES - 1);
-        struct half *h = index < HALF_ENTRIES ? &p->low : p->cls ? &m->high[p->cls] : &p->own_high;
+    struct rmap_node n;
+    while (page < m->rmap.pages && rmap_take(&m->rmap, page, &n)) {
+        struct map *p = &m->map[n.map];
+        uint64_t i = n.index & (HALF_ENTRIES - 1);
+        struct half *h = n.index < HALF_ENTRIES ? &p->low
+                         : p->cls               ? &m->high[p->cls]
+                                                : &p->own_high;
         h->write[i] = 0; /* maybe another page's by now: it is filled again when needed */
-        next = all[k - 1].next;
-        all[k - 1].next = m->rmap_free;
-        m->rmap_free = k;
     }
-    m->rmap_head[page] = 0;
 }
 
 /* The halves that a vCPU's maps consist of, one after the other: NULL behind the last. */

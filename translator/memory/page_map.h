@@ -19,8 +19,8 @@
 #define TRANSLATOR_MEMORY_PAGE_MAP_H
 
 #include "translator/pages.h"
+#include "translator/memory/rmap.h"
 #include "translator/parts.h"
-#include "translator/vec.h"
 
 enum {
     MAP_POOL = 32,
@@ -44,10 +44,6 @@ struct map {
     uint8_t *read, *write; /* 512 GiB each */
     uint64_t at[2][2];     /* of read and write: where their halves are in the memory object */
 };
-struct rmap_node {
-    uint64_t index;
-    uint32_t map, next;
-};
 
 /* A vCPU's; derived data. */
 struct page_maps {
@@ -60,12 +56,8 @@ struct page_maps {
     struct map map[MAP_POOL];
     uint32_t count, current, most;
     uint32_t chunks, chunk_limit; /* of all halves */
-    uint32_t rmap_max;            /* most nodes of the reverse lists */
     uint64_t tick;
-    uint32_t *rmap_head; /* by page number of RAM region 0.. */
-    uint64_t rmap_pages;
-    struct vec rmap;
-    uint32_t rmap_free; /* nodes of no list; as the lists have them */
+    struct rmap rmap; /* by number of the page in RAM (ram.h) */
     struct gw_tlb_entry *tlb[2];
     uint64_t tlb_key;
     struct page_span tlb_large;

@@ -292,13 +292,13 @@ static void collect_often(struct world *w)
     put_sweep(w);
     start(w);
     sweep(w, 3);
-    uint32_t nodes = w->engine->maps->rmap.count;
+    uint32_t nodes = w->engine->maps->rmap.nodes.count;
     for (unsigned i = 0; i < 1000; i++) {
         collect(w, "swept",
                 &(struct set){.bits = {[PAGE_OF(DATA) / 64] = UINT64_C(7) << PAGE_OF(DATA) % 64}});
         sweep(w, 3);
     }
-    expect(w, "nodes of reverse lists", w->engine->maps->rmap.count, nodes);
+    expect(w, "nodes of reverse lists", w->engine->maps->rmap.nodes.count, nodes);
 }
 
 static void collecting_often_takes_no_more_memory(void **state)
