@@ -24,7 +24,7 @@
 #include "tests/machine/guest/w_pages.h"
 
 enum { ROUNDS = 200, MAX_STEPS = 2000, DISK_BYTES = 1 << 20, SWEPT = 65536 };
-enum { PAGES_OF_ALL = (PAGES_AREA - 0x80000000) / GW_PAGE_SIZE + PAGES_COUNT };
+enum { PAGES_OF_ALL = (0x81000000 - 0x80000000) / GW_PAGE_SIZE };
 
 struct way {
     const char *name;
@@ -112,7 +112,7 @@ static void let_go(struct run *r)
 
 /* ---- what the guest has to say, and is told -------------------------------------------------- */
 
-static const volatile struct pages_control *control(const struct run *r)
+static const struct pages_control *control(const struct run *r)
 {
     return (const void *)gw_ram_host(r->ram, PAGES_CONTROL);
 }
@@ -124,11 +124,17 @@ static void tell(struct run *r, size_t offset, uint64_t value)
     expect(r, "bytes written", n, sizeof value);
 }
 
+/* While the guest runs. */
+static uint64_t now(const uint64_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
 static uint64_t all_steps(const struct run *r)
 {
     uint64_t sum = 0;
     for (unsigned i = 0; i < r->way->harts; i++)
-        sum += control(r)->steps[i];
+        sum += now(&control(r)->steps[i]);
     return sum;
 }
 
@@ -200,7 +206,7 @@ static void run_a_little(struct run *r)
     uint64_t until = all_steps(r) + (r->random >> 8) % MAX_STEPS;
     let_go(r);
     copy_collected(r);
-    while (!control(r)->stop && all_steps(r) < until)
+    while (!now(&control(r)->stop) && all_steps(r) < until)
         sched_yield();
     hold(r);
 }
@@ -283,7 +289,7 @@ static double sweep(struct run *r, uint64_t pages)
 {
     tell(r, offsetof(struct pages_control, sweep), pages);
     let_go(r);
-    while (control(r)->sweep)
+    while (now(&control(r)->sweep))
         sched_yield();
     hold(r);
     return 100.0 * (double)control(r)->ticks / (double)pages;

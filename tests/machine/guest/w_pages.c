@@ -7,7 +7,7 @@
 #include "virtio.h"
 #include "w_pages.h"
 
-enum { DISK = 2, DISK_SECTORS = 2048, SMALL = 4096, LARGE = 1 << 19 };
+enum { DISK = 2, DISK_SECTORS = 2048, SHARED = 64, LARGE = 1 << 19 };
 #define VIEW       UINT64_C(0x40000000) /* AREA, as S mode has it */
 #define AREA_BYTES ((uint64_t)PAGES_COUNT * PAGE)
 #define ADUE       BIT(61)
@@ -168,6 +168,13 @@ static void store_translated(unsigned hart, uint64_t v)
                          : "memory");
 }
 
+/* Where a disk may be writing too. */
+static void store_beside_disk(unsigned hart, uint64_t v)
+{
+    *(volatile uint64_t *)(PAGES_DISK + below(hart, SHARED) * PAGE + 8 * below(hart, PAGE / 32)) =
+        v;
+}
+
 /* ---- code, and what is read ----------------------------------------------------------------- */
 
 static void store_code(unsigned hart, uint64_t v)
@@ -200,11 +207,15 @@ static volatile uint8_t status;
 static unsigned slot;
 static uint16_t answered;
 
-static void read_disk(unsigned hart, uint32_t bytes)
+/* To pages that harts write to the first quarter of, or much at once. */
+static void read_disk(unsigned hart, bool much)
 {
-    uint64_t at = somewhere(hart, 512), left = PAGES_AREA + AREA_BYTES - at;
-    if (bytes > left)
-        bytes = (uint32_t)left;
+    uint64_t at = PAGES_DISK + SHARED * PAGE;
+    uint32_t bytes = LARGE;
+    if (!much) {
+        at = PAGES_DISK + below(hart, SHARED) * PAGE + PAGE / 4 + 512 * below(hart, 4);
+        bytes = 512 + 512 * (uint32_t)below(hart, 2);
+    }
     header.sector = below(hart, DISK_SECTORS - bytes / 512 + 1);
     q.desc[0] = (struct vq_desc){addr(&header), 16, VQ_NEXT, 1};
     q.desc[1] = (struct vq_desc){at, bytes, VQ_NEXT | VQ_WRITE, 2};
@@ -221,8 +232,9 @@ static void read_disk(unsigned hart, uint32_t bytes)
 /* ---- all of it ------------------------------------------------------------------------------ */
 
 static void (*const ways[])(unsigned hart, uint64_t v) = {
-    store_plain,  store_plain,       store_misaligned, store_several, store_floats, store_zeros,
-    store_atomic, store_conditional, store_translated, store_code,    load_some,
+    store_plain,      store_plain, store_misaligned, store_several,
+    store_floats,     store_zeros, store_atomic,     store_conditional,
+    store_translated, store_code,  load_some,        store_beside_disk,
 };
 
 static void write_all(unsigned hart)
@@ -234,7 +246,7 @@ static void write_all(unsigned hart)
         ways[below(hart, sizeof ways / sizeof ways[0])](hart, random_bits(hart));
         control->steps[hart]++;
         if (hart == 0 && control->steps[0] % 256 == 0)
-            read_disk(hart, control->steps[0] % 2048 ? SMALL : LARGE);
+            read_disk(hart, control->steps[0] % 2048 == 0);
     }
 }
 

@@ -5,6 +5,7 @@
 #define PAGES_CONTROL 0x80400000 /* struct pages_control */
 #define PAGES_CODE    0x80500000 /* a page for each hart */
 #define PAGES_AREA    0x80800000
+#define PAGES_DISK    0x80c00000 /* pages that a disk and harts share, then some that are the disk's */
 #define PAGES_SWEEP   0x84000000 /* only swept; there need not be any */
 #define PAGES_COUNT   1024       /* of AREA */
 
