@@ -271,15 +271,13 @@ enum engine_stop engine_run_on(struct engine *e, uint64_t max_insns, bool exact,
             after = run_exactly(e, &stop);
         e->passing = false;
         p->look = after == AFTER_LOOK || !last || run->view_dirty;
-        if (world_wanted(e))
-            world_leave(e);
         if (after != AFTER_STOP)
             count_idle(e, gw_retired(run) != start + done);
         if (after == AFTER_STOP || how & ENGINE_SINGLE ||
             (after == AFTER_NO_ROOM && last && !run->view_dirty))
             break;
     }
-    take_back(run);
+    take_back(run); /* inside: who has the world stopped looks at the counts */
     world_leave(e);
     return stop;
 }
