@@ -104,12 +104,17 @@ static enum kind kind_of(enum rv_op op)
     return rv_op_ext(op) & FP_EXTS ? K_FP : K_INT;
 }
 
+/* An LR/SC loop with two SCs, and what ends a program behind it. */
+enum { LRSC_MOST = 20 };
+
 struct gen {
     struct fz_program *p;
     const struct fz_gen_options *opt;
     uint64_t rng;
     uint32_t forward[FZ_MAX_INSNS]; /* branches whose target is not known yet */
     uint8_t strict;                 /* pointers are never written */
+    bool lrsc;                      /* loops of LR and SC, and no other SC */
+    uint8_t inside[FZ_MAX_INSNS];   /* of such a loop, behind the LR: no jump leads there */
 };
 
 /* Patterns by kind; filled by collect(). */
@@ -331,6 +336,8 @@ static bool random_insn(struct gen *g, const struct patterns *t, enum kind k, ui
     if (g->opt->oracle && k == K_AMO && (w >> 27 == 2 || w >> 27 == 3))
         w = set_field(w, 12, 3, g->opt->lr_double ? 3 : 2);
     rv_decode(&in, w);
+    if (g->lrsc && (in.op == RV_OP_SC_W || in.op == RV_OP_SC_D))
+        return false;
     if (in.op == RV_OP_ILLEGAL || (g->opt->oracle && oracle_refuses(&in)))
         return false;
     if (spoils(g, &in) && (g->strict || !fz_percent(&g->rng, 3)))
@@ -378,6 +385,107 @@ static void append_branch(struct gen *g, const struct patterns *t, enum kind k)
     append(g, w);
 }
 
+/* --- LR and SC -------------------------------------------------------------------------------- */
+
+/* What is put together: an LR, one SC or two, and what stands between. */
+struct lrsc {
+    uint32_t lr, end; /* numbers of instructions: the LR, the first one behind it all */
+    unsigned at;      /* registers: the address, */
+    unsigned seen;    /* what LR saw, */
+    unsigned failed;  /* what SC says */
+    unsigned width;   /* funct3 */
+    bool
+        constrained; /* Unpriv. 20240411, 14.3; else anything may be between, and nothing tries again */
+};
+
+static unsigned pick_scratch(struct gen *g)
+{
+    for (;;) {
+        unsigned r = 1 + fz_below(&g->rng, 31);
+        if (!(g->p->pointers >> r & 1))
+            return r;
+    }
+}
+
+/* One of those between. */
+static void append_between(struct gen *g, const struct patterns *t, const struct lrsc *l)
+{
+    static const enum kind others[] = {K_LOAD, K_STORE, K_AMO, K_INT, K_INT, K_INT};
+    uint32_t w;
+    struct rv_insn in;
+    for (;;) {
+        enum kind k = l->constrained ? K_INT : others[fz_below(&g->rng, 6)];
+        if (!random_insn(g, t, k, &w))
+            continue;
+        rv_decode(&in, w);
+        if (spoils(g, &in) || (l->constrained && !(rv_op_ext((enum rv_op)in.op) & RV_EXT_I)))
+            continue;
+        append(g, w);
+        return;
+    }
+}
+
+/* Some instructions, branches among them whose targets are left open, and an SC; it is tried again
+ * from the LR if that fails. */
+static void append_arm(struct gen *g, const struct patterns *t, const struct lrsc *l)
+{
+    for (unsigned n = fz_below(&g->rng, 5); n; n--) {
+        uint32_t regs = l->seen << 15 | fz_below(&g->rng, 32) << 20;
+        static const uint8_t conditions[] = {0, 1, 4, 5, 6, 7};
+        if (fz_percent(&g->rng, 35))
+            append(g, 0x63 | regs | (uint32_t)conditions[fz_below(&g->rng, 6)] << 12);
+        else
+            append_between(g, t, l);
+    }
+    append(g, 0x1800002f | l->width << 12 | l->at << 15 | l->failed << 7 |
+                  (fz_below(&g->rng, 32) << 20));
+    if (l->constrained) {
+        int32_t back = g->p->at[l->lr] - g->p->at[g->p->count];
+        append(g, set_imm_b(0x1063 | l->failed << 15, back));
+    }
+}
+
+/*
+ * A loop around LR and SC, of two SCs now and then. Alone on its memory it ends with success if it is
+ * constrained, whatever runs it. All that could tell ways of keeping a reservation from one another is left
+ * out: an SC to which no way leads but by the LR, and, where the loop is not constrained, the end of a page.
+ */
+static void append_lrsc(struct gen *g, const struct patterns *t)
+{
+    struct fz_program *p = g->p;
+    uint32_t second = 0;
+    struct lrsc l = {.lr = p->count,
+                     .at = pick_pointer(g, false),
+                     .seen = pick_scratch(g),
+                     .failed = pick_scratch(g),
+                     .width =
+                         g->opt->oracle ? (g->opt->lr_double ? 3 : 2) : 2 + fz_below(&g->rng, 2),
+                     .constrained = fz_percent(&g->rng, 70)};
+    if (((p->pc + p->at[p->count]) & 4095) + 128 > 4096)
+        l.constrained = true;
+    append(g, 0x1000002f | l.width << 12 | l.at << 15 | l.seen << 7);
+    append_arm(g, t, &l);
+    uint32_t jump = p->count;
+    if (fz_percent(&g->rng, 40)) {
+        append(g, 0x6f);
+        second = p->count;
+        append_arm(g, t, &l);
+        p->word[jump] = set_imm_j(0x6f, p->at[p->count] - p->at[jump]);
+    }
+    l.end = p->count;
+    memset(g->inside + l.lr + 1, 1, l.end - l.lr - 1);
+    for (uint32_t i = l.lr; i < l.end; i++) {
+        if ((p->word[i] & 0x7f) != 0x63 ||
+            p->word[i] & 0xfe000f80) /* no branch, or it has its target */
+            continue;
+        uint32_t to = i + 1 + fz_below(&g->rng, l.end - i);
+        /* Not where an SC is tried again that was not tried, for ever perhaps. */
+        while (to < l.end && ((to == jump && second) || p->word[to] >> 31))
+            to++;
+        p->word[i] = set_imm_b(p->word[i], p->at[to] - p->at[i]);
+    }
+}
+
 /* --- targets ---------------------------------------------------------------------------------- */
 
 static uint32_t with_target(uint32_t w, int32_t off)
@@ -403,6 +511,8 @@ static void resolve(struct gen *g)
         uint32_t to = i + 1 + (left ? fz_below(&g->rng, left < reach ? left : reach) : 0);
         if (p->loops && i && fz_percent(&g->rng, 25))
             to = fz_below(&g->rng, i);
+        while (g->inside[to])
+            to++;
         if ((p->word[to] & 0x7f) == 0x67) /* not between an auipc and its jalr */
             to++;
         int32_t off = p->at[to] - p->at[i];
@@ -448,6 +558,7 @@ void fz_generate(struct fz_program *p, uint64_t seed, enum fz_view view, uint32_
     choose_pointers(&g);
     choose_place(&g, page);
     const uint16_t *weights = flavours[fz_below(&g.rng, sizeof flavours / sizeof *flavours)];
+    g.lrsc = fz_percent(&g.rng, 25);
     uint32_t total = 0, want = 4 + fz_below(&g.rng, fz_percent(&g.rng, 20) ? 85 : 45);
     for (int k = 0; k < K_COUNT; k++)
         total += weights[k];
@@ -458,7 +569,9 @@ void fz_generate(struct fz_program *p, uint64_t seed, enum fz_view view, uint32_
             r -= weights[k++];
         if (opt->oracle && (k == K_STOP || k == K_FENCE))
             continue;
-        if (k == K_BRANCH || k == K_JUMP)
+        if (k == K_AMO && p->count + LRSC_MOST < FZ_MAX_INSNS && g.lrsc && fz_percent(&g.rng, 60))
+            append_lrsc(&g, &t);
+        else if (k == K_BRANCH || k == K_JUMP)
             append_branch(&g, &t, k);
         else if (random_insn(&g, &t, k, &w))
             append(&g, w);

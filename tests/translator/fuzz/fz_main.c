@@ -176,6 +176,11 @@ static bool one_program(struct fuzz *z, uint64_t seed)
             z->by_config[c] += b.retired;
             if (fz_env_damaged(ref) || fz_env_damaged(z->env[c]))
                 return true;
+            if (!p.loops && !s.exact && a.stop == ENGINE_BUDGET) {
+                fprintf(stderr, "a constrained loop of LR and SC does not end\n");
+                report(z, c, &p, &s);
+                return false;
+            }
             if (fz_compare(&a, &b, buf, sizeof buf)) {
                 fprintf(stderr, "%s\n", buf);
                 report(z, c, &p, &s);
