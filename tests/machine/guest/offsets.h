@@ -12,7 +12,9 @@
 #define CTX_STATUS 312
 #define CTX_HOME   320
 
-#define HARTS           4  /* at most; others are never woken */
+#ifndef HARTS
+#define HARTS 4 /* at most; others are never woken */
+#endif
 #define STACK_BITS      14 /* of each hart's stack; guest.ld has room for all */
 #define CLINT_BASE_ADDR 0x2000000
 

@@ -273,6 +273,34 @@ static void push(struct node *n)
     } while (failed);
 }
 
+/* The same by branches forward: over an instruction, and to an SC that changes nothing. */
+static struct node *pop_by_branches(void)
+{
+    struct node *n, *next;
+    uint64_t failed;
+    __asm__ volatile("1: lr.d.aq %0, (%3)\nli %2, 0\nbeqz %0, 3f\nld %1, (%0)\nbnez %1, 2f\n"
+                     "li %1, 0\n2: sc.d %2, %1, (%3)\nbnez %2, 1b\n3:"
+                     : "=&r"(n), "=&r"(next), "=&r"(failed)
+                     : "r"(&top)
+                     : "memory");
+    return n;
+}
+
+static void push_by_branches(struct node *n)
+{
+    struct node *seen;
+    uint64_t failed;
+    do {
+        struct node *old = top;
+        n->next = old;
+        __asm__ volatile("fence rw, rw\nlr.d %0, (%2)\nbne %0, %3, 1f\nsc.d %1, %4, (%2)\nj 2f\n"
+                         "1: sc.d %1, %0, (%2)\nli %1, 1\n2:"
+                         : "=&r"(seen), "=&r"(failed)
+                         : "r"(&top), "r"(old), "r"(n)
+                         : "memory");
+    } while (failed);
+}
+
 static bool swap_tagged(uint64_t old, uint64_t to)
 {
     return __atomic_compare_exchange_n(&tagged_top, &old, ((old >> 32) + 1) << 32 | to, false,
@@ -397,8 +425,10 @@ void guest_main(void)
     sums();
     sums_by_branches();
     stack(pop_tagged, push_tagged);
-    if (!guest_on_peer()) /* QEMU's pairs compare values */
+    if (!guest_on_peer()) { /* QEMU's pairs compare values */
         stack(pop, push);
+        stack(pop_by_branches, push_by_branches);
+    }
     harts_run(ALL_HARTS, whole);
     CHECK_EQ(cells[129], TEARS);
 }
