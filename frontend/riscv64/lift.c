@@ -81,18 +81,57 @@ static bool may_unroll(const struct gw_lift_request *rq, uint32_t copies, uint32
            rq->block->count / copies * (copies + 1) <= IR_ENOUGH;
 }
 
-/* Is the LR at code offset `at`, the count-th instruction of the block, half of a pair that lies in this
- * block? Returns the pc of its SC, or 0. */
-static uint64_t find_pair(const struct gw_lift_request *rq, const struct rv_lift *l, uint32_t at,
-                          uint32_t count, const struct rv_insn *lr)
+/* Is `in`, at code offset `at`, the LR of a pair? In user mode the budget is no state, and an LR of its
+ * own costs no more. */
+static bool find_pair(const struct gw_lift_request *rq, const struct rv_lift *l, uint32_t at,
+                      const struct rv_insn *in, struct rv_pair *out)
 {
-    struct rv_pair pair;
-    if (!rv_pair_find(rq, l->cfg->ext, at, lr, &pair) || count - 1 + pair.count > rq->max_guest)
-        return 0;
+    return (in->op == RV_OP_LR_W || in->op == RV_OP_LR_D) &&
+           rv_pair_find(rq, l->cfg->ext, at, in, out) && !(l->flags & RV_TBF_USER && out->skips);
+}
+
+/* Does the block, of count instructions so far, have room for the pair? */
+static bool has_room(const struct gw_lift_request *rq, uint32_t count, const struct rv_pair *pair)
+{
+    enum { IR_OF_ONE = 24, IR_OF_REST = 256 }; /* more than it is */
+    return count + pair->count <= rq->max_guest &&
+           rq->block->count + IR_OF_ONE * pair->count + IR_OF_REST <= IR_MAX_INSNS;
+}
+
+/* The block holds the pair whose LR is at hand. */
+static void begin_pair(struct rv_lift *l, const struct rv_pair *pair)
+{
+    l->pair_sc = l->pc + pair->sc;
+    l->pair_lr = l->pc;
+    l->pair_skips = pair->skips;
     /* What a branch leads to is part of the reason, so the block is one of those bytes too. */
-    if (rq->block->code_bytes < pair.end && !(l->flags & RV_TBF_USER))
-        rq->block->code_bytes = pair.end;
-    return l->pc + pair.sc;
+    if (l->b->code_bytes < pair->end && !(l->flags & RV_TBF_USER))
+        l->b->code_bytes = pair->end;
+}
+
+/* One that a branch of a pair may have skipped, as if it had not. */
+static enum rv_flow lift_skipped(struct rv_lift *l, const struct rv_insn *in)
+{
+    struct rv_skip *s = &l->skip;
+    if (!(s->written >> in->rd & 1))
+        s->old[in->rd] = rv_get(l, in->rd);
+    s->written |= UINT32_C(1) << in->rd;
+    s->count++;
+    return lift_table[in->op](l, in);
+}
+
+/* Behind those. If they were skipped, registers hold what they held, and there are instructions that have
+ * not retired, though the block as a whole was taken off the budget. */
+static void end_skip(struct rv_lift *l)
+{
+    const uint32_t budget = offsetof(struct rv_cpu, run.budget);
+    struct rv_skip *s = &l->skip;
+    for (unsigned r = 1; r < 32; r++)
+        if (s->written >> r & 1)
+            rv_put(l, r, ir_select(l->b, IR_I64, s->cc, s->a, s->b, s->old[r], rv_get(l, r)));
+    ir_val back = ir_select(l->b, IR_I64, s->cc, s->a, s->b, rv_const(l, s->count), rv_const(l, 0));
+    ir_put(l->b, budget, 3, ir_op2(l->b, IR_ADD, IR_I64, ir_get(l->b, budget, 3), back));
+    s->to = 0;
 }
 
 enum gw_lift_status rv_lift(const struct gw_lift_request *rq)
@@ -101,6 +140,7 @@ enum gw_lift_status rv_lift(const struct gw_lift_request *rq)
     const struct rv_cpu *cpu = rq->cpu;
     struct rv_lift l = {.b = b, .cfg = &cpu->cfg, .flags = b->flags};
     struct rv_insn in;
+    struct rv_pair pair;
     uint32_t at = 0, word = 0, count = 0, traced = 0, copies = 1;
     enum rv_flow flow = RV_FLOW_NEXT;
 
@@ -116,17 +156,21 @@ enum gw_lift_status rv_lift(const struct gw_lift_request *rq)
         }
         rv_decode_for(&in, word, l.cfg->ext);
         bool isolated = rv_lift_isolated(&in);
-        if ((isolated && count) || !ir_begin_guest(b, l.pc, len))
+        bool lr = find_pair(rq, &l, at, &in, &pair), fits = lr && has_room(rq, count, &pair);
+        /* A pair that does not fit is one in a block of its own. */
+        if (((isolated || (lr && !fits)) && count) || !ir_begin_guest(b, l.pc, len))
             break;
         count++;
         l.next = l.pc + len;
         if (b->code_bytes < at + len)
             b->code_bytes = at + len;
         l.unroll = !l.pair_sc && may_unroll(rq, copies, count);
-        if (in.op == RV_OP_LR_W || in.op == RV_OP_LR_D)
-            l.pair_sc = find_pair(rq, &l, at, count, &in);
+        if (fits)
+            begin_pair(&l, &pair);
         bool paired = l.pair_sc && l.pc < l.pair_sc; /* the block goes on to the SC */
-        flow = lift_table[in.op](&l, &in);
+        flow = l.skip.to ? lift_skipped(&l, &in) : lift_table[in.op](&l, &in);
+        if (l.skip.to == l.next && l.skip.to)
+            end_skip(&l);
         if (flow == RV_FLOW_LOOP) {
             copies++;
             l.next = b->pc;

@@ -21,16 +21,29 @@ enum rv_flow {
     RV_FLOW_END,   /* nowhere: the IR has ended */
 };
 
+/* The instructions of a pair that a branch skips if it is taken; see pair.h. */
+struct rv_skip {
+    uint64_t to;      /* pc behind them; 0: none are at hand */
+    uint32_t count;   /* of them, so far */
+    uint32_t written; /* bits: registers that they write; ahead of them those held: */
+    ir_val old[32];
+    enum ir_cond cc;
+    ir_val a, b; /* it is taken when (a cc b) */
+};
+
 struct rv_lift {
     struct ir_block *b;
     const struct rv_config *cfg;
     uint64_t pc;   /* of this instruction */
     uint64_t next; /* of the one behind it */
     uint64_t target;
-    uint32_t flags;    /* RV_TBF_* */
-    uint64_t pair_sc;  /* pc of the SC that makes a pair with the LR at hand; 0: none */
-    ir_val pair_value; /* what the LR saw */
-    bool unroll;       /* a branch to the block's start may be gone through */
+    uint32_t flags;      /* RV_TBF_* */
+    uint64_t pair_sc;    /* pc of the SC that makes a pair with the LR at hand; 0: none */
+    uint64_t pair_lr;    /* pc of that LR */
+    uint32_t pair_skips; /* rv_pair.skips */
+    ir_val pair_value;   /* what the LR saw */
+    struct rv_skip skip;
+    bool unroll; /* a branch to the block's start may be gone through */
 };
 
 /* Third argument of the helper AES. */
@@ -68,6 +81,12 @@ static inline uint32_t rv_x_offset(unsigned reg)
 static inline uint32_t rv_f_offset(unsigned reg)
 {
     return (uint32_t)(offsetof(struct rv_cpu, f) + 8 * reg);
+}
+
+/* Does the branch at hand skip instructions of a pair? */
+static inline bool rv_skips(const struct rv_lift *l)
+{
+    return l->pair_sc && l->pc < l->pair_sc && l->pair_skips >> (l->pc - l->pair_lr) / 2 & 1;
 }
 
 static inline ir_val rv_const(struct rv_lift *l, int64_t value)

@@ -69,6 +69,10 @@ static enum rv_flow branch(struct rv_lift *l, const struct rv_insn *in, enum ir_
         cc = swap_zero(cc);
     }
     ir_val a = rv_get(l, rs1), b = rv_get(l, rs2);
+    if (rv_skips(l)) {
+        l->skip = (struct rv_skip){.to = target, .cc = cc, .a = a, .b = b};
+        return RV_FLOW_NEXT;
+    }
     bool loop = l->unroll && target == l->b->pc;
     if (loop) /* cond ^ 1 is the negation */
         ir_brcc(l->b, IR_I64, cc ^ 1u, a, b, l->next);

@@ -20,6 +20,7 @@ struct window {
     uint8_t taken[HALVES];   /* and where if it is a branch that is taken */
     uint32_t sc;             /* bits: SCs that the LR may pair with, reached by pure paths alone */
     uint32_t leads;          /* bits: instructions from which pure paths lead to one */
+    uint32_t turns;          /* bits: branches and jumps */
     bool other;              /* an SC is reached otherwise, or is another one */
 };
 
@@ -118,6 +119,8 @@ static void step(struct window *w, const struct rv_insn *in, unsigned h)
     }
     if (goes_away(in))
         return;
+    if (in->op == RV_OP_JAL || is_branch(in))
+        w->turns |= UINT32_C(1) << h;
     if (in->op == RV_OP_JAL) {
         w->next[h] = reach(w, h, in->imm, how);
         return;
@@ -133,9 +136,9 @@ static void step(struct window *w, const struct rv_insn *in, unsigned h)
     w->next[h] = reach(w, h, in->len, how);
 }
 
-static bool leads(const struct window *w, unsigned h)
+static bool has(uint32_t bits, unsigned h)
 {
-    return w->leads >> h & 1;
+    return bits >> h & 1;
 }
 
 static void look(struct window *w)
@@ -159,21 +162,33 @@ static void look(struct window *w)
     }
     w->leads = w->sc;
     for (unsigned h = HALVES; h-- > 1;)
-        if (leads(w, w->next[h]) || leads(w, w->taken[h]))
+        if (has(w->leads, w->next[h]) || has(w->leads, w->taken[h]))
             w->leads |= UINT32_C(1) << h;
+}
+
+/* From the LR to its SC. False: they are no pair. */
+static bool go(const struct window *w, struct rv_pair *out)
+{
+    unsigned h = w->lr->len / 2, skip_to = 0;
+    for (; has(w->leads, h) && !has(w->sc, h); h = w->next[h], out->count++) {
+        if (h >= skip_to)
+            skip_to = 0;
+        if (skip_to && (has(w->turns, h) || w->next[h] > skip_to))
+            return false;
+        if (has(w->leads, w->taken[h])) {
+            skip_to = w->taken[h];
+            out->skips |= UINT32_C(1) << h;
+        }
+    }
+    out->sc = 2 * h;
+    return has(w->sc, h) && h >= skip_to;
 }
 
 bool rv_pair_find(const struct gw_lift_request *rq, uint64_t ext, uint32_t at,
                   const struct rv_insn *lr, struct rv_pair *out)
 {
     struct window w = {.rq = rq, .ext = ext, .lr = lr, .at = at};
-    unsigned h = lr->len / 2, count = 2;
     look(&w);
-    if (w.other)
-        return false;
-    for (; leads(&w, h) && !(w.sc >> h & 1); h = w.next[h], count++)
-        if (leads(&w, w.taken[h]))
-            return false;
-    *out = (struct rv_pair){.sc = 2 * h, .count = count, .end = w.end};
-    return leads(&w, h);
+    *out = (struct rv_pair){.count = 2, .end = w.end};
+    return !w.other && go(&w, out);
 }

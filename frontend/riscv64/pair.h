@@ -4,8 +4,9 @@
  * since paths lead forward alone.
  *
  * A pair's SC is reached, over integer operations and branches, by going on from instruction to
- * instruction. No other SC is reached from the LR within the window: one to which a branch leads
- * would look for a reservation, and the pair has none. Those over a load, say, are
+ * instruction. A branch may skip some of those, none of them a branch: compilers make loops for the
+ * minimum of bytes so. No other SC is reached from the LR within the window, nor this one otherwise: in
+ * another block it would look for a reservation, and the pair has none. Those over a load, say, are
  * followed too; but a path that leaves the window, by a call or as a return, is taken to reach none, and so
  * is one that leaves the page unless it is of a constrained loop so far.
  */
@@ -18,6 +19,7 @@ struct rv_pair {
     uint32_t sc;    /* bytes from the LR to its SC */
     uint32_t count; /* instructions from the one to the other, with both */
     uint32_t end;   /* of the code that says so; at least to the SC */
+    uint32_t skips; /* bit n: a branch 2 n bytes from the LR skips instructions of the pair */
 };
 
 /* lr stands at code offset `at`. False: it has no SC of that kind. */

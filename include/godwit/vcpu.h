@@ -57,7 +57,9 @@ struct gw_slot {
 
 struct gw_vcpu {
     uint64_t pc;
-    int64_t budget;     /* instructions left in this quantum; the register's home */
+    /* Instructions left in this quantum; the register's home. A block's length is taken off at its
+     * entry. In a machine this is state, and IR that skips some of its instructions adds them. */
+    int64_t budget;
     uint32_t leave;     /* enum gw_leave */
     uint32_t fp_flags;  /* IR_FP_*, accumulated; complete at safe points */
     uint32_t attention; /* atomic: look at events and interrupts soon */

@@ -56,6 +56,12 @@ struct golden {
         0x1406252f, 0x00d51563, 0x1ae627af, 0xfbf5, 0x8082                                         \
     }
 
+#define BYTE_MAX                                                                                   \
+    {                                                                                              \
+        0x100526af, 0x00c6f733, 0x87b6, 0x00b75663, 0x00b6c7b3, 0x8ff1, 0x8fb5, 0x1af527af,        \
+            0xf3fd, 0x8082                                                                         \
+    }
+
 #define ORDERS                                                                                     \
     {                                                                                              \
         0x1405a52f, 0x1605a52f, 0x00c5a52f, 0x0330000f, 0x0230000f, 0x0110000f, 0x0120000f,        \
@@ -73,6 +79,7 @@ static const struct golden goldens[] = {
     {"user_bits", "shifts, bits, a product and a quotient", GW_MEM_USER, USER, 0, 0, BIT_WORK},
     {"user_single", "single precision", GW_MEM_USER, USER, 0, 0, SINGLE},
     {"flat_cmpxchg", "compare-and-swap by LR and SC", GW_MEM_FLAT, SUPER, 0, 4, CMPXCHG},
+    {"flat_byte_max", "a maximum of bytes by LR and SC", GW_MEM_FLAT, SUPER, 0, 4, BYTE_MAX},
     {"user_orders", "LR.aq and .aqrl, an AMO, fences", GW_MEM_USER, USER, 0, 0, ORDERS},
 };
 

@@ -651,7 +651,7 @@ static void lr_with_a_branch_to_an_sc_watches_memory(void **state)
 {
     struct fixture *f = *state;
     const uint32_t code[][8] = {
-        {LR_W, BNE_8, ADDI, SC_W, RET},                     /* over an instruction */
+        {LR_W, BNE_12, BEQ_8, ADDI, SC_W, RET},             /* over a branch */
         {LR_W, BNE_12, ADDI, SC_W, ADDI, SC_W, RET},        /* to another */
         {LR_W, BNE_12, SC_W, RET, LD_A4, ADDI, SC_W, RET},  /* over a load */
         {LR_W, BNE_12, SC_W, J_8, BEQ_8, ADDI, SC_W, RET},  /* by two branches */
@@ -698,6 +698,53 @@ static void pair_is_one_whatever_leads_elsewhere(void **state)
     assert_int_equal(f->block.code_bytes, 16);
 }
 
+/* Over an instruction: the pair is one all the same, which does not change what that would have, and gives
+ * back what did not retire. */
+static void pair_goes_over_what_a_branch_skips(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t word = (uint64_t)(int64_t)(int32_t)CASE_BYTES;
+    for (unsigned n = 0; n < 4; n++) {
+        uint64_t bytes = CASE_BYTES, now, skipped = n & 1;
+        f->block.no_fold = n >= 2;
+        LIFT(f, M_DIRTY, LR_W, BNE_12, ADDI, ADDI, SC_W, RET);
+        assert_int_equal(count_op(f, IR_CAS), 1);
+        assert_int_equal(count_op(f, IR_CALL), 0);
+        assert_int_equal(count_op(f, IR_BRCC), 0);
+        f->cpu.x[11] = CASE_DATA;
+        f->cpu.x[12] = word + skipped;
+        f->cpu.run.budget = 100;
+        memset(&f->run, 0, sizeof f->run);
+        f->run.cpu = &f->cpu;
+        f->run.leave_at = -1;
+        memcpy(f->run.mem + (CASE_DATA - RUN_MEM_BASE), &bytes, sizeof bytes);
+        run_block(&f->run, &f->block);
+        memcpy(&now, f->run.mem + (CASE_DATA - RUN_MEM_BASE), sizeof now);
+        assert_int_equal(f->cpu.x[10], skipped ? word : word + 2);
+        assert_int_equal(f->cpu.x[13], 0);
+        assert_int_equal((uint32_t)now, (uint32_t)(word + skipped));
+        assert_int_equal(f->cpu.run.budget, skipped ? 102 : 100);
+        assert_int_equal(f->run.pc, f->cpu.x[1] & ~UINT64_C(1));
+    }
+}
+
+/* A pair that would be cut in two by the block's end begins a block. */
+static void pair_that_does_not_fit_begins_a_block(void **state)
+{
+    struct fixture *f = *state;
+    f->rq.max_guest = 4;
+    LIFT(f, M_DIRTY, ADDI, ADDI, LR_W, ADDI, SC_W, RET);
+    assert_int_equal(f->block.guest_count, 2);
+    assert_ends_with_jump(f, 8);
+    LIFT(f, M_DIRTY, ADDI, LR_W, ADDI, SC_W, RET);
+    assert_int_equal(f->block.guest_count, 4);
+    assert_int_equal(count_op(f, IR_CAS), 1);
+    f->rq.max_guest = 2;
+    LIFT(f, M_DIRTY, LR_W, ADDI, SC_W, RET);
+    assert_int_equal(f->block.guest_count, 2);
+    assert_int_equal(count_op(f, IR_CALL), 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -707,6 +754,8 @@ int main(void)
         TEST(other_lr_and_sc_watch_memory),
         TEST(lr_with_a_branch_to_an_sc_watches_memory),
         TEST(pair_is_one_whatever_leads_elsewhere),
+        TEST(pair_goes_over_what_a_branch_skips),
+        TEST(pair_that_does_not_fit_begins_a_block),
         TEST(block_ends_at_the_instruction_limit),
         TEST(block_holds_no_more_than_the_ir_can),
         TEST(no_instruction_starts_behind_the_page),

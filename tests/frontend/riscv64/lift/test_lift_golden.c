@@ -41,6 +41,12 @@ static const struct golden goldens[] = {
      .flags = USER,
      .trace = 4,
      .words = {0x1406252f, 0x00d51563, 0x1ae627af, 0xfbf5, 0x8082}},
+    {.name = "byte_max",
+     .title = "a compiler's maximum of bytes by LR and SC, in a machine",
+     .flags = RV_PRIV_S,
+     .trace = 4,
+     .words = {0x100526af, 0x00c6f733, 0x87b6, 0x00b75663, 0x00b6c7b3, 0x8ff1, 0x8fb5, 0x1af527af,
+               0xf3fd, 0x8082}},
     {.name = "axpy",
      .title = "a double-precision loop, rounding up",
      .flags = USER | IR_RUP << RV_TBF_FRM_SHIFT,
@@ -99,6 +105,8 @@ static void name_state(char *out, size_t size, unsigned offset)
         {"sepc", offsetof(struct rv_cpu, c.sepc)},
         {"scause", offsetof(struct rv_cpu, c.scause)},
         {"reservation", offsetof(struct rv_cpu, c.reservation)},
+        {"reservation_broken", offsetof(struct rv_cpu, run.reservation_broken)},
+        {"budget", offsetof(struct rv_cpu, run.budget)},
         {"reserved_value", offsetof(struct rv_cpu, c.reserved_value)},
     };
     size_t f = offsetof(struct rv_cpu, f);
