@@ -20,6 +20,18 @@ void snap_put_header(uint8_t h[SNAP_HEADER_BYTES])
     snap_put(h + 16, snap_hash(h, 16), 8);
 }
 
+/* A program that knows format 1 alone finds the hash of its header where the first section's layout is:
+ * what it then reads, and names, is a format that it does not know. */
+uint64_t snap_first_layout(void)
+{
+    enum { HASHED = 32 };
+    uint8_t h[HASHED];
+    snap_put_header(h);
+    snap_put(h + SNAP_HEADER_BYTES, SNAP_MANIFEST, 4);
+    snap_put(h + SNAP_HEADER_BYTES + 4, SNAP_MANIFEST_VERSION, 4);
+    return snap_hash(h, HASHED);
+}
+
 void snap_put_head(uint8_t h[SNAP_HEAD_BYTES], const struct snap_section *s)
 {
     memset(h, 0, SNAP_HEAD_BYTES);

@@ -117,12 +117,12 @@ enum gw_status snap_read_header(struct snap_reader *r, struct gw_source *from, u
     r->format = (uint8_t)snap_get(h + 8, 4);
     if (snap_get(h + 8, 4) == 1)
         return read_header1(r, from, h, file_bytes, err);
-    if (snap_get(h + 16, 8) != snap_hash(h, 16))
-        return snap_bad(r, err, NULL, "its header is damaged");
-    if (snap_get(h + 8, 4) != SNAP_FORMAT)
+    if (snap_get(h + 8, 4) != SNAP_FORMAT) /* whatever follows the number there */
         return gw_fail(err, GW_ERR_UNSUPPORTED, r->path,
                        "cannot use the snapshot: it is of format %u, this program knows %u and 1",
                        (unsigned)snap_get(h + 8, 4), (unsigned)SNAP_FORMAT);
+    if (snap_get(h + 16, 8) != snap_hash(h, 16))
+        return snap_bad(r, err, NULL, "its header is damaged");
     return GW_OK;
 }
 
@@ -134,7 +134,7 @@ enum gw_status snap_check_section(const struct snap_reader *r, uint32_t i, struc
                        "cannot use the snapshot: section %s: of a kind that this program does not "
                        "know",
                        s->name);
-    if (i == 0 && (s->kind != SNAP_MANIFEST || s->version != 1))
+    if (i == 0 && (s->kind != SNAP_MANIFEST || s->version != SNAP_MANIFEST_VERSION))
         return snap_bad(r, err, NULL, "it does not begin with a manifest");
     if (i && s->kind == SNAP_MANIFEST)
         return snap_bad(r, err, NULL, "it has more than one manifest");

@@ -11,6 +11,7 @@ enum {
     SNAP_FORMAT = 2,
     SNAP_HEADER_BYTES = 24, /* of a file */
     SNAP_HEAD_BYTES = 56,   /* of a section */
+    SNAP_MANIFEST_VERSION = 1,
     SNAP_TAIL_BYTES = 24,
     SNAP_HEADER1_BYTES = 40, /* of format 1, whose sections have no tail */
     SNAP_HEAD1_BYTES = 64,
@@ -50,6 +51,7 @@ static inline uint64_t snap_get(const uint8_t *p, unsigned size)
 /* frame.c. The getters return false for what is damaged. */
 uint64_t snap_hash(const void *bytes, size_t size);
 void snap_put_header(uint8_t h[SNAP_HEADER_BYTES]);
+uint64_t snap_first_layout(void);
 void snap_put_head(uint8_t h[SNAP_HEAD_BYTES], const struct snap_section *s);
 void snap_put_tail(uint8_t t[SNAP_TAIL_BYTES], uint64_t bytes, uint64_t hash);
 void snap_put_end(uint8_t h[SNAP_HEAD_BYTES], uint32_t sections, uint64_t file_bytes);

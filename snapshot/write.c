@@ -245,7 +245,9 @@ enum gw_status snap_write_manifest(struct snap_writer *w, const struct machine_s
 {
     char *text;
     enum gw_status st = snap_manifest_print(m, &text, err);
-    struct snap_section s = {.kind = SNAP_MANIFEST, .version = 1};
+    struct snap_section s = {.kind = SNAP_MANIFEST,
+                             .version = SNAP_MANIFEST_VERSION,
+                             .layout = snap_first_layout()};
     if (st != GW_OK)
         return st;
     s.bytes = strlen(text);

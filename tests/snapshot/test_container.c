@@ -231,6 +231,39 @@ static void foreign_files_are_refused(void **state)
     refused(w, "a pipe");
 }
 
+/* Whatever stands behind the number, as nobody knows what another format has there. */
+static void other_formats_are_refused_by_number(void **state)
+{
+    struct world *w = *state;
+    struct sample s = {0};
+    uint8_t *bytes;
+    size_t n;
+    save(w, w->path);
+    n = read_file(w->path, &bytes);
+    for (unsigned hashed = 0; hashed < 2; hashed++) {
+        struct gw_error err = {0};
+        snap_put(bytes + 8, 3, 4);
+        if (hashed)
+            snap_put(bytes + 16, snap_hash(bytes, 16), 8);
+        write_file(w->other, bytes, n);
+        assert_int_equal(sample_read(w->api, w->other, &s, w->ram, &err), GW_ERR_UNSUPPORTED);
+        assert_non_null(strstr(err.message, "format 3"));
+    }
+    free(bytes);
+}
+
+/* A program that knows format 1 alone looks for this hash first, and then says what format it is. */
+static void a_program_of_before_finds_its_hash(void **state)
+{
+    enum { HASH_AT = 32 };
+    struct world *w = *state;
+    uint8_t *bytes;
+    save(w, w->path);
+    read_file(w->path, &bytes);
+    assert_true(snap_get(bytes + HASH_AT, 8) == snap_hash(bytes, HASH_AT));
+    free(bytes);
+}
+
 static void other_tables_are_refused_by_name(void **state)
 {
     struct world *w = *state;
@@ -310,6 +343,8 @@ int main(void)
         TEST(cut_at_every_byte_it_is_refused),
         TEST(with_any_byte_changed_it_is_refused),
         TEST(foreign_files_are_refused),
+        TEST(other_formats_are_refused_by_number),
+        TEST(a_program_of_before_finds_its_hash),
         TEST(other_tables_are_refused_by_name),
         TEST(values_that_a_device_cannot_hold_are_refused),
         TEST(what_was_there_stays_until_the_new_one_is_whole),
