@@ -175,7 +175,8 @@ static enum gw_status put_tail(enum spec_tail tail, struct value *v)
     while (st == GW_OK && tail == SPEC_TAIL_END) {
         const char *p = find_byte(v->text, v->size, ',', true);
         size_t n = p ? (size_t)(v->text + v->size - p - 1) : 0;
-        if (!p || !part_of(v->r, p + 1, n))
+        const struct spec_field *f = p ? part_of(v->r, p + 1, n) : NULL;
+        if (!f || spec_said(f, v->record)) /* said again it is of the text before */
             break;
         v->size = (size_t)(p - v->text);
         st = put_part(p + 1, n, v);

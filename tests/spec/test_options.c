@@ -263,6 +263,7 @@ static void refusals_say_what_it_must_be(void **state)
         {"load", "x@y", "must be FILE@ADDR, such as x.bin@0x80200000"},
         {"net", "pigeon", "must be user, tap:NAME, socket:PATH or none"},
         {"net", "user,mac=01:02:03:04:05:06", "not one of a card"},
+        {"net", "user,mac=52:54:00:12:34:56,mac=52:54:00:12:34:57", "must be user"},
         {"publish", "1:2/sctp", "must be [ADDR:]HOST:GUEST[/udp], such as 8080:80"},
         {"publish", "1:65536", "must be [ADDR:]HOST:GUEST[/udp]"},
         {"serial", "file:", "must be stdio, pty, file:FILE or unix:FILE"},
