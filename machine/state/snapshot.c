@@ -474,21 +474,52 @@ static enum gw_status check_file(const struct file_spec *s, const char *path, st
                    "cannot restore: the file was written to since the save");
 }
 
+/* Firmware finds them by number too, so each stands where it stood. */
+static enum gw_status check_fw_cfg(const struct machine_spec *saved, const struct machine_spec *s,
+                                   struct gw_error *err)
+{
+    enum gw_status st = GW_OK;
+    if (s->fw_cfg_count != saved->fw_cfg_count)
+        return gw_fail(err, GW_ERR_ARG, "--fw-cfg",
+                       "cannot restore: the machine was saved with %u file(s) of firmware's",
+                       saved->fw_cfg_count);
+    for (unsigned i = 0; st == GW_OK && i < s->fw_cfg_count; i++) {
+        const struct file_spec *was = &saved->fw_cfg[i], *is = &s->fw_cfg[i];
+        const char *name = was->name ? was->name : "", *now = is->name ? is->name : "";
+        if (strcmp(name, now) != 0)
+            return gw_fail(err, GW_ERR_ARG, now,
+                           "cannot restore: the machine was saved with %s in its place", name);
+        st = check_file(was, is->path, err);
+    }
+    return st;
+}
+
+static enum gw_status check_flash(const struct machine_spec *saved, const struct machine_spec *s,
+                                  struct gw_error *err)
+{
+    enum gw_status st = GW_OK;
+    for (unsigned i = 0; st == GW_OK && i < SPEC_FLASH_BANKS; i++) {
+        if (!s->flash[i].path || !s->flash[i].rw)
+            continue;
+        if (!saved->flash[i].path)
+            return gw_fail(err, GW_ERR_ARG, s->flash[i].path,
+                           "cannot restore: the machine was saved with no file in bank %u", i);
+        st = check_file(&saved->flash[i], s->flash[i].path, err);
+    }
+    return st;
+}
+
 static enum gw_status check_files(struct vm *m, const struct machine_spec *saved,
                                   struct gw_error *err)
 {
     const struct machine_spec *s = m->spec;
-    enum gw_status st = GW_OK;
+    enum gw_status st;
     if (saved->second_port != (m->board->console2 != NULL))
         return gw_fail(err, GW_ERR_ARG, "--serial",
                        "cannot restore: the machine was saved with %d serial port(s)",
                        saved->second_port ? 2 : 1);
-    for (unsigned i = 0; st == GW_OK && i < s->fw_cfg_count; i++)
-        st = check_file(&saved->fw_cfg[i], s->fw_cfg[i].path, err);
-    for (unsigned i = 0; st == GW_OK && i < SPEC_FLASH_BANKS; i++)
-        if (s->flash[i].path && s->flash[i].rw)
-            st = check_file(&saved->flash[i], s->flash[i].path, err);
-    return st;
+    st = check_fw_cfg(saved, s, err);
+    return st == GW_OK ? check_flash(saved, s, err) : st;
 }
 
 static enum gw_status check_manifest(struct vm *m, const struct machine_spec *saved,

@@ -115,6 +115,17 @@ class Snap(CliTest):
         self.fails(125, "saved with 1 serial", "restore", "--serial", "stdio", "--serial",
                    "file:" + out2, one)
 
+    def test_other_files_of_firmware_are_another_machine(self):
+        blob, flash = self.path("blob", b"abc"), self.path("flash", b"\xff" * (32 << 20))
+        x, y = ("--fw-cfg", "opt/x=" + blob), ("--fw-cfg", "opt/y=" + blob)
+        a, bare = self.saved(args=(*x, *y)), self.saved("bare")
+        self.restored(a, *x, *y, "--stop-insn", "20000")
+        self.fails(125, "saved with 2 file", "restore", *x, a)
+        self.fails(125, "opt/y: the machine was saved with opt/x in its place",
+                   "restore", *y, *x, a)
+        self.fails(125, "saved with 0 file", "restore", *x, bare)
+        self.fails(125, "saved with no file in bank 1", "restore", "--flash", f"1={flash},rw", bare)
+
     def test_flash_with_rw_must_be_the_one_of_the_save(self):
         flash = self.path("flash", b"\xff" * (32 << 20))
         a = self.saved(args=("--flash", "1=" + flash + ",rw"))
