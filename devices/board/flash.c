@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "devices/board/flash.h"
+#include "devices/host/image_kind.h"
 #include "devices/memory_bus.h"
 
 enum { MODE_ARRAY, MODE_STATUS, MODE_ID, MODE_QUERY };
@@ -318,10 +319,13 @@ enum gw_status dev_flash_open(struct dev_flash *f, const char *path, bool rw, st
         return gw_fail(err, errno == ENOENT ? GW_ERR_NOTFOUND : GW_ERR_IO, path,
                        "cannot open the flash: %s", strerror(errno));
     if (fstat(fd, &sb) < 0 || !S_ISREG(sb.st_mode) || sb.st_size != DEV_FLASH_BYTES) {
+        st = dev_image_refuse(fd, path, "cannot use the flash", false, err);
         close(fd);
-        st = gw_fail(err, GW_ERR_FORMAT, path, "cannot use the flash: not a file of 32 MiB");
-        if (err)
-            snprintf(err->hint, sizeof err->hint, "truncate -s 32M %.150s", path);
+        if (st == GW_OK) {
+            st = gw_fail(err, GW_ERR_FORMAT, path, "cannot use the flash: not a file of 32 MiB");
+            if (err)
+                snprintf(err->hint, sizeof err->hint, "truncate -s 32M %.150s", path);
+        }
         return st;
     }
     host = mmap(NULL, DEV_FLASH_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "devices/host/disk_int.h"
+#include "devices/host/image_kind.h"
 
 #define OVERLAY_MAGIC  "GWOVL\0\0\1"
 #define BATCH          64u /* iovecs given to one system call */
@@ -376,6 +377,8 @@ static enum gw_status open_parts(struct dev_disk *d, const struct dev_disk_confi
 {
     uint64_t map;
     enum gw_status st = open_locked(cfg->path, cfg->rw ? O_RDWR : O_RDONLY, &d->fd, err);
+    if (st == GW_OK && !cfg->raw)
+        st = dev_image_refuse(d->fd, cfg->path, "cannot open the disk", true, err);
     if (st == GW_OK)
         st = find_size(d, err);
     if (st == GW_OK && cfg->rw)

@@ -23,6 +23,7 @@ struct dev_disk;
 struct dev_disk_config {
     const char *path;
     bool rw;             /* writes go to the file itself */
+    bool raw;            /* it is raw, whatever its bytes look like (image_kind.h) */
     const char *overlay; /* writes go to this file, made when absent; NULL: a temporary one */
     struct dev_fault_sink fault; /* the first failure to read, to write and to flush */
     int (*sync)(int fd);         /* tests: instead of fdatasync() */

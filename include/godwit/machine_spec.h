@@ -28,6 +28,7 @@ enum {
 
 /* What a word of a row stands for: its place among the row's words, from 1; 0: nothing was said. */
 enum spec_disk_mode { SPEC_DISK_TEMPORARY = 1, SPEC_DISK_OVERLAY, SPEC_DISK_RW };
+enum spec_disk_format { SPEC_DISK_RAW = 1 };
 enum spec_net_kind { SPEC_NET_USER = 1, SPEC_NET_TAP, SPEC_NET_SOCKET, SPEC_NET_NONE };
 enum spec_port_kind {
     SPEC_PORT_STDIO = 1,

@@ -269,6 +269,7 @@ enum gw_status board_add_disk(struct board *b, const struct disk_spec *disk, str
 {
     struct dev_disk_config cfg = {.path = disk->path,
                                   .rw = disk->mode == SPEC_DISK_RW,
+                                  .raw = disk->format == SPEC_DISK_RAW,
                                   .overlay = disk->overlay,
                                   .fault = fault_sink(b)};
     const struct board_hooks *hooks = &((struct board_all *)(void *)b)->hooks;

@@ -83,6 +83,19 @@ class Errors(CliTest):
         self.fails(127, "No such file", "disasm", none)
         self.fails(126, "not an ELF", "disasm", self.path("text", "hello"))
 
+    def test_images_that_are_not_raw(self):
+        """Not one byte of them is the guest's to write to, whatever the disk's other words are."""
+        guest = self.path("g.elf", rvasm.elf(rvasm.power(0x5555)))
+        disk = self.path("d.qcow2", b"QFI\xfb\0\0\0\3".ljust(65536, b"\0"))
+        run = ["run", "-k", guest, "-b", "none", "-m", "16M"]
+        for tail in ("", ",rw", ",overlay=" + self.path("o")):
+            r = self.fails(126, "it is a qcow2 image.*format=raw", *run, "-d", disk + tail)
+            self.assertIn(f"hint: qemu-img convert -O raw {disk} {disk}.raw\n".encode(), r.stderr)
+        self.assertFalse(os.path.exists(self.path("o")))
+        self.fails(125, "format= takes raw", *run, "-d", disk + ",format=qcow2")
+        self.assertEqual(self.call(*run, "-d", disk + ",format=raw").returncode, 0)
+        self.fails(126, "flash: .*d.qcow2: it is a qcow2 image", *run, "--flash", "1=" + disk)
+
     def test_kernels(self):
         good = rvasm.elf(rvasm.power(0x5555))
         for name, data, status, pattern in (

@@ -185,6 +185,68 @@ static void a_disk_that_is_written_elsewhere_is_refused(void **state)
     teardown(&f);
 }
 
+/* A file of 64 KiB with these bytes at `at`, from its end where that is negative. */
+static void put_magic(const char *path, const char *magic, size_t bytes, int at)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    assert_int_equal(ftruncate(fd, 65536), 0);
+    assert_int_equal(pwrite(fd, magic, bytes, at < 0 ? 65536 + at : at), bytes);
+    close(fd);
+}
+
+static void images_of_other_formats_are_refused_unless_they_are_said_to_be_raw(void **state)
+{
+    static const struct {
+        const char *magic;
+        size_t bytes;
+        int at;
+        const char *name, *hint;
+    } rows[] = {
+        {"QFI\xfb\0\0\0\3", 8, 0, "qcow2", "qemu-img convert -O raw "},
+        {"QED\0", 4, 0, "QED", "qemu-img convert -O raw "},
+        {"KDMV\1\0\0\0", 8, 0, "VMDK", "qemu-img convert -O raw "},
+        {"# Disk DescriptorFile\n", 22, 0, "VMDK", "qemu-img convert -O raw "},
+        {"\x7f\x10\xda\xbe", 4, 64, "VDI", "qemu-img convert -O raw "},
+        {"conectix", 8, 0, "VHD", "qemu-img convert -O raw "},
+        {"conectix", 8, -512, "VHD", "qemu-img convert -O raw "},
+        {"vhdxfile", 8, 0, "VHDX", "qemu-img convert -O raw "},
+        {"\x1f\x8b\x08\0", 4, 0, "gzip", "gzip -dc "},
+        {"\xfd"
+         "7zXZ\0",
+         6, 0, "xz", "xz -dc "},
+        {"\x28\xb5\x2f\xfd", 4, 0, "zstd", "zstd -dc "},
+        {"BZh91AY&SY", 10, 0, "bzip2", "bzip2 -dc "},
+        {"GWOVL\0\0\1", 8, 0, "overlay", "-d DISK,overlay="},
+        {"\177GWSNAP\n", 8, 0, "snapshot", "godwit restore "},
+    };
+    static const char *const raw[] = {"QFI", "QED1", "BZhello, world", "\x1f\x8b\x09", "conectiX"};
+    struct fixture f;
+    setup(&f);
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct dev_disk_config cfg = {.path = f.base, .rw = i % 2};
+        struct gw_error err = {0};
+        struct dev_disk *d = NULL;
+        put_magic(f.base, rows[i].magic, rows[i].bytes, rows[i].at);
+        assert_int_equal(dev_disk_open(&d, &cfg, &err), GW_ERR_UNSUPPORTED);
+        assert_non_null(strstr(err.message, rows[i].name));
+        assert_non_null(strstr(err.message, "format=raw"));
+        assert_memory_equal(err.hint, rows[i].hint, strlen(rows[i].hint));
+        assert_non_null(strstr(err.hint, f.base));
+        cfg.raw = true;
+        assert_int_equal(dev_disk_open(&d, &cfg, &err), GW_OK);
+        dev_disk_close(d);
+    }
+    /* of no whole sectors, as what is compressed often is: what it is, is said first */
+    put_magic(f.base, "\x1f\x8b\x08\0", 4, 0);
+    assert_int_equal(truncate(f.base, 1001), 0);
+    assert_int_equal(open_fails(f.base, NULL), GW_ERR_UNSUPPORTED);
+    for (unsigned i = 0; i < sizeof raw / sizeof raw[0]; i++) {
+        put_magic(f.base, raw[i], strlen(raw[i]), 0);
+        dev_disk_close(open_disk(f.base, false, NULL));
+    }
+    teardown(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +254,7 @@ int main(void)
         cmocka_unit_test(kept_overlay_is_there_again),
         cmocka_unit_test(rw_writes_the_file),
         cmocka_unit_test(broken_files_are_refused),
+        cmocka_unit_test(images_of_other_formats_are_refused_unless_they_are_said_to_be_raw),
         cmocka_unit_test(a_disk_that_is_written_elsewhere_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
