@@ -53,11 +53,13 @@ static const struct entry statuses[] = {
     {"122", "the run ended before --stop-text was met"},
     {"123", "the guest panicked"},
     {"124", "--timeout"},
-    {"125", "Godwit's own failure"},
+    {"125",
+     "Godwit's own failure; or standard output did not take all that a guest said, whose own "
+     "status would be 0"},
     {"126, 127", "the program, or the command in the guest, cannot be run; there is none"},
     {"a signal",
-     "a program that dies of a signal ends exec by the same one; SIGTERM and SIGHUP end a "
-     "machine with 143 and 129, its disks flushed"},
+     "a program that dies of a signal ends exec by the same one; SIGTERM, SIGHUP and a reader of "
+     "standard output that is gone end a machine with 143, 129 and 141, its disks flushed"},
     {NULL, NULL},
 };
 
@@ -104,9 +106,10 @@ void cli_man_page(FILE *out)
         "[\\-\\- \\fIGUEST COMMAND\\fR]\n"
         ".SH DESCRIPTION\nGodwit runs programs and whole machines of one instruction set on a host "
         "of another.\nStandard output is the guest's; Godwit's own words go to standard error.\n"
-        "Options stand before operands; \\-\\-x=v and \\-\\-x v are the same.\nSizes are binary "
-        "(K, "
-        "M, G); durations need a unit (30s, 5m).\n"
+        "Options may stand before and after operands, up to where a guest's command begins (PROG "
+        "of "
+        "exec, what follows \\-\\-); \\-\\-x=v and \\-\\-x v are the same.\n"
+        "Sizes are binary (K, M, G); durations need a unit (30s, 5m).\n"
         ".SH COMMANDS\n",
         out);
     for (const struct cli_verb_info *v = cli_verb_rows; v->name; v++)

@@ -68,7 +68,7 @@ struct cli_options {
     bool json, all, force;
 
     char *const *words; /* all behind the verb, as they were given */
-    char *const *args;  /* operands, NULL at the end */
+    char **args;        /* operands, NULL at the end */
     int arg_count;
 };
 
@@ -77,8 +77,8 @@ struct cli_verb_info {
     const char *name;
     const char *operands; /* of the usage line; where it begins with [--, they stand behind one */
     const char *help;     /* NULL: not listed */
-    unsigned min_args;
-    bool rest; /* options end at the first operand */
+    unsigned min_args, max_args;
+    bool rest; /* what follows the first operand is the guest's, and as much as there is */
 };
 
 /* Ends with a row whose name is NULL. */

@@ -1,4 +1,5 @@
 /* What the command line is made of. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/options/options.h"
@@ -161,52 +162,80 @@ static bool takes_command(const struct cli_verb_info *verb)
     return !strncmp(verb->operands, "[--", 3);
 }
 
-enum gw_status cli_parse(struct cli_options *o, const struct cli_verb_info *verb, char *const *argv,
-                         struct gw_error *err)
+/* Options and operands, in any order up to where the guest's words begin. */
+static enum gw_status take_words(struct cli_options *o, const struct cli_verb_info *verb,
+                                 char *const *argv, bool *dashes, struct gw_error *err)
 {
     enum gw_status st = GW_OK;
     int next = 0;
+    while (st == GW_OK && argv[next] && !*dashes && !(verb->rest && o->arg_count)) {
+        if (!strcmp(argv[next], "--")) {
+            *dashes = true;
+            next++;
+        } else if (argv[next][0] == '-' && argv[next][1]) {
+            st = parse_option(o, verb, argv, &next, err);
+        } else if (takes_command(verb)) {
+            break; /* what it is in vain is said in one place */
+        } else {
+            o->args[o->arg_count++] = argv[next++];
+        }
+    }
+    while (st == GW_OK && argv[next])
+        o->args[o->arg_count++] = argv[next++];
+    return st;
+}
+
+static enum gw_status check_count(const struct cli_options *o, const struct cli_verb_info *verb,
+                                  struct gw_error *err)
+{
+    enum gw_status st = GW_OK;
+    if ((unsigned)o->arg_count < verb->min_args)
+        st = gw_fail(err, GW_ERR_ARG, "", "%s needs %s", verb->name, verb->operands);
+    else if (verb->rest || (unsigned)o->arg_count <= verb->max_args)
+        return GW_OK;
+    else if (takes_command(verb))
+        st = gw_fail(err, GW_ERR_ARG, o->args[0],
+                     "%s takes no operands; a command stands behind --", verb->name);
+    else if (verb->max_args)
+        st = gw_fail(err, GW_ERR_ARG, o->args[verb->max_args], "too many operands: %s takes %s",
+                     verb->name, verb->operands);
+    else
+        st = gw_fail(err, GW_ERR_ARG, o->args[0], "%s takes no operands", verb->name);
+    if (err)
+        snprintf(err->hint, sizeof err->hint, "godwit %s --help", verb->name);
+    return st;
+}
+
+enum gw_status cli_parse(struct cli_options *o, const struct cli_verb_info *verb, char *const *argv,
+                         struct gw_error *err)
+{
+    enum gw_status st;
+    size_t words = 0;
     bool dashes = false;
     memset(o, 0, sizeof *o);
     spec_init(spec_machine, &o->spec);
     o->words = argv;
     if (verb->verb == VERB_RESTORE) /* there it is a limit, where one is given */
         o->spec.memory_bytes = 0;
-    while (st == GW_OK && argv[next] && argv[next][0] == '-' && argv[next][1]) {
-        if (!strcmp(argv[next], "--")) {
-            next++;
-            dashes = true;
-            break;
-        }
-        st = parse_option(o, verb, argv, &next, err);
-    }
-    o->args = argv + next;
-    while (o->args[o->arg_count])
-        o->arg_count++;
+    while (argv[words])
+        words++;
+    o->args = calloc(words + 1, sizeof *o->args);
+    if (!o->args)
+        return gw_fail(err, GW_ERR_NOMEM, "", "no memory for the options");
+    st = take_words(o, verb, argv, &dashes, err);
     if (st == GW_OK)
         spec_settle(&o->spec);
-    if (st != GW_OK || o->help || verb->rest)
-        goto operands;
+    if (st != GW_OK || o->help)
+        return st;
     if (dashes && takes_command(verb))
         return cli_take_command(o, err);
-    for (char *const *a = o->args; *a; a++) /* options may not follow operands, and say so */
-        if ((*a)[0] == '-' && (*a)[1])
-            st = gw_fail(err, GW_ERR_ARG, *a, "options stand before operands");
-    if (st == GW_OK && (!verb->operands[0] || takes_command(verb)) && o->arg_count) {
-        st = gw_fail(err, GW_ERR_ARG, o->args[0], "%s takes no operands%s", verb->name,
-                     takes_command(verb) ? "; a command stands behind --" : "");
-        snprintf(err->hint, sizeof err->hint, "godwit %s --help", verb->name);
-    }
-operands:
-    if (st == GW_OK && !o->help && (unsigned)o->arg_count < verb->min_args) {
-        st = gw_fail(err, GW_ERR_ARG, "", "%s needs %s", verb->name, verb->operands);
-        snprintf(err->hint, sizeof err->hint, "godwit %s --help", verb->name);
-    }
-    return st;
+    return check_count(o, verb, err);
 }
 
 void cli_options_free(struct cli_options *o)
 {
     spec_clear(spec_machine, &o->spec);
     spec_clear(cli_own_options, o);
+    free(o->args);
+    o->args = NULL;
 }

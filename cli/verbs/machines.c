@@ -316,11 +316,7 @@ int cli_machine_verb(const struct cli_options *o, enum cli_verb verb)
 {
     struct gw_error err = {0};
     struct ctl_dir d;
-    int wanted = verb == VERB_SAVE ? 2 : 1, status;
-    if (o->arg_count > wanted) {
-        gw_fail(&err, GW_ERR_ARG, o->args[wanted], "one machine at a time: this is too much");
-        return failed(&err);
-    }
+    int status;
     if (ctl_dir_open(&d, o->run_dir, &err) != GW_OK)
         return failed(&err);
     status = run_verb(o, &d, verb);

@@ -39,10 +39,6 @@ int cli_restore(const struct cli_options *o)
     struct cli_saved s;
     enum gw_status st;
     int status;
-    if (o->arg_count > 1) {
-        gw_fail(&err, GW_ERR_ARG, o->args[1], "restore takes one file");
-        return cli_start_failed(o, &err);
-    }
     st = cli_open_saved(&s, o->args[0], o->keys, o->key_count, o->spec.timeout_ns,
                         !o->spec.no_sandbox, &err);
     if (st == GW_ERR_LIMIT)

@@ -41,21 +41,41 @@ static const char *const seal_names[] = {[SNAP_SEAL_NONE] = "none",
                                          [SNAP_SEAL_BROKEN] = "broken",
                                          [SNAP_SEAL_GOOD] = "good"};
 
-/* JSON, as the file has it: what a terminal should not see can stand within strings alone, and is the
- * same thing there by its number. */
+/* A character by its number, which is the same thing within JSON's strings. */
+static void print_number(uint32_t c)
+{
+    if (c < 0x10000)
+        printf("\\u%04x", (unsigned)c);
+    else
+        printf("\\u%04x\\u%04x", (unsigned)(0xd800 + ((c - 0x10000) >> 10)),
+               (unsigned)(0xdc00 + (c & 0x3ff)));
+}
+
+/* JSON, as the file has it: what a terminal should not see can stand within strings alone. */
 static void print_json(const char *text)
 {
     for (unsigned n; *text; text += n) {
         uint32_t c = gw_utf8(text, &n);
         if (n && (gw_is_plain(c) || c == '\n' || c == '\t'))
             printf("%.*s", (int)n, text);
-        else if (n && c < 0x10000)
-            printf("\\u%04x", (unsigned)c);
         else if (n)
-            printf("\\u%04x\\u%04x", (unsigned)(0xd800 + ((c - 0x10000) >> 10)),
-                   (unsigned)(0xdc00 + (c & 0x3ff)));
+            print_number(c);
         n = n ? n : 1;
     }
+}
+
+static void print_string(const char *text)
+{
+    putchar('"');
+    for (unsigned n; *text; text += n) {
+        uint32_t c = gw_utf8(text, &n);
+        if (n && gw_is_plain(c))
+            printf("%s%.*s", c == '"' || c == '\\' ? "\\" : "", (int)n, text);
+        else
+            print_number(n ? c : 0xfffd);
+        n = n ? n : 1;
+    }
+    putchar('"');
 }
 
 static void print_section(const struct snap_section *s, bool json, bool last)
@@ -169,29 +189,52 @@ static enum gw_status diff(const struct cli_options *o, const struct snap_api *a
 
 /* ---- ls ---------------------------------------------------------------------------------------- */
 
-/* A process apart. Files that are no snapshots say nothing. */
-static void list_one(const struct snap_api *api, const struct machine_api *machine, int fd,
-                     const char *name)
+/* How the process apart ends. */
+enum { LS_NONE, LS_LISTED, LS_NOT_WRITTEN };
+
+static void print_snapshot(const struct snap_api *api, struct snap_reader *r, const char *name,
+                           bool json, bool first)
 {
-    struct snap_reader *r;
-    struct gw_error none;
+    const struct machine_spec *m = api->manifest(r);
     struct gw_plain text[4];
-    if (lock_in(machine, &none) == GW_OK && api->open_on(&r, fd, name, NULL, &none) == GW_OK &&
-        api->read_manifest(r, &none) == GW_OK) {
-        const struct machine_spec *m = api->manifest(r);
+    if (!json) {
         printf("%-32s %-8s %-6s %6" PRIu64 "M  %016" PRIx64 "  %s\n", gw_plain(&text[0], name),
                gw_plain(&text[1], m->machine ? m->machine : ""),
                gw_plain(&text[2], m->cpu_model ? m->cpu_model : ""), m->memory_bytes >> 20,
                api->state_hash(r), gw_plain(&text[3], m->name ? m->name : ""));
-        fflush(stdout);
+        return;
     }
-    _exit(0);
+    printf("%s\n  {\"file\": ", first ? "[" : ",");
+    print_string(name);
+    printf(", \"machine\": ");
+    print_string(m->machine ? m->machine : "");
+    printf(", \"cpu\": ");
+    print_string(m->cpu_model ? m->cpu_model : "");
+    printf(", \"memory_bytes\": %" PRIu64 ", \"state_hash\": \"%016" PRIx64 "\", \"name\": ",
+           m->memory_bytes, api->state_hash(r));
+    print_string(m->name ? m->name : "");
+    putchar('}');
+}
+
+/* A process apart. Files that are no snapshots say nothing. */
+static void list_one(const struct snap_api *api, const struct machine_api *machine, int fd,
+                     const char *name, bool json, bool first)
+{
+    struct snap_reader *r;
+    struct gw_error none;
+    if (lock_in(machine, &none) != GW_OK || api->open_on(&r, fd, name, NULL, &none) != GW_OK ||
+        api->read_manifest(r, &none) != GW_OK)
+        _exit(LS_NONE);
+    print_snapshot(api, r, name, json, first);
+    _exit(fflush(stdout) == 0 ? LS_LISTED : LS_NOT_WRITTEN);
 }
 
 /* One line for each snapshot of a directory; other files are passed over. */
-static enum gw_status list(const struct snap_api *api, const struct machine_api *machine,
-                           const char *dir, struct gw_error *err)
+static enum gw_status list(const struct cli_options *o, const struct snap_api *api,
+                           const struct machine_api *machine, struct gw_error *err)
 {
+    const char *dir = o->arg_count > 1 ? o->args[1] : ".";
+    bool first = true, written = true;
     struct dirent **names;
     int n = scandir(dir, &names, NULL, alphasort);
     if (n < 0)
@@ -201,23 +244,29 @@ static enum gw_status list(const struct snap_api *api, const struct machine_api 
         char path[4096];
         struct stat sb;
         pid_t child;
-        int fd;
+        int fd, end = 0;
         snprintf(path, sizeof path, "%s/%s", dir, names[i]->d_name);
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         if (fd >= 0 && fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode)) {
             fflush(stdout);
             child = fork();
             if (child == 0)
-                list_one(api, machine, fd, names[i]->d_name);
-            while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+                list_one(api, machine, fd, names[i]->d_name, o->json, first);
+            while (child > 0 && waitpid(child, &end, 0) < 0 && errno == EINTR)
                 ;
+            first = first && !(WIFEXITED(end) && WEXITSTATUS(end) == LS_LISTED);
+            written = written && !(WIFEXITED(end) && WEXITSTATUS(end) == LS_NOT_WRITTEN);
         }
         if (fd >= 0)
             close(fd);
         free(names[i]);
     }
     free(names);
-    return GW_OK;
+    if (o->json)
+        puts(first ? "[]" : "\n]");
+    return written ? GW_OK
+                   : gw_fail(err, GW_ERR_STATE, "standard output",
+                             "cannot write: the list is not whole");
 }
 
 /* ---- the verb ---------------------------------------------------------------------------------- */
@@ -227,13 +276,17 @@ static enum gw_status snap(const struct cli_options *o, const struct snap_api *a
 {
     const char *what = o->args[0];
     bool is_diff = !strcmp(what, "diff");
-    if (!strcmp(what, "ls"))
-        return list(api, machine, o->args[1], err);
-    if (!is_diff && strcmp(what, "info") != 0 && strcmp(what, "verify") != 0 &&
+    bool is_list = !strcmp(what, "ls");
+    if (!is_diff && !is_list && strcmp(what, "info") != 0 && strcmp(what, "verify") != 0 &&
         strcmp(what, "seal") != 0)
         return gw_fail(err, GW_ERR_ARG, what, "snap has ls, info, verify, seal and diff, not that");
-    if (o->arg_count != (is_diff ? 3 : 2))
-        return gw_fail(err, GW_ERR_ARG, what, "takes %s", is_diff ? "two files" : "one file");
+    if (o->arg_count != (is_diff ? 3 : 2) && !(is_list && o->arg_count == 1))
+        return gw_fail(err, GW_ERR_ARG, what, "takes %s",
+                       is_diff   ? "two files"
+                       : is_list ? "one directory"
+                                 : "one file");
+    if (is_list)
+        return list(o, api, machine, err);
     if (is_diff)
         return diff(o, api, machine, status, err);
     return !strcmp(what, "seal") ? snap_seal(o, api, err) : look(o, api, machine, err);

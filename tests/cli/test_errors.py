@@ -28,7 +28,22 @@ class Errors(CliTest):
         self.fails(125, "no such option", "run", "-L", "/")
         self.fails(125, "no such option", "exec", "-m", "1G", "prog")
         self.fails(125, "no completion for this shell", "completion", "tcsh")
+        self.fails(125, "too many operands: three: save takes NAME FILE", "save", "one", "two", "three")
+        self.fails(125, "too many operands: b: restore takes FILE", "restore", "a", "b")
+        self.fails(125, "x.*ps takes no operands|ps takes no operands.*x", "ps", "x")
         self.assertEqual(self.call().returncode, 125)
+
+    def test_options_stand_anywhere_up_to_the_guest_s_words(self):
+        run_dir = ["--run-dir", self.path("run")]
+        for words in (["stop", "--force", *run_dir, "x"], ["stop", "x", "--force", *run_dir],
+                      ["stop", *run_dir, "x", "--force"], ["stop", *run_dir, "--force", "--", "x"]):
+            self.fails(127, "x: no machine of that name|no machine of that name.*x", *words)
+        self.fails(127, "-x: No such file|cannot.*-x", "disasm", "--raw", "--", "-x")
+        self.fails(125, "restore has no such option", "restore", "x", "--nonesuch")
+        self.fails(125, "--timeout needs a value", "restore", "x", "--timeout")
+        self.assertIn(b"usage: godwit restore", self.call("restore", "x", "--help").stdout)
+        # A program's words are its own.
+        self.fails(127, "nowhere", "exec", "/nowhere", "--help")
 
     def test_values(self):
         k = self.path("k", image())

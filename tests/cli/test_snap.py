@@ -80,6 +80,16 @@ class Snap(CliTest):
         listing = self.call("snap", "ls", self.tmp.name).stdout.decode().splitlines()
         self.assertEqual([l.split()[0] for l in listing], ["a"])
         self.assertIn(info["state_hash"], listing[0])
+        os.rename(self.path("a"), self.path("a \"b\" \x1b\u00e4"))
+        for words in (["--json", "ls", self.tmp.name], ["ls", self.tmp.name, "--json"]):
+            rows = json.loads(self.call("snap", *words).stdout)
+            self.assertEqual([(r["file"], r["state_hash"], r["memory_bytes"], r["machine"]) for r in rows],
+                             [("a \"b\" \x1b\u00e4", info["state_hash"], 16 << 20, "virt-1")])
+        os.mkdir(self.path("empty"))
+        self.assertEqual(json.loads(self.call("snap", "ls", "--json", self.path("empty")).stdout), [])
+        r = subprocess.run([PROGRAM, "snap", "ls"], cwd=self.tmp.name, capture_output=True, check=False)
+        self.assertIn(info["state_hash"].encode(), r.stdout)
+        self.fails(125, "ls: takes one directory|takes one directory.*ls", "snap", "ls", "x", "y")
 
     def test_broken_files_are_one_clear_line(self):
         a = self.saved()
