@@ -1,5 +1,8 @@
 /* godwit: finds the verb, reads its options, calls it. */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -59,6 +62,28 @@ static int dispatch(const struct cli_verb_info *v, const struct cli_options *o)
     }
 }
 
+/* Where one of the standard streams is closed, the next file that is opened would be it, and a disk's
+ * would take what is written to it. What holds its place can be used as little as one that is closed. */
+static void hold_standard_streams(void)
+{
+    static const int in_vain[] = {O_WRONLY, O_RDONLY, O_RDONLY};
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", in_vain[fd]) != fd)
+            _exit(CLI_FAILURE); /* nobody can be told */
+}
+
+/* What a verb printed is to arrive. */
+static int finish(int status)
+{
+    struct gw_error err = {0};
+    bool lost = ferror(stdout);
+    if (fflush(stdout) == 0 && !lost)
+        return status;
+    gw_fail(&err, GW_ERR_STATE, "standard output", "cannot write: %s", strerror(errno));
+    cli_print_error(&err);
+    return status ? status : CLI_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
     struct gw_error err = {0};
@@ -66,6 +91,7 @@ int main(int argc, char **argv)
     const struct cli_verb_info *v;
     const char *word;
     int status;
+    hold_standard_streams();
     if (argc < 2) {
         cli_help(stderr);
         return CLI_FAILURE;
@@ -86,5 +112,5 @@ int main(int argc, char **argv)
     else
         status = dispatch(v, &o);
     cli_options_free(&o);
-    return status;
+    return finish(status);
 }

@@ -136,7 +136,9 @@ struct machine_result {
      * could not be started. */
     bool command_ended;
     int command_errno;
-    uint64_t insns; /* retired, by all CPUs */
+    int output_error; /* errno: standard output did not take all that the guest said, and it was told
+                       * so on standard error unless it is EPIPE; 0: it did, or nobody waited for it */
+    uint64_t insns;   /* retired, by all CPUs */
     uint64_t wall_ns;
     uint64_t peak_rss_bytes; /* the most memory that was resident at once; 0: not known */
     uint64_t overhead_bytes; /* memory beyond the guest's RAM, as far as we know it */

@@ -90,6 +90,14 @@ static void on_note(void *context, const char *text)
         fprintf(stderr, "godwit: note: %s\n", GW_PLAIN(text));
 }
 
+/* I/O thread. What is said from now on is for nobody, as when SIGPIPE ends a program. */
+static void on_reader_gone(void *context)
+{
+    const struct vm *m = context;
+    if (!__atomic_load_n(&m->over, __ATOMIC_RELAXED))
+        host_ask_end(m->host, HOST_END_SIGNAL, SIGPIPE);
+}
+
 /* Any thread. A reader that goes away is no failure of the host's. */
 static void on_fault(void *context, const char *what, const char *object, int error)
 {
@@ -177,6 +185,7 @@ static enum gw_status make_board(struct vm *m, struct board_config *b, struct gw
         .power = vm_power,
         .tap = vm_watch_byte,
         .menu = on_menu,
+        .reader_gone = on_reader_gone,
         .menu_open = on_menu_open,
         .menu_pressed = on_menu_pressed,
         .panic = on_panic,
@@ -286,6 +295,23 @@ void vm_start_input(struct vm *m)
         dev_console_start(m->board->channel[i].console);
 }
 
+static bool nobody_asks(void *context)
+{
+    struct vm *m = context;
+    vm_go_on(m);
+    return !host_end_asked(m->host);
+}
+
+/* The guest's last words. Its own end waits for who reads standard output, which may be a person with a
+ * pager, but not for longer than anybody wants something else. */
+static void finish_output(struct vm *m)
+{
+    struct dev_console *c = vm_console_on_stdout(m);
+    if (c && dev_console_drain(c, nobody_asks, m))
+        m->result->output_error = dev_console_lost(c);
+    dev_console_flush(m->board->console);
+}
+
 static enum gw_status run_guest(struct vm *m, struct gw_error *err)
 {
     enum gw_status st = vm_make_engines(m, err);
@@ -333,7 +359,7 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
     m->result->insns = vm_retired(m);
     if (!board_quiesce(m->board) && !m->spec->quiet)
         fprintf(stderr, "godwit: note: the disks' last bytes are left to the host's system\n");
-    dev_console_flush(m->board->console);
+    finish_output(m);
     terminal_restore();
     m->result->overhead_bytes = vm_overhead_bytes(m);
     m->result->peak_rss_bytes = vm_peak_rss_bytes(m);

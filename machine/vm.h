@@ -173,6 +173,8 @@ enum gw_status vm_open_channels(struct vm *m, struct gw_error *err);
 enum gw_status vm_start_channels(struct vm *m, struct gw_error *err);
 /* A serial port or a console has standard input. */
 bool vm_on_stdio(const struct vm *m);
+/* The console that has standard output; NULL: none. */
+struct dev_console *vm_console_on_stdout(const struct vm *m);
 /* The terminal there has this size, in characters. context: struct vm. */
 void vm_resized(void *context, uint16_t columns, uint16_t rows);
 

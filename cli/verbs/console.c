@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -14,9 +15,14 @@
 
 #define ESCAPE_KEY 0x1d /* Ctrl-] */
 
+/* Once the input has ended, what the guest has to say to it is waited for: until it has been silent for
+ * so long, and no longer than that. */
+enum { SILENCE_MS = 1000, ANSWER_MS = 10000 };
+
 struct session {
     int fd;
     bool terminal, escaped, over;
+    int lost;      /* errno of standard output, or 0 */
     int signal_fd; /* what would end us: the terminal is to be restored first */
 };
 
@@ -58,28 +64,43 @@ static void typed(struct session *s, const char *bytes, size_t size)
     }
 }
 
-/* Until the machine ends, or somebody detaches. Input that has ended leaves the output. */
+static int64_t now_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* Until the machine ends, somebody detaches, or the input has ended and the guest has answered. */
 static void relay(struct session *s)
 {
     struct pollfd p[3] = {{.fd = s->fd, .events = POLLIN},
                           {.fd = STDIN_FILENO, .events = POLLIN},
                           {.fd = s->signal_fd, .events = POLLIN}};
+    int64_t until = INT64_MAX;
     char bytes[4096];
-    while (!s->over) {
+    while (!s->over && now_ms() < until) {
         ssize_t n;
-        if ((poll(p, 3, -1) < 0 && errno != EINTR) || p[2].revents)
+        int ready = poll(p, 3, p[1].fd < 0 ? SILENCE_MS : -1);
+        if ((ready < 0 && errno != EINTR) || ready == 0 || (ready > 0 && p[2].revents))
             return;
-        if (p[0].revents) {
+        if (ready > 0 && p[0].revents) {
             n = read(s->fd, bytes, sizeof bytes);
-            if (n <= 0 || !write_all(STDOUT_FILENO, bytes, (size_t)n))
-                return;
-        }
-        if (p[1].revents) {
-            n = read(STDIN_FILENO, bytes, sizeof bytes);
             if (n <= 0)
-                p[1].fd = -1;
-            else
+                return;
+            if (!write_all(STDOUT_FILENO, bytes, (size_t)n)) {
+                s->lost = errno;
+                return;
+            }
+        }
+        if (ready > 0 && p[1].fd >= 0 && p[1].revents) {
+            n = read(STDIN_FILENO, bytes, sizeof bytes);
+            if (n > 0)
                 typed(s, bytes, (size_t)n);
+            else if (n == 0 || errno != EINTR) {
+                p[1].fd = -1;
+                until = now_ms() + ANSWER_MS;
+            }
         }
     }
 }
@@ -109,6 +130,19 @@ static void session(struct session *s)
     sigprocmask(SIG_UNBLOCK, &ending, NULL); /* one that came ends us now */
 }
 
+/* A reader that is gone ends us as SIGPIPE would. */
+static int end(const struct session *s)
+{
+    struct gw_error err = {0};
+    if (!s->lost)
+        return 0;
+    if (s->lost == EPIPE)
+        return 128 + SIGPIPE;
+    gw_fail(&err, GW_ERR_STATE, "standard output", "cannot write: %s", strerror(s->lost));
+    cli_print_error(&err);
+    return CLI_FAILURE;
+}
+
 int cli_console(const struct cli_options *o)
 {
     struct session s = {.fd = -1};
@@ -127,5 +161,5 @@ int cli_console(const struct cli_options *o)
         cli_print_error(&err);
     if (s.fd >= 0)
         close(s.fd);
-    return cli_status_of(st);
+    return st == GW_OK ? end(&s) : cli_status_of(st);
 }

@@ -175,6 +175,15 @@ static enum gw_status open_report(const struct cli_options *o, int *fd, struct g
     return GW_OK;
 }
 
+/* What the guest said is its work: a run that lost some of it has not gone well. Nobody is told more of a
+ * reader that is gone, as of SIGPIPE. */
+static int lost_status(const struct machine_result *r)
+{
+    if (!r->output_error)
+        return 0;
+    return r->output_error == EPIPE ? 128 + SIGPIPE : CLI_FAILURE;
+}
+
 /* Runs it, and says what there is to say of its end; returns the exit status. */
 static int run_and_explain(const struct machine_api *api, const struct machine_options *options,
                            const struct cli_options *o, struct machine_result *result,
@@ -182,10 +191,13 @@ static int run_and_explain(const struct machine_api *api, const struct machine_o
 {
     const char *command = options->spec->command;
     enum gw_status st = api->run(options, result, err);
+    int status;
     if (st == GW_OK) {
         explain(result, o);
-        if (command_ran(result, command, err))
-            return exit_status(result, o->spec.stop_text != NULL, command);
+        if (command_ran(result, command, err)) {
+            status = exit_status(result, o->spec.stop_text != NULL, command);
+            return status ? status : lost_status(result);
+        }
         st = err->status;
     }
     cli_print_error(err);

@@ -24,8 +24,9 @@ struct dev_console {
     struct dev_io_job out_job, in_job;
     /* I/O thread. polled: the descriptor can be waited for, which the first job finds out. */
     bool out_known, in_known, out_polled, in_polled;
-    bool in_closed, out_closed, out_lost, escaped, mid_line;
-    unsigned ends; /* how often the end key was pressed */
+    bool in_closed, out_closed, escaped, mid_line;
+    int lost_error; /* atomic: of the first output that was thrown away; 0: none */
+    unsigned ends;  /* how often the end key was pressed */
 
     bool gave_up; /* vCPU thread: the last flush, there */
     uint32_t gave_up_at;
@@ -89,11 +90,20 @@ static void console_put(void *context, uint8_t byte)
 static uint32_t lose(struct dev_console *c, uint32_t count, int error)
 {
     c->out_closed = error != ENOSPC && error != EDQUOT && error != EFBIG;
-    if (!c->out_lost)
+    if (dev_console_lost(c))
+        return count;
+    __atomic_store_n(&c->lost_error, error, __ATOMIC_RELEASE);
+    if (error == EPIPE && c->cfg.reader_gone)
+        c->cfg.reader_gone(c->cfg.context);
+    else
         dev_fault_say(&c->cfg.fault, "cannot write what the guest says",
                       c->cfg.name ? c->cfg.name : "its console", error);
-    c->out_lost = true;
     return count;
+}
+
+int dev_console_lost(const struct dev_console *c)
+{
+    return __atomic_load_n(&c->lost_error, __ATOMIC_ACQUIRE);
 }
 
 /* Writes one chunk. False when the ring is empty or the descriptor is gone. */
@@ -160,19 +170,34 @@ static uint64_t now_ms(void)
     return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
+static void wait_a_moment(void)
+{
+    const struct timespec ms = {.tv_nsec = 1000000};
+    nanosleep(&ms, NULL);
+}
+
+bool dev_console_drain(struct dev_console *c, bool (*go_on)(void *context), void *context)
+{
+    while (out_used(c) && c->cfg.out_fd >= 0) {
+        if (!go_on(context))
+            return false;
+        wait_a_moment();
+    }
+    return true;
+}
+
 void dev_console_flush(struct dev_console *c)
 {
     uint32_t last = __atomic_load_n(&c->out_tail, __ATOMIC_ACQUIRE);
     uint64_t moved_ms = now_ms();
     bool gave_up = c->gave_up && last == c->gave_up_at; /* once is enough */
     while (out_used(c) && c->cfg.out_fd >= 0 && !gave_up) {
-        struct timespec ms = {.tv_nsec = 1000000};
         uint32_t tail = __atomic_load_n(&c->out_tail, __ATOMIC_ACQUIRE);
         if (tail != last)
             moved_ms = now_ms();
         last = tail;
         gave_up = now_ms() - moved_ms >= FLUSH_MS;
-        nanosleep(&ms, NULL);
+        wait_a_moment();
     }
     c->gave_up = gave_up;
     c->gave_up_at = last;

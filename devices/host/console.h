@@ -48,6 +48,8 @@ struct dev_console_config {
     void (*poke)(void *context);              /* input came, or there is room for output again */
     void (*tap)(void *context, uint8_t byte); /* sees each byte of output; may be NULL */
     void (*menu)(void *context, uint8_t key);
+    /* I/O thread; NULL: nothing. Whoever read the output is gone, which is not said as a fault then. */
+    void (*reader_gone)(void *context);
     void (*menu_open)(void *context);                 /* I/O thread */
     void (*menu_pressed)(void *context, uint8_t key); /* I/O thread, before menu(); may be NULL */
     void *context;
@@ -80,6 +82,12 @@ void dev_console_settle(struct dev_console *c);
  * when there may be. */
 bool dev_console_full(struct dev_console *c);
 
+/* errno of the first output that could not be written and was thrown away; 0: none. Any thread. */
+int dev_console_lost(const struct dev_console *c);
+
+/* Waits until all output is written or thrown away, for as long as go_on() says, which is asked all the
+ * time: false if it said no. vCPU thread. */
+bool dev_console_drain(struct dev_console *c, bool (*go_on)(void *context), void *context);
 /* Waits until all output is written, or until none was for a second; where that has been so before, and
  * none was since, it does not wait again. vCPU thread. */
 void dev_console_flush(struct dev_console *c);

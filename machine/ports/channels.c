@@ -79,6 +79,18 @@ bool vm_on_stdio(const struct vm *m)
     return on;
 }
 
+struct dev_console *vm_console_on_stdout(const struct vm *m)
+{
+    if (port_out(m->port[0]) == STDOUT_FILENO)
+        return m->board->console;
+    if (m->port[1] && port_out(m->port[1]) == STDOUT_FILENO)
+        return m->board->console2;
+    for (unsigned i = 0; i < m->spec->channels_count; i++)
+        if (port_out(m->channel_port[i]) == STDOUT_FILENO)
+            return m->board->channel[i].console;
+    return NULL;
+}
+
 void vm_resized(void *context, uint16_t columns, uint16_t rows)
 {
     struct vm *m = context;

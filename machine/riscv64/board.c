@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "machine/riscv64/board.h"
 #include "devices/riscv/clint.h"
@@ -74,6 +75,13 @@ static void forward_menu_pressed(void *context, uint8_t key)
     struct board_all *a = context;
     if (a->hooks.menu_pressed)
         a->hooks.menu_pressed(a->hooks.context, key);
+}
+
+static void forward_reader_gone(void *context)
+{
+    struct board_all *a = context;
+    if (a->hooks.reader_gone)
+        a->hooks.reader_gone(a->hooks.context);
 }
 
 static void forward_power(void *context, enum dev_power_request what, unsigned code)
@@ -199,6 +207,7 @@ static enum gw_status second_console(struct board_all *a, const struct board_con
         .patient = cfg->patient_console,
         .events = a->b.events,
         .io = a->b.io,
+        .reader_gone = cfg->out2_fd == STDOUT_FILENO ? forward_reader_gone : NULL,
         .poke = poke_uart2,
         .context = a,
     };
@@ -218,6 +227,7 @@ static enum gw_status build(struct board_all *a, const struct board_config *cfg,
         .escape = cfg->escape,
         .end_key = cfg->end_key,
         .patient = cfg->patient_console,
+        .reader_gone = cfg->out_fd == STDOUT_FILENO ? forward_reader_gone : NULL,
         .poke = poke_uart,
         .tap = forward_tap,
         .menu = forward_menu,
@@ -403,6 +413,11 @@ static void channel_menu(void *context, uint8_t key)
     forward_menu(((struct board_channel *)context)->b, key);
 }
 
+static void channel_reader_gone(void *context)
+{
+    forward_reader_gone(((struct board_channel *)context)->b);
+}
+
 static void channel_menu_open(void *context)
 {
     forward_menu_open(((struct board_channel *)context)->b);
@@ -423,20 +438,22 @@ enum gw_status board_add_channels(struct board *b, const struct board_channel_co
         return gw_fail(err, GW_ERR_LIMIT, "--console", "no slot is left for the console");
     for (unsigned i = 0; st == GW_OK && i < count; i++) {
         struct board_channel *c = &b->channel[i];
-        struct dev_console_config console = {.in_fd = cfg[i].in_fd,
-                                             .out_fd = cfg[i].out_fd,
-                                             .fault = fault_sink(b),
-                                             .name = cfg[i].name ? cfg[i].name : "hvc0",
-                                             .source = "channel",
-                                             .escape = cfg[i].escape,
-                                             .events = b->events,
-                                             .io = b->io,
-                                             .poke = poke_channel,
-                                             .tap = cfg[i].name ? NULL : channel_tap,
-                                             .menu = channel_menu,
-                                             .menu_open = channel_menu_open,
-                                             .menu_pressed = channel_menu_pressed,
-                                             .context = c};
+        struct dev_console_config console = {
+            .in_fd = cfg[i].in_fd,
+            .out_fd = cfg[i].out_fd,
+            .fault = fault_sink(b),
+            .name = cfg[i].name ? cfg[i].name : "hvc0",
+            .source = "channel",
+            .escape = cfg[i].escape,
+            .events = b->events,
+            .io = b->io,
+            .reader_gone = cfg[i].out_fd == STDOUT_FILENO ? channel_reader_gone : NULL,
+            .poke = poke_channel,
+            .tap = cfg[i].name ? NULL : channel_tap,
+            .menu = channel_menu,
+            .menu_open = channel_menu_open,
+            .menu_pressed = channel_menu_pressed,
+            .context = c};
         *c = (struct board_channel){.b = b, .index = i};
         st = dev_console_new(&c->console, &console, err);
         if (st != GW_OK)

@@ -97,7 +97,8 @@ struct board_hooks {
     void (*power)(void *context, int request, unsigned code); /* enum dev_power_request */
     void (*tap)(void *context, uint8_t byte);
     void (*menu)(void *context, uint8_t key);
-    void (*menu_open)(void *context); /* I/O thread */
+    void (*reader_gone)(void *context); /* I/O thread: that of standard output */
+    void (*menu_open)(void *context);   /* I/O thread */
     void (*menu_pressed)(void *context,
                          uint8_t key); /* I/O thread; the key is on its way to menu() */
     void (*panic)(void *context);

@@ -1,5 +1,6 @@
 """The host lets a machine down: it says so once, and goes on where it can."""
 import array
+import json
 import os
 import pty
 import resource
@@ -37,20 +38,63 @@ class Faults(CliTest):
         self.addCleanup(end)
         return p
 
-    def test_standard_output_that_nobody_reads_any_more(self):
-        for quiet in ((), ("-q",)):
-            p = self.machine([say("up\n"), flood(100000)], *quiet)
-            p.stdout.close()
-            self.assertEqual(p.wait(60), 0)
-            self.assertEqual(p.stderr.read().decode(), "" if quiet else
-                             "godwit: note: cannot write what the guest says: serial port 0: "
-                             "nobody reads it any more\n")
+    def test_standard_output_that_nobody_reads_any_more_ends_the_run(self):
+        talk = [*say("x"), jump(-4)]
+        for words, args in ((talk, ()), (talk, ("--deterministic",)), (talk, ("-c", "2")),
+                            (talk, ("--serial", "pty", "--serial", "stdio", "-q")),
+                            ([say("up\n"), flood(100000)], ())):
+            with self.subTest(args=args):
+                second = "--serial" in args
+                words = [0x100092b7 if w == 0x100002b7 and second else w for w in words]
+                p = self.machine(words, *args, "--report", "r")
+                p.stdout.close()
+                self.assertEqual((p.wait(60), p.stderr.read()), (128 + signal.SIGPIPE, b""))
+        p = self.machine(talk, "--report", "r")
+        self.assertEqual(p.stdout.read(3), b"xxx")
+        p.stdout.close()
+        self.assertEqual(p.wait(60), 128 + signal.SIGPIPE)
+        report = json.loads(self.read("r"))
+        self.assertEqual((report["ended"], report["signal"]), ("signal", signal.SIGPIPE))
 
     def test_neither_is_standard_error(self):
         p = self.machine([say("up\n"), flood(100000)], "--stats")
         p.stderr.close()
         p.stdout.close()
+        self.assertEqual(p.wait(60), 128 + signal.SIGPIPE)
+
+    def test_another_port_that_nobody_reads_any_more(self):
+        reads, writes = os.pipe()
+        os.close(reads)
+        p = self.machine([say("up\n"), flood(100000)], "--serial", f"file:/dev/fd/{writes}",
+                         pass_fds=[writes])
+        os.close(writes)
+        self.assertEqual((p.wait(60), p.stderr.read().decode()),
+                         (0, "godwit: note: cannot write what the guest says: serial port 0: nobody "
+                             "reads it any more\n"))
+
+    def test_standard_output_on_a_full_disk_is_a_failure(self):
+        for last, status in ((power(0x5555), 125), (power(7 << 16 | 0x3333), 7)):
+            for args in ((), ("--deterministic",)):
+                full = os.open("/dev/full", os.O_RDWR)
+                p = self.machine([say("up\n"), last], *args, stdout=full)
+                os.close(full)
+                self.assertEqual((p.wait(60), p.stderr.read().decode()),
+                                 (status, "godwit: error: cannot write what the guest says: serial "
+                                          "port 0: No space left on device\n"))
+
+    def test_the_guest_s_own_end_waits_for_a_reader_that_is_slow(self):
+        """A person with a pager; by whichever way somebody wants an end, it comes at once."""
+        p = self.machine([say("up\n"), flood(200000)])
+        time.sleep(3)
+        self.assertIsNone(p.poll())
+        self.assertEqual(len(p.stdout.read()), 200003)
         self.assertEqual(p.wait(60), 0)
+        for args in ((), ("--timeout", "2s")):
+            p = self.machine([say("up\n"), flood(200000)], *args)
+            if not args:
+                time.sleep(1)
+                p.terminate()
+            self.assertEqual(p.wait(30), 0)  # its own end came first
 
     def test_a_console_on_a_full_disk(self):
         r = self.call("run", "-k", self.path("g.elf", elf([flood(100000)])), "-b", "none", "-m", "16M",

@@ -206,6 +206,34 @@ class Machines(CliTest):
         os.close(main)
         os.close(side)
 
+    def test_the_console_ends_with_its_input_once_the_guest_has_answered(self):
+        poll = [0x0052c303, 0x00137313, 0xfe030ce3]  # lbu t1, 5(t0); andi t1, t1, 1; beqz t1, -8
+        echo = [0x0002c383, 0x00728023]              # lbu t2, 0(t0); sb t2, 0(t0)
+        self.start(words=[say("hello\n"), 0x100002b7, *poll, *echo, jump(-20)])
+        self.assertEqual(self.verb("console", "one", stdin=b"abc").stdout, b"hello\nabc")
+        self.assertEqual(self.verb("console", "one", stdin=b"").stdout, b"hello\nabc")  # kept
+        with subprocess.Popen([PROGRAM, "console", "--run-dir", self.dir, "one"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as c:
+            self.assertEqual(c.stdout.read(9), b"hello\nabc")
+            time.sleep(1.5)  # silence alone is no end
+            c.stdin.write(b"xy")
+            c.stdin.flush()
+            self.assertEqual(c.stdout.read(2), b"xy")
+            c.stdin.close()
+            self.assertEqual((c.stdout.read(), c.wait(timeout=100)), (b"", 0))
+        self.start("two", words=[*say("x"), jump(-4)])  # never silent, and read by somebody who leaves
+        with subprocess.Popen([PROGRAM, "console", "--run-dir", self.dir, "two"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as c:
+            self.assertEqual(c.stdout.read(1), b"x")
+            c.stdout.close()
+            self.assertEqual(c.wait(timeout=100), 128 + signal.SIGPIPE)
+        full = os.open("/dev/full", os.O_RDWR)
+        r = subprocess.run([PROGRAM, "console", "--run-dir", self.dir, "two"], stdin=subprocess.PIPE,
+                           stdout=full, stderr=subprocess.PIPE, timeout=100, check=False)
+        os.close(full)
+        self.assertEqual((r.returncode, r.stderr.decode()),
+                         (125, "godwit: error: cannot write: standard output: No space left on device\n"))
+
     def test_a_panic_can_hold_the_machine(self):
         words = [say("Kernel panic - not syncing: why\n"), addi(5, 5, 1), jump(-4)]
         self.start(words=words, args=("--on-panic", "pause"))
@@ -218,7 +246,7 @@ class Machines(CliTest):
     def test_reset_starts_anew(self):
         self.start()
         with subprocess.Popen([PROGRAM, "console", "--run-dir", self.dir, "one"],
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as c:
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as c:
             self.assertEqual(c.stdout.read(3), b"up\n")
             self.ok("reset", "one")
             self.assertEqual(c.stdout.read(3), b"up\n")
