@@ -19,7 +19,7 @@
 #include "godwit/net.h"
 #include "godwit/status.h"
 
-#define MACHINE_API    11
+#define MACHINE_API    12
 #define MACHINE_SYMBOL "godwit_machine_module"
 #define MACHINE_MODULE "godwit-machine.so"
 
@@ -106,6 +106,8 @@ struct machine_options {
     const struct snap_api *(*open_snapshots)(struct gw_error *err);
     const struct machine_saved *restore;   /* NULL: it boots */
     const struct machine_control *control; /* NULL: none */
+    bool detached;                         /* standard input and output are a socket that whoever
+                                            * attaches to the console is behind */
     /* Control thread: the run was to end and has not, since the host holds a thread of it, or it was
      * killed. To say so, and to end the process. */
     void (*cut)(void *context, const struct machine_result *result);

@@ -179,7 +179,8 @@ static enum gw_status make_board(struct vm *m, struct board_config *b, struct gw
     b->wall_clock_ns =
         m->spec->clock_insns ? UINT64_C(1735689600) * 1000000000u : clock_ns(CLOCK_REALTIME);
     b->refused_features = m->spec->no_packed_rings ? VIRTIO_F_RING_PACKED : 0;
-    b->end_key = command_reads_stdin(m) ? 0x04 : 0;
+    command_look_at_stdin(m);
+    b->framed = command_reads_stdin(m);
     b->escape = b->in_fd >= 0 && isatty(b->in_fd);
     b->hooks = (struct board_hooks){
         .power = vm_power,

@@ -32,6 +32,8 @@ struct vcpu {
     uint64_t retired; /* atomic: at its last look */
 };
 
+enum vm_input { VM_INPUT_NONE, VM_INPUT_BYTES, VM_INPUT_PERSON };
+
 struct vm {
     const struct machine_options *o;
     const struct machine_spec *spec; /* the options' */
@@ -67,9 +69,10 @@ struct vm {
     struct sbi sbi;
     bool firmware_builtin;
 
-    bool input_waits; /* for command.h's init */
-    bool over;        /* atomic; result->ended says why */
-    bool ending;      /* end.c: the guest runs no more */
+    enum vm_input input; /* what standard input is to a command */
+    bool input_waits;    /* for command.h's init */
+    bool over;           /* atomic; result->ended says why */
+    bool ending;         /* end.c: the guest runs no more */
     uint64_t
         end_by_ns; /* by the host's clock: what the end waits for is given up; 0: not yet known */
     bool reset_wanted;

@@ -240,7 +240,8 @@ int cli_run_machine(const struct cli_options *o, const struct machine_spec *spec
                                       .host_disasm = cli_host_disasm(o->spec.dump),
                                       .open_net = open_net,
                                       .open_snapshots = cli_snapshots,
-                                      .restore = from};
+                                      .restore = from,
+                                      .detached = watcher->console_fd >= 0};
     struct machine_result result = {0};
     struct gw_error err = {0};
     struct ctl_dir dir = {.fd = -1};

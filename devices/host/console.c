@@ -24,9 +24,8 @@ struct dev_console {
     struct dev_io_job out_job, in_job;
     /* I/O thread. polled: the descriptor can be waited for, which the first job finds out. */
     bool out_known, in_known, out_polled, in_polled;
-    bool in_closed, out_closed, escaped, mid_line;
+    bool in_closed, out_closed, escaped;
     int lost_error; /* atomic: of the first output that was thrown away; 0: none */
-    unsigned ends;  /* how often the end key was pressed */
 
     bool gave_up; /* vCPU thread: the last flush, there */
     uint32_t gave_up_at;
@@ -39,6 +38,11 @@ struct dev_console {
 
     uint8_t input[DEV_CONSOLE_IN_BYTES]; /* vCPU thread: a ring */
     uint32_t input_at, input_count;
+    /* vCPU thread: frames. Of the one that was begun: bytes of its header that are left, and of itself.
+     * ended: the input has, as an event said, and whether the guest knows. */
+    uint8_t framed, frame_head, ended;
+    uint16_t frame_left;
+    uint32_t allowed;
     uint32_t ring_bytes;
     uint8_t ring[];
 };
@@ -215,6 +219,8 @@ static void take_input(struct dev_console *c, const struct gw_event *ev)
     c->cfg.poke(c->cfg.context);
 }
 
+enum { GOES_ON, ENDED, END_TOLD };
+
 static void deliver(void *context, const struct gw_event *ev)
 {
     struct dev_console *c = context;
@@ -223,6 +229,11 @@ static void deliver(void *context, const struct gw_event *ev)
     case DEV_CONSOLE_MENU:
         if (ev->size_bytes == 1 && c->cfg.menu)
             c->cfg.menu(c->cfg.context, ev->bytes[0]);
+        break;
+    case DEV_CONSOLE_END:
+        if (c->ended == GOES_ON)
+            c->ended = ENDED;
+        c->cfg.poke(c->cfg.context);
         break;
     case DEV_CONSOLE_ROOM:
         if (!c->cfg.patient) /* its guest has missed nothing */
@@ -242,21 +253,89 @@ static void give_credit(struct dev_console *c, uint32_t n)
                                         __ATOMIC_SEQ_CST));
 }
 
+static uint8_t take_byte(struct dev_console *c)
+{
+    uint8_t byte = c->input[c->input_at];
+    c->input_at = (c->input_at + 1) % DEV_CONSOLE_IN_BYTES;
+    c->input_count--;
+    return byte;
+}
+
+enum { FRAME_HEAD_BYTES = 2 };
+
+/* With all that is there, as far as it may be; false: nothing is. */
+static bool begin_frame(struct dev_console *c)
+{
+    uint32_t n = c->input_count;
+    if (c->allowed < FRAME_HEAD_BYTES + (n > 0) || (!n && c->ended != ENDED))
+        return false;
+    if (n > DEV_CONSOLE_FRAME_BYTES)
+        n = DEV_CONSOLE_FRAME_BYTES;
+    if (n > c->allowed - FRAME_HEAD_BYTES)
+        n = c->allowed - FRAME_HEAD_BYTES;
+    if (!n)
+        c->ended = END_TOLD;
+    c->frame_head = FRAME_HEAD_BYTES;
+    c->frame_left = (uint16_t)n;
+    c->allowed -= FRAME_HEAD_BYTES + n;
+    return true;
+}
+
+/* One byte of frames, if there is one; *taken counts those that were input. */
+static bool get_framed(struct dev_console *c, uint8_t *to, uint32_t *taken)
+{
+    if (!c->frame_head && !c->frame_left && !begin_frame(c))
+        return false;
+    if (c->frame_head) {
+        *to = (uint8_t)(c->frame_left >> (8 * (FRAME_HEAD_BYTES - c->frame_head--)));
+        return true;
+    }
+    *to = take_byte(c);
+    c->frame_left--;
+    ++*taken;
+    return true;
+}
+
 static size_t console_get(void *context, uint8_t *to, size_t max)
 {
     struct dev_console *c = context;
+    uint32_t taken = 0;
     size_t n = 0;
-    while (n < max && c->input_count) {
-        to[n++] = c->input[c->input_at];
-        c->input_at = (c->input_at + 1) % DEV_CONSOLE_IN_BYTES;
-        c->input_count--;
+    while (c->framed && n < max && get_framed(c, to + n, &taken))
+        n++;
+    while (!c->framed && n < max && c->input_count) {
+        to[n++] = take_byte(c);
+        taken++;
     }
-    if (n) {
-        give_credit(c, (uint32_t)n);
+    if (taken) {
+        give_credit(c, taken);
         if (__atomic_exchange_n(&c->in_stalled, 0, __ATOMIC_SEQ_CST))
             dev_io_submit(c->cfg.io, &c->in_job);
     }
     return n;
+}
+
+void dev_console_reset(struct dev_console *c)
+{
+    c->frame_head = 0;
+    c->frame_left = 0;
+    c->allowed = 0;
+    if (c->ended == END_TOLD)
+        c->ended = ENDED;
+}
+
+void dev_console_ready(struct dev_console *c)
+{
+    dev_console_reset(c);
+    dev_console_allow(c, DEV_CONSOLE_WINDOW_BYTES);
+}
+
+void dev_console_allow(struct dev_console *c, uint32_t bytes)
+{
+    c->allowed += bytes < DEV_CONSOLE_WINDOW_BYTES - c->allowed
+                      ? bytes
+                      : DEV_CONSOLE_WINDOW_BYTES - c->allowed;
+    c->cfg.poke(c->cfg.context);
 }
 
 /* Takes the menu's keys out of what was read; returns the bytes that remain for the guest. */
@@ -292,6 +371,10 @@ static void close_input(struct dev_console *c)
     c->in_closed = true;
     if (c->in_polled)
         dev_io_rewatch(c->cfg.io, &c->in, 0);
+    if (c->framed) {
+        struct gw_event ev = {.source = c->source, .kind = DEV_CONSOLE_END};
+        gw_events_post_bounded(c->cfg.events, &ev);
+    }
 }
 
 /* Reads once. False when there is no more to read now. */
@@ -311,13 +394,6 @@ static bool read_some(struct dev_console *c)
     got = read(c->cfg.in_fd, bytes, n);
     if (got < 0 && (errno == EINTR || errno == EAGAIN))
         return errno == EINTR;
-    if (got == 0 && c->cfg.end_key && c->ends < (c->mid_line ? 2 : 1)) {
-        bytes[0] = c->cfg.end_key; /* the next read finds the end again */
-        c->ends++;
-        got = 1;
-    } else if (got > 0) {
-        c->mid_line = bytes[got - 1] != '\n';
-    }
     if (got <= 0) {
         close_input(c);
         return false;
@@ -388,6 +464,9 @@ static enum gw_status console_check(const void *object, struct gw_error *err)
     const struct dev_console *c = object;
     if (c->input_count > DEV_CONSOLE_IN_BYTES)
         return gw_fail(err, GW_ERR_FORMAT, "console", "more input than the console can hold");
+    if (c->framed > 1 || c->frame_head > FRAME_HEAD_BYTES || c->ended > END_TOLD ||
+        c->frame_left > c->input_count || c->allowed > DEV_CONSOLE_WINDOW_BYTES)
+        return gw_fail(err, GW_ERR_FORMAT, "console", "a frame that makes no sense");
     return GW_OK;
 }
 
@@ -402,11 +481,17 @@ static void console_post_load(void *object)
 static const struct state_field console_fields[] = {
     STATE_SCALAR(struct dev_console, input_count, STATE_U32),
     STATE_ARRAY(struct dev_console, input, STATE_U8),
+    STATE_SCALAR_SINCE(2, struct dev_console, framed, STATE_U8),
+    STATE_SCALAR_SINCE(2, struct dev_console, frame_head, STATE_U8),
+    STATE_SCALAR_SINCE(2, struct dev_console, ended, STATE_U8),
+    STATE_SCALAR_SINCE(2, struct dev_console, frame_left, STATE_U16),
+    STATE_SCALAR_SINCE(2, struct dev_console, allowed, STATE_U32),
 };
 
 const struct state_desc dev_console_state = {
     .name = "console",
-    .version = 1,
+    .version = 2,
+    .oldest = 1,
     .fields = console_fields,
     .field_count = STATE_COUNT_(console_fields),
     .check = console_check,
@@ -431,6 +516,7 @@ enum gw_status dev_console_new(struct dev_console **out, const struct dev_consol
     c->out_job.run = output_job;
     c->in_job.run = input_job;
     c->credit = DEV_CONSOLE_IN_BYTES;
+    c->framed = cfg->framed;
     c->in = (struct dev_io_watch){.fd = cfg->in_fd, .ready = input_ready, .context = c};
     c->out = (struct dev_io_watch){.fd = cfg->out_fd, .ready = output_ready, .context = c};
     c->source = gw_events_register_next(cfg->events, cfg->source, deliver, c);

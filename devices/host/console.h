@@ -25,6 +25,7 @@ enum dev_console_event {
     DEV_CONSOLE_INPUT, /* what was read: up to DEV_CONSOLE_IN_BYTES */
     DEV_CONSOLE_MENU,  /* 1 byte: the key */
     DEV_CONSOLE_ROOM,  /* for output again */
+    DEV_CONSOLE_END,   /* of the input; of a framed console alone */
 };
 
 struct dev_console_config {
@@ -33,9 +34,8 @@ struct dev_console_config {
     /* Ctrl-] in the input opens the menu: the key after it goes to menu() instead of the guest,
      * save for ']' itself. menu_open(), on the I/O thread, shows the help line. */
     bool escape;
-    /* Not 0: the end of the input is this key, pressed after a line's end or twice within a line,
-     * as it is for a terminal that is told of an end by Ctrl-D. */
-    uint8_t end_key;
+    /* The guest gets its input in frames, as it allows, see dev_console_allow(). */
+    bool framed;
     /* The guest never sees a full ring: whoever runs it asks dev_console_full() between two runs, and
      * waits instead. For runs that can be repeated. */
     bool patient;
@@ -77,6 +77,21 @@ const struct dev_serial *dev_console_serial(struct dev_console *c);
  * gives equal contents equal bytes. What was put out is no state: it has left the machine. */
 extern const struct state_desc dev_console_state;
 void dev_console_settle(struct dev_console *c);
+
+/*
+ * Frames: a serial line loses what comes too fast, and has neither an end nor a byte that is not a key to
+ * somebody. So a program of ours in the guest takes the input apart again: each frame is two bytes, the
+ * lower first, that say how many follow, up to DEV_CONSOLE_FRAME_BYTES; none: the input has ended. It gets
+ * DEV_CONSOLE_WINDOW_BYTES, headers counted, when it says that it is ready, and as many more as it says
+ * that it has taken.
+ */
+enum { DEV_CONSOLE_FRAME_BYTES = 1024, DEV_CONSOLE_WINDOW_BYTES = 4096 };
+/* vCPU thread. It is ready, perhaps not for the first time: what was begun is not gone on with. */
+void dev_console_ready(struct dev_console *c);
+/* vCPU thread. The machine was reset, so it is not. */
+void dev_console_reset(struct dev_console *c);
+/* vCPU thread. It has taken so many bytes. */
+void dev_console_allow(struct dev_console *c, uint32_t bytes);
 
 /* vCPU thread, of a patient console: the guest may not run on until there is room. An event is posted
  * when there may be. */

@@ -1,9 +1,11 @@
 /* Machines for one command; see command.h. */
 #include <assert.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "machine/riscv64/board.h"
@@ -45,7 +47,10 @@ enum {
     DATA_POWER = 32,
     DATA_LISTS = 256, /* what lies between is init's own */
 };
-enum { FLAG_TERMINAL = 1, FLAG_NO_INPUT = 2 };
+enum { FLAG_TERMINAL = 1, FLAG_NO_INPUT = 2, FLAG_FRAMES = 4 };
+/* What it tells the test device: a kind and a value of 8 bits; or that, with TAKEN, and 15 bits of how many
+ * bytes of frames it has taken. */
+enum { TOLD_STATUS = 1, TOLD_ERRNO, TOLD_SIGNAL, TOLD_READY, TOLD_TAKEN = 0x8000 };
 
 static const char *const path_dirs[] = {"/usr/local/sbin/", "/usr/local/bin/", "/usr/sbin/",
                                         "/usr/bin/",        "/sbin/",          "/bin/"};
@@ -111,7 +116,9 @@ static size_t fill_page(struct page *p, const struct command_config *cfg, char *
 {
     const char *next = cfg->command;
     put(p->bytes + DATA_FLAGS,
-        (cfg->term ? FLAG_TERMINAL : 0) | (cfg->no_input ? FLAG_NO_INPUT : 0), 8);
+        (cfg->term ? FLAG_TERMINAL : 0) | (cfg->no_input ? FLAG_NO_INPUT : 0) |
+            (cfg->frames ? FLAG_FRAMES : 0),
+        8);
     put(p->bytes + DATA_POWER, cfg->power, 8);
     start_list(p, DATA_ARGV);
     while (next) {
@@ -220,28 +227,30 @@ enum gw_status command_archive(const struct command_config *cfg, uint8_t **out, 
 
 /* ---- what boot.c and offer.c ask for -------------------------------------------------------- */
 
+void command_look_at_stdin(struct vm *m)
+{
+    struct stat st;
+    int flags = fcntl(STDIN_FILENO, F_GETFL);
+    if (isatty(STDIN_FILENO) || m->o->detached)
+        m->input = VM_INPUT_PERSON; /* there, or whoever attaches */
+    else if (flags < 0 || (flags & O_ACCMODE) == O_WRONLY || fstat(STDIN_FILENO, &st) < 0 ||
+             (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))) /* Linux's /dev/null */
+        m->input = VM_INPUT_NONE;
+    else
+        m->input = VM_INPUT_BYTES;
+}
+
 bool command_reads_stdin(const struct vm *m)
 {
-    struct stat st;
-    return m->spec->command && port_in(m->port[0]) == STDIN_FILENO &&
-           fstat(STDIN_FILENO, &st) == 0 && (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode));
+    return m->spec->command && port_in(m->port[0]) == STDIN_FILENO && m->input == VM_INPUT_BYTES;
 }
 
-/* There is an input unless standard input is none of a person's or a pipe's. */
-static bool no_input(const struct vm *m)
-{
-    struct stat st;
-    return !vm_on_stdio(m) || fstat(STDIN_FILENO, &st) < 0 ||
-           (S_ISCHR(st.st_mode) && !isatty(STDIN_FILENO));
-}
-
+/* NULL: no person is there. */
 static const char *term(const struct vm *m)
 {
     const char *name = getenv("TERM");
-    struct stat st;
-    bool person = m->spec->serial_count != 0; /* whoever opens the port */
-    if (vm_on_stdio(m))                       /* a machine that is detached has a socket there */
-        person = isatty(STDIN_FILENO) || (fstat(STDIN_FILENO, &st) == 0 && S_ISSOCK(st.st_mode));
+    bool person = vm_on_stdio(m) ? m->input == VM_INPUT_PERSON
+                                 : m->spec->serial_count != 0; /* whoever opens the port */
     if (m->spec->deterministic || !person)
         return NULL;
     return name && *name && strlen(name) < 64 ? name : "vt100";
@@ -262,7 +271,8 @@ enum gw_status initrd_open(struct vm *m, struct initrd *i, struct gw_error *err)
     i->size = i->file.size;
     if (st != GW_OK || !m->spec->command)
         return st;
-    cfg.no_input = !cfg.term && no_input(m);
+    cfg.frames = command_reads_stdin(m);
+    cfg.no_input = !cfg.term && (!vm_on_stdio(m) || m->input == VM_INPUT_NONE);
     st = command_archive(&cfg, &archive, &size, err);
     if (st != GW_OK) {
         initrd_close(i);
@@ -324,17 +334,24 @@ enum gw_status command_check(const struct machine_options *o, struct gw_error *e
 bool command_told(struct vm *m, unsigned code)
 {
     unsigned kind = code >> 8, value = code & 0xff;
-    if (!m->spec->command || m->over || kind < 1 || kind > 4)
+    if (!m->spec->command || m->over)
         return false;
-    if (kind == 4) {
+    if (code & TOLD_TAKEN) {
+        dev_console_allow(m->board->console, code & ~(unsigned)TOLD_TAKEN);
+        return true;
+    }
+    if (kind < TOLD_STATUS || kind > TOLD_READY)
+        return false;
+    if (kind == TOLD_READY) {
+        dev_console_ready(m->board->console);
         vm_start_input(m);
         return true;
     }
     m->result->command_ended = true;
-    if (kind == 2)
+    if (kind == TOLD_ERRNO)
         m->result->command_errno = (int)value;
-    if (kind == 3)
+    if (kind == TOLD_SIGNAL)
         m->result->signal = (int)value;
-    vm_end(m, kind == 3 ? MACHINE_ENDED_SIGNAL : MACHINE_ENDED_EXIT, value);
+    vm_end(m, kind == TOLD_SIGNAL ? MACHINE_ENDED_SIGNAL : MACHINE_ENDED_EXIT, value);
     return true;
 }

@@ -27,8 +27,10 @@ enum gw_status command_check(const struct machine_options *o, struct gw_error *e
  * has ended so. */
 bool command_told(struct vm *m, unsigned code);
 
-/* Standard input is a file or a pipe that the command reads: it has an end, and it waits until init
- * has set up the guest's terminal, which would show what comes before. */
+/* Once, before the others are asked. */
+void command_look_at_stdin(struct vm *m);
+/* Standard input is nobody's who types, but bytes that the command reads, as they are, up to their end: they
+ * come in frames (devices/host/console.h), which init takes apart, once it says that it is ready. */
 bool command_reads_stdin(const struct vm *m);
 
 /* An archive with init in it, that runs the words of the command, of which there is one at least.
@@ -37,6 +39,7 @@ struct command_config {
     const char *command; /* as in the machine's description */
     const char *term;    /* TERM; NULL: nobody types at the console */
     bool no_input;
+    bool frames; /* its standard input comes in frames */
     uint64_t power;
 };
 enum gw_status command_archive(const struct command_config *cfg, uint8_t **out, size_t *size,

@@ -225,7 +225,7 @@ static enum gw_status build(struct board_all *a, const struct board_config *cfg,
         .name = "serial port 0",
         .source = "uart",
         .escape = cfg->escape,
-        .end_key = cfg->end_key,
+        .framed = cfg->framed,
         .patient = cfg->patient_console,
         .reader_gone = cfg->out_fd == STDOUT_FILENO ? forward_reader_gone : NULL,
         .poke = poke_uart,
@@ -514,6 +514,7 @@ void board_reset(struct board *b)
         if (d && d->cls->reset)
             d->cls->reset(d);
     }
+    dev_console_reset(b->console);
 }
 
 /* The class's name, numbered where the board has several of it. */

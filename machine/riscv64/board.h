@@ -138,7 +138,7 @@ struct board_config {
     uint64_t wall_clock_ns; /* at the start */
     int in_fd, out_fd;
     bool escape;
-    uint8_t end_key; /* see dev_console_config */
+    bool framed; /* the first port's input, see dev_console_config */
     bool second_port;
     int in2_fd, out2_fd; /* its descriptors */
     struct board_hooks hooks;

@@ -9,8 +9,9 @@
 #     0x200 | N   no such command could be started: the kernel's errno is N
 #     0x300 | N   signal N killed it
 #     0x400       the console is ready for input
+#     0x8000 | N  so many bytes of frames were taken (devices/host/console.h)
 # In registers: s0 the data, s1 a walk through some list, s2 the command's process,
-# s5 the test device.
+# s5 the test device, s6 and s7 the pipe that is the command's input, or -1.
 
 .equ DATA_PAGE, 0x20
 .equ ARGV, 0
@@ -20,9 +21,12 @@
 .equ POWER, 32          # the test device's address
 .equ FAILED, 40         # errno of the start
 .equ STATUS, 48         # of wait4
+.equ PIPE, 56           # two descriptors
 .equ TERMIOS, 64
+.equ FRAME_BYTES, 1040  # a header and what follows it, at most
 .equ FLAG_TERMINAL, 1   # a person types at the console
 .equ FLAG_NO_INPUT, 2   # there is nothing to read
+.equ FLAG_FRAMES, 4     # what is to be read comes in frames
 
 .equ SYS_dup3, 24
 .equ SYS_ioctl, 29
@@ -30,6 +34,8 @@
 .equ SYS_mount, 40
 .equ SYS_openat, 56
 .equ SYS_close, 57
+.equ SYS_pipe2, 59
+.equ SYS_read, 63
 .equ SYS_write, 64
 .equ SYS_sync, 81
 .equ SYS_exit, 93
@@ -98,7 +104,7 @@ mounted:
 opened:
 
 # The host's side sees the bytes as the command writes them (no OPOST). Where nobody types, what
-# comes in is not echoed, and no byte of it is a signal or flow control; the end of the input is one.
+# comes in is not echoed, and no byte of it means anything to the terminal.
     li a0, 0
     li a1, 0x5401       # TCGETS
     addi a2, s0, TERMIOS
@@ -110,13 +116,8 @@ opened:
     lw a3, FLAGS(s0)
     andi a3, a3, FLAG_TERMINAL
     bnez a3, set_terminal
-    lw a0, TERMIOS+0(s0)
-    li a1, ~0x500       # c_iflag: ICRNL, IXON
-    and a0, a0, a1
-    sw a0, TERMIOS+0(s0)
-    lw a0, TERMIOS+12(s0)
-    andi a0, a0, ~0x9   # c_lflag: ECHO, ISIG
-    sw a0, TERMIOS+12(s0)
+    sw zero, TERMIOS+0(s0)      # c_iflag
+    sw zero, TERMIOS+12(s0)     # c_lflag
 set_terminal:
     li a0, 0
     li a1, 0x5402       # TCSETS
@@ -163,6 +164,33 @@ not_mapped:
     li a7, SYS_ioctl
     ecall
 
+# Input in frames becomes a pipe's: a process takes them apart. It has a session of its own, so that it
+# may read what is the terminal of another one's.
+    li s6, -1
+    lw a0, FLAGS(s0)
+    andi a0, a0, FLAG_FRAMES
+    beqz a0, input_is_there
+    addi a0, s0, PIPE
+    li a1, 0
+    li a7, SYS_pipe2
+    ecall
+    bltz a0, no_process
+    lw s6, PIPE(s0)
+    lw s7, PIPE+4(s0)
+    li a0, 0x11         # SIGCHLD
+    li a1, 0
+    li a2, 0
+    li a3, 0
+    li a4, 0
+    li a7, SYS_clone
+    ecall
+    beqz a0, feeder
+    bltz a0, no_process
+    mv a0, s7
+    li a7, SYS_close
+    ecall
+input_is_there:
+
 # The child shares this memory until it has become the command, or has written why not.
     li a0, 0x4111       # CLONE_VM | CLONE_VFORK | SIGCHLD
     li a1, 0
@@ -174,6 +202,9 @@ not_mapped:
     beqz a0, child
     bltz a0, no_process
     mv s2, a0
+    mv a0, s6           # its reader is the command alone, so that the feeder ends with it
+    li a7, SYS_close
+    ecall
     lw a0, FAILED(s0)
     bnez a0, not_started
 
@@ -247,7 +278,73 @@ cannot_tell:
 forever:
     j forever
 
+# Reads frames and writes what is in them, until the empty one, or until nobody reads.
+feeder:
+    mv a0, s6
+    li a7, SYS_close
+    ecall
+    li a7, SYS_setsid
+    ecall
+    addi sp, sp, -FRAME_BYTES
+next_frame:
+    mv s1, sp
+    li s3, 2
+    jal read_all
+    lhu s4, 0(sp)
+    beqz s4, fed
+    mv s1, sp
+    mv s3, s4
+    jal read_all
+    mv s1, sp
+    mv s3, s4
+write_rest:
+    mv a0, s7
+    mv a1, s1
+    mv a2, s3
+    li a7, SYS_write
+    ecall
+    bge zero, a0, fed
+    add s1, s1, a0
+    sub s3, s3, a0
+    bnez s3, write_rest
+    beqz s5, next_frame
+    addi a0, s4, 2
+    li a1, 0x8000
+    or a0, a0, a1
+    slli a0, a0, 16
+    li a1, 0x3333
+    or a0, a0, a1
+    sw a0, 0(s5)
+    j next_frame
+fed:
+    li a0, 0
+    li a7, SYS_exit
+    ecall
+
+# s3 bytes, one at least, to s1. Does not return where there are no more.
+read_all:
+    li a0, 0
+    mv a1, s1
+    mv a2, s3
+    li a7, SYS_read
+    ecall
+    bge zero, a0, fed
+    add s1, s1, a0
+    sub s3, s3, a0
+    bnez s3, read_all
+    ret
+
 child:
+    li a0, -1
+    beq s6, a0, no_pipe
+    mv s1, s6
+    li a1, 0
+    jal dup
+    mv a0, s6
+    li a7, SYS_close
+    ecall
+    j start
+no_pipe:
     lw a0, FLAGS(s0)
     andi a0, a0, FLAG_NO_INPUT
     beqz a0, start

@@ -38,12 +38,13 @@ static void menu_open(void *context)
     __atomic_add_fetch(&((struct fixture *)context)->opened, 1, __ATOMIC_SEQ_CST);
 }
 
-static void setup_with(struct fixture *f, bool escape, bool patient)
+static void setup_as(struct fixture *f, bool escape, bool patient, bool framed)
 {
     struct gw_error err = {0};
     struct dev_console_config cfg = {.source = "uart",
                                      .escape = escape,
                                      .patient = patient,
+                                     .framed = framed,
                                      .poke = poke,
                                      .tap = tap,
                                      .menu = menu,
@@ -61,6 +62,11 @@ static void setup_with(struct fixture *f, bool escape, bool patient)
     assert_int_equal(dev_console_new(&f->c, &cfg, &err), GW_OK);
     dev_console_start(f->c);
     f->s = dev_console_serial(f->c);
+}
+
+static void setup_with(struct fixture *f, bool escape, bool patient)
+{
+    setup_as(f, escape, patient, false);
 }
 
 static void setup(struct fixture *f, bool escape)
@@ -230,6 +236,93 @@ static void escape_opens_the_menu(void **state)
     teardown(&f);
 }
 
+/* Until no event is left that was posted before: the I/O thread has nothing more to read, or may not. */
+static size_t get_frames(struct fixture *f, uint8_t *to, size_t max)
+{
+    size_t got = 0, n;
+    unsigned still = 0;
+    while (still < 50) {
+        gw_events_run(f->q, 0);
+        n = f->s->get(f->s->context, to + got, max - got < 5 ? max - got : 5); /* as from a FIFO */
+        got += n;
+        still = n ? 0 : still + 1;
+        if (!n)
+            usleep(1000);
+    }
+    return got;
+}
+
+/* A guest that takes each frame and says so. Returns the bytes of the input; *ends: empty frames. */
+static size_t take_frames(struct fixture *f, uint8_t *to, size_t max, unsigned *ends)
+{
+    uint8_t head[2];
+    size_t got = 0;
+    *ends = 0;
+    while (get_frames(f, head, 2) == 2) {
+        size_t n = head[0] | head[1] << 8;
+        assert_in_range(n, 0, DEV_CONSOLE_FRAME_BYTES);
+        assert_in_range(n, 0, max - got);
+        assert_int_equal(get_frames(f, to + got, n), n);
+        dev_console_allow(f->c, (uint32_t)n + 2);
+        got += n;
+        *ends += n == 0;
+    }
+    return got;
+}
+
+static void frames_carry_every_byte_and_the_end(void **state)
+{
+    struct fixture f;
+    static uint8_t sent[20000], got[20000];
+    unsigned ends;
+    for (size_t i = 0; i < sizeof sent; i++)
+        sent[i] = (uint8_t)(i * 77 >> 4);
+    setup_as(&f, false, false, true);
+    assert_int_equal(write(f.in[1], sent, sizeof sent), sizeof sent);
+    close(f.in[1]);
+    f.in[1] = -1;
+    assert_int_equal(get_frames(&f, got, sizeof got), 0); /* the guest is not ready */
+    dev_console_ready(f.c);
+    assert_int_equal(take_frames(&f, got, sizeof got, &ends), sizeof sent);
+    assert_memory_equal(got, sent, sizeof sent);
+    assert_int_equal(ends, 1);
+    dev_console_ready(f.c); /* started anew: the end is told again, and nothing else */
+    assert_int_equal(take_frames(&f, got, sizeof got, &ends), 0);
+    assert_int_equal(ends, 1);
+    teardown(&f);
+}
+
+static void no_more_is_given_than_the_guest_allows(void **state)
+{
+    struct fixture f;
+    static uint8_t sent[20000], got[20000];
+    size_t n;
+    unsigned ends;
+    setup_as(&f, false, false, true);
+    memset(sent, 'x', sizeof sent);
+    assert_int_equal(write(f.in[1], sent, sizeof sent), sizeof sent);
+    dev_console_ready(f.c);
+    assert_int_equal(get_frames(&f, got, sizeof got), DEV_CONSOLE_WINDOW_BYTES);
+    dev_console_allow(f.c, 2); /* room for a header is none for a byte */
+    assert_int_equal(get_frames(&f, got, sizeof got), 0);
+    dev_console_allow(f.c, 1);
+    assert_int_equal(get_frames(&f, got, sizeof got), 3);
+    dev_console_allow(f.c, UINT32_MAX); /* a guest that counts wrong */
+    assert_int_equal(get_frames(&f, got, sizeof got), DEV_CONSOLE_WINDOW_BYTES);
+    /* A reset within a frame: nothing comes until it is ready again, and then frames from the start. */
+    dev_console_allow(f.c, 500);
+    assert_int_equal(f.s->get(f.s->context, got, 7), 7);
+    dev_console_reset(f.c);
+    assert_int_equal(get_frames(&f, got, sizeof got), 0);
+    dev_console_ready(f.c);
+    n = take_frames(&f, got, sizeof got, &ends);
+    assert_in_range(n, 1000, sizeof sent);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(got[i], 'x');
+    assert_int_equal(ends, 0);
+    teardown(&f);
+}
+
 static uint8_t byte_at(size_t at)
 {
     return (uint8_t)(at * 31 >> 5);
@@ -331,6 +424,8 @@ int main(void)
         cmocka_unit_test(end_of_input_is_quiet),
         cmocka_unit_test(file_as_input),
         cmocka_unit_test(escape_opens_the_menu),
+        cmocka_unit_test(frames_carry_every_byte_and_the_end),
+        cmocka_unit_test(no_more_is_given_than_the_guest_allows),
         cmocka_unit_test(a_patient_console_is_waited_for_between_two_runs),
         cmocka_unit_test(jobs_run_in_order),
         cmocka_unit_test(a_wait_for_jobs_has_an_end),

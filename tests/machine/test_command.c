@@ -108,12 +108,13 @@ static void words_are_searched_in_the_path(void **state)
 
 static void a_path_is_taken_as_it_is(void **state)
 {
-    struct command_config cfg = {.command = "./a\\ b/c", .term = "xterm", .no_input = true};
+    struct command_config cfg = {
+        .command = "./a\\ b/c", .term = "xterm", .no_input = true, .frames = true};
     uint8_t *archive;
     struct file f = make(&cfg, &archive);
     uint64_t vaddr, size;
     list_is(f, 16, (const char *const[]){"./a b/c", NULL});
-    assert_int_equal(number(segment(f, 1, &vaddr, &size) + 24, 8), 3);
+    assert_int_equal(number(segment(f, 1, &vaddr, &size) + 24, 8), 7);
     free(archive);
 }
 
