@@ -2,11 +2,13 @@
 check sets them); skipped without, by status 77."""
 import json
 import os
+import pty
 import random
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 from env import need
 
@@ -74,6 +76,48 @@ def shell(boot):
     """Input that was there before the guest's driver was is not lost."""
     out, _, _ = boot.run("run=shell", stdin=b"echo 40$((1+1)); exit\n")
     expect("402" in out, out[-2000:])
+
+
+def keys(boot):
+    """The keys that send signals do so at the console of a terminal, and jobs are held and go on."""
+    main, side = pty.openpty()
+    p = subprocess.Popen(["setsid", "-c", PROGRAM, "run", "-k", KERNEL, "-i", INITRD, "-a", "console=ttyS0",
+                          "--timeout", "240s", "--report", boot.report], stdin=side, stdout=side, stderr=side)
+    os.close(side)
+    seen = b""
+
+    def until(text):
+        nonlocal seen
+        while text not in seen:
+            try:
+                seen += os.read(main, 4096)
+            except OSError:
+                expect(False, (text, seen[-2000:]))
+        seen = seen[seen.find(text) + len(text):]
+
+    # What is typed before the program runs finds the shell itself, which goes on.
+    until(b"/ # ")
+    for key, status in ((b"\x03", b"130"), (b"\x1c", b"131"), (b"\x1a", b"148|147|146")):
+        os.write(main, b"echo go$((1)); sleep 1000\n")
+        until(b"go1\r")
+        time.sleep(1)
+        os.write(main, key)
+        until(b"/ # ")
+        os.write(main, b"echo status=$?\n")
+        until(b"status=$?\r")
+        until(b"status=")
+        got = seen
+        while b"\r" not in got:
+            got += os.read(main, 100)
+        expect(got.split(b"\r")[0] in status.split(b"|"), (key, got))
+        seen = got
+    os.write(main, b"kill %1; echo a$(echo b); cat\n")
+    until(b"ab\r")
+    os.write(main, b"\x04")
+    os.write(main, b"poweroff\n")
+    until(b"reboot: Power down")
+    expect(p.wait(60) == 0, p.returncode)
+    os.close(main)
 
 
 def smp(boot):
@@ -243,7 +287,7 @@ def main():
         elif what in ("moved", "moved_often"):
             moved(boot, 110 if what == "moved_often" else 10)
         else:
-            {"disk": disk, "shell": shell, "smp": smp, "panic": panic, "repeat": repeat}[what](boot)
+            {"disk": disk, "shell": shell, "keys": keys, "smp": smp, "panic": panic, "repeat": repeat}[what](boot)
 
 
 main()
