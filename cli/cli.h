@@ -47,6 +47,8 @@ struct cli_report {
     uint64_t peak_rss_bytes; /* 0: to be asked for */
 };
 /* Prints an error itself. False: it could not be written. */
+/* A file, or by /dev/fd/N, wherever that may be, what is open as N. errno. */
+int cli_open_to_write(const char *path, int flags);
 bool cli_write_report(const char *path, const struct cli_report *r, const struct gw_error *err);
 /* The same to a file that was opened (not emptied) before, by a machine that opens nothing any more.
  * fd is closed. */
@@ -56,6 +58,8 @@ bool cli_write_report_to(int fd, const char *path, const struct cli_report *r,
 /* Opens one of our modules: beside the program, in the build tree, or where it was installed.
  * NULL: *err says why. */
 void *cli_open_module(const char *name, const char *symbol, struct gw_error *err);
+/* A file of ours that lies where modules do, to be executed; -1: there is none. */
+int cli_open_beside(const char *name);
 /* The interface of a module whose symbol is a function that returns one: a struct that begins with
  * `unsigned version`, which must be this one. NULL: *err says why; so it does for no symbol. */
 const void *cli_interface(void *symbol, const char *name, unsigned version, struct gw_error *err);

@@ -1,5 +1,6 @@
 /* Finds and opens our own shared modules. */
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,10 +24,24 @@ static bool own_dir(char *buf, size_t size)
     return true;
 }
 
+/* GODWIT_LIBDIR leads from the program's directory to the modules' once installed. */
+static const char *const places[] = {"", GODWIT_LIBDIR};
+
+int cli_open_beside(const char *name)
+{
+    char dir[PATH_BYTES], path[PATH_BYTES + 256];
+    int fd = -1;
+    for (unsigned i = 0; fd < 0 && i < sizeof places / sizeof places[0]; i++) {
+        if (!own_dir(dir, sizeof dir))
+            return -1;
+        snprintf(path, sizeof path, "%s%s/%s", dir, places[i], name);
+        fd = open(path, O_PATH | O_CLOEXEC);
+    }
+    return fd;
+}
+
 void *cli_open_module(const char *name, const char *symbol, struct gw_error *err)
 {
-    /* GODWIT_LIBDIR leads from the program's directory to the modules' once installed. */
-    static const char *const places[] = {"", GODWIT_LIBDIR};
     char dir[PATH_BYTES], path[PATH_BYTES + 256];
     const char *why = "not beside the program, nor where it was installed";
     void *module, *found;

@@ -59,9 +59,17 @@ static uint64_t peak_rss_bytes(void)
     return (uint64_t)use.ru_maxrss * 1024;
 }
 
+int cli_open_to_write(const char *path, int flags)
+{
+    int fd, n = 0;
+    if (sscanf(path, "/dev/fd/%d%n", &fd, &n) == 1 && !path[n])
+        return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666);
+}
+
 bool cli_write_report(const char *path, const struct cli_report *r, const struct gw_error *err)
 {
-    return cli_write_report_to(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666), path, r, err);
+    return cli_write_report_to(cli_open_to_write(path, 0), path, r, err);
 }
 
 bool cli_write_report_to(int fd, const char *path, const struct cli_report *r,
@@ -94,4 +102,18 @@ bool cli_write_report_to(int fd, const char *path, const struct cli_report *r,
         cli_print_error(&e);
     }
     return ok;
+}
+
+int cli_start_failed(const struct cli_options *o, const struct gw_error *err)
+{
+    cli_print_error(err);
+    return cli_report_failed(o, err);
+}
+
+int cli_report_failed(const struct cli_options *o, const struct gw_error *err)
+{
+    struct cli_report report = {.ended = "error", .status = cli_status_of(err->status)};
+    if (o->report)
+        cli_write_report(o->report, &report, err);
+    return report.status;
 }

@@ -252,9 +252,11 @@ void um_suspend_mask(struct um_proc *p, uint64_t mask);
 int64_t um_suspend_from(struct um_proc *p, uint64_t mask_addr, uint64_t size);
 void um_suspend_end(struct um_proc *p);
 void um_signals_forget_all(struct um_proc *p); /* the child of a fork */
-/* The host's execve, by which the new program inherits what the guest ignores and blocks. -EINTR: a
- * signal has to be delivered first, which the program would have blocked for ever. */
-int64_t um_signals_exec(struct um_proc *p, const char *file, char *const *argv, char *const *envp);
+/* The host's execve, by which the new program inherits what the guest ignores and blocks. fd > 2: of what
+ * is open there, and not of file. -EINTR: a signal has to be delivered first, which the program would
+ * have blocked for ever. */
+int64_t um_signals_exec(struct um_proc *p, int fd, const char *file, char *const *argv,
+                        char *const *envp);
 struct um_sigaction *um_action(struct um_proc *p, int signal);
 int64_t um_set_action(struct um_proc *p, int signal, const struct um_sigaction *act);
 uint64_t um_host_mask(uint64_t mask); /* what of it the host is ever told to block */

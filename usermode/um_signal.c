@@ -6,6 +6,7 @@
  * the handler no more often than the guest gets to run.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,13 +143,17 @@ static void catch_faults(void)
         catch_signal(engine_signals[i], 0);
 }
 
-int64_t um_signals_exec(struct um_proc *p, const char *file, char *const *argv, char *const *envp)
+int64_t um_signals_exec(struct um_proc *p, int fd, const char *file, char *const *argv,
+                        char *const *envp)
 {
     for (unsigned i = 0; i < 3; i++)
         if (um_action(p, engine_signals[i])->handler == UM_SIG_IGN)
             um_host_sigaction(engine_signals[i], (uintptr_t)SIG_IGN, 0, 0, NULL);
-    int64_t r = um_host(p, UM_BLOCK, SYS_execve, (uintptr_t)file, (uintptr_t)argv, (uintptr_t)envp,
-                        0, 0, 0);
+    int64_t r = fd <= STDERR_FILENO
+                    ? um_host(p, UM_BLOCK, SYS_execve, (uintptr_t)file, (uintptr_t)argv,
+                              (uintptr_t)envp, 0, 0, 0)
+                    : um_host(p, UM_BLOCK, SYS_execveat, (uint64_t)fd, (uintptr_t) "",
+                              (uintptr_t)argv, (uintptr_t)envp, AT_EMPTY_PATH, 0);
     catch_faults();
     return r;
 }

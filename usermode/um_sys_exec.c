@@ -159,11 +159,13 @@ static int64_t exec_program(struct um_proc *p, const char *path, uint64_t argv_a
     struct own_start own;
     char **use = argv + before;
     const char *file = path;
+    int fd = 0;
     if (kind == UM_FILE_GUEST && p->cfg->self_argv) {
         use = own_words(p, argv, before, argc, path, &own);
+        fd = p->cfg->self_fd;
         file = "/proc/self/exe";
     }
-    r = um_signals_exec(p, file, use, envp);
+    r = um_signals_exec(p, fd, file, use, envp);
     free(argv);
     free(envp);
     return r;

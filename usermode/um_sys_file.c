@@ -163,9 +163,23 @@ int64_t um_sys_truncate(struct um_proc *p, const uint64_t *a)
 }
 
 /* Our own descriptors are not the guest's to close. */
+enum { OWN_FDS = 3 };
+
+static void own_fds(const struct um_proc *p, int fds[OWN_FDS])
+{
+    fds[0] = p->cfg->strace_fd;
+    fds[1] = p->cfg->self_fd;
+    fds[2] = p->cfg->report_fd;
+}
+
 static bool is_ours(const struct um_proc *p, uint64_t fd)
 {
-    return p->cfg->strace_fd > STDERR_FILENO && (int)fd == p->cfg->strace_fd;
+    int fds[OWN_FDS];
+    own_fds(p, fds);
+    for (unsigned i = 0; i < OWN_FDS; i++)
+        if (fds[i] > STDERR_FILENO && (int)fd == fds[i])
+            return true;
+    return false;
 }
 
 int64_t um_sys_close(struct um_proc *p, const uint64_t *a)
@@ -185,15 +199,20 @@ int64_t um_sys_close_range(struct um_proc *p, const uint64_t *a)
     uint64_t first = (uint32_t)a[0], last = (uint32_t)a[1];
     if (first > last)
         return -EINVAL;
-    uint64_t keep = (uint64_t)p->cfg->strace_fd;
-    if (!is_ours(p, keep) || keep < first || keep > last)
-        return um_host(p, 0, SYS_close_range, first, last, a[2], 0, 0, 0);
-    int64_t r = 0;
-    if (keep > first)
-        r = um_host(p, 0, SYS_close_range, first, keep - 1, a[2], 0, 0, 0);
-    if (r == 0 && keep < last)
-        r = um_host(p, 0, SYS_close_range, keep + 1, last, a[2], 0, 0, 0);
-    return r;
+    while (first <= last) {
+        /* Up to the first one of ours. */
+        uint64_t end = last + 1;
+        int fds[OWN_FDS];
+        own_fds(p, fds);
+        for (unsigned i = 0; i < OWN_FDS; i++)
+            if (fds[i] > STDERR_FILENO && (uint64_t)fds[i] >= first && (uint64_t)fds[i] < end)
+                end = (uint64_t)fds[i];
+        int64_t r = end > first ? um_host(p, 0, SYS_close_range, first, end - 1, a[2], 0, 0, 0) : 0;
+        if (r)
+            return r;
+        first = end + 1;
+    }
+    return 0;
 }
 
 int64_t um_sys_fcntl(struct um_proc *p, const uint64_t *a)

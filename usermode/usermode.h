@@ -17,14 +17,16 @@
 #include "godwit/status.h"
 
 struct um_config {
-    const char *path;        /* the program; searched for nowhere else */
-    char *const *argv;       /* the guest's, NULL at the end, at least one */
-    char *const *envp;       /* the guest's, NULL at the end */
-    const char *sysroot;     /* looked up first for absolute paths; or NULL */
-    char *const *self_argv;  /* how execve starts us again: words before "-0 NAME -- PROG ARGS" */
-    char *const *once_argv;  /* more of them, for the process that was started; not its children */
-    int strace_fd;           /* -1: no trace */
-    bool interp;             /* the IR interpreter instead of a backend */
+    const char *path;       /* the program; searched for nowhere else */
+    char *const *argv;      /* the guest's, NULL at the end, at least one */
+    char *const *envp;      /* the guest's, NULL at the end */
+    const char *sysroot;    /* looked up first for absolute paths; or NULL */
+    char *const *self_argv; /* how execve starts us again: words before "-0 NAME -- PROG ARGS" */
+    char *const *once_argv; /* more of them, for the process that was started; not its children */
+    int strace_fd;          /* -1: no trace */
+    int self_fd;   /* > 2: what starts us again is open there; else: it is this program's file */
+    int report_fd; /* > 2: the caller's, which is not the guest's to close */
+    bool interp;   /* the IR interpreter instead of a backend */
     const char *cpu_model;   /* NULL: the default */
     const char *cpu_options; /* or NULL */
     uint64_t timeout_ns;     /* 0: none */

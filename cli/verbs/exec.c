@@ -78,7 +78,7 @@ struct self_words {
     unsigned count;
     char *once[4]; /* for the process that was started alone */
     char *cpu;     /* freed at the end */
-    char fd[48], report[PATH_MAX];
+    char fd[48], self[16], report[PATH_MAX];
 };
 
 static void add_word(struct self_words *w, const char *text)
@@ -87,7 +87,8 @@ static void add_word(struct self_words *w, const char *text)
     w->words[w->count] = NULL;
 }
 
-static void make_self(struct self_words *w, const struct cli_options *o, int strace_fd)
+static void make_self(struct self_words *w, const struct cli_options *o,
+                      const struct um_config *cfg)
 {
     w->count = 0;
     add_word(w, "godwit");
@@ -109,8 +110,13 @@ static void make_self(struct self_words *w, const struct cli_options *o, int str
         add_word(w, "--strace");
     } else if (o->strace) {
         /* The same open file, which the new program inherits. */
-        snprintf(w->fd, sizeof w->fd, "--strace=/dev/fd/%d", strace_fd);
+        snprintf(w->fd, sizeof w->fd, "--strace=/dev/fd/%d", cfg->strace_fd);
         add_word(w, w->fd);
+    }
+    if (cfg->self_fd > 0) {
+        snprintf(w->self, sizeof w->self, "%d", cfg->self_fd);
+        add_word(w, "--self-fd");
+        add_word(w, w->self);
     }
     if (o->allow_clock)
         add_word(w, "--allow-clock");
@@ -143,26 +149,44 @@ static void report_path(struct self_words *w, const struct cli_options *o)
     snprintf(w->report + len, sizeof w->report - len, "%s", o->report);
 }
 
-/* A descriptor above those that programs count on; it stays open over execve. */
-static int open_high(const char *path, struct gw_error *err)
+/* A descriptor above those that programs count on; it stays open over execve. fd is closed. */
+static int move_high(int fd)
 {
     enum { HIGH = 900 };
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        gw_fail(err, GW_ERR_ARG, path, "cannot write: %s", strerror(errno));
-        return -1;
-    }
-    int high = fcntl(fd, F_DUPFD, HIGH);
+    int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD, HIGH);
     if (high < 0)
         return fd;
     close(fd);
     return high;
 }
 
-static enum gw_status enter_root(const char *root, struct gw_error *err)
+static int open_high(const char *path, struct gw_error *err)
 {
-    if (root && (chroot(root) || chdir("/")))
-        return gw_fail(err, GW_ERR_ARG, root, "cannot change the root directory: %s",
+    int fd = move_high(cli_open_to_write(path, O_APPEND));
+    if (fd < 0)
+        gw_fail(err, GW_ERR_ARG, path, "cannot write: %s", strerror(errno));
+    return fd;
+}
+
+/* Nothing of the host's has a name there: what is needed later is opened before. */
+static enum gw_status enter_root(const struct cli_options *o, struct um_config *cfg,
+                                 struct self_words *self, struct gw_error *err)
+{
+    if (!o->root)
+        return GW_OK;
+    if (o->report) {
+        cfg->report_fd = move_high(cli_open_to_write(self->report, 0));
+        if (cfg->report_fd < 0)
+            return gw_fail(err, GW_ERR_ARG, o->report, "cannot write the report: %s",
+                           strerror(errno));
+        snprintf(self->report, sizeof self->report, "/dev/fd/%d", cfg->report_fd);
+    }
+    cfg->self_fd = move_high(cli_open_beside("godwit-exec"));
+    if (cfg->self_fd < 0 && !cfg->quiet)
+        fprintf(stderr, "godwit: note: no godwit-exec lies beside the program: what it starts in "
+                        "another root does not start\n");
+    if (chroot(o->root) || chdir("/"))
+        return gw_fail(err, GW_ERR_ARG, o->root, "cannot change the root directory: %s",
                        strerror(errno));
     return GW_OK;
 }
@@ -213,11 +237,12 @@ static int run(const struct cli_options *o, struct um_config *cfg, struct self_w
     if (!s && o->spec.dump_file)
         s = (cfg->dump_fd = open_high(o->spec.dump_file, &err)) < 0 ? GW_ERR_ARG : GW_OK;
     report_path(self, o);
-    make_self(self, o, cfg->strace_fd);
+    sscanf(self->report, "/dev/fd/%d", &cfg->report_fd); /* who entered another root opened it */
+    if (!s)
+        s = enter_root(o, cfg, self, &err);
+    make_self(self, o, cfg);
     cfg->self_argv = self->words;
     cfg->once_argv = self->once;
-    if (!s)
-        s = enter_root(o->root, &err);
     if (s) {
         cli_print_error(&err);
         return CLI_FAILURE;
@@ -242,6 +267,7 @@ int cli_exec(const struct cli_options *o)
     struct um_config cfg = {
         .path = o->args[0],
         .sysroot = o->sysroot,
+        .self_fd = (int)o->self_fd,
         .interp = spec->engine == SPEC_ENGINE_INTERP,
         .cpu_model = spec->cpu_model,
         .cpu_options = spec->cpu_options,

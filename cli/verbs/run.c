@@ -95,21 +95,6 @@ static void explain(const struct machine_result *r, const struct cli_options *o)
         fprintf(stderr, "godwit: the run ended before --stop-text was met\n");
 }
 
-int cli_start_failed(const struct cli_options *o, const struct gw_error *err)
-{
-    cli_print_error(err);
-    return cli_report_failed(o, err);
-}
-
-int cli_report_failed(const struct cli_options *o, const struct gw_error *err)
-{
-    struct cli_report report = {.ended = ended_names[MACHINE_ENDED_ERROR],
-                                .status = cli_status_of(err->status)};
-    if (o->report)
-        cli_write_report(o->report, &report, err);
-    return report.status;
-}
-
 int cli_run(const struct cli_options *o)
 {
     return cli_start_machine(o, &o->spec, NULL);

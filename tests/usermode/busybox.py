@@ -3,7 +3,9 @@ whose results Python knows. Needs GODWIT_PROGRAM and GODWIT_CACHE (./dev check s
 without, by status 77."""
 import gzip
 import hashlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -68,6 +70,52 @@ def run(tmp, engine, want):
         sys.exit(1)
 
 
+ROOT_SCRIPT = r"""
+set -e
+for n in uname env tr sleep; do /bin/ln -s busybox /bin/$n; done
+/bin/uname -m
+/script one two
+exec 3>&- 4>&-
+/bin/sh -c '/script three; exit 5' || echo status $?
+/bin/env -i /bin/sh -c 'cd /tmp; echo $PWD; ../bin/sh -c "echo deep \$0" zero'
+/bin/ln -s /nowhere /bin/gone; /bin/gone 2>/tmp/err || echo status $?
+if [ -e /dynamic ]; then /dynamic x >/tmp/out 2>/tmp/err || true; /bin/busybox grep -x 1:x /tmp/out; else echo 1:x; fi
+/bin/sleep 1000 & kill $!; wait $! || echo died $?
+"""
+
+
+def run_root(tmp, engine):
+    """In a root of their own, which has nothing of the host's, programs start others: by name, by an
+    interpreter's name, by a dynamic linker's."""
+    root = os.path.join(tmp, "root." + engine)
+    for d in ("bin", "lib", "tmp"):
+        os.makedirs(os.path.join(root, d))
+    shutil.copy(BUSYBOX, os.path.join(root, "bin/busybox"))
+    for n in ("sh", "ln"):
+        os.symlink("busybox", os.path.join(root, "bin", n))
+    with open(os.path.join(root, "script"), "w", encoding="ascii") as f:
+        f.write("#!/bin/sh\necho $0 $# $1\n")
+    os.chmod(os.path.join(root, "script"), 0o755)
+    if len(sys.argv) > 2 and sys.argv[2]:
+        shutil.copy(sys.argv[1], os.path.join(root, "dynamic"))
+        for lib in ("ld-linux-riscv64-lp64d.so.1", "libc.so.6", "libm.so.6"):
+            shutil.copy(os.path.join(sys.argv[2], "lib", lib), os.path.join(root, "lib", lib))
+    report, trace = os.path.join(tmp, "report"), os.path.join(tmp, "trace")
+    r = subprocess.run([PROGRAM, "exec", "--engine", engine, "--timeout", "100s", "--report", report,
+                        "--strace=" + trace, "--root", root, "/bin/sh", "-c", ROOT_SCRIPT],
+                       capture_output=True, text=True, timeout=120, check=False)
+    want = ["riscv64", "/script 2 one", "/script 1 three", "status 5", "/tmp", "deep zero", "status 127",
+            "1:x", "died 143"]
+    if r.returncode != 0 or r.stdout.splitlines() != want:
+        print(engine, "in a root:", r.stdout, r.stderr[-2000:], r.returncode, sep="\n")
+        sys.exit(1)
+    with open(report, encoding="ascii") as f:
+        assert json.load(f)["ended"] == "exit"
+    with open(trace, encoding="ascii", errors="replace") as f:
+        assert "script 1 three" in f.read(), "children are traced"
+    assert sorted(os.listdir(root)) == sorted(["bin", "lib", "tmp", "script"] + ["dynamic"] * (len(sys.argv) > 2 and sys.argv[2] != ""))
+
+
 def main():
     numbers = [(i * 7919) % 3571 for i in range(2000)]
     data = b"".join(hashlib.sha256(bytes([i & 255, i >> 8])).digest() for i in range(4000)) * 2
@@ -80,6 +128,8 @@ def main():
             f.write(data)
         for engine in ("jit", "interp"):
             run(tmp, engine, expected(data, numbers))
+            if os.geteuid() == 0 and os.path.exists(os.path.join(os.path.dirname(PROGRAM), "godwit-exec")):
+                run_root(tmp, engine)
     print("BusyBox: as expected by both engines")
 
 
