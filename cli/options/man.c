@@ -11,6 +11,8 @@ static void roff(FILE *out, const char *text)
     for (; *text; text++) {
         if (*text == '-' || *text == '\\')
             fputc('\\', out);
+        if (*text == '[')
+            fputs("\\:", out); /* a long term may go on in the next line here */
         fputc(*text, out);
     }
 }
