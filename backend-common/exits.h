@@ -32,8 +32,10 @@ static inline bool exits_need_guard(const struct gw_compile_job *job, uint64_t t
 {
     if (job->cfg->mem == GW_MEM_USER)
         return false;
+    const struct guest_isa *isa = job->cfg->isa;
     unsigned left = GW_PAGE_SIZE - (unsigned)(target & GW_PAGE_MASK);
-    return (target ^ job->block->pc) >> GW_PAGE_SHIFT || left < job->cfg->isa->max_insn_bytes;
+    return (target ^ job->block->pc) >> GW_PAGE_SHIFT || left < isa->max_insn_bytes ||
+           left < isa->max_group_bytes;
 }
 
 /* What a side exit at the guest instruction gives back to the budget: those behind it. */

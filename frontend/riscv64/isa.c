@@ -4,6 +4,7 @@
 #include "frontend/riscv64/decode.h"
 #include "frontend/riscv64/isa_parts.h"
 #include "frontend/riscv64/lift.h"
+#include "frontend/riscv64/pair.h"
 
 enum { EM_RISCV = 243 };
 
@@ -30,6 +31,13 @@ static unsigned insn_bytes(const uint8_t *first)
     return (first[0] & 3) == 3 ? 4 : 2;
 }
 
+/* An LR, and what it may pair with. */
+static unsigned group_bytes(const uint8_t *first)
+{
+    const unsigned opcode = 0x2f, lr = 2;
+    return (first[0] & 0x7f) == opcode && first[3] >> 3 == lr ? RV_PAIR_WINDOW : 0;
+}
+
 static size_t disasm(char *buf, size_t size, uint64_t pc, const uint8_t *bytes, size_t count,
                      unsigned *len)
 {
@@ -54,6 +62,8 @@ const struct guest_isa rv_guest_isa = {
     .insn_align = 2,
     .max_insn_bytes = 4,
     .insn_bytes = insn_bytes,
+    .group_bytes = group_bytes,
+    .max_group_bytes = RV_PAIR_WINDOW,
     .cpu_size = sizeof(struct rv_cpu),
     .state = &rv_state_desc,
     .model = GW_MODEL_RVWMO,

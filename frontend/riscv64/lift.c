@@ -67,7 +67,7 @@ unsigned rv_lift_fetch(const struct gw_lift_request *rq, uint32_t at, uint32_t *
 static bool can_follow(const struct gw_lift_request *rq, const struct rv_lift *l, uint32_t at)
 {
     uint64_t offset = l->target - rq->block->pc;
-    return offset > at && offset < rq->page_left && offset < rq->code_size;
+    return offset > at && (offset < rq->page_left || l->pair_sc) && offset < rq->code_size;
 }
 
 /*
@@ -81,21 +81,34 @@ static bool may_unroll(const struct gw_lift_request *rq, uint32_t copies, uint32
            rq->block->count / copies * (copies + 1) <= IR_ENOUGH;
 }
 
-/* Is `in`, at code offset `at`, the LR of a pair? In user mode the budget is no state, and an LR of its
- * own costs no more. */
-static bool find_pair(const struct gw_lift_request *rq, const struct rv_lift *l, uint32_t at,
-                      const struct rv_insn *in, struct rv_pair *out)
-{
-    return (in->op == RV_OP_LR_W || in->op == RV_OP_LR_D) &&
-           rv_pair_find(rq, l->cfg->ext, at, in, out) && !(l->flags & RV_TBF_USER && out->skips);
-}
-
 /* Does the block, of count instructions so far, have room for the pair? */
 static bool has_room(const struct gw_lift_request *rq, uint32_t count, const struct rv_pair *pair)
 {
     enum { IR_OF_ONE = 24, IR_OF_REST = 256 }; /* more than it is */
     return count + pair->count <= rq->max_guest &&
            rq->block->count + IR_OF_ONE * pair->count + IR_OF_REST <= IR_MAX_INSNS;
+}
+
+enum pairing {
+    PAIR_NONE,
+    PAIR_HERE,  /* the LR at hand is one of a pair, which the block has room for */
+    PAIR_LATER, /* it may be one, at the start of a block */
+};
+
+/* Of `in`, at code offset `at`, with count instructions before it. In user mode the budget is no state,
+ * and an LR of its own costs no more. */
+static enum pairing find_pair(const struct gw_lift_request *rq, const struct rv_lift *l,
+                              uint32_t at, const struct rv_insn *in, uint32_t count,
+                              struct rv_pair *out)
+{
+    if (in->op != RV_OP_LR_W && in->op != RV_OP_LR_D)
+        return PAIR_NONE;
+    bool pair = rv_pair_find(rq, l->cfg->ext, at, in, out);
+    if (l->flags & RV_TBF_USER && (out->skips || out->border))
+        return PAIR_NONE;
+    if (pair)
+        return has_room(rq, count, out) ? PAIR_HERE : count ? PAIR_LATER : PAIR_NONE;
+    return out->border && count ? PAIR_LATER : PAIR_NONE;
 }
 
 /* The block holds the pair whose LR is at hand. */
@@ -147,7 +160,7 @@ enum gw_lift_status rv_lift(const struct gw_lift_request *rq)
     b->code_bytes = 0;
     b->fp_round = (uint8_t)rv_fp_round(b->flags);
     l.pc = b->pc;
-    while (flow == RV_FLOW_NEXT && count < rq->max_guest && at < rq->page_left) {
+    while (flow == RV_FLOW_NEXT && count < rq->max_guest && (at < rq->page_left || l.pair_sc)) {
         unsigned len = rv_lift_fetch(rq, at, &word);
         if (!len) {
             if (count == 0)
@@ -156,16 +169,15 @@ enum gw_lift_status rv_lift(const struct gw_lift_request *rq)
         }
         rv_decode_for(&in, word, l.cfg->ext);
         bool isolated = rv_lift_isolated(&in);
-        bool lr = find_pair(rq, &l, at, &in, &pair), fits = lr && has_room(rq, count, &pair);
-        /* A pair that does not fit is one in a block of its own. */
-        if (((isolated || (lr && !fits)) && count) || !ir_begin_guest(b, l.pc, len))
+        enum pairing pairing = find_pair(rq, &l, at, &in, count, &pair);
+        if (((isolated || pairing == PAIR_LATER) && count) || !ir_begin_guest(b, l.pc, len))
             break;
         count++;
         l.next = l.pc + len;
         if (b->code_bytes < at + len)
             b->code_bytes = at + len;
         l.unroll = !l.pair_sc && may_unroll(rq, copies, count);
-        if (fits)
+        if (pairing == PAIR_HERE)
             begin_pair(&l, &pair);
         bool paired = l.pair_sc && l.pc < l.pair_sc; /* the block goes on to the SC */
         flow = l.skip.to ? lift_skipped(&l, &in) : lift_table[in.op](&l, &in);

@@ -8,7 +8,7 @@ enum {
 };
 
 /* The window, by halfwords from the LR on. */
-enum { HALVES = 32 };
+enum { HALVES = RV_PAIR_WINDOW / 2 };
 struct window {
     const struct gw_lift_request *rq;
     uint64_t ext;
@@ -22,6 +22,7 @@ struct window {
     uint32_t leads;          /* bits: instructions from which pure paths lead to one */
     uint32_t turns;          /* bits: branches and jumps */
     bool other;              /* an SC is reached otherwise, or is another one */
+    bool border;             /* perhaps it is: a pure path leads over the code's end */
 };
 
 static bool is_branch(const struct rv_insn *in)
@@ -143,6 +144,8 @@ static bool has(uint32_t bits, unsigned h)
 
 static void look(struct window *w)
 {
+    /* In user mode there may be more bytes than may be run. */
+    uint32_t limit = w->rq->block->flags & RV_TBF_USER ? w->rq->page_left : w->rq->code_size;
     w->end = w->at + w->lr->len;
     reach(w, 0, w->lr->len, w->lr->rd == w->lr->rs1 ? OTHER : PURE);
     for (unsigned h = 1; h < HALVES; h++) {
@@ -150,9 +153,9 @@ static void look(struct window *w)
         struct rv_insn in;
         if (!w->reached[h])
             continue;
-        unsigned len = at < w->rq->page_left ? rv_lift_fetch(w->rq, at, &word) : 0;
-        if (!len) { /* nobody knows what is on the next page */
-            w->other = w->other || w->reached[h] & PURE;
+        unsigned len = at < limit ? rv_lift_fetch(w->rq, at, &word) : 0;
+        if (!len) {
+            w->border = w->border || w->reached[h] & PURE;
             continue;
         }
         rv_decode_for(&in, word, w->ext);
@@ -189,6 +192,6 @@ bool rv_pair_find(const struct gw_lift_request *rq, uint64_t ext, uint32_t at,
 {
     struct window w = {.rq = rq, .ext = ext, .lr = lr, .at = at};
     look(&w);
-    *out = (struct rv_pair){.count = 2, .end = w.end};
-    return !w.other && go(&w, out);
+    *out = (struct rv_pair){.count = 2, .end = w.end, .border = w.border};
+    return !w.other && !w.border && go(&w, out);
 }

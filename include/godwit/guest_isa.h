@@ -34,15 +34,15 @@ struct gw_helper {
 };
 
 /* What the engine asks of lift. Code bytes are fetched by the engine: code[0 .. code_size) are the
- * bytes at block->pc (code_size 2..: up to the end of the page, and through the next page when it is
- * fetchable and contiguous in this buffer). */
+ * bytes at block->pc (code_size 2..: up to the end of the page; as much of the next page as the first
+ * instruction takes, or the group that it begins if that page can be fetched). */
 struct gw_lift_request {
     const void *cpu;        /* read configuration only (extensions): never dynamic state */
     struct ir_block *block; /* begun: pc and flags are set */
     const uint8_t *code;
     uint32_t code_size;
     uint32_t page_left; /* bytes of code before the page border; an instruction may straddle it, but
-                             none may start beyond it */
+                             none may start beyond it, unless it is of a group that begins the block */
     uint32_t max_guest; /* most guest instructions, >= 1 */
     uint32_t unroll;    /* most copies of a loop that is the whole block; 0 and 1: itself alone */
     uint32_t trace;     /* most not-taken branches to run through; 0: end at the first branch */
@@ -105,6 +105,11 @@ struct guest_isa {
     /* Bytes of the instruction that starts with first[0..insn_align). NULL: instructions are aligned
      * to their size, and none straddles two pages. */
     unsigned (*insn_bytes)(const uint8_t *first);
+    /* A group: instructions that a block may hold together even where a page ends among them, if it starts
+     * with the first. Bytes of a group that may start with first[0..max_insn_bytes), or 0; at most
+     * max_group_bytes, which is 64 or less. NULL: there are none. Machines only. */
+    unsigned (*group_bytes)(const uint8_t *first);
+    uint8_t max_group_bytes;
     size_t cpu_size; /* bytes, aligned to 64 by the allocator */
     const struct state_desc *state;
     enum gw_memory_model model;

@@ -17,10 +17,10 @@
 struct wanted {
     struct tb_id id;
     struct itlb_entry it;
-    uint32_t limit;      /* as find_block's */
-    unsigned more;       /* bytes that the first instruction takes of the next page */
+    uint32_t limit; /* as find_block's */
+    unsigned more;  /* bytes that the first instruction, or its group, takes of the next page */
     const uint8_t *next; /* that page */
-    uint8_t insn[32];    /* such an instruction, put together */
+    uint8_t begin[64];   /* such an instruction or group, put together */
     uint32_t size;       /* of its bytes, as many as there are for a block; 0: see reach() */
 };
 
@@ -28,7 +28,7 @@ struct wanted {
 
 static const uint8_t *bytes_at(const struct wanted *q)
 {
-    return q->more ? q->insn : q->it.host + (q->id.pc & GW_PAGE_MASK);
+    return q->more ? q->begin : q->it.host + (q->id.pc & GW_PAGE_MASK);
 }
 
 /* Bytes that a block at pc needs of the next page: its first instruction straddles. */
@@ -40,6 +40,23 @@ static unsigned straddles(struct engine *e, uint64_t pc, const uint8_t *host_pag
         return 0;
     need = isa->insn_bytes(host_page + (pc & GW_PAGE_MASK));
     return need > left ? need - left : 0;
+}
+
+/* The same of a group, which may be cut off where the page ends. */
+static unsigned group_straddles(struct engine *e, uint64_t pc, const uint8_t *host_page)
+{
+    const struct guest_isa *isa = e->cfg.isa;
+    unsigned left = GW_PAGE_SIZE - (unsigned)(pc & GW_PAGE_MASK), need;
+    if (!e->cfg.bus || left >= isa->max_group_bytes || left < isa->max_insn_bytes)
+        return 0;
+    need = isa->group_bytes(host_page + (pc & GW_PAGE_MASK));
+    return need > left ? need - left : 0;
+}
+
+static unsigned takes_more(struct engine *e, uint64_t pc, const uint8_t *host_page)
+{
+    unsigned more = straddles(e, pc, host_page);
+    return more ? more : group_straddles(e, pc, host_page);
 }
 
 /* Where a straddling instruction goes on. False: its second page can't be fetched. If one page is
@@ -54,6 +71,20 @@ static bool second_page(struct engine *e, struct wanted *q, struct gw_fault *fau
     if (q->it.global != next->global)
         q->limit = 1;
     return true;
+}
+
+/* The same of a group. It stays whole where its second page is as the first: else it is cut off. */
+static void second_page_of_group(struct engine *e, struct wanted *q)
+{
+    struct gw_fault fault;
+    unsigned more = q->limit ? 0 : group_straddles(e, q->id.pc, q->it.host);
+    const struct itlb_entry *next =
+        more ? fetch_page(e, (q->id.pc | GW_PAGE_MASK) + 1, &fault) : NULL;
+    if (!next || next->split || next->global != q->it.global)
+        return;
+    q->more = more;
+    q->next = next->host;
+    q->id.paddr2 = next->ppage << GW_PAGE_SHIFT;
 }
 
 static bool locate(struct engine *e, struct wanted *q, struct gw_fault *fault)
@@ -72,20 +103,24 @@ static bool locate(struct engine *e, struct wanted *q, struct gw_fault *fault)
                            .paddr = it->ppage << GW_PAGE_SHIFT | (pc & GW_PAGE_MASK),
                            .paddr2 = NO_PADDR,
                            .flags = e->flags};
-    q->more = straddles(e, pc, it->host);
+    q->more = straddles(e, pc, q->it.host);
+    if (q->more && !second_page(e, q, fault))
+        return false;
+    if (!q->more)
+        second_page_of_group(e, q);
     q->size = e->cfg.bus ? GW_PAGE_SIZE - (uint32_t)(pc & GW_PAGE_MASK) + q->more : 0;
-    return !q->more || second_page(e, q, fault);
+    return true;
 }
 
-/* Puts a straddling instruction together. False: it is one of another length now. */
+/* Puts together what lies on two pages. False: it is of another length now. */
 static bool assemble(struct engine *e, struct wanted *q)
 {
     unsigned at = (unsigned)(q->id.pc & GW_PAGE_MASK), left = GW_PAGE_SIZE - at;
     if (!q->more)
         return true;
-    memcpy(q->insn, q->it.host + at, left);
-    memcpy(q->insn + left, q->next, q->more);
-    return straddles(e, q->id.pc, q->it.host) == q->more;
+    memcpy(q->begin, q->it.host + at, left);
+    memcpy(q->begin + left, q->next, q->more);
+    return takes_more(e, q->id.pc, q->it.host) == q->more;
 }
 
 /* What may be fetched, by user mode's list, and yet not be there: a file has ended. */

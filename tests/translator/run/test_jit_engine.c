@@ -496,6 +496,54 @@ static void a_page_of_code_may_move(void **state)
     each_way(remap_in);
 }
 
+/* A loop of LR and SC, of which the second half is on another page, that moves, and changes. It is one
+ * block where a block may be as long: then no page is reserved for it. */
+static void pair_over_a_border_in(struct world *w)
+{
+    enum { WORDS = 8, TURNS = 100 };
+    uint64_t root = world_root(w), v = UINT64_C(0x40000000), sum = 0;
+    const uint32_t fence[] = {I_SFENCE, I_WFI};
+    world_code(w, CODE, fence, COUNT(fence));
+    world_map(w, root, 3, CODE, CODE, PTE_R | PTE_X);
+    world_map(w, root, 3, DATA, DATA, PTE_R | PTE_W);
+    world_map(w, root, 3, v, FAR_CODE, PTE_R | PTE_X);
+    world_satp(w, root, 3, 1);
+    w->cpu->x[A0] = DATA;
+    for (unsigned k = 0; k < 8; k++) {
+        unsigned first = 1 + k / 4,
+                 more = 1 + k % 3; /* words of it on the first page; what it adds */
+        uint64_t frame = FAR_CODE + 0x2000 + 0x1000 * (k & 1);
+        const uint32_t code[WORDS] = {
+            0x100536af, /* lr.d a3, (a0) */
+            i_addi(A2, A3, 1),
+            i_addi(A2, A2, (int)more),
+            0x18c535af, /* sc.d a1, a2, (a0) */
+            i_branch(1, A1, X0, -16),
+            i_addi(A5, A5, -1),
+            i_branch(1, A5, X0, -24),
+            I_WFI,
+        };
+        if (k % 4 == 0)
+            world_code(w, FAR_CODE + 4096 - 4 * first, code, first);
+        world_code(w, frame, code + first, WORDS - first);
+        world_map(w, root, 3, v + 4096, frame, PTE_R | PTE_X);
+        w->cpu->c.priv = RV_PRIV_S;
+        w->cpu->run.view_dirty = 1;
+        run_to_wfi(w, CODE);
+        w->cpu->x[A5] = TURNS;
+        run_to_wfi(w, v + 4096 - 4 * first);
+        sum += TURNS * (1 + more);
+        expect(w, "sum", world_peek(w, DATA), sum);
+    }
+    expect(w, "reserved", w->flags[(DATA - W_RAM) >> 12] & GW_RAM_RESERVED,
+           w->way->max_guest_insns && w->way->max_guest_insns < 4 ? GW_RAM_RESERVED : 0);
+}
+
+static void a_pair_may_lie_on_two_pages(void **state)
+{
+    each_way(pair_over_a_border_in);
+}
+
 #define CALLEE (CODE + 0x1000)
 #define BESIDE (CODE + 0x2000)
 
@@ -973,6 +1021,7 @@ int main(void)
         cmocka_unit_test(non_canonical_addresses_fault_at_every_width),
         cmocka_unit_test(an_access_may_wrap_around),
         cmocka_unit_test(a_page_of_code_may_move),
+        cmocka_unit_test(a_pair_may_lie_on_two_pages),
         cmocka_unit_test(linked_jumps_follow_a_page_that_the_guest_moves),
         cmocka_unit_test(code_on_pages_that_nobody_remembers_may_move),
         cmocka_unit_test(a_fence_of_one_page_forgets_no_other),

@@ -666,12 +666,39 @@ static void lr_with_a_branch_to_an_sc_watches_memory(void **state)
         assert_int_equal(count_op(f, IR_CAS), 0);
         assert_true(f->block.insn[1].op == IR_CALL && f->block.insn[1].imm == RV_HELPER_LR);
     }
-    /* The SC, or what a branch leads to, may be on the next page. */
+    /* The SC, or what a branch leads to, may be on the next page, and that is not known. */
     for (unsigned left = 8; left <= 20; left += 4) {
+        const uint32_t words[] = {LR_W, BNE_12, ADDI, SC_W, RET};
         f->rq.page_left = left;
-        LIFT(f, M_DIRTY, LR_W, BNE_12, ADDI, SC_W, RET);
+        f->bytes = 0;
+        for (unsigned k = 0; k < left / 4; k++)
+            append(f, words[k]);
+        assert_int_equal(lift(f, M_DIRTY), GW_LIFT_OK);
         assert_int_equal(count_op(f, IR_CAS), left == 20);
     }
+}
+
+/* Where it is known, a pair at the start of a block goes over the border, and the block ends behind it. */
+static void pair_goes_over_the_border_of_a_page(void **state)
+{
+    struct fixture *f = *state;
+    for (unsigned left = 4; left <= 20; left += 4) {
+        f->rq.page_left = left;
+        LIFT(f, M_DIRTY, LR_W, ADDI, J_8, RET, SC_W, ADDI, RET);
+        assert_int_equal(count_op(f, IR_CAS), 1);
+        assert_int_equal(f->block.guest_count, 4);
+        assert_ends_with_jump(f, 20);
+    }
+    /* Not within a block, which was not given what is on the next page. */
+    f->rq.page_left = 16;
+    f->bytes = 0;
+    append(f, ADDI);
+    append(f, LR_W);
+    append(f, BNE_12);
+    append(f, ADDI);
+    assert_int_equal(lift(f, M_DIRTY), GW_LIFT_OK);
+    assert_int_equal(f->block.guest_count, 1);
+    assert_ends_with_jump(f, 4);
 }
 
 static void pair_is_one_whatever_leads_elsewhere(void **state)
@@ -753,6 +780,7 @@ int main(void)
         TEST(constrained_pair_is_a_compare_and_swap),
         TEST(other_lr_and_sc_watch_memory),
         TEST(lr_with_a_branch_to_an_sc_watches_memory),
+        TEST(pair_goes_over_the_border_of_a_page),
         TEST(pair_is_one_whatever_leads_elsewhere),
         TEST(pair_goes_over_what_a_branch_skips),
         TEST(pair_that_does_not_fit_begins_a_block),
