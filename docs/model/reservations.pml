@@ -4,8 +4,9 @@
  * Two words of one page; two vCPUs that store to them, inline or not or by a device, and pair LR with
  * SC on the first, whose value is a bit, so that it comes back (x, y, x). Checked: the word was not
  * written between an LR and its SC that succeeds, by anybody; a device that writes what is there
- * already may have written before the LR, and nobody can tell. A constrained pair has no access between
- * LR and SC, so it may as well stand wholly at the moment of its swap, and needs no such check.
+ * already may have written before the LR, and nobody can tell. A pair has no access between LR and SC, so
+ * it may as well stand wholly at the moment of its swap, and needs no such check; what a branch skips in it
+ * touches no memory.
  *
  * BROKEN_SWAP            any pair is a compare-and-swap
  * BROKEN_NO_STOP         the page is reserved without stopping the world
@@ -17,6 +18,8 @@
  * BROKEN_LOAD_FILLS      a load fills the write entry whatever the flags
  * BROKEN_NO_COMPARE      an SC does not compare: a device writes first, and breaks reservations then
  * BROKEN_DEVICE_SILENT   a device breaks none
+ * BROKEN_HALF            a helper's store of both words breaks reservations on the second alone
+ * BROKEN_HELPER          it breaks them, and stores when it has let go of the lock
  */
 #define VCPUS 2
 #define PARTICIPANTS 2
@@ -76,6 +79,27 @@ inline slow_store(me, w, value)
 	   unlock(res_lock)
 #endif
 	:: else -> put(w, value)
+	fi
+}
+
+/* A helper's store (AMOCAS.Q), of both words: they go by the slow path always. */
+inline store_both(me, value)
+{
+	if
+	:: reserved ->
+	   lock(res_lock);
+#ifndef BROKEN_HALF
+	   break_reservations(0);
+#endif
+	   break_reservations(1);
+#ifdef BROKEN_HELPER
+	   unlock(res_lock);
+	   put(0, value)
+#else
+	   put(0, value);
+	   unlock(res_lock)
+#endif
+	:: else -> put(0, value)
 	fi
 }
 
@@ -254,6 +278,7 @@ active [VCPUS] proctype vcpu()
 	   if
 	   :: true -> store(_pid, 0, !word)
 	   :: true -> store(_pid, 1, 0)
+	   :: true -> store_both(_pid, !word)
 	   :: true -> load(_pid)
 	   :: true ->
 	      load_reserved(_pid);
