@@ -9,8 +9,6 @@ static void roff(FILE *out, const char *text)
     if (*text == '.' || *text == '\'')
         fputs("\\&", out);
     for (; *text; text++) {
-        if (*text == '[') /* a line may end before it: terms can be longer than one */
-            fputs("\\:", out);
         if (*text == '-' || *text == '\\')
             fputc('\\', out);
         if (*text == '[')
