@@ -135,6 +135,13 @@ static enum gw_status parse_option(struct cli_options *o, const struct cli_verb_
     size_t n = is_long ? strcspn(word + 2, "=") : 0;
     char metavariable[160];
     struct found at;
+    if (!is_long && word[2] &&
+        find_option(o, verb, 0, word + 1, strcspn(word + 1, "="), &at)) { /* as others have it */
+        gw_fail(err, GW_ERR_ARG, word, "%s has no such option", verb->name);
+        if (err)
+            snprintf(err->hint, sizeof err->hint, "godwit %s --%s", verb->name, at.f->option);
+        return GW_ERR_ARG;
+    }
     if (!find_option(o, verb, is_long ? 0 : word[1], word + 2, n, &at))
         return unknown(verb, word, err);
     if (!is_long && !has_value(at.f))

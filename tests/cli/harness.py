@@ -8,6 +8,9 @@ import tempfile
 import unittest
 
 PROGRAM = os.environ["GODWIT_PROGRAM"]
+# Whatever the tests are started from, what they start has no terminal unless they give it one.
+with open(os.devnull, "rb") as null:
+    os.dup2(null.fileno(), 0)
 # Where the key of seals is made: not in the home of whoever runs the tests.
 CONFIG = os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="godwit-test-config.")
 atexit.register(shutil.rmtree, CONFIG, ignore_errors=True)

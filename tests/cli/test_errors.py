@@ -19,6 +19,8 @@ class Errors(CliTest):
         self.fails(125, "no such verb.*\nhint: godwit help", "frobnicate")
         self.fails(125, "--frobnicate: run has no such option", "run", "--frobnicate")
         self.fails(125, "hint: godwit run --help", "run", "-Z")
+        self.fails(125, "hint: godwit run --kernel", "run", "-kernel", "x")
+        self.fails(125, "hint: godwit run --disk", "run", "-disk=x")
         self.fails(125, "needs a value", "run", "--kernel")
         self.fails(125, "takes no value", "run", "--stats=yes")
         self.fails(125, "takes no operands", "run", "operand")

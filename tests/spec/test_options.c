@@ -257,6 +257,8 @@ static void refusals_say_what_it_must_be(void **state)
         {"disk", "x,overlay=", "what follows its name"},
         {"disk", "x,bps=fast", "cannot limit the disk"},
         {"disk", "x,iops=0", "cannot limit the disk"},
+        {"disk", "x,format=qcow2", "format= takes raw alone"},
+        {"disk", "x,format=", "format=raw"},
         {"flash", "2=x", "0=FILE or 1=FILE"},
         {"flash", "0=,rw", "0=FILE or 1=FILE"},
         {"fw-cfg", "x=", "must be NAME=FILE"},
@@ -396,7 +398,7 @@ static void texts_for_people_are_made_of_the_rows(void **state)
     static const struct {
         const char *option, *value, *complete;
     } rows[] = {
-        {"disk", "FILE[,rw][,overlay=FILE][,bps=SIZE][,iops=N]", "file"}, /* and on */
+        {"disk", "FILE[,rw][,overlay=FILE][,bps=SIZE][,iops=N][,format=raw]", "file"},
         {"flash", "N=FILE[,rw]", "file"},
         {"fw-cfg", "NAME=FILE", "file"},
         {"load", "FILE@ADDR", "file"},
