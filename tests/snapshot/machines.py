@@ -30,11 +30,11 @@ class Machine:
     """
 
     def __init__(self, guest, setting, run, outside=(), stop=5_000_000, later=False, harts=1,
-                 status=0, restores=True, typed=b"", uses=(), moves=()):
+                 status=0, restores=True, typed=b"", uses=(), moves=(), command=()):
         self.guest, self.setting, self.stop, self.later = guest, setting, stop, later
         self.outside, self.status, self.restores = list(outside), status, restores
         self.typed, self.uses, self.moves = typed, uses, moves
-        self.harts = harts
+        self.harts, self.command = harts, list(command)
         self.run = ["-m", "16M", "-c", str(harts), *run]
 
 
@@ -87,6 +87,12 @@ MACHINES = {
     "sbi_host": Machine(
         "state_s", [0, 0, 0], ["--cpu", "rv64,sstc=off"], harts=4, stop=40_000_000,
         uses=["sbi2.state", "sbi2.at", "sbi2.opaque", "sbi3.state"]),
+    # Its standard input has ended before it was saved.
+    "command": Machine(
+        "state_c", [1, 0, 0], [*M, *EXACT], typed=b"typed ahead, more than fits\n", status=3,
+        command=["--", "cmd"],
+        uses=["console0.framed", "console0.frame_left", "console0.allowed", "console0.ended",
+              "console0.input_count"]),
     "panic": Machine(
         "state_m", [1, 1, 0], [*M, *EXACT], stop=400_000_000, status=123, later=True,
         uses=["machine.panicked", "machine.panic_looks", "machine.panic_output"]),

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the fixtures of a version: make_fixtures.py GODWIT SHOW GUESTS FOLDER [NAME...]
 
-GUESTS holds state_m.elf and state_s.elf. For each machine of machines.py, or those named, FOLDER gets
+GUESTS holds state_m.elf, state_s.elf and state_c.elf. For each machine of machines.py, or those named, FOLDER gets
 NAME.gz (its snapshot), NAME.state (what show says of that), NAME.out (what the machine says when it
 goes on) and, where the count decides, NAME.later (its state one span on) and NAME.insns (the count at
 its end). Run by hand when a version is new; the files are tracked.
@@ -32,7 +32,7 @@ def show(tool, path):
 def save(program, machine, to):
     run(program, ["run", "-q", "-k", f"{WORK}/{machine.guest}.elf", "--load",
                   f"{WORK}/setting@{SETTING:#x}", *machine.run, *machine.outside, "--stop-insn",
-                  str(machine.stop), "--save-at-end", to], typed=machine.typed)
+                  str(machine.stop), "--save-at-end", to, *machine.command], typed=machine.typed)
 
 
 def make(program, tool, folder, name, machine):
@@ -68,9 +68,9 @@ def main():
     program, tool, guests, folder = sys.argv[1:5]
     shutil.rmtree(WORK, ignore_errors=True)
     os.makedirs(WORK)
-    os.chmod(WORK, 0o777)  # machines that root starts save there as somebody else
+    os.chmod(WORK, 0o777)  # a machine that root starts writes as another user
     os.makedirs(folder, exist_ok=True)
-    for guest in ("state_m", "state_s"):
+    for guest in ("state_m", "state_s", "state_c"):
         shutil.copy(f"{guests}/{guest}.elf", WORK)
     for name in sys.argv[5:] or MACHINES:
         make(program, tool, folder, name, MACHINES[name])
