@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -308,26 +309,39 @@ static enum gw_status fill(struct dev_flash *f, int fd, struct gw_error *err)
     return st;
 }
 
-enum gw_status dev_flash_open(struct dev_flash *f, const char *path, bool rw, struct gw_error *err)
+/* As disks are: one that writes keeps all others off. */
+static enum gw_status open_file(int *fd, const char *path, bool rw, struct gw_error *err)
 {
     struct stat sb;
-    enum gw_status st;
-    int fd = open(path, (rw ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
-    void *host;
-    f->path = path;
-    if (fd < 0)
+    *fd = open(path, (rw ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
+    if (*fd < 0)
         return gw_fail(err, errno == ENOENT ? GW_ERR_NOTFOUND : GW_ERR_IO, path,
                        "cannot open the flash: %s", strerror(errno));
-    if (fstat(fd, &sb) < 0 || !S_ISREG(sb.st_mode) || sb.st_size != DEV_FLASH_BYTES) {
-        st = dev_image_refuse(fd, path, "cannot use the flash", false, err);
-        close(fd);
-        if (st == GW_OK) {
-            st = gw_fail(err, GW_ERR_FORMAT, path, "cannot use the flash: not a file of 32 MiB");
-            if (err)
-                snprintf(err->hint, sizeof err->hint, "truncate -s 32M %.150s", path);
-        }
-        return st;
+    if (fstat(*fd, &sb) < 0 || !S_ISREG(sb.st_mode) || sb.st_size != DEV_FLASH_BYTES) {
+        enum gw_status st = dev_image_refuse(*fd, path, "cannot use the flash", false, err);
+        close(*fd);
+        if (st != GW_OK)
+            return st;
+        gw_fail(err, GW_ERR_FORMAT, path, "cannot use the flash: not a file of 32 MiB");
+        if (err)
+            snprintf(err->hint, sizeof err->hint, "truncate -s 32M %.150s", path);
+        return GW_ERR_FORMAT;
     }
+    if (flock(*fd, (rw ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+        close(*fd);
+        return gw_fail(err, GW_ERR_STATE, path, "cannot open the flash: in use by another machine");
+    }
+    return GW_OK;
+}
+
+enum gw_status dev_flash_open(struct dev_flash *f, const char *path, bool rw, struct gw_error *err)
+{
+    void *host;
+    int fd;
+    enum gw_status st = open_file(&fd, path, rw, err);
+    f->path = path;
+    if (st != GW_OK)
+        return st;
     host = mmap(NULL, DEV_FLASH_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (host == MAP_FAILED) {
         close(fd);

@@ -43,7 +43,8 @@ struct dev_flash {
 extern const struct gw_device_class dev_flash_class;
 
 /* Before the vCPU starts, once: what the bank holds. A file must be as long as the bank; path stays
- * valid while the device lives. GW_ERR_IO, _FORMAT, _NOTFOUND, _NOMEM. */
+ * valid while the device lives. With rw it is locked against others while the device lives, without while it
+ * is read. GW_ERR_IO, _FORMAT, _NOTFOUND, _NOMEM; _STATE: another machine has it. */
 enum gw_status dev_flash_open(struct dev_flash *f, const char *path, bool rw, struct gw_error *err);
 /* After the device was placed at base, then given to dev_bus_add_rom(). */
 struct gw_rom *dev_flash_rom(struct dev_flash *f, uint64_t base);

@@ -167,6 +167,34 @@ static void files_that_are_no_bank_are_refused(void **state)
     unlink(path);
 }
 
+static enum gw_status open_again(const char *path, bool rw)
+{
+    struct gw_error err = {0};
+    struct gw_device *d = dev_new(&dev_flash_class, NULL, NULL);
+    enum gw_status st = dev_flash_open((struct dev_flash *)(void *)d, path, rw, &err);
+    if (st != GW_OK)
+        assert_non_null(strstr(err.message, "in use by another machine"));
+    dev_free(d);
+    return st;
+}
+
+static void a_bank_that_is_written_elsewhere_is_refused(void **state)
+{
+    char path[40];
+    struct dev_bus bus;
+    struct dev_flash *f;
+    make_file(path, DEV_FLASH_BYTES);
+    f = bank(&bus, path, true);
+    assert_int_equal(open_again(path, true), GW_ERR_STATE);
+    assert_int_equal(open_again(path, false), GW_ERR_STATE);
+    close_bank(&bus, f);
+    f = bank(&bus, path, false); /* it was read, and is let go of */
+    assert_int_equal(open_again(path, true), GW_OK);
+    assert_int_equal(open_again(path, false), GW_OK);
+    close_bank(&bus, f);
+    unlink(path);
+}
+
 /* An empty bank costs no memory until it is programmed; then it holds what was written. */
 static void an_empty_bank_is_erased(void **state)
 {
@@ -377,6 +405,7 @@ int main(void)
         cmocka_unit_test(writes_reach_the_file_only_with_rw),
         cmocka_unit_test(a_failed_write_is_told_to_the_guest),
         cmocka_unit_test(files_that_are_no_bank_are_refused),
+        cmocka_unit_test(a_bank_that_is_written_elsewhere_is_refused),
         cmocka_unit_test(an_empty_bank_is_erased),
         cmocka_unit_test(any_sequence_is_survived),
         cmocka_unit_test(files_are_listed_and_read),
