@@ -80,9 +80,10 @@ enum gw_status cli_machine_module(const struct machine_api **api, struct gw_erro
 
 /* Who else is concerned with a machine that starts: it may have a name, and be detached. */
 struct cli_watcher {
-    const char *name; /* NULL: none, and nobody can reach it */
-    int console_fd;   /* of a detached one; -1 */
-    void (*ready)(void *context);
+    const char *name;             /* NULL: none, and nobody can reach it */
+    int console_fd;               /* of a detached one; -1 */
+    void (*named)(void *context); /* the name is ours, and nothing is locked in; may be NULL */
+    void (*ready)(void *context); /* the machine is about to run; files are opened no more */
     void *context;
 };
 int cli_run_machine(const struct cli_options *o, const struct machine_spec *spec,

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include "machine/host_code.h"
 #include "devices/board/power.h"
 #include "godwit/plain.h"
+#include "godwit/stream.h"
 #include "machine/vm.h"
 #include "spec/spec.h"
 
@@ -255,25 +257,40 @@ static enum gw_status check_options(const struct machine_options *o, struct gw_e
     return st == GW_OK ? command_check(o, err) : st;
 }
 
+static bool write_all(int fd, const uint8_t *p, size_t size)
+{
+    struct gw_sink out = gw_fd_sink(&fd);
+    struct stat sb;
+    if (fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode) && ftruncate(fd, 0) != 0)
+        return false;
+    gw_sink_put(&out, p, size);
+    errno = out.error;
+    return !out.error;
+}
+
 static enum gw_status dump_tree(struct vm *m, struct gw_error *err)
 {
+    const char *path = m->spec->dump_dtb;
     uint8_t *tree;
     size_t size;
-    FILE *f;
-    bool written;
-    enum gw_status st = vm_device_tree(m, &tree, &size, err);
-    if (st != GW_OK)
-        return st;
-    f = fopen(m->spec->dump_dtb, "wb");
-    written = f && fwrite(tree, 1, size, f) == size;
-    if (f && fclose(f) != 0)
-        written = false;
-    free(tree);
-    if (!written)
-        return gw_fail(err, GW_ERR_IO, m->spec->dump_dtb, "cannot write the device tree: %s",
-                       strerror(errno));
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    enum gw_status st = GW_OK;
+    if (fd < 0)
+        return gw_fail(err, GW_ERR_IO, path, "cannot write the device tree: %s", strerror(errno));
+    st = vm_open_files(m, err);
+    if (st == GW_OK)
+        st = vm_lock_in(m, err);
+    if (st == GW_OK)
+        st = vm_device_tree(m, &tree, &size, err);
+    if (st == GW_OK) {
+        if (!write_all(fd, tree, size))
+            st = gw_fail(err, GW_ERR_IO, path, "cannot write the device tree: %s", strerror(errno));
+        free(tree);
+    }
+    if (close(fd) != 0 && st == GW_OK)
+        st = gw_fail(err, GW_ERR_IO, path, "cannot write the device tree: %s", strerror(errno));
     m->result->ended = MACHINE_ENDED_DUMP;
-    return GW_OK;
+    return st;
 }
 
 /* A failure is ours, and not that of the guest's files. */
@@ -318,8 +335,19 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
     enum gw_status st = vm_make_engines(m, err);
     m->memory_fd = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
     m->status_fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-    if (m->o->restore)
-        vm_open_files(m);
+    if (st == GW_OK)
+        st = vm_open_files(m, err);
+    if (st == GW_OK)
+        st = vm_see_names(m, err);
+    if (st == GW_OK)
+        st = vm_limit_files(m, err);
+    if (st == GW_OK)
+        st = board_start(m->board, err);
+    if (st == GW_OK)
+        st = vm_lock_in(m, err);
+    /* Only now does anybody look into files that strangers may have made. */
+    if (st == GW_OK)
+        st = board_begin_disks(m->board, err);
     if (st == GW_OK)
         st = m->o->restore ? vm_restore(m, err) : vm_boot(m, err);
     if (st == GW_OK)
@@ -340,19 +368,10 @@ static enum gw_status run_guest(struct vm *m, struct gw_error *err)
         vm_end(m, MACHINE_ENDED_STOP_INSN, 0); /* restored there: nothing is to move */
     else if (m->o->restore)
         vm_restored_runs(m);
-    st = vm_see_names(m, err);
-    if (st == GW_OK)
-        st = vm_limit_files(m, err);
-    if (st == GW_OK)
-        st = board_start(m->board, err);
-    if (st == GW_OK)
-        st = vm_lock_in(m, err);
-    if (st != GW_OK)
-        return st;
     vm_faults_on();
     if (vm_has_threads(m))
-        st = vm_run_threads(m, err);
-    else
+        st = vm_run_threads(m, err); /* which enters when they are started */
+    else if ((st = sandbox_enter_again(m->sandbox, SANDBOX_MAIN, err)) == GW_OK)
         vm_loop(m);
     vm_faults_off();
     vm_begin_end(m);
@@ -414,7 +433,7 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
     st = check_options(o, err);
     if (st == GW_OK)
         m->cpus = (unsigned)o->spec->cpus;
-    if (st == GW_OK && !o->spec->no_sandbox && !o->spec->dump_dtb)
+    if (st == GW_OK && !o->spec->no_sandbox)
         st = sandbox_new(&m->sandbox, o->spec->user, err);
     if (st == GW_OK)
         say_user(m);

@@ -152,11 +152,11 @@ void vm_start_input(struct vm *m);
 
 /* boot.c: loads everything and sets the CPUs' start state. Also after a reset. */
 enum gw_status vm_boot(struct vm *m, struct gw_error *err);
-/* files.c: a file to boot from, opened once. vm_open_files(): those that a reset will want, where
- * nothing booted from them yet; what is not there is missed then. */
+/* files.c: a file to boot from, opened once. vm_open_files(): all of them, before the thread is locked in; those
+ * that a restored machine's reset will want are missed then, if they are not there. */
 enum gw_status vm_file(struct vm *m, struct blob *b, const char *path, const char *what,
                        struct gw_error *err);
-void vm_open_files(struct vm *m);
+enum gw_status vm_open_files(struct vm *m, struct gw_error *err);
 /* A file that the machine was restored without: it names it, and nobody said yes to it. */
 bool vm_is_withheld(const struct vm *m, const char *path);
 /* May the machine be reset? It has all that it starts from. */
@@ -195,8 +195,8 @@ bool vm_repeat_may_stop(const struct vm *m, uint64_t retired);
 /* The host's randomness; by the instruction clock, the seed's. */
 void vm_fresh_bytes(const struct vm *m, uint8_t *to, size_t size);
 
-/* lock_in.c: each of our threads into its sandbox; the last two are user networking's, see
- * gw_net_thread. */
+/* lock_in.c: each of our threads into its sandbox, this one for now as who loads; all of them are there, but
+ * those of further vCPUs. The last two are user networking's, see gw_net_thread. */
 enum gw_status vm_lock_in(struct vm *m, struct gw_error *err);
 /* Before that: this process gets so many descriptors and no more. GW_ERR_LIMIT: they are too few. */
 enum gw_status vm_limit_files(struct vm *m, struct gw_error *err);

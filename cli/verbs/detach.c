@@ -13,27 +13,34 @@
 struct child {
     const struct cli_options *o;
     char name[CTL_NAME_BYTES];
-    int ready_fd;
+    int ready_fd, log_fd;
 };
+
+/* The name is ours. What was said under it before stays until the machine runs. */
+static void open_log(void *context)
+{
+    struct child *c = context;
+    struct gw_error err;
+    struct ctl_dir dir;
+    char file[CTL_NAME_BYTES + 16];
+    if (ctl_dir_open(&dir, c->o->run_dir, &err) != GW_OK)
+        return;
+    ctl_file_name(file, sizeof file, c->name, "log");
+    c->log_fd = openat(dir.fd, file, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    ctl_dir_close(&dir);
+    if (c->log_fd < 0)
+        c->log_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+}
 
 /* What is said from here on is kept for who asks. */
 static void stderr_to_log(const struct child *c)
 {
-    struct gw_error err;
-    struct ctl_dir dir;
-    char file[CTL_NAME_BYTES + 16];
-    int fd;
-    if (ctl_dir_open(&dir, c->o->run_dir, &err) != GW_OK)
+    if (c->log_fd < 0)
         return;
-    ctl_file_name(file, sizeof file, c->name, "log");
-    fd = openat(dir.fd, file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    ctl_dir_close(&dir);
-    if (fd < 0)
-        fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        dup2(fd, STDERR_FILENO);
-        close(fd);
-    }
+    if (ftruncate(c->log_fd, 0) < 0)
+        errno = 0; /* it is none of the kind */
+    dup2(c->log_fd, STDERR_FILENO);
+    close(c->log_fd);
 }
 
 static void ready(void *context)
@@ -49,7 +56,7 @@ static void ready(void *context)
 static int in_child(struct child *c, const struct machine_spec *spec,
                     const struct machine_saved *from)
 {
-    struct cli_watcher w = {.name = c->name, .ready = ready, .context = c};
+    struct cli_watcher w = {.name = c->name, .named = open_log, .ready = ready, .context = c};
     struct gw_error err = {0};
     int pair[2];
     setsid();
@@ -88,7 +95,7 @@ static int in_parent(const struct child *c, pid_t child)
 int cli_detach(const struct cli_options *o, const struct machine_spec *spec,
                const struct machine_saved *from)
 {
-    struct child c = {.o = o};
+    struct child c = {.o = o, .log_fd = -1};
     struct gw_error err = {0};
     int fds[2], status;
     pid_t child;

@@ -242,6 +242,8 @@ int cli_run_machine(const struct cli_options *o, const struct machine_spec *spec
         st = share_out(&options, spec, &err);
     if (st == GW_OK && watcher->name)
         st = take_name(o, watcher, grants, &dir, &server, &err);
+    if (st == GW_OK && watcher->named)
+        watcher->named(watcher->context);
     if (server)
         options.control = ctl_server_control(server);
     cut.server = server;

@@ -328,17 +328,27 @@ static uint64_t get_u64(const uint8_t *p)
     return v;
 }
 
-static enum gw_status load_overlay(struct dev_disk *d, const char *path, struct gw_error *err)
+static enum gw_status open_overlay(struct dev_disk *d, const char *path, struct gw_error *err)
 {
-    uint64_t map = disk_bitmap_bytes(d->clusters);
-    uint8_t head[24] = {0};
     struct stat st;
     enum gw_status status = open_locked(path, O_RDWR | O_CREAT, &d->overlay_fd, err);
-    if (status != GW_OK)
-        return status;
-    if (fstat(d->overlay_fd, &st) < 0 || !S_ISREG(st.st_mode))
-        return gw_fail(err, GW_ERR_FORMAT, path, "cannot open the overlay: not a file");
-    d->data_at = DISK_HEADER_BYTES + map;
+    if (status == GW_OK && (fstat(d->overlay_fd, &st) < 0 || !S_ISREG(st.st_mode)))
+        status = gw_fail(err, GW_ERR_FORMAT, path, "cannot open the overlay: not a file");
+    d->data_at = DISK_HEADER_BYTES + disk_bitmap_bytes(d->clusters);
+    d->overlay_path = strdup(path);
+    if (status == GW_OK && !d->overlay_path)
+        status = gw_fail(err, GW_ERR_NOMEM, path, "cannot open the overlay: out of memory");
+    return status == GW_OK ? disk_make_windows(d, d->data_at + d->clusters * DEV_DISK_CLUSTER, err)
+                           : status;
+}
+
+static enum gw_status begin_overlay(struct dev_disk *d, struct gw_error *err)
+{
+    const char *path = d->overlay_path;
+    uint8_t head[24] = {0};
+    struct stat st;
+    if (fstat(d->overlay_fd, &st) < 0)
+        return gw_fail(err, GW_ERR_IO, path, "cannot read the overlay: %s", strerror(errno));
     if (st.st_size == 0) {
         memcpy(head, OVERLAY_MAGIC, 8);
         put_u64(head + 8, d->bytes);
@@ -357,7 +367,8 @@ static enum gw_status load_overlay(struct dev_disk *d, const char *path, struct 
         return gw_fail(err, GW_ERR_FORMAT, path,
                        "cannot use the overlay: made for a disk of %" PRIu64 " bytes",
                        get_u64(head + 8));
-    if (!read_all(d->overlay_fd, false, d->bitmap, map, DISK_HEADER_BYTES))
+    if (!read_all(d->overlay_fd, false, d->bitmap, disk_bitmap_bytes(d->clusters),
+                  DISK_HEADER_BYTES))
         return gw_fail(err, GW_ERR_IO, path, "cannot read the overlay: %s", strerror(errno));
     return GW_OK;
 }
@@ -392,17 +403,19 @@ static enum gw_status open_parts(struct dev_disk *d, const struct dev_disk_confi
     if (!d->bitmap || (cfg->overlay && !d->bitmap_dirty))
         return gw_fail(err, GW_ERR_NOMEM, cfg->path, "cannot open the disk: out of memory");
     d->overlay_keeps = cfg->overlay != NULL;
-    if (cfg->overlay) {
-        st = load_overlay(d, cfg->overlay, err);
-        if (st == GW_OK)
-            st = disk_make_windows(d, d->data_at + d->clusters * DEV_DISK_CLUSTER, err);
-    } else {
-        d->overlay_fd = temporary_file(); /* now: a machine that runs may open nothing */
-        if (d->overlay_fd < 0)
-            st = gw_fail(err, GW_ERR_IO, cfg->path, "cannot make a temporary overlay: %s",
-                         strerror(errno));
-    }
-    if (st == GW_OK)
+    if (cfg->overlay)
+        return open_overlay(d, cfg->overlay, err);
+    d->overlay_fd = temporary_file(); /* now: a machine that runs may open nothing */
+    if (d->overlay_fd < 0)
+        return gw_fail(err, GW_ERR_IO, cfg->path, "cannot make a temporary overlay: %s",
+                       strerror(errno));
+    return GW_OK;
+}
+
+enum gw_status dev_disk_begin(struct dev_disk *d, struct gw_error *err)
+{
+    enum gw_status st = d->overlay_keeps ? begin_overlay(d, err) : GW_OK;
+    if (st == GW_OK && !d->rw)
         make_whole(d);
     return st;
 }
@@ -416,6 +429,7 @@ static void free_disk(struct dev_disk *d)
     free(d->bitmap);
     free(d->bitmap_dirty);
     free(d->window);
+    free(d->overlay_path);
     free(d->path);
     free(d);
 }

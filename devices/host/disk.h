@@ -29,8 +29,12 @@ struct dev_disk_config {
     int (*sync)(int fd);         /* tests: instead of fdatasync() */
 };
 
+/* Opens the files, and looks into none of them. */
 enum gw_status dev_disk_open(struct dev_disk **out, const struct dev_disk_config *cfg,
                              struct gw_error *err);
+/* Once, before anything is read or written: looks into an overlay, which a stranger may have made, or makes
+ * it. On failure the disk is only good to be closed. */
+enum gw_status dev_disk_begin(struct dev_disk *d, struct gw_error *err);
 /* Flushes first, unless that was given up: then the host's system writes what is left, as it does for
  * any file. NULL is fine. */
 void dev_disk_close(struct dev_disk *d);

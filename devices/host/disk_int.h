@@ -17,6 +17,7 @@ struct dev_disk {
     uint64_t bytes; /* a multiple of the sector size */
     /* Overlay. */
     int overlay_fd;     /* -1: none, the file itself is written to */
+    char *overlay_path; /* NULL: a temporary one */
     bool overlay_whole; /* the overlay is as long as all clusters: it has no sparse end */
     bool overlay_keeps; /* a file of the user's, with header and bitmap */
     uint64_t data_at;   /* offset of cluster 0 in the overlay */

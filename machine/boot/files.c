@@ -1,6 +1,6 @@
 /*
- * The files that a machine boots from. A reset reads them again, when nothing can be opened any more,
- * so their descriptors are kept.
+ * The files that a machine boots from. They are read when nothing can be opened any more, at the start and
+ * at a reset, so their descriptors are kept.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -65,20 +65,34 @@ enum gw_status vm_check_reset(const struct vm *m, struct gw_error *err)
     return GW_OK;
 }
 
+/* What is larger than the guest's memory is not even copied. */
+static enum gw_status map_file(struct vm *m, struct blob *b, int fd, const char *path,
+                               const char *what, struct gw_error *err)
+{
+    enum gw_status st = blob_map(b, fd, path, what, err);
+    if (st != GW_OK || b->size <= board_ram(m->board)->size)
+        return st;
+    gw_fail(err, GW_ERR_LIMIT, path, "does not fit in the guest's memory: 0x%zx bytes", b->size);
+    if (err)
+        snprintf(err->hint, sizeof err->hint, "give the machine more: -m 1G");
+    blob_close(b);
+    return GW_ERR_LIMIT;
+}
+
 enum gw_status vm_file(struct vm *m, struct blob *b, const char *path, const char *what,
                        struct gw_error *err)
 {
     struct vm_boot_file *f = find(m, path);
     int fd;
     if (f)
-        return blob_map(b, f->fd, path, what, err);
+        return map_file(m, b, f->fd, path, what, err);
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     *b = (struct blob){.name = path};
     if (fd < 0)
         return gw_fail(err, errno == ENOENT ? GW_ERR_NOTFOUND : GW_ERR_IO, path,
                        "cannot open the %s: %s", what, strerror(errno));
     m->boot_file[m->boot_file_count++] = (struct vm_boot_file){.path = path, .fd = fd};
-    return blob_map(b, fd, path, what, err);
+    return map_file(m, b, fd, path, what, err);
 }
 
 const char *vm_firmware_file(const struct machine_spec *s)
@@ -87,22 +101,34 @@ const char *vm_firmware_file(const struct machine_spec *s)
                                                                                       : NULL;
 }
 
-static void open_if(struct vm *m, const char *path)
+static enum gw_status open_if(struct vm *m, const char *path, const char *what, bool must,
+                              struct gw_error *err)
 {
     struct blob b;
-    if (path && !vm_is_withheld(m, path) && vm_file(m, &b, path, "file", NULL) == GW_OK)
-        blob_close(&b);
+    enum gw_status st;
+    if (!path || vm_is_withheld(m, path))
+        return GW_OK;
+    st = vm_file(m, &b, path, what, must ? err : NULL);
+    blob_close(&b);
+    return must ? st : GW_OK;
 }
 
-void vm_open_files(struct vm *m)
+enum gw_status vm_open_files(struct vm *m, struct gw_error *err)
 {
     const struct machine_spec *s = m->spec;
-    open_if(m, s->kernel);
-    open_if(m, s->initrd);
-    open_if(m, s->dtb);
-    open_if(m, vm_firmware_file(s));
-    for (unsigned i = 0; i < s->loads_count; i++)
-        open_if(m, s->loads[i].path);
+    const struct {
+        const char *path, *what;
+    } files[] = {{vm_firmware_file(s), "firmware"},
+                 {s->kernel, "kernel"},
+                 {s->initrd, "initrd"},
+                 {s->dtb, "device tree"}};
+    bool must = !m->o->restore; /* which wants them at a reset alone */
+    enum gw_status st = GW_OK;
+    for (unsigned i = 0; st == GW_OK && i < sizeof files / sizeof files[0]; i++)
+        st = open_if(m, files[i].path, files[i].what, must, err);
+    for (unsigned i = 0; st == GW_OK && i < s->loads_count; i++)
+        st = open_if(m, s->loads[i].path, "file", must, err);
+    return st;
 }
 
 void vm_close_files(struct vm *m)

@@ -31,7 +31,7 @@ static enum gw_status add_kernel(struct dev_fw_cfg *f, struct vm *m, struct gw_e
     char *line = command_bootargs(m->spec);
     struct initrd initrd = {0};
     struct blob kernel;
-    enum gw_status st = line ? blob_open(&kernel, m->spec->kernel, "kernel", err)
+    enum gw_status st = line ? vm_file(m, &kernel, m->spec->kernel, "kernel", err)
                              : gw_fail(err, GW_ERR_NOMEM, "", "no memory for the command line");
     if (st == GW_OK) {
         st = add_bytes(f, DEV_FW_CFG_KERNEL_SIZE, DEV_FW_CFG_KERNEL_DATA, kernel.data, kernel.size,

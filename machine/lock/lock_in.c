@@ -109,22 +109,20 @@ static enum gw_status lock_in_thread(const struct vm *m, struct dev_io *io, enum
     return e.status;
 }
 
-/* Everything is open, and the threads run that work for devices; the network's has entered when it
- * started. A thread that starts others locks itself in behind that: see threads.c. */
+/* Everything is open, the threads run that work for devices, and nobody has looked into what strangers may
+ * have made. The network's thread has entered when it started. */
 enum gw_status vm_lock_in(struct vm *m, struct gw_error *err)
 {
     enum gw_status st;
     if (!m->sandbox)
         return GW_OK;
     broker_bound(m->broker);
-    if (broker_saves(m->broker) && vm_open_snapshots(m, err) != GW_OK)
+    if ((m->o->restore || broker_saves(m->broker)) && vm_open_snapshots(m, err) != GW_OK)
         return err->status;
     st = lock_in_thread(m, host_io(m->host), SANDBOX_CONTROL, err);
     if (st == GW_OK)
         st = lock_in_thread(m, m->board->io, SANDBOX_IO, err);
     for (unsigned i = 0; st == GW_OK && i < m->board->disk_count; i++)
         st = lock_in_thread(m, m->board->disk_io[i], SANDBOX_DISK, err);
-    if (st != GW_OK || vm_has_threads(m))
-        return st;
-    return sandbox_enter(m->sandbox, SANDBOX_MAIN, err);
+    return st == GW_OK ? sandbox_enter(m->sandbox, SANDBOX_LOAD, err) : st;
 }

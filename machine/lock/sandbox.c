@@ -1,6 +1,7 @@
 /* What a thread gives up, and filters by libseccomp: see sandbox.h. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -20,8 +21,9 @@
 #include "machine/lock/sandbox.h"
 
 enum {
-    V = 1 << SANDBOX_VCPU | 1 << SANDBOX_MAIN,
-    M = 1 << SANDBOX_MAIN,
+    L = 1 << SANDBOX_LOAD,
+    M = 1 << SANDBOX_MAIN | L,
+    V = 1 << SANDBOX_VCPU | M,
     I = 1 << SANDBOX_IO,
     D = 1 << SANDBOX_DISK,
     C = 1 << SANDBOX_CONTROL,
@@ -49,7 +51,7 @@ static const struct rule plain_rules[] = {
     {SCMP_SYS(write), ALL},
     {SCMP_SYS(readv), ALL},
     {SCMP_SYS(writev), ALL},
-    {SCMP_SYS(pread64), V | D | B},
+    {SCMP_SYS(pread64), V | I | D | B}, /* lines' thread reads snapshots */
     {SCMP_SYS(pwrite64), V | D | B},
     {SCMP_SYS(preadv), V | D | B},
     {SCMP_SYS(pwritev), V | D | B},
@@ -67,6 +69,7 @@ static const struct rule plain_rules[] = {
     {SCMP_SYS(epoll_wait), I | D | C},
     {SCMP_SYS(epoll_pwait), I | D | C},
     {SCMP_SYS(timerfd_settime), ALL},
+    {SCMP_SYS(timerfd_create), L},
     /* What files there are, not what is in them: fstat() is a newfstatat() too. */
     {SCMP_SYS(fstat), ALL},
     {SCMP_SYS(newfstatat), ALL},
@@ -102,6 +105,13 @@ static const struct rule plain_rules[] = {
     {SCMP_SYS(wait4), M},
     {SCMP_SYS(exit), ALL},
     {SCMP_SYS(exit_group), ALL},
+    /* Threads that are yet to be, and their filters. */
+    {SCMP_SYS(set_robust_list), L},
+    {SCMP_SYS(rseq), L},
+    {SCMP_SYS(seccomp), L},
+    /* Whose the terminal is; a log in the place of standard error. */
+    {SCMP_SYS(getpgrp), L},
+    {SCMP_SYS(dup2), L},
     /* Sockets that are connected, or that listen. */
     {SCMP_SYS(accept4), I | C | N},
     {SCMP_SYS(recvfrom), ALL},
@@ -138,12 +148,15 @@ struct value_rule {
     int roles;
 };
 
-#define EXACT UINT64_C(0xffffffff)
+#define EXACT  UINT64_C(0xffffffff)
+#define THREAD (CLONE_VM | CLONE_SIGHAND | CLONE_THREAD)
 
 static const struct value_rule value_rules[] = {
     /* Never new code: that of translations was mapped before. */
     {SCMP_SYS(mmap), 2, PROT_EXEC, 0, ALL},
     {SCMP_SYS(mprotect), 2, PROT_EXEC, 0, ALL},
+    {SCMP_SYS(clone), 0, THREAD, THREAD, L},
+    {SCMP_SYS(prctl), 0, EXACT, PR_SET_NO_NEW_PRIVS, L},
     {SCMP_SYS(socket), 0, EXACT, AF_INET, O},
     {SCMP_SYS(socket), 0, EXACT, AF_INET6, O},
     {SCMP_SYS(socket), 0, EXACT, AF_UNIX, B}, /* does anybody listen there still? */
@@ -297,6 +310,9 @@ static int add_rules(scmp_filter_ctx f, enum sandbox_role role)
     for (unsigned i = 0; !e && i < sizeof refused_out / sizeof refused_out[0]; i++)
         if (role == SANDBOX_NET_IN)
             e = seccomp_rule_add(f, SCMP_ACT_ERRNO(EACCES), refused_out[i], 0);
+    /* What it would start stands in memory, where no filter looks. The C library does without. */
+    if (!e && role == SANDBOX_LOAD)
+        e = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     return e;
 }
 
@@ -337,6 +353,12 @@ enum gw_status sandbox_enter(const struct sandbox *s, enum sandbox_role role, st
     if (!lock_user_become(&s->user, false) || !landlock_enter(NULL, 0, role == SANDBOX_NET))
         return cannot_enter(errno, err);
     return enter_filter(role, err);
+}
+
+enum gw_status sandbox_enter_again(const struct sandbox *s, enum sandbox_role role,
+                                   struct gw_error *err)
+{
+    return s ? enter_filter(role, err) : GW_OK;
 }
 
 enum gw_status sandbox_enter_broker(const struct sandbox *s, const struct landlock_place *places,

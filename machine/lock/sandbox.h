@@ -4,8 +4,8 @@
  * that is and what it is not. A build without libseccomp, or with a sanitizer, has sandbox_none.c in its
  * place.
  *
- * A filter is a thread's for good, and its children's: threads are started, files opened and modules
- * loaded before their thread enters.
+ * A filter is a thread's for good, and its children's: files are opened and modules loaded before their
+ * thread enters. Who enters again has what both roles allow.
  */
 #ifndef MACHINE_SANDBOX_H
 #define MACHINE_SANDBOX_H
@@ -23,6 +23,7 @@ enum sandbox_role {
     SANDBOX_NET_IN,  /* the same, of those that others connect to alone */
     SANDBOX_MAIN,    /* a vCPU's thread that ends the run too: saves, waits for the broker */
     SANDBOX_BROKER,  /* the process that names files: by sandbox_enter_broker() */
+    SANDBOX_LOAD,    /* that thread while it reads files: it starts others yet, and enters again */
     SANDBOX_ROLES
 };
 
@@ -41,6 +42,9 @@ const struct lock_user *sandbox_user(const struct sandbox *s);
 void sandbox_bound(const struct sandbox *s, uint64_t more_bytes);
 /* The calling thread, whose signals this may unblock: SIGSYS. NULL: no sandbox, which is fine. */
 enum gw_status sandbox_enter(const struct sandbox *s, enum sandbox_role role, struct gw_error *err);
+/* The same for who has entered as SANDBOX_LOAD, or was started by a thread that had: only the filter is missing. */
+enum gw_status sandbox_enter_again(const struct sandbox *s, enum sandbox_role role,
+                                   struct gw_error *err);
 /* The whole process, of one thread: the broker, which may still make and remove files in these places. */
 enum gw_status sandbox_enter_broker(const struct sandbox *s, const struct landlock_place *places,
                                     unsigned count, struct gw_error *err);

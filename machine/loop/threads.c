@@ -157,7 +157,7 @@ static void *live(void *context)
     struct vcpu *v = context;
     struct gw_error err;
     /* The first one's thread ends the run too, and has entered as that. */
-    if (v->index && sandbox_enter(v->m->sandbox, SANDBOX_VCPU, &err) != GW_OK) {
+    if (v->index && sandbox_enter_again(v->m->sandbox, SANDBOX_VCPU, &err) != GW_OK) {
         pthread_mutex_lock(&v->m->lock);
         vm_end(v->m, MACHINE_ENDED_ERROR, 0);
         pthread_mutex_unlock(&v->m->lock);
@@ -192,7 +192,7 @@ enum gw_status vm_run_threads(struct vm *m, struct gw_error *err)
             break;
         }
     }
-    if (st == GW_OK && (st = sandbox_enter(m->sandbox, SANDBOX_MAIN, err)) != GW_OK) {
+    if (st == GW_OK && (st = sandbox_enter_again(m->sandbox, SANDBOX_MAIN, err)) != GW_OK) {
         pthread_mutex_lock(&m->lock);
         vm_end(m, MACHINE_ENDED_ERROR, 0);
         pthread_mutex_unlock(&m->lock);

@@ -304,6 +304,14 @@ enum gw_status board_add_disk(struct board *b, const struct disk_spec *disk, str
     return virtio_blk_attach(virtio_mmio_dev(b->slot[at]), &blk, err);
 }
 
+enum gw_status board_begin_disks(struct board *b, struct gw_error *err)
+{
+    enum gw_status st = GW_OK;
+    for (unsigned i = 0; st == GW_OK && i < b->disk_count; i++)
+        st = dev_disk_begin(b->disk[i], err);
+    return st;
+}
+
 enum gw_status board_open_flash(struct board *b, unsigned bank, const char *path, bool rw,
                                 struct gw_error *err)
 {

@@ -150,6 +150,8 @@ struct board_config {
 enum gw_status board_new(struct board **out, const struct board_config *cfg, struct gw_error *err);
 /* Before the vCPU starts. */
 enum gw_status board_add_disk(struct board *b, const struct disk_spec *disk, struct gw_error *err);
+/* Once, when all are added: looks into overlays, see dev_disk_begin(). */
+enum gw_status board_begin_disks(struct board *b, struct gw_error *err);
 /* Before the vCPU starts. bank: 0 or 1; path stays valid while the board lives. */
 enum gw_status board_open_flash(struct board *b, unsigned bank, const char *path, bool rw,
                                 struct gw_error *err);

@@ -1,5 +1,6 @@
 """Machines that are locked in: every thread has its filter, and what needs names still works."""
 import array
+import contextlib
 import glob
 import os
 import pty
@@ -125,6 +126,50 @@ class Sandbox(CliTest):
         self.fails(125, "cannot run as that user: not-there: there is none", *run, "--user", "not-there")
         self.fails(125, "--no-sandbox leaves the machine everything", *run, "--user", "nobody",
                    "--no-sandbox")
+
+    def blocked(self, *args):
+        """Standard error takes nothing: who has something to say says it when we have looked. The filter that
+        is there by then, and what is said."""
+        r, w = os.pipe()
+        os.set_blocking(w, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(w, bytes(4096))
+        os.set_blocking(w, True)
+        with subprocess.Popen([PROGRAM, *args], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=w) as p:
+            os.close(w)
+            deadline = time.monotonic() + 20
+            while (found := status(p.pid, p.pid, "Seccomp")) != "2" and time.monotonic() < deadline:
+                time.sleep(0.01)
+            with open(r, "rb") as f:
+                return found, f.read().lstrip(bytes(1)).decode(), p.wait()
+
+    def test_files_are_looked_into_behind_the_lock(self):
+        if SANDBOX[1] == "no":
+            self.skipTest(SANDBOX[2])
+        junk, guest = self.path("junk", b"junk" * 4096), self.path("guest.elf", elf(UP_AND_COUNT))
+        disk, snap = self.path("disk", bytes(1 << 20)), self.path("a.snap")
+        torn = elf(UP_AND_COUNT)
+        short = self.path("short.elf", torn[:len(torn) - 8])
+        run = ["run", "-b", "none", "-m", "16M"]
+        self.assertEqual(self.call(*run, "-k", guest, "--stop-insn", "999", "--save-at-end", snap)
+                         .returncode, 0)
+        data = bytearray(self.read("a.snap"))
+        data[data.rindex(b"\x28\xb5\x2f\xfd") + 9] ^= 1  # within the last chunk of memory
+        bad = self.path("bad.snap", bytes(data))
+        for args, said in (([*run, "-k", junk], "neither a RISC-V Linux Image nor an ELF file"),
+                           ([*run, "-k", short], "cut short"),
+                           ([*run, "-c", "2", "-k", junk], "neither a RISC-V"),
+                           (["run", "-m", "16M", "-b", short], "cut short"),
+                           ([*run, "-k", guest, "--dtb", junk], "device tree"),
+                           (["run", "--dtb", junk, "--dump-dtb", self.path("x")], "device tree"),
+                           ([*run, "-k", guest, "-d", f"{disk},overlay={junk}"], "not an overlay"),
+                           (["restore", bad], "cannot use the snapshot")):
+            found, err, code = self.blocked(*args)
+            self.assertEqual(found, "2", args)
+            self.assertIn(said, err, args)
+            self.assertIn(code, (125, 126), args)
 
     def test_no_sandbox_leaves_every_call(self):
         p = self.machine("--no-sandbox")

@@ -57,6 +57,7 @@ static inline void any_attach_blk(struct any *a, struct gw_error *err)
     disk.path = path;
     assert_int_equal(dev_io_new(&a->io, err), GW_OK);
     assert_int_equal(dev_disk_open(&a->disk, &disk, err), GW_OK);
+    assert_int_equal(dev_disk_begin(a->disk, err), GW_OK);
     close(fd);
     cfg.io = a->io;
     cfg.disk = a->disk;

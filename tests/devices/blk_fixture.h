@@ -44,6 +44,7 @@ static inline void fixture_open_with(struct fixture *f, bool rw,
     fake_bus(&f->bus);
     assert_int_equal(dev_io_new(&f->io, &err), GW_OK);
     assert_int_equal(dev_disk_open(&f->disk, &dc, &err), GW_OK);
+    assert_int_equal(dev_disk_begin(f->disk, &err), GW_OK);
     unlink(path);
     f->d = dev_new(&virtio_mmio_class, f->q, &f->bus.bus);
     f->v = virtio_mmio_dev(f->d);

@@ -61,6 +61,7 @@ static struct dev_disk *open_disk(struct fixture *f, bool rw, bool overlay, int 
     struct gw_error err = {0};
     struct dev_disk *d = NULL;
     assert_int_equal(dev_disk_open(&d, &cfg, &err), GW_OK);
+    assert_int_equal(dev_disk_begin(d, &err), GW_OK);
     return d;
 }
 

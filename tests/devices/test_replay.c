@@ -108,6 +108,7 @@ static void attach_blk(struct world *w)
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     assert_int_equal(
         dev_disk_open(&w->disk, &(struct dev_disk_config){.path = path, .rw = true}, &err), GW_OK);
+    assert_int_equal(dev_disk_begin(w->disk, &err), GW_OK);
     close(fd);
     cfg.disk = w->disk;
     assert_int_equal(virtio_blk_attach(virtio(w, BLK), &cfg, &err), GW_OK);

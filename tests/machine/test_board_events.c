@@ -38,6 +38,7 @@ static void add_disk(struct board *b, unsigned number)
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     disk.path = path;
     assert_int_equal(board_add_disk(b, &disk, &err), GW_OK);
+    assert_int_equal(dev_disk_begin(b->disk[b->disk_count - 1], &err), GW_OK);
     close(fd);
 }
 

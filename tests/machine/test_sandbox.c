@@ -36,7 +36,8 @@ enum {
     C = 1 << SANDBOX_CONTROL,
     O = 1 << SANDBOX_NET,
     N = O | 1 << SANDBOX_NET_IN,
-    M = 1 << SANDBOX_MAIN,
+    L = 1 << SANDBOX_LOAD,
+    M = 1 << SANDBOX_MAIN | L,
     B = 1 << SANDBOX_BROKER
 };
 
@@ -175,7 +176,7 @@ static const struct {
     {"memfd_create", make_memory_to_share, V | M},
     {NULL, wait_for_events, I | D | C},
     {NULL, accept_a_peer, I | C | N},
-    {NULL, read_in_the_middle, V | D | M | B},
+    {NULL, read_in_the_middle, V | I | D | M | B},
     {NULL, flush_a_file, V | D | M},
     {NULL, wait_for_a_child, M},
     {NULL, use_memory, V | I | D | C | N | M | B},

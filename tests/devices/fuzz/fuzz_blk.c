@@ -18,7 +18,7 @@ void fz_attach(struct fz_world *w)
         abort();
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     disk.path = path;
-    if (dev_disk_open(&cfg.disk, &disk, &err) != GW_OK ||
+    if (dev_disk_open(&cfg.disk, &disk, &err) != GW_OK || dev_disk_begin(cfg.disk, &err) != GW_OK ||
         virtio_blk_attach(w->v, &cfg, &err) != GW_OK)
         abort();
 }
