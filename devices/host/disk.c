@@ -6,13 +6,17 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "devices/host/disk_int.h"
 #include "devices/host/image_kind.h"
+#include "devices/host/sample.h"
+#include "godwit/little.h"
 
-#define OVERLAY_MAGIC  "GWOVL\0\0\1"
+#define OVERLAY_MAGIC "GWOVL\0\0\1"
+enum { HEAD_BYTES = 40, AT_BYTES = 8, AT_CLUSTER = 16, AT_STATE = 24, AT_SAMPLE = 32 };
 #define BATCH          64u /* iovecs given to one system call */
 #define MAX_DISK_BYTES (UINT64_C(1) << 50)
 
@@ -240,6 +244,8 @@ bool disk_write(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t 
     uint64_t size = total(iov, count);
     if (size == 0)
         return true;
+    if (!disk_new_state(d))
+        return false;
     disk_wrote(d, d->data_at + offset, size);
     if (d->rw)
         return transfer(d, d->fd, WRITE, &c, size, offset);
@@ -314,18 +320,31 @@ static enum gw_status find_size(struct dev_disk *d, struct gw_error *err)
     return GW_OK;
 }
 
-static void put_u64(uint8_t *p, uint64_t v)
+static bool make_state(struct dev_disk *d)
 {
-    for (unsigned i = 0; i < 8; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
+    uint8_t bytes[8];
+    do {
+        if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+            return false;
+        d->state = gw_little(bytes, sizeof bytes);
+    } while (!d->state);
+    return true;
 }
 
-static uint64_t get_u64(const uint8_t *p)
+/* On stable storage before the write is: a snapshot that names the old one is of what was there before. */
+bool disk_new_state(struct dev_disk *d)
 {
-    uint64_t v = 0;
-    for (unsigned i = 0; i < 8; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    return v;
+    uint8_t bytes[8];
+    if (!d->state_known)
+        return true;
+    if (!make_state(d))
+        return false;
+    gw_put_little(bytes, d->state, sizeof bytes);
+    if (!disk_write_all(d->overlay_fd, bytes, sizeof bytes, AT_STATE) ||
+        fdatasync(d->overlay_fd) != 0)
+        return false;
+    d->state_known = false;
+    return true;
 }
 
 static enum gw_status open_overlay(struct dev_disk *d, const char *path, struct gw_error *err)
@@ -342,35 +361,67 @@ static enum gw_status open_overlay(struct dev_disk *d, const char *path, struct 
                            : status;
 }
 
+static enum gw_status make_overlay(struct dev_disk *d, struct gw_error *err)
+{
+    uint8_t head[HEAD_BYTES] = {0};
+    uint64_t sample;
+    bool ok = dev_sample_file(d->fd, d->bytes, &sample) && make_state(d);
+    memcpy(head, OVERLAY_MAGIC, 8);
+    gw_put_little(head + AT_BYTES, d->bytes, 8);
+    gw_put_little(head + AT_CLUSTER, DEV_DISK_CLUSTER, 8);
+    gw_put_little(head + AT_STATE, d->state, 8);
+    gw_put_little(head + AT_SAMPLE, sample, 8);
+    if (!ok || ftruncate(d->overlay_fd, (off_t)d->data_at) < 0 ||
+        !disk_write_all(d->overlay_fd, head, sizeof head, 0))
+        return gw_fail(err, GW_ERR_IO, d->overlay_path, "cannot make the overlay: %s",
+                       strerror(errno));
+    return GW_OK;
+}
+
+/* The file below is what it was when the overlay was made. */
+static enum gw_status check_below(struct dev_disk *d, uint64_t made_on, struct gw_error *err)
+{
+    uint64_t sample;
+    if (!made_on)
+        return GW_OK;
+    if (!dev_sample_file(d->fd, d->bytes, &sample))
+        return gw_fail(err, GW_ERR_IO, d->path, "cannot read the disk: %s", strerror(errno));
+    if (sample == made_on)
+        return GW_OK;
+    gw_fail(err, GW_ERR_STATE, d->overlay_path,
+            "cannot use the overlay: the disk is not the one that it was made for, or was written "
+            "to since");
+    if (err)
+        snprintf(err->hint, sizeof err->hint,
+                 "-d %.100s,overlay=OTHER begins a new one; a copy of the disk from then will do",
+                 d->path);
+    return GW_ERR_STATE;
+}
+
 static enum gw_status begin_overlay(struct dev_disk *d, struct gw_error *err)
 {
     const char *path = d->overlay_path;
-    uint8_t head[24] = {0};
+    uint8_t head[HEAD_BYTES] = {0};
     struct stat st;
     if (fstat(d->overlay_fd, &st) < 0)
         return gw_fail(err, GW_ERR_IO, path, "cannot read the overlay: %s", strerror(errno));
-    if (st.st_size == 0) {
-        memcpy(head, OVERLAY_MAGIC, 8);
-        put_u64(head + 8, d->bytes);
-        put_u64(head + 16, DEV_DISK_CLUSTER);
-        if (ftruncate(d->overlay_fd, (off_t)d->data_at) < 0 ||
-            !disk_write_all(d->overlay_fd, head, sizeof head, 0))
-            return gw_fail(err, GW_ERR_IO, path, "cannot make the overlay: %s", strerror(errno));
-        return GW_OK;
-    }
+    if (st.st_size == 0)
+        return make_overlay(d, err);
     if (!read_all(d->overlay_fd, true, head, sizeof head, 0))
         return gw_fail(err, GW_ERR_IO, path, "cannot read the overlay: %s", strerror(errno));
-    if (memcmp(head, OVERLAY_MAGIC, 8) != 0 || get_u64(head + 16) != DEV_DISK_CLUSTER ||
-        (uint64_t)st.st_size < d->data_at)
+    if (memcmp(head, OVERLAY_MAGIC, 8) != 0 ||
+        gw_little(head + AT_CLUSTER, 8) != DEV_DISK_CLUSTER || (uint64_t)st.st_size < d->data_at)
         return gw_fail(err, GW_ERR_FORMAT, path, "cannot use the overlay: not an overlay of ours");
-    if (get_u64(head + 8) != d->bytes)
+    if (gw_little(head + AT_BYTES, 8) != d->bytes)
         return gw_fail(err, GW_ERR_FORMAT, path,
                        "cannot use the overlay: made for a disk of %" PRIu64 " bytes",
-                       get_u64(head + 8));
+                       gw_little(head + AT_BYTES, 8));
     if (!read_all(d->overlay_fd, false, d->bitmap, disk_bitmap_bytes(d->clusters),
                   DISK_HEADER_BYTES))
         return gw_fail(err, GW_ERR_IO, path, "cannot read the overlay: %s", strerror(errno));
-    return GW_OK;
+    d->state = gw_little(head + AT_STATE, 8);
+    d->state_known = true;
+    return check_below(d, gw_little(head + AT_SAMPLE, 8), err);
 }
 
 /* Sparse up to its end, so that a read beyond it says that somebody has cut it short. Where the host
@@ -494,12 +545,21 @@ static bool changed_at(int fd, uint64_t *ns)
     return true;
 }
 
-bool dev_disk_identify(const struct dev_disk *d, struct dev_disk_identity *out)
+enum dev_disk_mode dev_disk_mode(const struct dev_disk *d)
 {
-    *out = (struct dev_disk_identity){.bytes = d->bytes};
-    out->mode = d->rw ? DEV_DISK_RW : d->overlay_keeps ? DEV_DISK_OVERLAY : DEV_DISK_TEMPORARY;
-    return changed_at(d->fd, &out->mtime_ns) &&
-           (out->mode != DEV_DISK_OVERLAY || changed_at(d->overlay_fd, &out->overlay_mtime_ns));
+    return d->rw ? DEV_DISK_RW : d->overlay_keeps ? DEV_DISK_OVERLAY : DEV_DISK_TEMPORARY;
+}
+
+bool dev_disk_identify(struct dev_disk *d, struct dev_disk_identity *out)
+{
+    *out = (struct dev_disk_identity){.bytes = d->bytes, .mode = dev_disk_mode(d)};
+    if (!changed_at(d->fd, &out->mtime_ns) || !dev_sample_file(d->fd, d->bytes, &out->sample))
+        return false;
+    if (out->mode != DEV_DISK_OVERLAY)
+        return true;
+    d->state_known = true;
+    out->overlay_state = d->state;
+    return changed_at(d->overlay_fd, &out->overlay_mtime_ns);
 }
 
 uint64_t dev_disk_clusters(const struct dev_disk *d)

@@ -4,6 +4,12 @@
  *
  * An overlay file of ours: 4 KiB of header, a bitmap (a bit a cluster, in whole 4 KiB blocks), then
  * the clusters at their own places, sparse. Clusters reach the disk before the bits that name them.
+ *
+ * The header, little-endian: "GWOVL", 0, 0, 1; u64 bytes of the disk; u64 bytes a cluster; u64 state, a
+ * random number that is another one whenever something was written since somebody could have learnt it; u64
+ * what sample.h says of the file below, when the overlay was made. The last two are 0 in those that
+ * were made before there was either: such an overlay has no state until it is written to, and is taken for any
+ * file of its size.
  */
 #ifndef DEV_DISK_H
 #define DEV_DISK_H
@@ -71,9 +77,13 @@ enum dev_disk_mode { DEV_DISK_TEMPORARY, DEV_DISK_OVERLAY, DEV_DISK_RW };
 struct dev_disk_identity {
     enum dev_disk_mode mode;
     uint64_t bytes;
-    uint64_t mtime_ns, overlay_mtime_ns; /* overlay_: DEV_DISK_OVERLAY alone, else 0 */
+    uint64_t mtime_ns, sample; /* see sample.h */
+    uint64_t overlay_mtime_ns; /* these: DEV_DISK_OVERLAY alone, else 0 */
+    uint64_t overlay_state;    /* 0: it has none */
 };
-bool dev_disk_identify(const struct dev_disk *d, struct dev_disk_identity *out);
+enum dev_disk_mode dev_disk_mode(const struct dev_disk *d);
+/* Reads some of the file. From now on an overlay's next write changes its state. */
+bool dev_disk_identify(struct dev_disk *d, struct dev_disk_identity *out);
 
 /* The clusters of a temporary overlay; index below dev_disk_clusters(). */
 uint64_t dev_disk_clusters(const struct dev_disk *d);

@@ -21,6 +21,8 @@ struct dev_disk {
     bool overlay_whole; /* the overlay is as long as all clusters: it has no sparse end */
     bool overlay_keeps; /* a file of the user's, with header and bitmap */
     uint64_t data_at;   /* offset of cluster 0 in the overlay */
+    uint64_t state;     /* of one that is kept; 0: none */
+    bool state_known;   /* somebody may have learnt it: the next write changes it */
     uint64_t clusters;
     uint8_t *bitmap;       /* bit set: the overlay has the cluster */
     uint8_t *bitmap_dirty; /* a byte per 4 KiB of bitmap, kept overlays only */
@@ -56,6 +58,8 @@ static inline uint64_t disk_bitmap_bytes(uint64_t clusters)
     return ((clusters + 7) / 8 + block - 1) / block * block;
 }
 
+/* Before anything is written. False: errno says why. */
+bool disk_new_state(struct dev_disk *d);
 bool disk_write_all(int fd, const void *from, size_t size, uint64_t offset);
 /* As dev_disk_write(), and says nothing of a failure. */
 bool disk_write(struct dev_disk *d, struct iovec *iov, unsigned count, uint64_t offset);

@@ -15,7 +15,7 @@ static bool by_pieces(struct dev_disk *d, uint64_t offset, uint64_t size, bool m
 {
     while (size) {
         uint64_t n = size < RANGE_PIECE_BYTES ? size : RANGE_PIECE_BYTES;
-        if (!disk_may_go_on(d) || !work(d, offset, n, may_unmap))
+        if (!disk_may_go_on(d) || !disk_new_state(d) || !work(d, offset, n, may_unmap))
             return false;
         offset += n;
         size -= n;

@@ -3,11 +3,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "devices/clock.h"
 #include "machine/state/loose.h"
+#include "machine/state/seen.h"
 #include "frontend/riscv64/priv.h"
 #include "devices/board/rtc.h"
 #include "godwit/plain.h"
@@ -188,62 +188,6 @@ static struct snap_worker worker_of(struct vm *m)
 
 /* ---- the manifest --------------------------------------------------------------------------- */
 
-static const uint32_t modes[] = {[DEV_DISK_TEMPORARY] = SPEC_DISK_TEMPORARY,
-                                 [DEV_DISK_OVERLAY] = SPEC_DISK_OVERLAY,
-                                 [DEV_DISK_RW] = SPEC_DISK_RW};
-
-static void see_status(struct file_spec *f, const struct stat *st)
-{
-    f->bytes = (uint64_t)st->st_size;
-    f->mtime_ns = (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec;
-}
-
-static void see_file(struct file_spec *f)
-{
-    struct stat st;
-    f->bytes = f->mtime_ns = 0;
-    if (f->path && stat(f->path, &st) == 0)
-        see_status(f, &st);
-}
-
-/* One that the machine writes to is seen as it is by now. */
-static void see_flash(const struct dev_flash *flash, struct file_spec *f)
-{
-    struct stat st;
-    if (flash->fd >= 0 && fstat(flash->fd, &st) == 0)
-        see_status(f, &st);
-}
-
-enum gw_status vm_see_names(struct vm *m, struct gw_error *err)
-{
-    struct machine_spec *s = &m->seen;
-    enum gw_status st = spec_copy(spec_machine, s, m->spec, err);
-    if (st != GW_OK)
-        return st;
-    m->has_seen = true;
-    st = spec_make_absolute(s, err);
-    for (unsigned i = 0; i < SPEC_FLASH_BANKS; i++)
-        see_file(&s->flash[i]);
-    for (unsigned i = 0; i < s->fw_cfg_count; i++)
-        see_file(&s->fw_cfg[i]);
-    for (unsigned i = 0; i < s->loads_count; i++)
-        see_file(&s->loads[i]);
-    return st;
-}
-
-static enum gw_status see_disk(const struct dev_disk *d, struct disk_spec *s, struct gw_error *err)
-{
-    struct dev_disk_identity id;
-    if (!dev_disk_identify(d, &id))
-        return gw_fail(err, GW_ERR_IO, dev_disk_path(d), "cannot save the disk: %s",
-                       strerror(errno));
-    s->mode = modes[id.mode];
-    s->bytes = id.bytes;
-    s->mtime_ns = id.mtime_ns;
-    s->overlay_mtime_ns = id.overlay_mtime_ns;
-    return GW_OK;
-}
-
 /* The machine as it was given, with what is usual said, and what is seen of its files now. *s is to
  * be cleared, unless this fails. */
 static enum gw_status describe(struct vm *m, struct machine_spec *s, struct gw_error *err)
@@ -256,10 +200,8 @@ static enum gw_status describe(struct vm *m, struct machine_spec *s, struct gw_e
         memcpy(s->mac.bytes, virtio_net_mac(m->board->net), sizeof s->mac.bytes);
     else
         s->net.kind = 0; /* --net none is as good as nothing said */
-    for (unsigned i = 0; i < SPEC_FLASH_BANKS; i++)
-        see_flash(board_flash(m->board, i), &s->flash[i]);
-    for (unsigned i = 0; st == GW_OK && i < s->disks_count; i++)
-        st = see_disk(m->board->disk[i], &s->disks[i], err);
+    if (st == GW_OK)
+        st = vm_see_files(m, s, err);
     if (st != GW_OK)
         spec_clear(spec_machine, s);
     return st;
@@ -276,10 +218,8 @@ static enum gw_status write_overlays(struct saving *s, const struct snap_api *ap
         struct overlay o = {.disk = m->board->disk[i], .saving = s};
         struct snap_page_source pages = {
             .count = dev_disk_clusters(o.disk), .get = get_cluster, .context = &o};
-        struct dev_disk_identity id;
         char name[NAME_BYTES];
-        dev_disk_identify(o.disk, &id);
-        if (id.mode != DEV_DISK_TEMPORARY)
+        if (dev_disk_mode(o.disk) != DEV_DISK_TEMPORARY)
             continue;
         overlay_name(i, name, sizeof name);
         st = api->write_pages(w, name, &pages, err);
@@ -426,102 +366,6 @@ enum gw_status vm_save_as(struct vm *m, enum broker_save which, char *name, stru
 
 /* ---- restoring ------------------------------------------------------------------------------ */
 
-static bool is_same_file(const char *path, const char *absolute)
-{
-    char *found = realpath(path, NULL);
-    bool same = !strcmp(found ? found : path, absolute);
-    free(found);
-    return same;
-}
-
-/* The files must be those of the save. Of another path that the user gave only the size can be
- * told. */
-static enum gw_status check_disk(struct vm *m, unsigned i, const struct disk_spec *s,
-                                 struct gw_error *err)
-{
-    const struct dev_disk *d = m->board->disk[i];
-    struct dev_disk_identity id;
-    if (!dev_disk_identify(d, &id))
-        return gw_fail(err, GW_ERR_IO, dev_disk_path(d), "cannot open the disk: %s",
-                       strerror(errno));
-    if (modes[id.mode] != s->mode) {
-        char *kind = spec_print(spec_find(spec_find(spec_machine, "disks")->record, "mode"), s);
-        gw_fail(err, GW_ERR_ARG, dev_disk_path(d),
-                "cannot restore the disk: it was of the kind %s when it was saved",
-                kind ? kind : "?");
-        free(kind);
-        return GW_ERR_ARG;
-    }
-    if (id.bytes != s->bytes)
-        return gw_fail(err, GW_ERR_STATE, dev_disk_path(d),
-                       "cannot restore the disk: it had %" PRIu64 " bytes when it was saved",
-                       s->bytes);
-    if ((id.mtime_ns != s->mtime_ns || id.overlay_mtime_ns != s->overlay_mtime_ns) &&
-        is_same_file(dev_disk_path(d), s->path))
-        return gw_fail(err, GW_ERR_STATE, dev_disk_path(d),
-                       "cannot restore the disk: it was written to since it was saved");
-    return GW_OK;
-}
-
-/* Files whose bytes the machine goes on to read or write must be those of the save. */
-static enum gw_status check_file(const struct file_spec *s, const char *path, struct gw_error *err)
-{
-    struct file_spec now = {.path = path};
-    see_file(&now);
-    if (now.bytes == s->bytes && now.mtime_ns == s->mtime_ns)
-        return GW_OK;
-    return gw_fail(err, GW_ERR_STATE, path,
-                   "cannot restore: the file was written to since the save");
-}
-
-/* Firmware finds them by number too, so each stands where it stood. */
-static enum gw_status check_fw_cfg(const struct machine_spec *saved, const struct machine_spec *s,
-                                   struct gw_error *err)
-{
-    enum gw_status st = GW_OK;
-    if (s->fw_cfg_count != saved->fw_cfg_count)
-        return gw_fail(err, GW_ERR_ARG, "--fw-cfg",
-                       "cannot restore: the machine was saved with %u file(s) of firmware's",
-                       saved->fw_cfg_count);
-    for (unsigned i = 0; st == GW_OK && i < s->fw_cfg_count; i++) {
-        const struct file_spec *was = &saved->fw_cfg[i], *is = &s->fw_cfg[i];
-        const char *name = was->name ? was->name : "", *now = is->name ? is->name : "";
-        if (strcmp(name, now) != 0)
-            return gw_fail(err, GW_ERR_ARG, now,
-                           "cannot restore: the machine was saved with %s in its place", name);
-        st = check_file(was, is->path, err);
-    }
-    return st;
-}
-
-static enum gw_status check_flash(const struct machine_spec *saved, const struct machine_spec *s,
-                                  struct gw_error *err)
-{
-    enum gw_status st = GW_OK;
-    for (unsigned i = 0; st == GW_OK && i < SPEC_FLASH_BANKS; i++) {
-        if (!s->flash[i].path || !s->flash[i].rw)
-            continue;
-        if (!saved->flash[i].path)
-            return gw_fail(err, GW_ERR_ARG, s->flash[i].path,
-                           "cannot restore: the machine was saved with no file in bank %u", i);
-        st = check_file(&saved->flash[i], s->flash[i].path, err);
-    }
-    return st;
-}
-
-static enum gw_status check_files(struct vm *m, const struct machine_spec *saved,
-                                  struct gw_error *err)
-{
-    const struct machine_spec *s = m->spec;
-    enum gw_status st;
-    if (saved->second_port != (m->board->console2 != NULL))
-        return gw_fail(err, GW_ERR_ARG, "--serial",
-                       "cannot restore: the machine was saved with %d serial port(s)",
-                       saved->second_port ? 2 : 1);
-    st = check_fw_cfg(saved, s, err);
-    return st == GW_OK ? check_flash(saved, s, err) : st;
-}
-
 static enum gw_status check_manifest(struct vm *m, const struct machine_spec *saved,
                                      struct gw_error *err)
 {
@@ -532,12 +376,11 @@ static enum gw_status check_manifest(struct vm *m, const struct machine_spec *sa
     if (saved->disks_count != m->board->disk_count)
         return gw_fail(err, GW_ERR_ARG, "", "cannot restore: the machine was saved with %u disk(s)",
                        saved->disks_count);
-    for (unsigned i = 0; i < saved->disks_count; i++) {
-        enum gw_status st = check_disk(m, i, &saved->disks[i], err);
-        if (st != GW_OK)
-            return st;
-    }
-    return check_files(m, saved, err);
+    if (saved->second_port != (m->board->console2 != NULL))
+        return gw_fail(err, GW_ERR_ARG, "--serial",
+                       "cannot restore: the machine was saved with %d serial port(s)",
+                       saved->second_port ? 2 : 1);
+    return vm_check_files(m, saved, err);
 }
 
 static enum gw_status load_overlays(struct vm *m, const struct snap_api *api, struct gw_error *err)
@@ -547,11 +390,9 @@ static enum gw_status load_overlays(struct vm *m, const struct snap_api *api, st
         struct overlay o = {.disk = m->board->disk[i]};
         struct snap_page_sink pages = {
             .count = dev_disk_clusters(o.disk), .put = put_cluster, .context = &o};
-        struct dev_disk_identity id;
         char name[NAME_BYTES];
-        dev_disk_identify(o.disk, &id);
         overlay_name(i, name, sizeof name);
-        if (id.mode == DEV_DISK_TEMPORARY)
+        if (dev_disk_mode(o.disk) == DEV_DISK_TEMPORARY)
             st = api->load_pages(m->reader, name, &pages, err);
     }
     return st;

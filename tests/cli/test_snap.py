@@ -118,8 +118,9 @@ class Snap(CliTest):
         self.assertEqual(self.read("a"), self.read("b"))
         os.unlink(flash)  # what is in the bank is in the snapshot
         self.restored(a, "--stop-insn", "20000")
-        with open(blob, "ab") as f:
-            f.write(b"d")
+        os.utime(blob, (1, 1))
+        self.restored(a, "--stop-insn", "20000")
+        self.path("blob", b"abd")
         self.fails(125, "written to since", "restore", a)
         one = self.saved("one")
         self.fails(125, "saved with 1 serial", "restore", "--serial", "stdio", "--serial",
@@ -141,15 +142,46 @@ class Snap(CliTest):
         a = self.saved(args=("--flash", "1=" + flash + ",rw"))
         self.restored(a, "--stop-insn", "20000")
         os.utime(flash, (1, 1))
+        self.restored(a, "--stop-insn", "20000")
+        self.poke(flash, 12345678, b"x")
         self.fails(125, "written to since", "restore", a)
+
+    def poke(self, p, at, data):
+        with open(p, "r+b") as f:
+            f.seek(at)
+            f.write(data)
 
     def test_an_overlay_must_be_the_one_of_the_save(self):
         disk, over = self.path("disk", bytes(1 << 20)), self.path("over")
         a = self.saved(args=("-d", f"{disk},overlay={over}"))
         self.restored(a, "--stop-insn", "20000")
         self.restored(a, "--stop-insn", "20000")
-        os.utime(over, (1, 1))
-        self.fails(125, "written to since", "restore", a)
+        for p in (over, disk):
+            os.utime(p, (1, 1))
+            self.restored(a, "--stop-insn", "20000")
+        copy = self.path("copy", self.read("over"))
+        self.restored(a, "--stop-insn", "20000", "-d", f"{disk},overlay={copy}")
+        self.poke(over, 24, b"another state, as a write leaves it"[:8])
+        self.fails(125, "written to since.*\nhint: godwit restore -d COPY,overlay=COPY", "restore", a)
+        self.poke(disk, 100000, b"x")
+        self.fails(125, "cannot use the overlay: .*the disk is not the one .*\nhint: -d .*,overlay=OTHER",
+                   "restore", "-d", f"{disk},overlay={copy}", a)
+        self.fails(125, "cannot use the overlay: .*the disk is not the one", "run", "-k",
+                   self.path("guest.elf"), "-b", "none", "-m", "16M", "-d", f"{disk},overlay={copy}")
+
+    def test_a_large_disk_is_known_by_samples(self):
+        disk = self.path("disk", bytes(4096))
+        os.truncate(disk, 100 << 20)
+        a, rw = self.saved(args=("-d", disk)), self.saved("rw", args=("-d", disk + ",rw"))
+        os.utime(disk, (1, 1))
+        self.restored(a, "--stop-insn", "20000")
+        # A machine wrote to it perhaps, where no sample is.
+        self.fails(125, "written to since.*\nhint: godwit restore -d COPY,rw ", "restore", rw)
+        copy = self.path("copy", bytes(4096))
+        os.truncate(copy, 100 << 20)
+        self.restored(rw, "--stop-insn", "20000", "-d", copy + ",rw")
+        self.poke(disk, 1024, b"x")
+        self.fails(125, "written to since.*\nhint: godwit restore -d COPY ", "restore", a)
 
     def manifest(self, p):
         return json.loads(self.call("snap", "--json", "info", p).stdout)["manifest"]
@@ -200,6 +232,8 @@ class Snap(CliTest):
             f.write(bytes(512))
         self.fails(125, "it had 1048576 bytes", "restore", a)
         os.truncate(disk, 1 << 20)
+        self.restored(a, "--stop-insn", "20000")  # what is in it is the same
+        self.poke(disk, 1 << 19, b"x")
         self.fails(125, "written to since", "restore", a)
         copy = self.path("copy", bytes(1 << 20))
         self.restored(a, "--stop-insn", "20000", "-d", copy)

@@ -1,9 +1,13 @@
 /* Disk files and overlays. */
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "devices/host/disk.h"
+#include "devices/host/sample.h"
+#include "godwit/little.h"
 #include "tests/devices/fakes.h"
 
 enum { DISK_BYTES = 64 * 1024 + 512 }; /* the last cluster is a partial one */
@@ -251,6 +255,164 @@ static void images_of_other_formats_are_refused_unless_they_are_said_to_be_raw(v
     teardown(&f);
 }
 
+/* ---- what files are known by ---------------------------------------------------------------- */
+
+static struct dev_disk_identity identify(struct dev_disk *d)
+{
+    struct dev_disk_identity id;
+    assert_true(dev_disk_identify(d, &id));
+    return id;
+}
+
+static uint64_t state_in_file(const struct fixture *f)
+{
+    uint8_t b[8];
+    int fd = open(f->overlay, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(pread(fd, b, sizeof b, 24), sizeof b);
+    close(fd);
+    return gw_little(b, sizeof b);
+}
+
+static void an_overlay_that_was_written_to_has_another_state(void **state)
+{
+    struct fixture f;
+    struct dev_disk *d;
+    uint64_t seen[8];
+    setup(&f);
+    d = open_disk(f.base, false, f.overlay);
+    seen[0] = identify(d).overlay_state;
+    assert_true(seen[0] != 0 && seen[0] == state_in_file(&f));
+    check_all(&f, d);
+    assert_true(identify(d).overlay_state == seen[0]);
+    for (unsigned i = 1; i < 7; i++) {
+        if (i == 3) { /* nobody asked before: it is the file that tells */
+            dev_disk_close(d);
+            d = open_disk(f.base, false, f.overlay);
+            assert_true(identify(d).overlay_state == seen[2]);
+        }
+        if (i == 4)
+            assert_true(dev_disk_discard(d, 0, DEV_DISK_CLUSTER));
+        else if (i == 5)
+            assert_true(dev_disk_write_zeroes(d, 0, DEV_DISK_CLUSTER, true));
+        else
+            write_at(&f, d, 512 * i, 512, 9);
+        seen[i] = state_in_file(&f); /* before it is flushed */
+        for (unsigned k = 0; k < i; k++)
+            assert_true(seen[i] != seen[k]);
+        write_at(&f, d, 8192, 512, 9);
+        assert_true(state_in_file(&f) == seen[i]); /* once is enough */
+        assert_true(identify(d).overlay_state == seen[i]);
+    }
+    dev_disk_close(d);
+    teardown(&f);
+}
+
+static void an_overlay_is_for_the_disk_that_it_was_made_on(void **state)
+{
+    struct fixture f;
+    struct dev_disk *d;
+    uint8_t zeros[16] = {0};
+    int fd;
+    setup(&f);
+    d = open_disk(f.base, false, f.overlay);
+    write_at(&f, d, 512, 512, 9);
+    dev_disk_close(d);
+    assert_int_equal(utimensat(AT_FDCWD, f.base, (struct timespec[2]){{1, 0}, {1, 0}}, 0), 0);
+    d = open_disk(f.base, false, f.overlay); /* the time says nothing */
+    check_all(&f, d);
+    dev_disk_close(d);
+    fd = open(f.base, O_RDWR | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "x", 1, DISK_BYTES / 2), 1);
+    assert_int_equal(open_fails(f.base, f.overlay), GW_ERR_STATE);
+    close(fd);
+    /* One that was made before this was known: taken, and its state known from the first write on. */
+    fd = open(f.overlay, O_RDWR | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, zeros, sizeof zeros, 24), sizeof zeros);
+    close(fd);
+    d = open_disk(f.base, false, f.overlay);
+    assert_int_equal(identify(d).overlay_state, 0);
+    f.model[DISK_BYTES / 2] = 'x';
+    check_all(&f, d);
+    write_at(&f, d, 1024, 512, 9);
+    assert_true(identify(d).overlay_state != 0);
+    dev_disk_close(d);
+    teardown(&f);
+}
+
+static uint64_t sample_of(int fd, uint64_t bytes)
+{
+    uint64_t sample = 0;
+    assert_true(dev_sample_file(fd, bytes, &sample));
+    assert_true(sample != 0);
+    return sample;
+}
+
+static void poke(int fd, uint64_t at, uint8_t byte)
+{
+    assert_int_equal(pwrite(fd, &byte, 1, (off_t)at), 1);
+}
+
+/* A byte changes, and changes back. */
+static bool is_seen(int fd, uint64_t bytes, uint64_t at)
+{
+    uint64_t before = sample_of(fd, bytes), after;
+    uint8_t was;
+    assert_int_equal(pread(fd, &was, 1, (off_t)at), 1);
+    poke(fd, at, was ^ 1);
+    after = sample_of(fd, bytes);
+    poke(fd, at, was);
+    assert_true(sample_of(fd, bytes) == before);
+    return before != after;
+}
+
+static void put_at(int fd, uint64_t at, uint64_t v, unsigned size)
+{
+    uint8_t b[8];
+    gw_put_little(b, v, size);
+    assert_int_equal(pwrite(fd, b, size, (off_t)at), size);
+}
+
+static void a_sample_tells_files_apart(void **state)
+{
+    const uint64_t small = DEV_SAMPLE_WHOLE, large = UINT64_C(3) << 30;
+    const uint64_t dos = UINT64_C(1234567) * 512, gpt = UINT64_C(2099200) * 512;
+    int fd = memfd_create("sample", MFD_CLOEXEC);
+    uint64_t bare;
+    assert_int_equal(ftruncate(fd, (off_t)small), 0);
+    for (uint64_t at = 1; at < small; at += small / 7)
+        assert_true(is_seen(fd, small, at)); /* all of it counts */
+    assert_int_equal(ftruncate(fd, (off_t)large), 0);
+    assert_true(is_seen(fd, large, 1024) && is_seen(fd, large, large - 1));
+    assert_true(is_seen(fd, large, 65536)); /* btrfs' first block */
+    assert_false(is_seen(fd, large, dos + 1024) || is_seen(fd, large, gpt + 1024));
+    bare = sample_of(fd, large);
+    put_at(fd, 510, 0xaa55, 2);
+    put_at(fd, 446 + 4, 0x83, 1);
+    put_at(fd, 446 + 8, dos / 512, 4);
+    assert_true(sample_of(fd, large) != bare);
+    assert_true(is_seen(fd, large, dos + 1024) && is_seen(fd, large, dos + 65536 + 64));
+    put_at(fd, 446 + 4, 0xee, 1);
+    assert_int_equal(pwrite(fd, "EFI PART", 8, 512), 8);
+    put_at(fd, 512 + 72, 2, 8);
+    put_at(fd, 512 + 80, 128, 4);
+    put_at(fd, 512 + 84, 128, 4);
+    put_at(fd, 1024 + 3 * 128 + 32, gpt / 512, 8);
+    assert_true(is_seen(fd, large, gpt + 1024));
+    assert_false(is_seen(fd, large, dos + 1024));
+    /* Tables that make no sense. */
+    for (unsigned at = 446; at < 512 + 92; at++)
+        for (unsigned v = 0; v < 256; v += 85) {
+            uint8_t was;
+            assert_int_equal(pread(fd, &was, 1, at), 1);
+            poke(fd, at, (uint8_t)v);
+            sample_of(fd, large);
+            poke(fd, at, was);
+        }
+    close(fd);
+    assert_true(dev_sample_bytes("", 0) != 0 &&
+                dev_sample_bytes("a", 1) != dev_sample_bytes("b", 1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +422,9 @@ int main(void)
         cmocka_unit_test(broken_files_are_refused),
         cmocka_unit_test(images_of_other_formats_are_refused_unless_they_are_said_to_be_raw),
         cmocka_unit_test(a_disk_that_is_written_elsewhere_is_refused),
+        cmocka_unit_test(an_overlay_that_was_written_to_has_another_state),
+        cmocka_unit_test(an_overlay_is_for_the_disk_that_it_was_made_on),
+        cmocka_unit_test(a_sample_tells_files_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
