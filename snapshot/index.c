@@ -65,14 +65,18 @@ void snap_index_section(struct snap_index_new *x, const struct snap_section *s)
     snap_put(x->bytes + SNAP_INDEX_NAME, ++x->entries, 4);
 }
 
-void snap_index_piece(struct snap_index_new *x, const void *bytes, size_t size)
+void snap_index_piece(struct snap_index_new *x, const void *bytes, size_t size,
+                      const uint8_t *digest)
 {
     uint8_t *at = grow(x, SNAP_INDEX_PIECE), *entry = x->bytes + x->entry_at;
     if (!at)
         return;
     entry = x->bytes + x->entry_at;
     snap_put(at, size, 8);
-    snap_digest(at + 8, bytes, size);
+    if (digest)
+        memcpy(at + 8, digest, SNAP_DIGEST);
+    else
+        snap_digest(at + 8, bytes, size);
     snap_put(entry + 40, snap_get(entry + 40, 8) + size, 8);
     snap_put(entry + 48, snap_get(entry + 48, 8) + 1, 8);
 }

@@ -14,6 +14,8 @@ struct fetched {
     struct walk *w;
     uint8_t *bytes; /* a header, and SNAP_CHUNK_BYTES of what is stored behind it */
     bool last;      /* there is none: it is the end */
+    bool checked;   /* against the index */
+    uint64_t piece; /* of the index */
     enum gw_status status;
     struct gw_error err;
 };
@@ -28,6 +30,7 @@ struct walk {
     uint64_t piece;      /* of the index: the next */
     XXH64_state_t *hash;
     struct fetched chunk[2];
+    bool awaited; /* atomic: the caller's thread has nothing else to do, and may as well check */
     /* Of the caller's thread. */
     uint64_t pages;
     uint64_t next; /* the first page that a chunk may begin with */
@@ -54,12 +57,19 @@ static enum gw_status take(struct walk *w, void *to, size_t size, struct gw_erro
 }
 
 /* Before anybody looks into what was read. */
-static enum gw_status check_piece(struct walk *w, const void *bytes, size_t size,
-                                  struct gw_error *err)
+static enum gw_status check_piece(const struct walk *w, uint64_t piece, const void *bytes,
+                                  size_t size, struct gw_error *err)
 {
-    return snap_index_agrees(w->r, w->s, w->piece++, bytes, size)
+    return snap_index_agrees(w->r, w->s, piece, bytes, size)
                ? GW_OK
                : bad(w, err, "it is not what the index says");
+}
+
+static enum gw_status check_chunk(const struct walk *w, const struct fetched *c,
+                                  struct gw_error *err)
+{
+    uint64_t stored = c->last ? 0 : snap_get(c->bytes + 8, 4);
+    return check_piece(w, c->piece, c->bytes, SNAP_CHUNK_HEADER + stored, err);
 }
 
 /* ---- fetching: the worker's thread ----------------------------------------------------------- */
@@ -88,7 +98,9 @@ static enum gw_status fetch_chunk(struct walk *w, struct fetched *c, struct gw_e
     if (stored > SNAP_CHUNK_BYTES)
         return bad(w, err, "a chunk of pages is damaged");
     st = take(w, h + SNAP_CHUNK_HEADER, stored, err);
-    return st == GW_OK ? check_piece(w, h, SNAP_CHUNK_HEADER + stored, err) : st;
+    c->piece = w->piece++;
+    c->checked = c->last || !__atomic_load_n(&w->awaited, __ATOMIC_RELAXED);
+    return st == GW_OK && c->checked ? check_chunk(w, c, err) : st;
 }
 
 static void fetch(void *arg)
@@ -171,7 +183,7 @@ static enum gw_status read_pages_header(struct walk *w, struct gw_error *err)
     uint8_t h[SNAP_PAGES_HEADER] = {0};
     enum gw_status st = take(w, h, sizeof h, err);
     if (st == GW_OK)
-        st = check_piece(w, h, sizeof h, err);
+        st = check_piece(w, w->piece++, h, sizeof h, err);
     if (st != GW_OK)
         return st;
     w->pages = snap_get(h, 8);
@@ -190,13 +202,17 @@ static enum gw_status walk(struct walk *w, snap_put_page *put, void *context, st
     begin_fetch(w, &w->chunk[0]);
     for (;; at ^= 1) {
         struct fetched *c = &w->chunk[at];
+        __atomic_store_n(&w->awaited, true, __ATOMIC_RELAXED);
         end_fetch(w);
+        __atomic_store_n(&w->awaited, false, __ATOMIC_RELAXED);
         if (c->status != GW_OK && err)
             *err = c->err;
         if (c->status != GW_OK || c->last)
             return c->status;
         begin_fetch(w, &w->chunk[at ^ 1]);
-        st = put_chunk(w, c, put, context, err);
+        st = c->checked ? GW_OK : check_chunk(w, c, err);
+        if (st == GW_OK)
+            st = put_chunk(w, c, put, context, err);
         if (st != GW_OK)
             break;
     }

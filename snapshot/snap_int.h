@@ -72,7 +72,9 @@ struct snap_index_new {
 };
 void snap_index_begin(struct snap_index_new *x);
 void snap_index_section(struct snap_index_new *x, const struct snap_section *s);
-void snap_index_piece(struct snap_index_new *x, const void *bytes, size_t size);
+/* digest: of the bytes; NULL: nobody has it yet. */
+void snap_index_piece(struct snap_index_new *x, const void *bytes, size_t size,
+                      const uint8_t *digest);
 void snap_index_free(struct snap_index_new *x);
 /* Of a file. From now on all that is read is checked against it; root: the hash that it must have
  * itself, or NULL. */

@@ -57,6 +57,8 @@ struct snap_seal {
 struct snap_worker {
     void (*submit)(void *context, void (*work)(void *arg), void *arg);
     void (*wait)(void *context); /* until all of it is done */
+    /* Some of it is not done yet: who asks hashes meanwhile. NULL: nobody knows. */
+    bool (*busy)(void *context);
     void *context;
 };
 
@@ -74,7 +76,7 @@ struct snap_page_sink {
     enum gw_status (*put)(void *context, uint64_t page, const uint8_t *bytes, struct gw_error *err);
     void *context;
     const struct snap_worker
-        *worker; /* reads and checks the next while these are put; may be NULL */
+        *worker; /* reads the next, and checks it if it can, while these are put; may be NULL */
 };
 
 /* A section as the file has it. */
@@ -138,8 +140,8 @@ struct snap_api {
 
     /* Writes beside path; nothing is seen there until commit(). */
     enum gw_status (*create)(struct snap_writer **out, const char *path, struct gw_error *err);
-    /* Writes to an empty file, which stays the caller's; name: what messages call it. worker: who hashes
-     * and writes what was compressed; NULL: the caller's thread. */
+    /* Writes to an empty file, which stays the caller's; name: what messages call it. worker: who writes what
+     * was compressed, and hashes it if it comes to it first; NULL: the caller's thread. */
     enum gw_status (*create_on)(struct snap_writer **out, int fd, const struct snap_worker *worker,
                                 const char *name, struct gw_error *err);
     /* What the machine is: all fields of its description that are not the run's. Paths that are to be

@@ -29,12 +29,15 @@ struct snap_writer {
     uint64_t section_at;
     ZSTD_CCtx *zstd;
     uint8_t *chunk; /* SNAP_CHUNK_BYTES */
-    /* Of these a header and a packed chunk, one is filled while the other is hashed and written. */
-    const struct snap_worker *worker; /* who does that; NULL: who fills them */
+    /* Of these a header and a packed chunk, one is filled while the other is written. Its cryptographic hash
+     * takes as long as either: who would wait for the other makes it. */
+    const struct snap_worker *worker; /* who writes; NULL: who fills them */
     struct piece {
         struct snap_writer *w;
         uint8_t *bytes; /* PIECE_BYTES */
         size_t size;
+        bool digested;
+        uint8_t digest[SNAP_DIGEST];
     } piece[2];
     unsigned filling; /* which of them */
 };
@@ -77,9 +80,10 @@ static enum gw_status put(struct snap_writer *w, const void *bytes, size_t size,
 }
 
 /* The next piece of a section's payload. The sink keeps the first failure. */
-static void append_piece(struct snap_writer *w, const void *bytes, size_t size)
+static void append_piece(struct snap_writer *w, const void *bytes, size_t size,
+                         const uint8_t *digest)
 {
-    snap_index_piece(&w->index, bytes, size);
+    snap_index_piece(&w->index, bytes, size, digest);
     XXH64_update(w->hash, bytes, size);
     gw_sink_put(w->to, bytes, size);
 }
@@ -87,7 +91,7 @@ static void append_piece(struct snap_writer *w, const void *bytes, size_t size)
 static enum gw_status append(struct snap_writer *w, const void *bytes, size_t size,
                              struct gw_error *err)
 {
-    append_piece(w, bytes, size);
+    append_piece(w, bytes, size, NULL);
     return look_at_sink(w, err);
 }
 
@@ -95,7 +99,7 @@ static enum gw_status append(struct snap_writer *w, const void *bytes, size_t si
 static void append_filled(void *arg)
 {
     struct piece *p = arg;
-    append_piece(p->w, p->bytes, p->size);
+    append_piece(p->w, p->bytes, p->size, p->digested ? p->digest : NULL);
 }
 
 /* Until the worker has done what it was given. */
@@ -110,8 +114,12 @@ static enum gw_status wait_for_worker(struct snap_writer *w, struct gw_error *er
 static enum gw_status send_piece(struct snap_writer *w, size_t size, struct gw_error *err)
 {
     struct piece *p = &w->piece[w->filling];
-    enum gw_status st = wait_for_worker(w, err);
+    enum gw_status st;
     p->size = size;
+    p->digested = w->worker && w->worker->busy && w->worker->busy(w->worker->context);
+    if (p->digested)
+        snap_digest(p->digest, p->bytes, size);
+    st = wait_for_worker(w, err);
     w->filling ^= 1;
     if (st != GW_OK || !w->worker)
         return st == GW_OK ? append(w, p->bytes, p->size, err) : st;
@@ -245,9 +253,8 @@ enum gw_status snap_write_manifest(struct snap_writer *w, const struct machine_s
 {
     char *text;
     enum gw_status st = snap_manifest_print(m, &text, err);
-    struct snap_section s = {.kind = SNAP_MANIFEST,
-                             .version = SNAP_MANIFEST_VERSION,
-                             .layout = snap_first_layout()};
+    struct snap_section s = {
+        .kind = SNAP_MANIFEST, .version = SNAP_MANIFEST_VERSION, .layout = snap_first_layout()};
     if (st != GW_OK)
         return st;
     s.bytes = strlen(text);

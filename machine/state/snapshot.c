@@ -161,7 +161,7 @@ static void overlay_name(unsigned i, char *name, size_t bytes)
 
 /* ---- a second thread -------------------------------------------------------------------------- */
 
-/* The I/O thread hashes, reads and writes, while this one packs and unpacks. */
+/* The I/O thread reads and writes while this one packs and unpacks; who is ahead hashes. */
 static void run_work(struct dev_io_job *job)
 {
     struct vm_work *w = (struct vm_work *)(void *)job;
@@ -181,9 +181,16 @@ static void wait_for_work(void *context)
     dev_io_drain(m->board->io);
 }
 
+static bool is_working(void *context)
+{
+    const struct vm *m = context;
+    return !dev_io_wait(m->board->io, 0);
+}
+
 static struct snap_worker worker_of(struct vm *m)
 {
-    return (struct snap_worker){.submit = submit_work, .wait = wait_for_work, .context = m};
+    return (struct snap_worker){
+        .submit = submit_work, .wait = wait_for_work, .busy = is_working, .context = m};
 }
 
 /* ---- the manifest --------------------------------------------------------------------------- */

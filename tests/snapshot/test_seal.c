@@ -29,6 +29,49 @@ static int setup(void **state)
     return api ? 0 : -1;
 }
 
+/* ---- another thread --------------------------------------------------------------------------- */
+
+/* One that has done what it is given at once, or one that does it when it is waited for. */
+struct hand {
+    bool late;
+    void (*work)(void *arg);
+    void *arg;
+    unsigned asked; /* whether it is busy, and it was */
+};
+
+static void do_it(void *context)
+{
+    struct hand *h = context;
+    void (*work)(void *arg) = h->work;
+    h->work = NULL;
+    if (work)
+        work(h->arg);
+}
+
+static void take_it(void *context, void (*work)(void *arg), void *arg)
+{
+    struct hand *h = context;
+    assert_null(h->work);
+    h->work = work;
+    h->arg = arg;
+    if (!h->late)
+        do_it(h);
+}
+
+static bool has_it(void *context)
+{
+    struct hand *h = context;
+    h->asked += h->work != NULL;
+    return h->work != NULL;
+}
+
+static struct hand hands[] = {{.late = false}, {.late = true}};
+static const struct snap_worker workers[] = {
+    {.submit = take_it, .wait = do_it, .busy = has_it, .context = &hands[0]},
+    {.submit = take_it, .wait = do_it, .busy = has_it, .context = &hands[1]},
+};
+static const struct snap_worker *worker; /* of what follows; NULL: none */
+
 /* ---- files ---------------------------------------------------------------------------------- */
 
 static int new_file(const void *bytes, size_t size)
@@ -44,7 +87,7 @@ static int unsealed(void)
     int fd = new_file("", 0);
     struct gw_error err = {0};
     struct snap_writer *w;
-    assert_int_equal(api->create_on(&w, fd, NULL, "snapshot", &err), GW_OK);
+    assert_int_equal(api->create_on(&w, fd, worker, "snapshot", &err), GW_OK);
     assert_int_equal(sample_fill(api, w, &one, &err), GW_OK);
     return fd;
 }
@@ -81,7 +124,8 @@ static struct snap_seal check(int fd, const struct snap_key *key)
 /* All that can be read of it, checked by what the seal says. */
 static enum gw_status load(int fd, const uint8_t *root, struct gw_error *err)
 {
-    struct snap_page_sink sink = {.count = SAMPLE_PAGES, .put = sample_put, .context = ram};
+    struct snap_page_sink sink = {
+        .count = SAMPLE_PAGES, .put = sample_put, .context = ram, .worker = worker};
     struct sample s = {0};
     struct snap_reader *r = NULL;
     enum gw_status st = api->open_on(&r, fd, "snapshot", root, err);
@@ -413,6 +457,43 @@ static void what_is_no_key_is_refused(void **state)
     remove_folder(&f);
 }
 
+/* The last pages elsewhere: nothing but the index knows better. */
+static void pages_that_were_moved_are_noticed(void **state)
+{
+    uint8_t bytes[ROOM];
+    int fd = sealed();
+    size_t n = content(fd, bytes), at = SNAP_HEADER_BYTES;
+    close(fd);
+    while (snap_get(bytes + at, 4) != SNAP_PAGES)
+        at += SNAP_HEAD_BYTES + payload_bytes(bytes, n, at) + SNAP_TAIL_BYTES;
+    at += SNAP_HEAD_BYTES + SNAP_PAGES_HEADER;
+    at += SNAP_CHUNK_HEADER + snap_get(bytes + at + 8, 4);
+    assert_int_equal(snap_get(bytes + at, 8), 512);
+    snap_put(bytes + at, 256, 8);
+    set_checksums(bytes, n);
+    must_notice(bytes, n, at);
+}
+
+static void whoever_hashes_the_file_is_the_same_and_checked(void **state)
+{
+    static uint8_t alone[ROOM], shared[ROOM];
+    int fd = unsealed();
+    size_t size = content(fd, alone);
+    close(fd);
+    for (unsigned i = 0; i < sizeof workers / sizeof workers[0]; i++) {
+        worker = &workers[i];
+        fd = unsealed();
+        assert_int_equal(content(fd, shared), size);
+        assert_memory_equal(alone, shared, size);
+        assert_true((hands[i].asked > 0) == hands[i].late);
+        close(fd);
+        any_bit_that_changes_is_noticed(state);
+        a_change_with_right_checksums_is_noticed(state);
+        pages_that_were_moved_are_noticed(state);
+    }
+    worker = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -423,6 +504,8 @@ int main(void)
         cmocka_unit_test(any_bit_that_changes_is_noticed),
         cmocka_unit_test(cut_anywhere_it_is_noticed),
         cmocka_unit_test(a_change_with_right_checksums_is_noticed),
+        cmocka_unit_test(pages_that_were_moved_are_noticed),
+        cmocka_unit_test(whoever_hashes_the_file_is_the_same_and_checked),
         cmocka_unit_test(a_seal_is_of_one_file),
         cmocka_unit_test(grants_are_covered),
         cmocka_unit_test(a_file_without_an_index_is_not_sealed),
