@@ -53,8 +53,9 @@ struct vm {
     unsigned boot_file_count;
     struct machine_spec seen; /* the names of its files are whole, and what they were is known */
     bool has_seen;
-    int memory_fd; /* what the host says about our memory; -1: nothing */
-    int status_fd; /* /proc/self/status; -1: none */
+    bool boot_files_open; /* all that are to be had */
+    int memory_fd;        /* what the host says about our memory; -1: nothing */
+    int status_fd;        /* /proc/self/status; -1: none */
     struct machine_result *result;
     struct board *board;
     struct host *host;
@@ -241,7 +242,7 @@ bool vm_debug_held(struct vm *m);
 /* While it is held: waits, and hears what ends the machine, or asks of it. */
 void vm_debug_wait(struct vm *m);
 
-/* snapshot.c: before names mean nothing to us any more. */
+/* seen.c: before names mean nothing to us any more. */
 enum gw_status vm_see_names(struct vm *m, struct gw_error *err);
 /* At a safe point, with no engine running. Requests in flight are finished first. */
 enum gw_status vm_open_snapshots(struct vm *m, struct gw_error *err);

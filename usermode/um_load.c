@@ -155,13 +155,17 @@ static bool script_argv(struct target *t, const char *interp, const char *arg)
 static enum gw_status open_program(struct target *t, struct gw_error *err)
 {
     struct stat st;
-    t->fd = open(t->path, O_RDONLY | O_CLOEXEC);
+    t->fd = open(t->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is not waited for */
     if (t->fd < 0) {
         enum gw_status s = errno == ENOENT || errno == ENOTDIR ? GW_ERR_NOTFOUND : GW_ERR_IO;
         return gw_fail(err, s, t->path, "cannot open program: %s", strerror(errno));
     }
-    if (fstat(t->fd, &st) == 0 && S_ISDIR(st.st_mode))
+    if (fstat(t->fd, &st) < 0)
+        return gw_fail(err, GW_ERR_IO, t->path, "cannot open program: %s", strerror(errno));
+    if (S_ISDIR(st.st_mode))
         return gw_fail(err, GW_ERR_UNSUPPORTED, t->path, "a directory, not a program");
+    if (!S_ISREG(st.st_mode))
+        return gw_fail(err, GW_ERR_UNSUPPORTED, t->path, "not a regular file");
     return GW_OK;
 }
 
@@ -208,7 +212,7 @@ static enum gw_status load_interp(struct um_proc *p, const struct um_config *cfg
     if (!in)
         return gw_fail(err, GW_ERR_NOMEM, "", "out of memory");
     const char *path = in_sysroot(cfg, elf->interp, buf);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     enum gw_status s;
     if (fd < 0) {
         s = gw_fail(err, GW_ERR_UNSUPPORTED, name,

@@ -9,6 +9,7 @@
 
 #include "cli/cli.h"
 #include "frontend/guests.h"
+#include "machine/machine.h"
 
 enum { EHDR_BYTES = 64, SHDR_BYTES = 64, PHDR_BYTES = 56 };
 enum { SHT_PROGBITS = 1, SHF_EXECINSTR = 4, PT_LOAD = 1, PF_X = 1 };
@@ -115,7 +116,7 @@ static enum gw_status list_elf(struct file *f, struct gw_error *err)
 static enum gw_status open_file(struct file *f, struct gw_error *err)
 {
     struct stat s;
-    int fd = open(f->name, O_RDONLY | O_CLOEXEC);
+    int fd = open(f->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     void *p = NULL;
     if (fd < 0)
         return gw_fail(err, errno == ENOENT ? GW_ERR_NOTFOUND : GW_ERR_IO, f->name,
@@ -134,12 +135,22 @@ static enum gw_status open_file(struct file *f, struct gw_error *err)
     return GW_OK;
 }
 
+/* Before it is looked into: it may be a stranger's. */
+static enum gw_status lock_in(struct gw_error *err)
+{
+    const struct machine_api *machine;
+    enum gw_status st = cli_machine_module(&machine, err);
+    return st != GW_OK || machine->sandbox_missing() ? st : machine->lock_reader(err);
+}
+
 int cli_disasm(const struct cli_options *o)
 {
     struct gw_error err = {0};
     struct file f = {.name = o->args[0],
                      .isa = o->arch ? guest_by_name(&gw_guests, o->arch) : gw_guests.guest[0]};
     enum gw_status st = open_file(&f, &err);
+    if (st == GW_OK)
+        st = lock_in(&err);
     if (st == GW_OK && o->raw)
         list(f.isa, f.data, f.size, o->base);
     else if (st == GW_OK)

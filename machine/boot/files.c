@@ -86,8 +86,11 @@ enum gw_status vm_file(struct vm *m, struct blob *b, const char *path, const cha
     int fd;
     if (f)
         return map_file(m, b, f->fd, path, what, err);
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     *b = (struct blob){.name = path};
+    if (m->boot_files_open) /* and nothing else will be */
+        return gw_fail(err, GW_ERR_NOTFOUND, path,
+                       "cannot open the %s: it was not there at the start", what);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return gw_fail(err, errno == ENOENT ? GW_ERR_NOTFOUND : GW_ERR_IO, path,
                        "cannot open the %s: %s", what, strerror(errno));
@@ -128,6 +131,7 @@ enum gw_status vm_open_files(struct vm *m, struct gw_error *err)
         st = open_if(m, files[i].path, files[i].what, must, err);
     for (unsigned i = 0; st == GW_OK && i < s->loads_count; i++)
         st = open_if(m, s->loads[i].path, "file", must, err);
+    m->boot_files_open = true;
     return st;
 }
 

@@ -165,6 +165,7 @@ class Sandbox(CliTest):
                            ([*run, "-k", guest, "--dtb", junk], "device tree"),
                            (["run", "--dtb", junk, "--dump-dtb", self.path("x")], "device tree"),
                            ([*run, "-k", guest, "-d", f"{disk},overlay={junk}"], "not an overlay"),
+                           (["disasm", short], "cut short"),
                            (["restore", bad], "cannot use the snapshot")):
             found, err, code = self.blocked(*args)
             self.assertEqual(found, "2", args)

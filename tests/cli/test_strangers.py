@@ -138,6 +138,16 @@ class Strangers(CliTest):
             r = self.call("restore", "-q", "--timeout", "20s", "-k", again, a)
             self.assertEqual((r.returncode, r.stdout), (0, b"again\n"), r.stderr)
 
+    def test_a_reset_says_what_was_not_there(self):
+        a = self.saved(words=RESET)
+        os.unlink(self.path("guest.elf"))
+        self.fails_at_reset("cannot open the kernel: .*guest.elf: it was not there at the start", a)
+
+    def fails_at_reset(self, pattern, p):
+        r = self.call("restore", "-q", "--timeout", "20s", p)
+        self.assertIn(r.returncode, (125, 127))
+        self.assertRegex(r.stderr.decode(), pattern)
+
     # ---- memory ------------------------------------------------------------------------------
 
     def test_memory_is_bounded(self):
@@ -283,7 +293,9 @@ class Strangers(CliTest):
                      ["run", "-k", fifo], ["run", "-k", a, "-i", fifo], ["run", "-b", fifo],
                      ["run", "-k", a, "--dtb", fifo], ["run", "--load", fifo + "@0x80000000"],
                      ["run", "-k", a, "--fw-cfg", "opt/x=" + fifo],
-                     ["run", "-k", a, "-d", fifo], ["run", "-k", a, "--flash", "0=" + fifo]):
+                     ["run", "-k", a, "-d", fifo], ["run", "-k", a, "--flash", "0=" + fifo],
+                     ["run", "-k", a, "-d", f"{a},overlay={fifo}"], ["disasm", fifo], ["exec", fifo],
+                     ["restore", "--seal-key", fifo, a], ["snap", "--seal-key", fifo, "seal", a]):
             r = self.call(*args, timeout=20)
             self.assertIn(r.returncode, (125, 126), args)
 
