@@ -13,6 +13,7 @@
 enum { FILES_MOST = 1024, FILES_LATER = 100 };
 /* The same of memory: requests in flight, flows of the network, what packs a snapshot, threads' stacks. */
 #define MEMORY_LATER (UINT64_C(1) << 30)
+enum { RAM_PER_LATER = 32 }; /* and what is kept of each page of RAM while the machine is saved */
 
 /* ---- user networking's thread ---------------------------------------------------------------- */
 
@@ -78,7 +79,7 @@ enum gw_status vm_limit_files(struct vm *m, struct gw_error *err)
         return GW_ERR_LIMIT;
     }
     setrlimit(RLIMIT_NOFILE, &limit);
-    sandbox_bound(m->sandbox, MEMORY_LATER);
+    sandbox_bound(m->sandbox, MEMORY_LATER + m->spec->memory_bytes / RAM_PER_LATER);
     return GW_OK;
 }
 

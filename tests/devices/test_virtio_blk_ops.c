@@ -183,6 +183,52 @@ static void limits_hold_requests_back(void **state)
     teardown(&f);
 }
 
+/* How long the next request waits tells what one before it was charged. */
+static void all_that_costs_the_host_is_charged(void **state)
+{
+    enum { BYTES_PER_S = 512 };
+    static const uint64_t burst = 20000000, second = 1000000000;
+    static const struct {
+        const char *what;
+        uint32_t type, ranges, sectors, len;
+        uint64_t bytes, ops;
+    } rows[] = {
+        {"a read", 0, 0, 0, 512, 512, 1},
+        {"a write", 1, 0, 0, 1024, 1024, 1},
+        {"a flush", 4, 0, 0, 0, 0, 1},
+        {"zeroes", 13, 1, 8, 16, 4096, 1},
+        {"zeroes in two ranges", 13, 2, 8, 32, 8192, 2},
+        {"a discard", 11, 1, 8, 16, 4096, 1},
+        {"a discard of three ranges", 11, 3, 1, 48, 3 * 4096, 3},
+    };
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        for (unsigned by_ops = 0; by_ops < 2; by_ops++) {
+            struct virtio_blk_config like = {.service = VIRTIO_BLK_AT_ONCE};
+            uint64_t due,
+                cost = by_ops ? rows[i].ops * second : rows[i].bytes * second / BYTES_PER_S;
+            struct fixture f;
+            if (by_ops)
+                like.limit.ops = gw_rate_usual(1);
+            else
+                like.limit.bytes = gw_rate_usual(BYTES_PER_S);
+            setup(&f, true, &like);
+            f.clock.insns = 1000000000;
+            for (unsigned k = 0; k < rows[i].ranges; k++)
+                range(&f, k, 16 * k, rows[i].sectors, 0);
+            assert_int_equal(request(&f, 0, rows[i].type, 0, rows[i].len), 0);
+            add(&f, 0, 4, 0, 0);
+            ring_kick(&f.r[0]);
+            due = gw_events_next_deadline(f.q);
+            if (!cost)
+                assert_int_equal(due, UINT64_MAX);
+            else if (due != f.clock.insns + cost - burst)
+                fail_msg("%s by %s: the next waits for %llu ns, not %llu", rows[i].what,
+                         by_ops ? "requests" : "bytes", (unsigned long long)(due - f.clock.insns),
+                         (unsigned long long)(cost - burst));
+            teardown(&f);
+        }
+}
+
 /* What waits in a ring when the state is taken is done after it was put into another machine. */
 static void waiting_requests_survive_a_move(void **state)
 {
@@ -237,6 +283,7 @@ int main(void)
         cmocka_unit_test(a_read_only_disk_keeps_what_it_has),
         cmocka_unit_test(queues_are_independent),
         cmocka_unit_test(limits_hold_requests_back),
+        cmocka_unit_test(all_that_costs_the_host_is_charged),
         cmocka_unit_test(waiting_requests_survive_a_move),
         cmocka_unit_test(reads_from_memory_need_no_thread),
     };

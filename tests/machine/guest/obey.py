@@ -258,6 +258,32 @@ def held():
     killed(m, "")
 
 
+def hung():
+    """A disk on a file server that does not answer: a thread is in a call that no signal ends."""
+    where = path("served")
+    os.mkdir(where)
+    program = os.path.join(os.path.dirname(__file__), "file_server.py")
+    server = subprocess.Popen([sys.executable, "-B", program, where], stdout=subprocess.PIPE)
+    try:
+        if server.stdout.readline() != b"mounted\n":
+            print("no file server can be had: skipped")
+            sys.exit(77)
+        m = Machine("glutton", "-d", where + "/disk,rw")
+        time.sleep(1)
+        soon(SOON_S, "stats", "one")
+        check("one" in soon(SOON_S, "ps"), "it is there")
+        force = godwit("stop", "--run-dir", RUN, "--force", "one", timeout=FORCE_S)
+        check(force.returncode == 0 and b"still holds process" in force.stderr,
+              "it is killed, and held: %s" % force.stderr)
+        check(re.search(" killed +137 ", soon(SOON_S, "ps", "-a")), "how it ended is known")
+        server.kill()  # and the call comes back
+        m.ended(128 + signal.SIGKILL)
+    finally:
+        server.kill()
+        server.wait()
+        subprocess.run(["umount", "-l", where], check=False, capture_output=True)
+
+
 os.mkdir(RUN, 0o700)
 {f.__name__: f for f in (disk_host, disk_repeatable, disk_limits, writer, flows, console,
-                         clients, held)}[WHAT]()
+                         clients, held, hung)}[WHAT]()
