@@ -81,6 +81,9 @@ struct vm {
     /* threads.c */
     pthread_mutex_t lock; /* the device lock */
     bool threads;         /* several run now */
+    pthread_cond_t gate;  /* the next two have changed; under lock */
+    unsigned entered;     /* threads that are locked in; the first one's is not counted */
+    bool gate_open;       /* all are, and guest code may run */
     bool held;            /* but nothing of the guest does */
     uint64_t flushed_at;  /* repeat.c: count of the last flush */
 

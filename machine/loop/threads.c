@@ -152,16 +152,32 @@ static void pass(struct vcpu *v)
         gw_events_sleep(q, attention, deadline < timers ? deadline : timers);
 }
 
+/* One that is not locked in yet is an attacker's way out for who runs guest code already: nobody does before
+ * all are. The first one's thread ends the run too, so it is locked in as that, and opens the gate. */
+static enum gw_status enter(struct vcpu *v, unsigned others, struct gw_error *err)
+{
+    struct vm *m = v->m;
+    enum gw_status st =
+        sandbox_enter_again(m->sandbox, v->index ? SANDBOX_VCPU : SANDBOX_MAIN, err);
+    pthread_mutex_lock(&m->lock);
+    if (st != GW_OK)
+        vm_end(m, MACHINE_ENDED_ERROR, 0);
+    m->entered += v->index != 0;
+    pthread_cond_broadcast(&m->gate);
+    while (v->index ? !m->gate_open : m->entered < others)
+        pthread_cond_wait(&m->gate, &m->lock);
+    m->gate_open = true;
+    pthread_cond_broadcast(&m->gate);
+    pthread_mutex_unlock(&m->lock);
+    return st;
+}
+
 static void *live(void *context)
 {
     struct vcpu *v = context;
     struct gw_error err;
-    /* The first one's thread ends the run too, and has entered as that. */
-    if (v->index && sandbox_enter_again(v->m->sandbox, SANDBOX_VCPU, &err) != GW_OK) {
-        pthread_mutex_lock(&v->m->lock);
-        vm_end(v->m, MACHINE_ENDED_ERROR, 0);
-        pthread_mutex_unlock(&v->m->lock);
-    }
+    if (v->index)
+        enter(v, 0, &err);
     vm_faults_of(v->engine);
     while (!is_over(v->m))
         pass(v);
@@ -175,6 +191,7 @@ enum gw_status vm_run_threads(struct vm *m, struct gw_error *err)
     enum gw_status st = GW_OK;
     unsigned started = 1;
     pthread_mutex_init(&m->lock, NULL);
+    pthread_cond_init(&m->gate, NULL);
     m->board->bus.lock = &m->lock;
     for (unsigned i = 0; i < m->cpus; i++)
         publish(&m->vcpu[i]);
@@ -192,17 +209,17 @@ enum gw_status vm_run_threads(struct vm *m, struct gw_error *err)
             break;
         }
     }
-    if (st == GW_OK && (st = sandbox_enter_again(m->sandbox, SANDBOX_MAIN, err)) != GW_OK) {
-        pthread_mutex_lock(&m->lock);
-        vm_end(m, MACHINE_ENDED_ERROR, 0);
-        pthread_mutex_unlock(&m->lock);
-    }
+    if (st == GW_OK)
+        st = enter(&m->vcpu[0], started - 1, err);
+    else
+        enter(&m->vcpu[0], started - 1, NULL);
     live(&m->vcpu[0]);
     for (unsigned i = 1; i < started; i++)
         pthread_join(m->vcpu[i].thread, NULL);
     m->threads = false;
     vm_debug_end(m);
     m->board->bus.lock = NULL;
+    pthread_cond_destroy(&m->gate);
     pthread_mutex_destroy(&m->lock);
     return st;
 }
