@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "snapshot/snap_int.h"
@@ -33,6 +34,17 @@ static void free_file(struct snap_file_new *f)
 static enum gw_status failed(const char *path, struct gw_error *err)
 {
     return gw_fail(err, GW_ERR_IO, path, "cannot write the snapshot: %s", strerror(errno));
+}
+
+/* What has the name now is replaced, so it must be a file: root could do so with a device, or with the link
+ * /dev/stdout. */
+static enum gw_status check_replaced(const char *path, struct gw_error *err)
+{
+    struct stat there;
+    if (lstat(path, &there) != 0 || S_ISREG(there.st_mode))
+        return GW_OK;
+    return gw_fail(err, GW_ERR_FORMAT, path, "cannot write the snapshot: %s",
+                   S_ISLNK(there.st_mode) ? "a symbolic link" : "not a regular file");
 }
 
 static char *directory_of(const char *path)
@@ -69,10 +81,12 @@ static bool make(struct snap_file_new *f)
 
 enum gw_status snap_file_open(struct snap_file_new **out, const char *path, struct gw_error *err)
 {
-    struct snap_file_new *f = calloc(1, sizeof *f);
-    enum gw_status st;
+    struct snap_file_new *f;
+    enum gw_status st = check_replaced(path, err);
     *out = NULL;
-    if (!f)
+    if (st != GW_OK)
+        return st;
+    if (!(f = calloc(1, sizeof *f)))
         return gw_fail(err, GW_ERR_NOMEM, path, "cannot write the snapshot: out of memory");
     f->fd = -1;
     f->path = strdup(path);
@@ -127,14 +141,14 @@ static bool replace(struct snap_file_new *f)
 
 enum gw_status snap_file_keep(struct snap_file_new *f, struct gw_error *err)
 {
-    enum gw_status st = GW_OK;
-    if ((!f->named && give_name(f, f->path)) || ((f->named || errno == EEXIST) && replace(f))) {
-        sync_directory(f->path);
-    } else {
+    enum gw_status st = check_replaced(f->path, err);
+    if (st == GW_OK && !(!f->named && give_name(f, f->path)) &&
+        !((f->named || errno == EEXIST) && replace(f)))
         st = failed(f->path, err);
-        if (f->named)
-            unlink(f->temporary);
-    }
+    if (st == GW_OK)
+        sync_directory(f->path);
+    else if (f->named)
+        unlink(f->temporary);
     free_file(f);
     return st;
 }

@@ -311,9 +311,9 @@ static enum gw_status try_names(struct broker *b, struct gw_error *err)
         if (!path_of(b->o, which, 0, path) || !b->api)
             continue;
         st = b->api->file_open(&file, path, err);
-        if (st != GW_OK && user && user->changes)
+        if (st == GW_ERR_IO && user && user->changes)
             snprintf(err->hint, sizeof err->hint,
-                     "--user root, or a directory that %s may write to", user->name);
+                     "--user root, or a directory that the user %s may write to", user->name);
         if (st != GW_OK) /* ours, and not that of the guest's files */
             return err->status = GW_ERR_STATE;
         b->api->file_drop(file);

@@ -112,7 +112,7 @@ class Sandbox(CliTest):
         run = ("run", "-k", guest, "-b", "none", "-m", "16M")
         for how in (("--save-at-end=",), ("--on-panic=save=",)):
             self.fails(125, "cannot write the snapshot: .*/roots/x: Permission denied\n"
-                       "hint: --user root, or a directory that 4711 may write to", *run, "--user",
+                       "hint: --user root, or a directory that the user 4711 may write to", *run, "--user",
                        "4711:4711", how[0] + self.path("roots/x"))
         p = self.machine("--user", "root", "--save-at-end", "roots/x")
         p.terminate()

@@ -57,6 +57,22 @@ class Snap(CliTest):
             self.assertTrue(whole.stdout.endswith(rest))
         self.assertNotEqual(rest, whole.stdout)
 
+    def test_a_save_replaces_files_alone(self):
+        """Whoever may remove a device, a pipe or a link to one keeps it."""
+        guest, pipe, link = self.path("g", elf(COUNT)), self.path("pipe"), self.path("link")
+        os.mkfifo(pipe)
+        os.symlink("/proc/self/fd/1", link)
+        for p, why in ((pipe, "not a regular file"), (self.tmp.name, "not a regular file"),
+                       (link, "a symbolic link")):
+            before = os.lstat(p)
+            self.fails(125, f"cannot write the snapshot: {p}: {why}\n\\Z", "run", "-q", "-k", guest,
+                       "-b", "none", "-m", "16M", "--stop-insn", "9", "--save-at-end", p)
+            self.assertTrue(os.path.samestat(before, os.lstat(p)), p)
+        self.saved("file")
+        first = self.read("file")
+        self.saved("file", insns=20_001)
+        self.assertNotEqual(first, self.read("file"))
+
     def test_what_ends_the_run_is_saved_too(self):
         p = self.path("end")
         r = self.call("run", "-k", self.path("g", elf([power(0x5555)])), "-b", "none", "-m", "16M",
