@@ -81,6 +81,7 @@ static void print_option(FILE *out, const struct spec_field *option, const char 
 struct listing {
     FILE *message, *hint;
     unsigned count;
+    bool unsaid; /* there is no command that says yes to all of it */
 };
 
 /* value: NULL: no option can say it, such as a name with a comma in the wrong place. It is missing all the
@@ -91,6 +92,7 @@ static void list_one(struct listing *l, const struct spec_field *option, const c
         fputs(", ", l->message);
     if (!value) {
         fprintf(l->message, "what --%s cannot say", option->option);
+        l->unsaid = true;
         return;
     }
     print_option(l->message, option, value);
@@ -199,8 +201,13 @@ static void explain(const struct cli_saved *s, const struct cli_options *o,
     describe_trouble(s, o, why, sizeof why);
     fprintf(stderr, "godwit: error: cannot restore: %s: %s, and wants what it was not given: %s\n",
             GW_PLAIN(s->path), GW_PLAIN(why), message ? message : "?");
-    if (hint)
+    if (l.unsaid) {
+        fputs("hint: godwit snap info ", stderr);
+        print_word(stderr, s->path);
+        fputc('\n', stderr);
+    } else if (hint) {
         fprintf(stderr, "hint: godwit restore %s\n", hint);
+    }
     free(message);
     free(hint);
 }

@@ -110,6 +110,19 @@ class Strangers(CliTest):
                 self.obey(self.refused("wants what it was not given", a))
                 self.obey(self.refused("wants", a, "-m", "1G"))
 
+    def test_what_no_option_can_say_has_no_command(self):
+        folder = self.path("a,rw")
+        os.mkdir(folder)
+        disk = os.path.join(folder, "disk")
+        with open(disk, "wb") as f:
+            f.write(bytes(1 << 20))
+        os.chdir(folder)
+        self.addCleanup(os.chdir, "/")
+        a = self.saved("a", "-d", "disk")
+        with self.somebody_else():
+            self.assertEqual(self.refused("what --disk cannot say", a), "godwit snap info " + a)
+            self.restored(a, "-d", "disk")
+
     def test_what_is_given_is_not_asked_for(self):
         disk, copy = self.path("disk", bytes(1 << 20)), self.path("copy", bytes(1 << 20))
         a = self.saved("a", "-d", disk, "--net", "socket:" + self.path("wire"))
