@@ -11,6 +11,7 @@
 #include "devices/virtio/blk.h"
 #include "devices/virtio/net.h"
 #include "godwit/plain.h"
+#include "godwit/word.h"
 #include "machine/vm.h"
 
 static const char *privilege(const struct rv_cpu *cpu)
@@ -107,6 +108,14 @@ void vm_show_stats(struct vm *m)
     vm_print_stats(m, stderr, "godwit: stats: ");
 }
 
+static void show_hint(const char *text, const char *path)
+{
+    struct gw_error err;
+    gw_hint_of(&err, text, path);
+    if (err.hint[0])
+        fprintf(stderr, "hint: %s\n", err.hint);
+}
+
 void vm_show_discarded(const struct vm *m)
 {
     for (unsigned i = 0; i < m->board->disk_count; i++) {
@@ -118,7 +127,7 @@ void vm_show_discarded(const struct vm *m)
         fprintf(stderr, "godwit: note: %" PRIu64 " %s written to %s discarded\n",
                 small ? (bytes + 1023) >> 10 : (bytes + (1 << 19)) >> 20, small ? "KiB" : "MiB",
                 GW_PLAIN(dev_disk_path(d)));
-        fprintf(stderr, "hint: -d %s,overlay=FILE keeps them\n", GW_PLAIN(dev_disk_path(d)));
+        show_hint("-d @,overlay=FILE keeps them", dev_disk_path(d));
     }
     for (unsigned i = 0; i < VIRT_FLASH_BANKS; i++) {
         const struct dev_flash *f = board_flash(m->board, i);
@@ -126,7 +135,7 @@ void vm_show_discarded(const struct vm *m)
             continue;
         fprintf(stderr, "godwit: note: %" PRIu64 " KiB written to %s discarded\n",
                 dev_flash_discarded(f) >> 10, GW_PLAIN(f->path));
-        fprintf(stderr, "hint: --flash %u=%s,rw keeps them\n", i, GW_PLAIN(f->path));
+        show_hint(i ? "--flash 1=@,rw keeps them" : "--flash 0=@,rw keeps them", f->path);
     }
 }
 

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "godwit/word.h"
 #include "snapshot/snap_int.h"
 
 #define KEY_PREFIX "godwit-seal-key 1 "
@@ -94,8 +95,8 @@ enum gw_status snap_key_read(struct snap_key *out, const char *given, struct gw_
     }
     snap_key_forget(out);
     gw_fail(err, GW_ERR_STATE, path, "cannot use the key: %s", why);
-    if (err && !strncmp(why, "others", 6))
-        snprintf(err->hint, sizeof err->hint, "chmod 600 %.160s", path);
+    if (!strncmp(why, "others", 6))
+        gw_hint_of(err, "chmod 600 @", path);
     return GW_ERR_STATE;
 }
 

@@ -8,49 +8,17 @@
 
 #include "cli/verbs/saved.h"
 #include "godwit/plain.h"
+#include "godwit/word.h"
 
-/* ---- one word for a shell -------------------------------------------------------------------- */
-
-static bool needs_no_quotes(const char *text)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "@%+=:,./_-";
-    return *text && strspn(text, plain) == strlen(text);
-}
-
-static bool is_all_plain(const char *text)
-{
-    while (*text) {
-        unsigned n;
-        uint32_t c = gw_utf8(text, &n);
-        if (!n || !gw_is_plain(c))
-            return false;
-        text += n;
-    }
-    return true;
-}
-
-/* As any shell reads it; with characters that no terminal should see, as bash and zsh do. */
 static void print_word(FILE *out, const char *text)
 {
-    const unsigned char *p = (const unsigned char *)text;
-    bool plain = is_all_plain(text);
-    if (needs_no_quotes(text)) {
-        fputs(text, out);
+    size_t size = gw_word(NULL, 0, text) + 1;
+    char *word = malloc(size);
+    if (!word)
         return;
-    }
-    fputs(plain ? "'" : "$'", out);
-    for (; *p; p++) {
-        if (*p == '\'')
-            fputs(plain ? "'\\''" : "\\'", out);
-        else if (!plain && *p == '\\')
-            fputs("\\\\", out);
-        else if (!plain && (*p < 0x20 || *p >= 0x7f))
-            fprintf(out, "\\x%02x", (unsigned)*p);
-        else
-            fputc(*p, out);
-    }
-    fputc('\'', out);
+    gw_word(word, size, text);
+    fputs(word, out);
+    free(word);
 }
 
 /* ---- what is missing ------------------------------------------------------------------------- */

@@ -5,43 +5,40 @@
 #include <unistd.h>
 
 #include "devices/host/image_kind.h"
+#include "godwit/word.h"
 
 enum { HEAD_BYTES = 512, MAGIC_MAX = 24 };
 /* Where a magic stands: so far from the beginning, or at the start of the last 512 bytes. */
 enum { IN_TAIL = -1 };
 
-/* How the command that helps goes on. */
-enum { TO_A_FILE, TO_OUTPUT, AS_IT_IS };
-
 static const struct image_kind {
     int at;
     unsigned bytes;
     uint8_t magic[MAGIC_MAX];
-    const char *name, *command;
-    int way;
+    const char *name, *command; /* the one that helps; @: the file */
 } kinds[] = {
-    {0, 4, "QFI\xfb", "a qcow2 image", "qemu-img convert -O raw", TO_A_FILE},
-    {0, 4, "QED", "a QED image", "qemu-img convert -O raw", TO_A_FILE},
-    {0, 4, "KDMV", "a VMDK image", "qemu-img convert -O raw", TO_A_FILE},
-    {0, 4, "COWD", "a VMDK image", "qemu-img convert -O raw", TO_A_FILE},
-    {0, 21, "# Disk DescriptorFile", "a VMDK image", "qemu-img convert -O raw", TO_A_FILE},
-    {64, 4, "\x7f\x10\xda\xbe", "a VDI image", "qemu-img convert -O raw", TO_A_FILE},
-    {0, 8, "conectix", "a VHD image", "qemu-img convert -O raw", TO_A_FILE},
-    {IN_TAIL, 8, "conectix", "a VHD image", "qemu-img convert -O raw", TO_A_FILE},
-    {0, 8, "vhdxfile", "a VHDX image", "qemu-img convert -O raw", TO_A_FILE},
-    {0, 16, "WithoutFreeSpace", "a Parallels image", "qemu-img convert -O raw", TO_A_FILE},
-    {0, 16, "WithouFreSpacExt", "a Parallels image", "qemu-img convert -O raw", TO_A_FILE},
-    {IN_TAIL, 4, "koly", "a DMG image", "qemu-img convert -O raw", TO_A_FILE},
-    {0, 3, "\x1f\x8b\x08", "compressed by gzip", "gzip -dc", TO_OUTPUT},
+    {0, 4, "QFI\xfb", "a qcow2 image", "qemu-img convert -O raw @ @.raw"},
+    {0, 4, "QED", "a QED image", "qemu-img convert -O raw @ @.raw"},
+    {0, 4, "KDMV", "a VMDK image", "qemu-img convert -O raw @ @.raw"},
+    {0, 4, "COWD", "a VMDK image", "qemu-img convert -O raw @ @.raw"},
+    {0, 21, "# Disk DescriptorFile", "a VMDK image", "qemu-img convert -O raw @ @.raw"},
+    {64, 4, "\x7f\x10\xda\xbe", "a VDI image", "qemu-img convert -O raw @ @.raw"},
+    {0, 8, "conectix", "a VHD image", "qemu-img convert -O raw @ @.raw"},
+    {IN_TAIL, 8, "conectix", "a VHD image", "qemu-img convert -O raw @ @.raw"},
+    {0, 8, "vhdxfile", "a VHDX image", "qemu-img convert -O raw @ @.raw"},
+    {0, 16, "WithoutFreeSpace", "a Parallels image", "qemu-img convert -O raw @ @.raw"},
+    {0, 16, "WithouFreSpacExt", "a Parallels image", "qemu-img convert -O raw @ @.raw"},
+    {IN_TAIL, 4, "koly", "a DMG image", "qemu-img convert -O raw @ @.raw"},
+    {0, 3, "\x1f\x8b\x08", "compressed by gzip", "gzip -dc @ > @.raw"},
     {0, 6,
      "\xfd"
      "7zXZ",
-     "compressed by xz", "xz -dc", TO_OUTPUT},
-    {0, 4, "\x28\xb5\x2f\xfd", "compressed by zstd", "zstd -dc", TO_OUTPUT},
-    {0, 3, "BZh", "compressed by bzip2", "bzip2 -dc", TO_OUTPUT},
-    {0, 4, "\x04\x22\x4d\x18", "compressed by lz4", "lz4 -dc", TO_OUTPUT},
-    {0, 8, "GWOVL\0\0\1", "an overlay of another disk", "-d DISK,overlay=", AS_IT_IS},
-    {0, 8, "\177GWSNAP\n", "a snapshot", "godwit restore ", AS_IT_IS},
+     "compressed by xz", "xz -dc @ > @.raw"},
+    {0, 4, "\x28\xb5\x2f\xfd", "compressed by zstd", "zstd -dc @ > @.raw"},
+    {0, 3, "BZh", "compressed by bzip2", "bzip2 -dc @ > @.raw"},
+    {0, 4, "\x04\x22\x4d\x18", "compressed by lz4", "lz4 -dc @ > @.raw"},
+    {0, 8, "GWOVL\0\0\1", "an overlay of another disk", "-d DISK,overlay=@"},
+    {0, 8, "\177GWSNAP\n", "a snapshot", "godwit restore @"},
 };
 
 /* bzip2: "BZh", a digit, and the first block's magic, or that of the end. */
@@ -61,15 +58,6 @@ static bool is_of_kind(const struct image_kind *k, const uint8_t *head, const ui
     return k->magic[0] != 'B' || is_bzip2(head);
 }
 
-static void hint_at(const struct image_kind *k, const char *path, struct gw_error *err)
-{
-    if (k->way == AS_IT_IS)
-        snprintf(err->hint, sizeof err->hint, "%s%.100s", k->command, path);
-    else
-        snprintf(err->hint, sizeof err->hint, "%s %.70s %s%.70s.raw", k->command, path,
-                 k->way == TO_OUTPUT ? "> " : "", path);
-}
-
 enum gw_status dev_image_refuse(int fd, const char *path, const char *failed, bool disk,
                                 struct gw_error *err)
 {
@@ -87,7 +75,7 @@ enum gw_status dev_image_refuse(int fd, const char *path, const char *failed, bo
         gw_fail(err, GW_ERR_UNSUPPORTED, path, "%s: it is %s%s", failed, k->name,
                 disk ? ", and not raw (if it is all the same: format=raw)" : "");
         if (err)
-            hint_at(k, path, err);
+            gw_hint_of(err, k->command, path);
         return GW_ERR_UNSUPPORTED;
     }
     return GW_OK;

@@ -24,7 +24,7 @@ struct gw_error {
     enum gw_status status;
     char message[192]; /* what failed and why, lower case, no full stop */
     char object[160];  /* the file, option or address concerned; may be empty */
-    char hint[192];    /* the exact next command, or empty */
+    char hint[512];    /* the exact next command, or empty */
 };
 
 /* Fills *err (may be NULL) and returns status, so that callers write `return gw_fail(...)`. */

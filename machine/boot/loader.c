@@ -14,6 +14,7 @@
 
 #include "machine/riscv64/board.h"
 #include "frontend/guests.h"
+#include "godwit/word.h"
 
 #define IMAGE_HEADER_BYTES 64u
 #define IMAGE_MAGIC2_AT    56u
@@ -298,8 +299,7 @@ enum gw_status load_kernel(const struct gw_dma *dma, const struct blob *f, uint6
     if (f->size >= 2 && f->data[0] == 0x1f && f->data[1] == 0x8b) {
         enum gw_status st = gw_fail(err, GW_ERR_UNSUPPORTED, f->name,
                                     "cannot run the kernel: it is compressed by gzip");
-        if (err)
-            snprintf(err->hint, sizeof err->hint, "gzip -dc %.80s > vmlinux", f->name);
+        gw_hint_of(err, "gzip -dc @ > @.raw", f->name);
         return st;
     }
     if (f->size >= 64 && !memcmp(f->data + IMAGE_MAGIC2_AT, "ARM\x64", 4))

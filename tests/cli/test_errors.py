@@ -1,7 +1,10 @@
 """Broken input of every kind is one clear line, status 125 to 127, nothing on stdout."""
+import gzip
 import json
 import os
+import re
 import struct
+import subprocess
 import unittest
 
 import rvasm
@@ -112,6 +115,32 @@ class Errors(CliTest):
         self.fails(125, "format= takes raw", *run, "-d", disk + ",format=qcow2")
         self.assertEqual(self.call(*run, "-d", disk + ",format=raw").returncode, 0)
         self.fails(126, "flash: .*d.qcow2: it is a qcow2 image", *run, "--flash", "1=" + disk)
+
+    def test_hints_are_commands_whatever_a_name_is(self):
+        """Who pastes one into a shell runs nothing that a file's name says, and loses no file."""
+        guest = self.path("g.elf", rvasm.elf(rvasm.power(0x5555)))
+        run = ["run", "-k", guest, "-b", "none", "-m", "16M"]
+        for name in ("a disk", "it's; $(exit 1) `false`", "\x1b[31m\n'\\\u202e", "vmlinux"):
+            disk = self.path(name, b"QFI\xfb\0\0\0\3".ljust(65536, b"\0"))
+            self.assertEqual(self.words_of_hint(*run, "-d", disk),
+                             ["qemu-img", "convert", "-O", "raw", disk, disk + ".raw"])
+            kernel = self.path(name, gzip.compress(bytes(4096)))
+            self.assertEqual(self.words_of_hint("run", "-k", kernel),
+                             ["gzip", "-dc", kernel, ">", kernel + ".raw"])
+        for names in (1, 4):  # what does not fit whole is left out
+            far = os.path.join(self.tmp.name, *["d" * 100] * names)
+            os.makedirs(far, exist_ok=True)
+            disk = os.path.join(far, "disk")
+            with open(disk, "wb") as f:
+                f.write(b"QFI\xfb\0\0\0\3".ljust(65536, b"\0"))
+            self.assertEqual(b"hint: " in self.call(*run, "-d", disk).stderr, names == 1)
+
+    def words_of_hint(self, *args):
+        err = self.call(*args).stderr.decode()
+        self.assertTrue(err.replace("\n", "").isprintable(), err)
+        hint = re.search("^hint: (.*)$", err, re.M)[1].replace(" > ", " '>' ")
+        r = subprocess.run(["bash", "-c", "printf '%s\\0' " + hint], capture_output=True, check=True)
+        return r.stdout.decode().split("\0")[:-1]
 
     def test_kernels(self):
         good = rvasm.elf(rvasm.power(0x5555))
