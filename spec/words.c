@@ -155,7 +155,8 @@ enum gw_status spec_refuse(const struct spec_record *r, const struct spec_field 
     char must[192];
     if (f->wrong || !takes[f->kind]) {
         must_be(r, f, must, sizeof must);
-        return gw_fail(err, GW_ERR_ARG, value, "%s: %s", f->wrong ? f->wrong : "cannot be", must);
+        return gw_fail(err, GW_ERR_ARG, value, "%s: %s",
+                       f->wrong ? f->wrong : "cannot use the value", must);
     }
     return gw_fail(err, GW_ERR_ARG, value, "--%s takes %s", f->option, takes[f->kind]);
 }
@@ -170,13 +171,13 @@ enum gw_status spec_refuse_range(const struct spec_record *r, const struct spec_
     spec_call(f, called, sizeof called);
     must_be(r, f, must, sizeof must);
     if (text && in_range)
-        gw_fail(err, GW_ERR_ARG, called, "cannot be: not a multiple of %s", text);
+        gw_fail(err, GW_ERR_ARG, called, "cannot use the value: not a multiple of %s", text);
     else if (f->range)
-        gw_fail(err, GW_ERR_ARG, called, "cannot be: %s", f->range);
+        gw_fail(err, GW_ERR_ARG, called, "cannot use the value: %s", f->range);
     else if (f->wrong)
         gw_fail(err, GW_ERR_ARG, called, "%s: %s", f->wrong, must);
     else
-        gw_fail(err, GW_ERR_ARG, called, "cannot be: out of its limits");
+        gw_fail(err, GW_ERR_ARG, called, "cannot use the value: out of its limits");
     free(text);
     return GW_ERR_ARG;
 }

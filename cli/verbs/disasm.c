@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "frontend/guests.h"
 #include "machine/machine.h"
+#include "godwit/word.h"
 
 enum { EHDR_BYTES = 64, SHDR_BYTES = 64, PHDR_BYTES = 56 };
 enum { SHT_PROGBITS = 1, SHF_EXECINSTR = 4, PT_LOAD = 1, PF_X = 1 };
@@ -98,7 +99,7 @@ static enum gw_status list_elf(struct file *f, struct gw_error *err)
     char guests[128];
     if (f->size < 4 || memcmp(f->data, "\177ELF", 4) != 0) {
         st = bad(f, "not an ELF file", err);
-        snprintf(err->hint, sizeof err->hint, "godwit disasm --raw %.100s", f->name);
+        gw_hint_of(err, "godwit disasm --raw @", f->name);
         return st;
     }
     if (f->size < EHDR_BYTES)

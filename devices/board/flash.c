@@ -14,6 +14,7 @@
 #include "devices/board/flash.h"
 #include "devices/host/image_kind.h"
 #include "devices/memory_bus.h"
+#include "godwit/word.h"
 
 enum { MODE_ARRAY, MODE_STATUS, MODE_ID, MODE_QUERY };
 enum { AWAIT_NONE, AWAIT_WORD, AWAIT_ERASE, AWAIT_LOCK, AWAIT_COUNT, AWAIT_DATA, AWAIT_CONFIRM };
@@ -312,7 +313,7 @@ static enum gw_status fill(struct dev_flash *f, int fd, struct gw_error *err)
 /* As disks are: one that writes keeps all others off. */
 static enum gw_status open_file(int *fd, const char *path, bool rw, struct gw_error *err)
 {
-    struct stat sb;
+    struct stat sb = {0};
     *fd = open(path, (rw ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
     if (*fd < 0)
         return gw_fail(err, errno == ENOENT ? GW_ERR_NOTFOUND : GW_ERR_IO, path,
@@ -323,8 +324,9 @@ static enum gw_status open_file(int *fd, const char *path, bool rw, struct gw_er
         if (st != GW_OK)
             return st;
         gw_fail(err, GW_ERR_FORMAT, path, "cannot use the flash: not a file of 32 MiB");
-        if (err)
-            snprintf(err->hint, sizeof err->hint, "truncate -s 32M %.150s", path);
+        /* One that is longer would lose its end. */
+        if (S_ISREG(sb.st_mode) && sb.st_size < DEV_FLASH_BYTES)
+            gw_hint_of(err, "truncate -s 32M @", path);
         return GW_ERR_FORMAT;
     }
     if (flock(*fd, (rw ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0 && errno == EWOULDBLOCK) {

@@ -102,6 +102,7 @@ class Errors(CliTest):
         self.fails(126, "it is not one", "run", "-k", k, "--dtb", self.path("dtb", b"x" * 100))
         self.fails(127, "No such file", "disasm", none)
         self.fails(126, "not an ELF", "disasm", self.path("text", "hello"))
+        self.fails(125, "cannot use the value: -m: a board has 16M", "run", "-k", k, "-m", "512")
 
     def test_images_that_are_not_raw(self):
         """Not one byte of them is the guest's to write to, whatever the disk's other words are."""
@@ -127,6 +128,15 @@ class Errors(CliTest):
             kernel = self.path(name, gzip.compress(bytes(4096)))
             self.assertEqual(self.words_of_hint("run", "-k", kernel),
                              ["gzip", "-dc", kernel, ">", kernel + ".raw"])
+            self.assertEqual(self.words_of_hint(*run, "--flash", "1=" + self.path(name, "short")),
+                             ["truncate", "-s", "32M", self.path(name)])
+            self.assertEqual(self.words_of_hint("disasm", self.path(name, "text")),
+                             ["godwit", "disasm", "--raw", self.path(name)])
+        long = self.path("long")
+        with open(long, "wb") as f:
+            f.truncate((32 << 20) + 4096)
+        for p in (long, self.tmp.name, "/dev/zero"):
+            self.assertNotIn(b"hint", self.fails(126, "not a file of 32 MiB", *run, "--flash", "1=" + p).stderr)
         for names in (1, 4):  # what does not fit whole is left out
             far = os.path.join(self.tmp.name, *["d" * 100] * names)
             os.makedirs(far, exist_ok=True)
