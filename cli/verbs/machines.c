@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -14,6 +15,8 @@
 #include "snapshot/snapshot.h"
 
 /* Machines look up from their guests every few microseconds; a save may hold them for seconds. */
+/* A list of them waits so long for all of its answers, and at least so long for each. */
+enum { LIST_MS = 2000, LISTED_MS = 200 };
 enum { SOON_MS = 30000, STOP_MS = 60000, ENDING_MS = 2000, GONE_MS = 10000 };
 /* Of stop --force, which is done within a second: for the machine's own end, and the kernel's. */
 enum { KILL_MS = 400, DEAD_MS = 500 };
@@ -67,9 +70,18 @@ static void print_row(const struct cli_options *o, const char *name, int pid, co
     ++*lines;
 }
 
-static void list_one(const struct cli_options *o, const struct ctl_dir *d, const char *name,
-                     unsigned *lines)
+static int64_t now_ms(void)
 {
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* Machines that answer do so at once; those whose processes are held must not hide the others. */
+static void list_one(const struct cli_options *o, const struct ctl_dir *d, const char *name,
+                     int64_t until, unsigned *lines)
+{
+    int64_t left = until - now_ms();
     struct row r = {.state = "busy"};
     struct gw_error err;
     struct ctl_ended e;
@@ -79,7 +91,8 @@ static void list_one(const struct cli_options *o, const struct ctl_dir *d, const
     if (ctl_name_is_taken(d, name)) {
         if (ctl_connect(d, name, &fd, &err) == GW_OK) {
             pid = ctl_peer_pid(fd);
-            ctl_ask(fd, name, "status", SOON_MS, row_line, &r, &err);
+            ctl_ask(fd, name, "status", left > LISTED_MS ? (int)left : LISTED_MS, row_line, &r,
+                    &err);
             close(fd);
         }
         print_row(o, name, pid, &r, lines);
@@ -99,15 +112,17 @@ int cli_ps(const struct cli_options *o)
     struct ctl_dir d;
     unsigned lines = 0;
     char **names;
+    int64_t until;
     size_t n;
     if (ctl_dir_open(&d, o->run_dir, &err) != GW_OK)
         return failed(&err);
     n = ctl_names(&d, &names);
+    until = now_ms() + LIST_MS;
     if (!o->json)
         printf("%-20s %8s  %-10s %6s %16s %12s %8s\n", "NAME", "PID", "STATE", "STATUS",
                "INSTRUCTIONS", "TIME", "MEMORY");
     for (size_t i = 0; i < n; i++) {
-        list_one(o, &d, names[i], &lines);
+        list_one(o, &d, names[i], until, &lines);
         free(names[i]);
     }
     free(names);

@@ -46,6 +46,21 @@ class Machines(CliTest):
     def ps(self, *args):
         return {m["name"]: m for m in json.loads(self.ok("ps", "--json", *args))}
 
+    def test_machines_whose_processes_are_held_hide_no_others(self):
+        """Whoever stops processes, a debugger or a freezer of groups, leaves a list that is soon there."""
+        for name in ("one", "three", "two"):
+            self.start(name)
+        held = [m["pid"] for name, m in self.ps().items() if name != "two"]
+        for pid in held:
+            os.kill(pid, signal.SIGSTOP)
+        before = time.monotonic()
+        states = {name: m["state"] for name, m in self.ps().items()}
+        took = time.monotonic() - before
+        for pid in held:
+            os.kill(pid, signal.SIGCONT)
+        self.assertEqual(states, {"one": "busy", "three": "busy", "two": "running"})
+        self.assertLess(took, 20)
+
     def connect(self, name="one"):
         s = socket.socket(socket.AF_UNIX)
         s.settimeout(100)
