@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
@@ -15,33 +16,52 @@
 
 enum { CONNECT_S = 2 };
 
+/* The machine's socket itself: in its folder the machine's user may put what he likes in its place, and links
+ * lead to where he may not connect. -1: there is none. */
+static int find_socket(const struct ctl_dir *d, const char *name)
+{
+    char file[CTL_NAME_BYTES + 16];
+    struct stat st;
+    int fd;
+    ctl_file_name(file, sizeof file, name, CTL_SOCKET);
+    fd = openat(d->fd, file, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) { /* as it was before there were folders */
+        ctl_file_name(file, sizeof file, name, "sock");
+        fd = openat(d->fd, file, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    }
+    if (fd < 0 || (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode)))
+        return fd;
+    close(fd);
+    errno = ENOTSOCK;
+    return -1;
+}
+
 enum gw_status ctl_connect(const struct ctl_dir *d, const char *name, int *fd, struct gw_error *err)
 {
     /* A machine that was stopped takes no more clients than the kernel keeps for it. */
     const struct timeval most = {.tv_sec = CONNECT_S};
     struct sockaddr_un at = {.sun_family = AF_UNIX};
-    char file[CTL_NAME_BYTES + 16];
+    int file, e;
     *fd = -1;
     if (!ctl_name_is_fine(name) || !ctl_name_is_taken(d, name)) {
         enum gw_status st = gw_fail(err, GW_ERR_NOTFOUND, name, "no machine of that name runs");
         snprintf(err->hint, sizeof err->hint, "godwit ps");
         return st;
     }
-    ctl_file_name(file, sizeof file, name, CTL_SOCKET);
-    if (faccessat(d->fd, file, F_OK, AT_SYMLINK_NOFOLLOW) <
-        0) /* as it was before there were folders */
-        ctl_file_name(file, sizeof file, name, "sock");
-    /* Names of sockets are short; the directory's may be long. */
-    snprintf(at.sun_path, sizeof at.sun_path, "/proc/self/fd/%d/%.80s", d->fd, file);
-    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    file = find_socket(d, name);
+    snprintf(at.sun_path, sizeof at.sun_path, "/proc/self/fd/%d", file);
+    *fd = file < 0 ? -1 : socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (*fd >= 0)
         setsockopt(*fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most);
-    if (*fd >= 0 && connect(*fd, (struct sockaddr *)&at, sizeof at) == 0)
+    e = *fd >= 0 && connect(*fd, (struct sockaddr *)&at, sizeof at) == 0 ? 0 : errno;
+    if (file >= 0)
+        close(file);
+    if (!e)
         return GW_OK;
     if (*fd >= 0)
         close(*fd);
     *fd = -1;
-    return gw_fail(err, GW_ERR_STATE, name, "cannot reach the machine: %s", strerror(errno));
+    return gw_fail(err, GW_ERR_STATE, name, "cannot reach the machine: %s", strerror(e));
 }
 
 int ctl_peer_pid(int fd)

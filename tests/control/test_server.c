@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -375,6 +376,29 @@ static void a_machine_that_is_cut_off_is_told_of_and_leaves_its_name_free(void *
     }
 }
 
+/* The folder is the machine's user's, who may be another one than its clients'. */
+static void a_client_follows_no_link_in_the_folder(void **state)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    struct gw_error err = {0};
+    struct fake_machine f;
+    int other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), fd;
+    fake_start(&f, -1);
+    snprintf(at.sun_path, sizeof at.sun_path, "/proc/self/fd/%d/other", f.dir.fd);
+    assert_int_equal(bind(other, (const struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(other, 1), 0);
+    assert_int_equal(renameat(f.dir.fd, "one.own/sock", f.dir.fd, "one.own/real"), 0);
+    assert_int_equal(symlinkat("../other", f.dir.fd, "one.own/sock"), 0);
+    assert_int_equal(ctl_connect(&f.dir, "one", &fd, &err), GW_ERR_STATE);
+    assert_int_equal(fd, -1);
+    assert_string_equal(err.message, "cannot reach the machine: Socket operation on non-socket");
+    assert_int_equal(renameat(f.dir.fd, "one.own/real", f.dir.fd, "one.own/sock"), 0);
+    close(fake_client(&f));
+    assert_int_equal(unlinkat(f.dir.fd, "other", 0), 0);
+    close(other);
+    fake_end(&f, &powered_off);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -388,6 +412,7 @@ int main(void)
         cmocka_unit_test(who_waits_is_told_of_the_end),
         cmocka_unit_test(a_file_comes_with_a_save_and_none_stays_behind),
         cmocka_unit_test(a_name_that_is_taken_is_not_served_twice),
+        cmocka_unit_test(a_client_follows_no_link_in_the_folder),
         cmocka_unit_test(a_machine_that_never_ran_leaves_its_name_free),
         cmocka_unit_test(a_machine_that_is_cut_off_is_told_of_and_leaves_its_name_free),
     };
