@@ -93,6 +93,7 @@ def stdin_ends():
 def stdin_saved():
     """A machine that is restored goes on with the standard input that it has there."""
     with tempfile.TemporaryDirectory() as tmp:
+        os.chmod(tmp, 0o777)  # a machine that root starts saves there as somebody else
         snap = os.path.join(tmp, "s")
         reads, writes = os.pipe()
         os.write(writes, b"one\n")
