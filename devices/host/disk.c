@@ -14,6 +14,7 @@
 #include "devices/host/image_kind.h"
 #include "devices/host/sample.h"
 #include "godwit/little.h"
+#include "godwit/word.h"
 
 #define OVERLAY_MAGIC "GWOVL\0\0\1"
 enum { HEAD_BYTES = 40, AT_BYTES = 8, AT_CLUSTER = 16, AT_STATE = 24, AT_SAMPLE = 32 };
@@ -391,10 +392,8 @@ static enum gw_status check_below(struct dev_disk *d, uint64_t made_on, struct g
     gw_fail(err, GW_ERR_STATE, d->overlay_path,
             "cannot use the overlay: the disk is not the one that it was made for, or was written "
             "to since");
-    if (err)
-        snprintf(err->hint, sizeof err->hint,
-                 "-d %.100s,overlay=OTHER begins a new one; a copy of the disk from then will do",
-                 d->path);
+    gw_hint_of(err, "-d @,overlay=OTHER begins a new one; a copy of the disk from then will do",
+               d->path);
     return GW_ERR_STATE;
 }
 

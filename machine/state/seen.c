@@ -8,6 +8,7 @@
 #include "devices/host/sample.h"
 #include "machine/state/seen.h"
 #include "spec/spec.h"
+#include "godwit/word.h"
 
 static const uint32_t modes[] = {[DEV_DISK_TEMPORARY] = SPEC_DISK_TEMPORARY,
                                  [DEV_DISK_OVERLAY] = SPEC_DISK_OVERLAY,
@@ -113,15 +114,15 @@ static bool is_same_disk(const struct disk_spec *saved, const struct disk_spec *
 static enum gw_status other_disk(struct vm *m, const char *path, const struct disk_spec *saved,
                                  struct gw_error *err)
 {
-    const char *how = saved->mode == SPEC_DISK_RW        ? ",rw"
-                      : saved->mode == SPEC_DISK_OVERLAY ? ",overlay=COPY"
-                                                         : "";
+    const char *hint =
+        saved->mode == SPEC_DISK_RW
+            ? "godwit restore -d COPY,rw @, with a copy of what was there then"
+        : saved->mode == SPEC_DISK_OVERLAY
+            ? "godwit restore -d COPY,overlay=COPY @, with a copy of what was there then"
+            : "godwit restore -d COPY @, with a copy of what was there then";
     gw_fail(err, GW_ERR_STATE, path,
             "cannot restore the disk: it was written to since the machine was saved");
-    if (err)
-        snprintf(err->hint, sizeof err->hint,
-                 "godwit restore -d COPY%s %.100s, with a copy of what was there then", how,
-                 m->o->restore->name);
+    gw_hint_of(err, hint, m->o->restore->name);
     return GW_ERR_STATE;
 }
 

@@ -168,7 +168,7 @@ class Snap(CliTest):
             f.write(data)
 
     def test_an_overlay_must_be_the_one_of_the_save(self):
-        disk, over = self.path("disk", bytes(1 << 20)), self.path("over")
+        disk, over = self.path("a disk", bytes(1 << 20)), self.path("over")
         a = self.saved(args=("-d", f"{disk},overlay={over}"))
         self.restored(a, "--stop-insn", "20000")
         self.restored(a, "--stop-insn", "20000")
@@ -180,7 +180,7 @@ class Snap(CliTest):
         self.poke(over, 24, b"another state, as a write leaves it"[:8])
         self.fails(125, "written to since.*\nhint: godwit restore -d COPY,overlay=COPY", "restore", a)
         self.poke(disk, 100000, b"x")
-        self.fails(125, "cannot use the overlay: .*the disk is not the one .*\nhint: -d .*,overlay=OTHER",
+        self.fails(125, "cannot use the overlay: .*the disk is not the one .*\nhint: -d '.*/a disk',overlay=OTHER",
                    "restore", "-d", f"{disk},overlay={copy}", a)
         self.fails(125, "cannot use the overlay: .*the disk is not the one", "run", "-k",
                    self.path("guest.elf"), "-b", "none", "-m", "16M", "-d", f"{disk},overlay={copy}")
