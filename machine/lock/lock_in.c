@@ -1,4 +1,5 @@
 /* When which thread of a machine enters the sandbox. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -60,10 +61,28 @@ bool vm_enter_net(void *context)
 
 /* ---- descriptors ----------------------------------------------------------------------------- */
 
+/* What whoever started the program left open for it, beside standard input and output: nothing of ours stays
+ * open over an exec. Who waits for the end of a pipe is not to wait for a machine, and code in a machine has
+ * no use of it. Files that options name so (/dev/fd/3) have been opened anew. */
+static void close_inherited(void)
+{
+    DIR *d = opendir("/proc/self/fd");
+    const struct dirent *e;
+    while (d && (e = readdir(d))) {
+        int fd = atoi(e->d_name);
+        if (fd > STDERR_FILENO && fcntl(fd, F_GETFD) == 0)
+            close(fd);
+    }
+    if (d)
+        closedir(d);
+}
+
 enum gw_status vm_limit_files(struct vm *m, struct gw_error *err)
 {
     struct rlimit limit;
     unsigned used = 0;
+    if (m->sandbox || m->o->detached) /* the process is the machine's alone */
+        close_inherited();
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return GW_OK;
     if (limit.rlim_max > FILES_MOST)

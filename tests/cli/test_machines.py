@@ -46,6 +46,26 @@ class Machines(CliTest):
     def ps(self, *args):
         return {m["name"]: m for m in json.loads(self.ok("ps", "--json", *args))}
 
+    def test_descriptors_of_who_starts_a_machine_are_not_its_own(self):
+        """A script's pipe ends with the script, and names that stand for descriptors are of use before."""
+        for args in ((), ("--no-sandbox",)):
+            name = "two" if args else "one"
+            self.names.append(name)
+            reads, writes = os.pipe()
+            disk = os.open(self.path("disk", bytes(1 << 20)), os.O_RDONLY)
+            guest = self.path("guest.elf", elf(UP_AND_COUNT))
+            r = subprocess.run([PROGRAM, "run", "--run-dir", self.dir, "-D", "--name", name, "-k",
+                                guest, "-b", "none", "-m", "16M", "-d", f"/dev/fd/{disk}", *args],
+                               stdin=subprocess.DEVNULL, capture_output=True, timeout=60,
+                               check=False, pass_fds=[writes, disk])
+            self.assertEqual(r.returncode, 0, r.stderr)
+            for fd in (writes, disk):
+                os.close(fd)
+            os.set_blocking(reads, False)
+            self.assertEqual(os.read(reads, 1), b"")
+            os.close(reads)
+            self.assertEqual(self.ps()[name]["state"], "running")
+
     def test_machines_whose_processes_are_held_hide_no_others(self):
         """Whoever stops processes, a debugger or a freezer of groups, leaves a list that is soon there."""
         for name in ("one", "three", "two"):
