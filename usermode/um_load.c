@@ -17,7 +17,7 @@
 
 enum {
     HEAD_BYTES = 256, /* as much of a #! line as Linux reads */
-    SCRIPT_DEPTH = 4,
+    SCRIPT_DEPTH = 6, /* scripts of scripts, and the program at their end: Linux's bprm_execve() */
     STACK_MIN = 1 << 20,
     STACK_MAX = 1 << 30,
     STACK_DEFAULT = 8 << 20,
@@ -29,16 +29,18 @@ enum {
 #define STACK_TOP (UM_LIMIT - UM_PAGE)
 #define STACK_GAP (UINT64_C(128) << 20)
 
-/* Splits "#! interpreter [argument]" in place. False when there is no interpreter. */
+/* Splits "#! interpreter [argument]" in place. False when there is no interpreter, or its name may go
+ * on behind what was read. */
 static bool parse_script(char *head, ssize_t n, char **interp, char **arg)
 {
+    bool all = n < HEAD_BYTES || memchr(head, '\n', HEAD_BYTES);
     head[n < HEAD_BYTES ? n : HEAD_BYTES - 1] = 0;
     char *line = head + 2, *end = strchr(line, '\n');
     if (end)
         *end = 0;
     line += strspn(line, " \t");
     size_t len = strcspn(line, " \t");
-    if (len == 0)
+    if (len == 0 || (!all && !line[len]))
         return false;
     *interp = line;
     *arg = NULL;
@@ -68,6 +70,15 @@ static const char *in_sysroot(const struct um_config *cfg, const char *path, cha
     return n > 0 && n < PATH_MAX && stat(buf, &st) == 0 ? buf : path;
 }
 
+/* Could it be loaded? Once we have started ourselves for it, nobody is left to be told. */
+static int64_t check_program(struct um_proc *p, int fd, const char *path)
+{
+    struct um_elf *elf = malloc(sizeof *elf);
+    enum gw_status s = elf ? um_elf_read(fd, path, p->isa->elf_machine, elf, NULL) : GW_ERR_NOMEM;
+    free(elf);
+    return !s ? 0 : s == GW_ERR_NOMEM ? -ENOMEM : s == GW_ERR_IO ? -EIO : -ENOEXEC;
+}
+
 int64_t um_file_kind(struct um_proc *p, const char *path, enum um_file_kind *kind)
 {
     char head[HEAD_BYTES], buf[PATH_MAX], next[PATH_MAX];
@@ -83,10 +94,12 @@ int64_t um_file_kind(struct um_proc *p, const char *path, enum um_file_kind *kin
             return -errno;
         bool busy = um_file_busy(fd);
         ssize_t n = pread(fd, head, sizeof head, 0);
+        bool ours = n > 0 && um_elf_is_for((const uint8_t *)head, (size_t)n, p->isa->elf_machine);
+        int64_t r = busy ? -ETXTBSY : ours ? check_program(p, fd, path) : 0;
         close(fd);
-        if (busy)
-            return -ETXTBSY;
-        if (n > 0 && um_elf_is_for((const uint8_t *)head, (size_t)n, p->isa->elf_machine)) {
+        if (r)
+            return r;
+        if (ours) {
             *kind = UM_FILE_GUEST;
             return 0;
         }

@@ -189,6 +189,50 @@ static void busy_files(const char *dir)
     CHECK(unlink(copy) == 0 && unlink(script) == 0);
 }
 
+static void write_file(const char *path, const char *text, size_t size)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0755);
+    CHECK(fd >= 0 && write(fd, text, size) == (ssize_t)size && close(fd) == 0);
+}
+
+/* Scripts of scripts, as many as Linux takes: the first has the program as its interpreter. */
+static void chains_of_scripts(const char *dir, const char *self)
+{
+    enum { MOST = 5 };
+    char path[PATH_MAX], text[PATH_MAX + 8];
+    for (int i = 0; i <= MOST; i++) {
+        int n = i ? snprintf(text, sizeof text, "#!%s/script%d\n", dir, i - 1)
+                  : snprintf(text, sizeof text, "#!%s -exit\n", self);
+        snprintf(path, sizeof path, "%s/script%d", dir, i);
+        write_file(path, text, (size_t)n);
+        CHECK(status_of_exec(path) == (i < MOST ? 0 : 200 - ELOOP));
+    }
+    for (int i = 0; i <= MOST; i++) {
+        snprintf(path, sizeof path, "%s/script%d", dir, i);
+        CHECK(unlink(path) == 0);
+    }
+}
+
+/* What cannot be started is said to who would start it, who lives on. */
+static void broken_programs(const char *dir, const char *self)
+{
+    char path[PATH_MAX], text[600];
+    int in = open(self, O_RDONLY);
+    CHECK(in >= 0 && read(in, text, sizeof text) == sizeof text && close(in) == 0);
+    snprintf(path, sizeof path, "%s/broken", dir);
+    static const size_t cut[] = {20, 40, 64, 100};
+    for (unsigned i = 0; i < sizeof cut / sizeof *cut; i++) {
+        write_file(path, text, cut[i]);
+        CHECK(status_of_exec(path) == 200 - ENOEXEC);
+    }
+    memset(text, '/', sizeof text); /* a name that is longer than what is read of it */
+    memcpy(text, "#!", 2);
+    memcpy(text + sizeof text - 5, "tmp\n", 4);
+    write_file(path, text, sizeof text - 1);
+    CHECK(status_of_exec(path) == 200 - ENOEXEC);
+    CHECK(unlink(path) == 0);
+}
+
 /* --- what a child does not get ----------------------------------------------------------------- */
 
 static sigjmp_buf env;
@@ -293,6 +337,8 @@ int main(int argc, char **argv)
     exec_of(argv[0]);
     exec_from_descriptors();
     busy_files(argv[1]);
+    chains_of_scripts(argv[1], argv[0]);
+    broken_programs(argv[1], argv[0]);
     memory_that_stays_behind();
     children_of_the_poor(argv[0]);
     puts("processes ok");
