@@ -82,8 +82,10 @@ static enum gw_status map_file(struct vm *m, struct blob *b, int fd, const char 
 enum gw_status vm_file(struct vm *m, struct blob *b, const char *path, const char *what,
                        struct gw_error *err)
 {
-    struct vm_boot_file *f = find(m, path);
+    struct vm_boot_file *f = path ? find(m, path) : NULL;
     int fd;
+    if (!path) /* what a snapshot has of it is somebody else's */
+        return gw_fail(err, GW_ERR_FORMAT, what, "cannot be opened: it has no name");
     if (f)
         return map_file(m, b, f->fd, path, what, err);
     *b = (struct blob){.name = path};

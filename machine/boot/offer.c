@@ -66,6 +66,8 @@ enum gw_status vm_offer(struct vm *m, struct gw_error *err)
     for (unsigned i = 0; st == GW_OK && i < m->spec->fw_cfg_count; i++) {
         const struct file_spec *file = &m->spec->fw_cfg[i];
         struct blob b;
+        if (!file->path || !file->name)
+            return gw_fail(err, GW_ERR_FORMAT, "fw_cfg file", "cannot be offered: it has no name");
         st = blob_open(&b, file->path, "fw_cfg file", err);
         if (st == GW_OK)
             st = dev_fw_cfg_add_file(f, file->name, b.data, b.size, err);
