@@ -154,10 +154,12 @@ void um_debug_forget(struct um_proc *p); /* in a child that was forked, which no
 typedef int64_t um_call_fn(struct um_proc *p, const uint64_t *a);
 
 enum {
-    UM_BLOCK = 1,   /* may wait: a signal ends it with EINTR */
-    UM_RESTART = 2, /* begun again after a handler with SA_RESTART, or when none ran */
-    UM_NOHAND = 4,  /* begun again when no handler ran */
-    UM_AGAIN = 8,   /* begun again whatever ran: no caller expects EINTR */
+    UM_BLOCK = 1,      /* may wait: a signal ends it with EINTR */
+    UM_RESTART = 2,    /* begun again after a handler with SA_RESTART, or when none ran */
+    UM_NOHAND = 4,     /* begun again when no handler ran */
+    UM_AGAIN = 8,      /* begun again whatever ran: no caller expects EINTR */
+    UM_TIMED_IN = 16,  /* not begun again after a handler by a socket with SO_RCVTIMEO */
+    UM_TIMED_OUT = 32, /* nor with SO_SNDTIMEO */
 };
 
 enum um_call_kind { UM_CALL_NONE, UM_CALL_PASS, UM_CALL_OWN };

@@ -4,7 +4,9 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 
 #include "usermode/um.h"
 #include "usermode/um_host.h"
@@ -110,6 +112,20 @@ static int64_t call(struct um_proc *p, const struct um_call *c, const uint64_t *
     return r;
 }
 
+/* Linux, signal(7): a socket that has a timeout of its own answers EINTR whatever the handler's
+ * flags. */
+static uint8_t restart_flags(const struct um_call *c, uint64_t fd)
+{
+    const int option = c->flags & UM_TIMED_IN ? SO_RCVTIMEO : SO_SNDTIMEO;
+    struct timeval limit = {0, 0};
+    socklen_t size = sizeof limit;
+    if (c->flags & (UM_TIMED_IN | UM_TIMED_OUT))
+        getsockopt((int)fd, SOL_SOCKET, option, &limit, &size);
+    if (limit.tv_sec || limit.tv_usec)
+        return UM_BLOCK | UM_NOHAND;
+    return c->flags;
+}
+
 void um_syscall(struct um_proc *p)
 {
     struct rv_cpu *cpu = p->cpu;
@@ -134,7 +150,7 @@ void um_syscall(struct um_proc *p)
         um_suspend_end(p);
     if (r == -EINTR && c && (c->flags & UM_BLOCK)) {
         p->restart.active = true;
-        p->restart.flags = c->flags;
+        p->restart.flags = restart_flags(c, a[0]);
         p->restart.pc = pc;
         p->restart.a0 = a[0];
     }
