@@ -93,6 +93,9 @@ def run_root(tmp, engine):
     shutil.copy(BUSYBOX, os.path.join(root, "bin/busybox"))
     for n in ("sh", "ln"):
         os.symlink("busybox", os.path.join(root, "bin", n))
+    os.mkdir(os.path.join(root, "dev"))
+    with open(os.path.join(root, "dev/null"), "wb"):
+        pass  # a shell opens it for what it starts in the background
     with open(os.path.join(root, "script"), "w", encoding="ascii") as f:
         f.write("#!/bin/sh\necho $0 $# $1\n")
     os.chmod(os.path.join(root, "script"), 0o755)
@@ -113,7 +116,7 @@ def run_root(tmp, engine):
         assert json.load(f)["ended"] == "exit"
     with open(trace, encoding="ascii", errors="replace") as f:
         assert "script 1 three" in f.read(), "children are traced"
-    assert sorted(os.listdir(root)) == sorted(["bin", "lib", "tmp", "script"] + ["dynamic"] * (len(sys.argv) > 2 and sys.argv[2] != ""))
+    assert sorted(os.listdir(root)) == sorted(["bin", "dev", "lib", "tmp", "script"] + ["dynamic"] * (len(sys.argv) > 2 and sys.argv[2] != ""))
 
 
 def main():
