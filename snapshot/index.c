@@ -84,7 +84,7 @@ void snap_index_piece(struct snap_index_new *x, const void *bytes, size_t size,
 void snap_index_free(struct snap_index_new *x)
 {
     free(x->bytes);
-    *x = (struct snap_index_new){NULL};
+    *x = (struct snap_index_new){0};
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */
