@@ -46,6 +46,7 @@ struct debug {
     /* A breakpoint that waits, with who asked for it, for a moment in which no unit runs. */
     struct change *change;
     enum gw_status change_result;
+    unsigned waiting; /* threads that wait for a change */
     struct gw_error *change_err;
     bool frozen; /* the target has been told to stand still; its threads' */
 };
@@ -149,10 +150,13 @@ static enum gw_status wait_for(struct debug *d, struct change *c, struct gw_erro
 {
     d->change = c;
     d->change_err = err;
+    d->waiting++;
     want(d, WANT_CHANGE);
     d->cfg.wake(d->cfg.context);
     while (d->change)
         pthread_cond_wait(&d->changed, &d->lock);
+    d->waiting--;
+    pthread_cond_broadcast(&d->changed);
     return d->change_result;
 }
 
@@ -575,6 +579,8 @@ void debug_end(struct debug *d)
         d->change_result = gw_fail(d->change_err, GW_ERR_STATE, "", "it has ended");
     d->change = NULL;
     pthread_cond_broadcast(&d->changed);
+    while (d->waiting) /* until who was told has left: the target may go then */
+        pthread_cond_wait(&d->changed, &d->lock);
     pthread_mutex_unlock(&d->lock);
     if (told)
         client.ended(client.context);
