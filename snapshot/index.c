@@ -68,7 +68,7 @@ void snap_index_section(struct snap_index_new *x, const struct snap_section *s)
 void snap_index_piece(struct snap_index_new *x, const void *bytes, size_t size,
                       const uint8_t *digest)
 {
-    uint8_t *at = grow(x, SNAP_INDEX_PIECE), *entry = x->bytes + x->entry_at;
+    uint8_t *at = grow(x, SNAP_INDEX_PIECE), *entry;
     if (!at)
         return;
     entry = x->bytes + x->entry_at;
