@@ -18,6 +18,8 @@ atexit.register(shutil.rmtree, CONFIG, ignore_errors=True)
 # Where there is no sandbox it stays what it was.
 DOCTOR = subprocess.run([PROGRAM, "doctor"], capture_output=True, text=True, check=False).stdout
 STAYS = ("--user", "root") if os.geteuid() == 0 and re.search(r"^root is given up +yes", DOCTOR, re.M) else ()
+# TSan keeps the addresses for itself that programs would have.
+EXEC = subprocess.run([PROGRAM, "exec", "/"], capture_output=True, check=False).returncode != 66
 ERROR = re.compile(r"^godwit: error: .+\n(hint: .+\n)?$")
 
 
