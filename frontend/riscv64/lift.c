@@ -142,7 +142,9 @@ static void end_skip(struct rv_lift *l)
     for (unsigned r = 1; r < 32; r++)
         if (s->written >> r & 1)
             rv_put(l, r, ir_select(l->b, IR_I64, s->cc, s->a, s->b, s->old[r], rv_get(l, r)));
-    ir_val back = ir_select(l->b, IR_I64, s->cc, s->a, s->b, rv_const(l, s->count), rv_const(l, 0));
+    ir_val none = rv_const(l, 0),
+           skipped = rv_const(l, s->count); /* in this order on every compiler */
+    ir_val back = ir_select(l->b, IR_I64, s->cc, s->a, s->b, skipped, none);
     ir_put(l->b, budget, 3, ir_op2(l->b, IR_ADD, IR_I64, ir_get(l->b, budget, 3), back));
     s->to = 0;
 }

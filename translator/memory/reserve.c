@@ -98,8 +98,11 @@ void reserve_page(struct engine *e)
     struct reservation *r = own(e);
     if (gw_bus_page_flags(e->cfg.bus, r->wanted)) {
         protect_page(e, r->wanted, GW_RAM_RESERVED);
-        /* It stands before the LR is tried again, so that the page is not let go of before. */
+        /* It stands before the LR is tried again, so that the page is not let go of before. Devices look
+         * at reservations while the world is stopped too. */
+        pthread_mutex_lock(&e->world->reservations->lock);
         r->paddr = r->wanted;
+        pthread_mutex_unlock(&e->world->reservations->lock);
     }
     r->wanted = NO_PADDR;
 }
