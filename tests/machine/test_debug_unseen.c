@@ -55,7 +55,7 @@ static void disturb(struct watched *w, const struct gw_debug_stop *stop)
 {
     struct noise *n = w->test;
     struct gw_debug_plan plan[2] = {{.until = UINT64_MAX}, {.until = UINT64_MAX}};
-    if (stop->why == GW_DEBUG_BREAK && stop->pc == w->at.finish) {
+    if (stop->pc == w->at.finish) { /* or it was asked to stop just there */
         take_outcome(w, &n->out);
         __atomic_store_n(&n->over, 1, __ATOMIC_SEQ_CST);
         if (n->wanted)

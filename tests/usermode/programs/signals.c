@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -128,36 +127,6 @@ static void interrupted_and_restarted_calls(void)
     start_timer(0, 0);
     int status;
     CHECK(waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 3);
-}
-
-/* A socket with a timeout of its own is not waited for again, whatever the handler's flags. */
-static void sockets_with_timeouts(void)
-{
-    struct timeval long_time = {20, 0}, none = {0, 0};
-    int s[2];
-    char c, much[4096] = {0};
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0);
-    CHECK(setsockopt(s[0], SOL_SOCKET, SO_RCVTIMEO, &long_time, sizeof long_time) == 0);
-    CHECK(setsockopt(s[0], SOL_SOCKET, SO_SNDTIMEO, &long_time, sizeof long_time) == 0);
-    handle(SIGALRM, on_signal, SA_RESTART);
-    start_timer(2000, 2000);
-    CHECK_FAILS(recv(s[0], &c, 1, 0), EINTR);
-    CHECK_FAILS(read(s[0], &c, 1), EINTR);
-    while (send(s[0], much, sizeof much, 0) > 0)
-        ;
-    CHECK(errno == EINTR);
-    CHECK_FAILS(write(s[0], much, sizeof much), EINTR);
-    CHECK(setsockopt(s[0], SOL_SOCKET, SO_RCVTIMEO, &none, sizeof none) == 0);
-    pid_t pid = fork();
-    if (pid == 0) {
-        usleep(20000);
-        _exit(write(s[1], "k", 1) == 1 ? 3 : 4);
-    }
-    CHECK(read(s[0], &c, 1) == 1 && c == 'k');
-    start_timer(0, 0);
-    int status;
-    CHECK(waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 3);
-    CHECK(close(s[0]) == 0 && close(s[1]) == 0);
 }
 
 /* What is left of a sleep is told when a signal ends it, and else left alone. */
@@ -350,7 +319,6 @@ int main(void)
     queued_with_values();
     in_the_middle_of_loops();
     interrupted_and_restarted_calls();
-    sockets_with_timeouts();
     rests_of_sleeps();
     storms();
     storm_is_ended();
