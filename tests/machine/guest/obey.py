@@ -222,6 +222,7 @@ def held():
     PTRACE_SEIZE, PTRACE_INTERRUPT, WALL = 0x4206, 0x4207, 0x40000000
     libc = ctypes.CDLL(None, use_errno=True)
     disk = sparse("disk", DISK_BYTES)
+    sandbox = re.search(rb"^sandbox of machines +yes", godwit("doctor").stdout, re.M)
     for saves in (False, True):
         m = Machine("glutton", "-d", disk + ",rw", "--serial", "stdio", "--serial",
                     "unix:" + path("line"), "--report", path("report"))
@@ -247,7 +248,8 @@ def held():
         with open(path("report"), encoding="ascii") as f:
             check('"ended": "killed", "status": 137' in f.read(), "the report is written")
         until = time.monotonic() + SOON_S
-        while os.path.exists(path("line")):
+        # By the broker, which a machine has that is locked in.
+        while sandbox and os.path.exists(path("line")):
             check(time.monotonic() < until, "its sockets are removed")
         if save:
             check(save.wait(timeout=SOON_S) != 0, "there is no snapshot")
