@@ -363,8 +363,14 @@ uint64_t dev_events_insns_until(struct gw_events *q, uint64_t deadline_ns, uint6
 
 void dev_events_pause(struct gw_events *q)
 {
-    if (!q->paused_ns)
-        set(&q->paused_ns, host_now());
+    if (q->paused_ns)
+        return;
+    set(&q->paused_ns, host_now());
+    /* Others may have read a later time before they saw that. It goes on from there: else it would stand
+     * when it runs again, for as long as this thread was kept from saying so. */
+    uint64_t seen = q->start_ns + get(&q->last_ns);
+    if (q->mode == GW_CLOCK_HOST && (int64_t)(seen - q->paused_ns) > 0)
+        set(&q->paused_ns, seen);
 }
 
 /* A clock that is read between the two stores stands a while longer, since it never runs

@@ -13,11 +13,10 @@ import subprocess
 import time
 import unittest
 
-from harness import PROGRAM, CliTest
+from harness import DOCTOR, PROGRAM, CliTest
 from rvasm import addi, elf, jump, power, say
 
 UP_AND_COUNT = [say("up\n"), addi(5, 5, 1), jump(-4)]
-DOCTOR = subprocess.run([PROGRAM, "doctor"], capture_output=True, check=False).stdout.decode()
 SANDBOX = re.search(r"^sandbox of machines +(yes|no) +(.+)$", DOCTOR, re.M)
 
 

@@ -55,7 +55,8 @@ static void disturb(struct watched *w, const struct gw_debug_stop *stop)
 {
     struct noise *n = w->test;
     struct gw_debug_plan plan[2] = {{.until = UINT64_MAX}, {.until = UINT64_MAX}};
-    if (stop->pc == w->at.finish) { /* or it was asked to stop just there */
+    /* By the breakpoint; or by a step or a count that ended there, behind which it is passed. */
+    if (stop->why != GW_DEBUG_ASKED && stop->pc == w->at.finish) {
         take_outcome(w, &n->out);
         __atomic_store_n(&n->over, 1, __ATOMIC_SEQ_CST);
         if (n->wanted)
