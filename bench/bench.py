@@ -239,10 +239,11 @@ def pair(result, path=()):
                  for v in (result["godwit"], result[BEFORE]))
     if isinstance(now, dict):
         return [row for k in now for row in pair({"godwit": now[k], BEFORE: then[k]}, (*path, str(k)))]
-    if not now or not then or isinstance(now[0], (list, tuple)):
+    if not now or not then:
+        return []
+    if isinstance(now[0], (list, tuple)):  # runs of several figures
         return [row for i in range(len(now[0])) for row in
-                pair({"godwit": [v[i] for v in now], BEFORE: [v[i] for v in then]}, (*path, str(i)))
-                ] if now and then else []
+                pair({"godwit": [v[i] for v in now], BEFORE: [v[i] for v in then]}, (*path, str(i)))]
     return [[" ".join(path) or "-", *(f"{of(now) / of(then):.3f}" if of(then) else "nan"
                                       for of in (statistics.median, min, max))]]
 

@@ -37,13 +37,6 @@ static void each_way(void (*test)(struct world *))
     }
 }
 
-static void expect(const struct world *w, const char *what, uint64_t got, uint64_t want)
-{
-    if (got != want)
-        fail_msg("%s: %s is %#llx, should be %#llx", w->way->name, what, (unsigned long long)got,
-                 (unsigned long long)want);
-}
-
 /* ---- the log -------------------------------------------------------------------------------- */
 
 static struct gw_dirty *log_of(const struct world *w)
@@ -54,7 +47,7 @@ static struct gw_dirty *log_of(const struct world *w)
 static void start(struct world *w)
 {
     struct gw_error err;
-    expect(w, "start", log_of(w)->ops->start(log_of(w), &err), GW_OK);
+    world_expect(w, "start", log_of(w)->ops->start(log_of(w), &err), GW_OK);
 }
 
 static void stop(struct world *w)
@@ -82,7 +75,7 @@ static void collect(struct world *w, const char *what, const struct set *want)
             fail_msg("%s: %s: pages %u.. are %#llx, should be %#llx", w->way->name, what, i * 64,
                      (unsigned long long)got.bits[i], (unsigned long long)want->bits[i]);
     }
-    expect(w, what, n, count);
+    world_expect(w, what, n, count);
 }
 
 static void collect_none(struct world *w, const char *what)
@@ -103,7 +96,7 @@ static void run_at(struct world *w, uint64_t pc)
 {
     w->cpu->run.pc = pc;
     w->cpu->c.halted = 0;
-    expect(w, "stop", engine_run(w->engine, 1000000, false), ENGINE_WAIT);
+    world_expect(w, "stop", engine_run(w->engine, 1000000, false), ENGINE_WAIT);
 }
 
 /* Puts WFI behind the program. */
@@ -233,16 +226,16 @@ static void store_much(struct world *w)
 {
     put_stores(w);
     slow_stores(w);
-    expect(w, "without a log, calls", slow_stores(w), 0);
+    world_expect(w, "without a log, calls", slow_stores(w), 0);
     start(w);
     for (unsigned i = 0; i < 3; i++) {
-        expect(w, "first, calls", slow_stores(w), 1);
-        expect(w, "then, calls", slow_stores(w), 0);
+        world_expect(w, "first, calls", slow_stores(w), 1);
+        world_expect(w, "then, calls", slow_stores(w), 0);
         collect_one(w, "stores", DATA);
     }
     stop(w);
     slow_stores(w);
-    expect(w, "after it, calls", slow_stores(w), 0);
+    world_expect(w, "after it, calls", slow_stores(w), 0);
 }
 
 static void only_the_first_store_to_a_page_leaves_generated_code(void **state)
@@ -298,7 +291,7 @@ static void collect_often(struct world *w)
                 &(struct set){.bits = {[PAGE_OF(DATA) / 64] = UINT64_C(7) << PAGE_OF(DATA) % 64}});
         sweep(w, 3);
     }
-    expect(w, "nodes of reverse lists", w->engine->maps->rmap.nodes.count, nodes);
+    world_expect(w, "nodes of reverse lists", w->engine->maps->rmap.nodes.count, nodes);
 }
 
 static void collecting_often_takes_no_more_memory(void **state)
@@ -382,7 +375,7 @@ static void walk(struct world *w)
     start(w);
     run_at(w, CODE);
     collect_one(w, "A", leaf);
-    expect(w, "A", world_peek(w, leaf) & PTE_AD, PTE_A);
+    world_expect(w, "A", world_peek(w, leaf) & PTE_AD, PTE_A);
     run_at(w, CODE);
     collect_none(w, "A once more");
     run_at(w, CODE + 64);
@@ -450,23 +443,23 @@ static void begin_and_end(struct world *w)
     struct gw_error err;
     uint64_t bits[PAGES / 64];
     put_sweep(w);
-    expect(w, "pages", d->pages, PAGES);
+    world_expect(w, "pages", d->pages, PAGES);
     d->ops->stop(d); /* it does not run */
     start(w);
-    expect(w, "twice", d->ops->start(d, &err), GW_ERR_STATE);
+    world_expect(w, "twice", d->ops->start(d, &err), GW_ERR_STATE);
     collect_none(w, "at the start");
     sweep(w, 5);
     stop(w);
     stop(w);
     for (uint64_t i = 0; i < PAGES; i++)
-        expect(w, "flag", w->flags[i] & GW_RAM_CLEAN, 0);
+        world_expect(w, "flag", w->flags[i] & GW_RAM_CLEAN, 0);
     start(w);
     collect_none(w, "of the log before");
     sweep(w, 2);
     memset(bits, 0xff, sizeof bits);
-    expect(w, "count", d->ops->collect(d, bits), 2);
+    world_expect(w, "count", d->ops->collect(d, bits), 2);
     for (unsigned i = 0; i < COUNT(bits); i++)
-        expect(w, "bits that were there", bits[i], UINT64_MAX);
+        world_expect(w, "bits that were there", bits[i], UINT64_MAX);
     stop(w);
 }
 

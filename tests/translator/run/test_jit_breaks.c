@@ -74,13 +74,6 @@ static void start(struct world *w)
     memset(w->ram + (DATA - W_RAM), 0, 64);
 }
 
-static void expect(const struct world *w, const char *what, uint64_t got, uint64_t want)
-{
-    if (got != want)
-        fail_msg("%s: %s is %#llx, should be %#llx", w->way->name, what, (unsigned long long)got,
-                 (unsigned long long)want);
-}
-
 /* --- the trace ---------------------------------------------------------------------------------- */
 
 static void take(const struct world *w, uint64_t since, struct moment *m)
@@ -97,7 +90,7 @@ static void record(struct world *w)
     uint64_t since = engine_retired(w->engine);
     for (unsigned i = 0; i < STEPS; i++) {
         take(w, since, &trace[i]);
-        expect(
+        world_expect(
             w, "stop",
             engine_run_on(w->engine, 1, true, i ? ENGINE_CONTINUE | ENGINE_SINGLE : ENGINE_SINGLE),
             ENGINE_BUDGET);
@@ -109,8 +102,8 @@ static void check(const struct world *w, uint64_t since, unsigned step)
 {
     struct moment m;
     take(w, since, &m);
-    expect(w, "pc", m.pc, trace[step].pc);
-    expect(w, "count", m.retired, trace[step].retired);
+    world_expect(w, "pc", m.pc, trace[step].pc);
+    world_expect(w, "count", m.retired, trace[step].retired);
     if (memcmp(&m, &trace[step], sizeof m) != 0)
         fail_msg("%s: the state of step %u is another", w->way->name, step);
 }
@@ -155,9 +148,9 @@ static void toggle(struct world *w, bool *broken, uint64_t pc)
     struct gw_error err;
     bool *b = &broken[slot(pc)];
     if (*b)
-        expect(w, "removed", engine_break_remove(all, pc, 1), 1);
+        world_expect(w, "removed", engine_break_remove(all, pc, 1), 1);
     else
-        expect(w, "added", engine_break_add(all, pc, 1, &err), GW_OK);
+        world_expect(w, "added", engine_break_add(all, pc, 1, &err), GW_OK);
     *b = !*b;
 }
 
@@ -177,7 +170,7 @@ static void one_round(struct world *w, uint32_t *seed)
         unsigned next = predict(broken, at, insns, pass, &why);
         if (pass)
             engine_pass(w->engine);
-        expect(w, "stop", engine_run_on(w->engine, insns, true, how), why);
+        world_expect(w, "stop", engine_run_on(w->engine, insns, true, how), why);
         at = next;
         check(w, since, at);
         check(w, since, at);
@@ -229,16 +222,16 @@ static void elsewhere_in(struct world *w)
     engine_run(w->engine, INSNS, true);
     uint64_t alone = engine_stats(w->engine)->exits - before;
     for (unsigned i = 0; i < 1000; i++)
-        expect(w, "added", engine_break_add(all, DATA + 4 * i, 1, &err), GW_OK);
+        world_expect(w, "added", engine_break_add(all, DATA + 4 * i, 1, &err), GW_OK);
     before += alone;
     engine_run(w->engine, INSNS, true);
     uint64_t with = engine_stats(w->engine)->exits - before;
     if (with > alone + 2)
         fail_msg("%s: %llu exits with breakpoints elsewhere, %llu without", w->way->name,
                  (unsigned long long)with, (unsigned long long)alone);
-    expect(w, "added", engine_break_add(all, CODE + 4, 1, &err), GW_OK);
-    expect(w, "stop", engine_run(w->engine, INSNS, true), ENGINE_BREAK);
-    expect(w, "removed", engine_break_remove(all, CODE + 4, 1), 1);
+    world_expect(w, "added", engine_break_add(all, CODE + 4, 1, &err), GW_OK);
+    world_expect(w, "stop", engine_run(w->engine, INSNS, true), ENGINE_BREAK);
+    world_expect(w, "removed", engine_break_remove(all, CODE + 4, 1), 1);
     engine_run(w->engine, INSNS, true);
     before = engine_stats(w->engine)->exits;
     engine_run(w->engine, INSNS, true);
@@ -260,19 +253,19 @@ static void others_in(struct world *w)
     struct gw_error err;
     start(w);
     uint64_t since = engine_retired(w->engine);
-    expect(w, "added", engine_break_add(all, CODE + 8, 2, &err), GW_OK);
-    expect(w, "added", engine_break_add(all, TRAP, 2, &err), GW_OK);
+    world_expect(w, "added", engine_break_add(all, CODE + 8, 2, &err), GW_OK);
+    world_expect(w, "added", engine_break_add(all, TRAP, 2, &err), GW_OK);
     uint64_t insns = trace[STEPS].retired;
-    expect(w, "stop", engine_run(w->engine, insns, true), ENGINE_BUDGET);
-    expect(w, "count", engine_retired(w->engine) - since, insns);
+    world_expect(w, "stop", engine_run(w->engine, insns, true), ENGINE_BUDGET);
+    world_expect(w, "count", engine_retired(w->engine) - since, insns);
     check(w, since, STEPS);
-    expect(w, "added", engine_break_add(all, TRAP, 1, &err), GW_OK);
-    expect(w, "stop", engine_run(w->engine, insns, true), ENGINE_BREAK);
-    expect(w, "pc", w->cpu->run.pc, TRAP);
-    expect(w, "removed", engine_break_remove(all, TRAP, 1), 1);
-    expect(w, "removed again", engine_break_remove(all, TRAP, 1), 0);
-    expect(w, "removed", engine_break_remove(all, TRAP, 3), 2);
-    expect(w, "removed", engine_break_remove(all, CODE + 8, ~0u), 2);
+    world_expect(w, "added", engine_break_add(all, TRAP, 1, &err), GW_OK);
+    world_expect(w, "stop", engine_run(w->engine, insns, true), ENGINE_BREAK);
+    world_expect(w, "pc", w->cpu->run.pc, TRAP);
+    world_expect(w, "removed", engine_break_remove(all, TRAP, 1), 1);
+    world_expect(w, "removed again", engine_break_remove(all, TRAP, 1), 0);
+    world_expect(w, "removed", engine_break_remove(all, TRAP, 3), 2);
+    world_expect(w, "removed", engine_break_remove(all, CODE + 8, ~0u), 2);
 }
 
 static void a_breakpoint_stops_the_vcpus_that_it_names(void **state)
@@ -286,21 +279,21 @@ static void changed_in(struct world *w)
     struct engine_world *all = engine_world_of(w->engine);
     struct gw_error err;
     start(w);
-    expect(w, "stop", engine_run(w->engine, 500, true), ENGINE_BUDGET);
+    world_expect(w, "stop", engine_run(w->engine, 500, true), ENGINE_BUDGET);
     put_program(w); /* all of it is stale */
-    expect(w, "added", engine_break_add(all, CODE + 16, 1, &err), GW_OK);
-    expect(w, "stop", engine_run(w->engine, 500, true), ENGINE_BREAK);
-    expect(w, "pc", w->cpu->run.pc, CODE + 16);
+    world_expect(w, "added", engine_break_add(all, CODE + 16, 1, &err), GW_OK);
+    world_expect(w, "stop", engine_run(w->engine, 500, true), ENGINE_BREAK);
+    world_expect(w, "pc", w->cpu->run.pc, CODE + 16);
     put_program(w);
     engine_pass(w->engine);
-    expect(w, "stop", engine_run(w->engine, 500, true), ENGINE_BREAK);
-    expect(w, "pc", w->cpu->run.pc, CODE + 16);
+    world_expect(w, "stop", engine_run(w->engine, 500, true), ENGINE_BREAK);
+    world_expect(w, "pc", w->cpu->run.pc, CODE + 16);
     engine_reset_derived(w->engine);
     engine_pass(w->engine);
-    expect(w, "stop", engine_run(w->engine, 500, true), ENGINE_BREAK);
-    expect(w, "pc", w->cpu->run.pc, CODE + 16);
-    expect(w, "removed", engine_break_remove(all, CODE + 16, 1), 1);
-    expect(w, "stop", engine_run(w->engine, 500, true), ENGINE_BUDGET);
+    world_expect(w, "stop", engine_run(w->engine, 500, true), ENGINE_BREAK);
+    world_expect(w, "pc", w->cpu->run.pc, CODE + 16);
+    world_expect(w, "removed", engine_break_remove(all, CODE + 16, 1), 1);
+    world_expect(w, "stop", engine_run(w->engine, 500, true), ENGINE_BUDGET);
 }
 
 static void breakpoints_hold_in_code_that_changes(void **state)
@@ -315,12 +308,12 @@ static void asked_in(struct world *w)
     uint64_t since = engine_retired(w->engine);
     engine_ask(w->engine);
     w->cpu->run.attention = 1;
-    expect(w, "stop", engine_run(w->engine, 100, true), ENGINE_ASKED);
-    expect(w, "attention", w->cpu->run.attention, 1);
-    expect(w, "stop", engine_run_on(w->engine, 100, true, ENGINE_CONTINUE), ENGINE_ATTENTION);
-    expect(w, "count", engine_retired(w->engine) - since, 0);
-    expect(w, "stop", engine_run_on(w->engine, 100, true, ENGINE_CONTINUE), ENGINE_BUDGET);
-    expect(w, "count", engine_retired(w->engine) - since, 100);
+    world_expect(w, "stop", engine_run(w->engine, 100, true), ENGINE_ASKED);
+    world_expect(w, "attention", w->cpu->run.attention, 1);
+    world_expect(w, "stop", engine_run_on(w->engine, 100, true, ENGINE_CONTINUE), ENGINE_ATTENTION);
+    world_expect(w, "count", engine_retired(w->engine) - since, 0);
+    world_expect(w, "stop", engine_run_on(w->engine, 100, true, ENGINE_CONTINUE), ENGINE_BUDGET);
+    world_expect(w, "count", engine_retired(w->engine) - since, 100);
 }
 
 static void who_is_asked_comes_back_first(void **state)

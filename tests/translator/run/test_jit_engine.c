@@ -39,13 +39,6 @@ static void each_way(void (*test)(struct world *))
     }
 }
 
-static void expect(const struct world *w, const char *what, uint64_t got, uint64_t want)
-{
-    if (got != want)
-        fail_msg("%s: %s is %#llx, should be %#llx", w->way->name, what, (unsigned long long)got,
-                 (unsigned long long)want);
-}
-
 static void go_on(struct world *w, uint64_t pc)
 {
     w->cpu->run.pc = pc;
@@ -59,7 +52,7 @@ static void run_to_wfi(struct world *w, uint64_t pc)
 {
     w->cpu->run.pc = pc;
     w->cpu->c.halted = 0;
-    expect(w, "stop", engine_run(w->engine, 1000000, false), ENGINE_WAIT);
+    world_expect(w, "stop", engine_run(w->engine, 1000000, false), ENGINE_WAIT);
 }
 
 /* --- exact stops ------------------------------------------------------------------------------ */
@@ -124,16 +117,16 @@ static void stops_are_exact_in(struct world *w)
     take(w, &step[0]);
     for (unsigned n = 1; n <= STEPS; n++) {
         uint64_t before = engine_retired(w->engine);
-        expect(w, "stop", engine_run(w->engine, 1, true), ENGINE_BUDGET);
-        expect(w, "retired by a step", engine_retired(w->engine) - before, 1);
+        world_expect(w, "stop", engine_run(w->engine, 1, true), ENGINE_BUDGET);
+        world_expect(w, "retired by a step", engine_retired(w->engine) - before, 1);
         take(w, &step[n]);
     }
     assert_true(step[STEPS].x[A0] > 8); /* it went round */
     for (unsigned n = 1; n <= STEPS; n++) {
         start_busy_loop(w);
         uint64_t before = engine_retired(w->engine);
-        expect(w, "stop", engine_run(w->engine, n, true), ENGINE_BUDGET);
-        expect(w, "retired", engine_retired(w->engine) - before, n);
+        world_expect(w, "stop", engine_run(w->engine, n, true), ENGINE_BUDGET);
+        world_expect(w, "retired", engine_retired(w->engine) - before, n);
         take(w, &at);
         if (memcmp(&at, &step[n], sizeof at) != 0)
             fail_msg("%s: the state after %u instructions is not that of %u steps", w->way->name, n,
@@ -159,13 +152,13 @@ static void stops_before_nothing_in(struct world *w)
         w->cpu->c.mcause = 0;
         go_on(w, CODE);
         uint64_t before = engine_retired(w->engine);
-        expect(w, "stop", engine_run(w->engine, 1, true), ENGINE_BUDGET);
-        expect(w, "retired", engine_retired(w->engine) - before, 1);
-        expect(w, "pc", w->cpu->run.pc, w->cpu->x[A0]);
-        expect(w, "mcause", w->cpu->c.mcause, 0);
-        expect(w, "stop", engine_run(w->engine, 5, true), ENGINE_WAIT);
-        expect(w, "mcause", w->cpu->c.mcause, 1);
-        expect(w, "mepc", w->cpu->c.mepc, w->cpu->x[A0]);
+        world_expect(w, "stop", engine_run(w->engine, 1, true), ENGINE_BUDGET);
+        world_expect(w, "retired", engine_retired(w->engine) - before, 1);
+        world_expect(w, "pc", w->cpu->run.pc, w->cpu->x[A0]);
+        world_expect(w, "mcause", w->cpu->c.mcause, 0);
+        world_expect(w, "stop", engine_run(w->engine, 5, true), ENGINE_WAIT);
+        world_expect(w, "mcause", w->cpu->c.mcause, 1);
+        world_expect(w, "mepc", w->cpu->c.mepc, w->cpu->x[A0]);
     }
 }
 
@@ -205,7 +198,7 @@ static void patch_fenced_in(struct world *w)
         w->cpu->x[A0] = CODE + 8;
         w->cpu->x[A1] = i_addi(A2, X0, 7);
         run_to_wfi(w, CODE);
-        expect(w, "a2", w->cpu->x[A2], 7);
+        world_expect(w, "a2", w->cpu->x[A2], 7);
     }
 }
 
@@ -228,7 +221,7 @@ static void patch_unfenced_in(struct world *w)
     /* Unpriv. 20240411, chapter 5: without the fence old or new may run, nothing else */
     assert_true(w->cpu->x[A2] == 1 || w->cpu->x[A2] == 7);
     run_to_wfi(w, CODE + 4); /* and once it has been left, we run what memory holds */
-    expect(w, "a2 later", w->cpu->x[A2], 7);
+    world_expect(w, "a2 later", w->cpu->x[A2], 7);
 }
 
 static void code_patched_without_a_fence_is_old_or_new(void **state)
@@ -246,7 +239,7 @@ static void data_beside_in(struct world *w)
     w->cpu->x[A0] = CODE + 64;
     w->cpu->x[A2] = 500;
     run_to_wfi(w, CODE);
-    expect(w, "counter", world_peek(w, CODE + 64), 500);
+    world_expect(w, "counter", world_peek(w, CODE + 64), 500);
 }
 
 static void data_and_code_share_a_page(void **state)
@@ -272,7 +265,7 @@ static void dma_in(struct world *w)
         w->cpu->x[A4] = FAR_CODE;
         w->cpu->x[A5] = 10;
         run_to_wfi(w, CODE);
-        expect(w, "sum", w->cpu->x[A1], 20 * k);
+        world_expect(w, "sum", w->cpu->x[A1], 20 * k);
     }
 }
 
@@ -310,11 +303,11 @@ static void interrupt_loop(struct world *w, const uint32_t *loop, unsigned count
     do
         stop = engine_run(w->engine, UINT64_C(1) << 40, false);
     while (stop == ENGINE_ATTENTION);
-    expect(w, "stop", stop, ENGINE_WAIT);
+    world_expect(w, "stop", stop, ENGINE_WAIT);
     clock_gettime(CLOCK_MONOTONIC, &t1);
     interrupted = NULL;
     rv_irq_line(w->cpu, RV_IRQ_MEI, 0);
-    expect(w, "mcause", w->cpu->c.mcause, RV_CAUSE_INTERRUPT | RV_IRQ_MEI);
+    world_expect(w, "mcause", w->cpu->c.mcause, RV_CAUSE_INTERRUPT | RV_IRQ_MEI);
     assert_true(w->cpu->c.mepc - CODE < 4 * count);
     /* 10 ms on a host of one's own; tests share theirs */
     double ms = (double)(t1.tv_sec - t0.tv_sec) * 1e3 + (double)(t1.tv_nsec - t0.tv_nsec) / 1e6;
@@ -375,7 +368,7 @@ static uint64_t try_access(struct world *w, uint64_t addr)
     w->cpu->c.halted = 0;
     w->cpu->c.mcause = w->cpu->c.mtval = 0;
     w->cpu->run.view_dirty = 1;
-    expect(w, "stop", engine_run(w->engine, 100, false), ENGINE_WAIT);
+    world_expect(w, "stop", engine_run(w->engine, 100, false), ENGINE_WAIT);
     return w->cpu->c.mcause;
 }
 
@@ -395,22 +388,23 @@ static void non_canonical(struct world *w, unsigned levels)
         uint64_t cause = accesses[k].store ? RV_CAUSE_STORE_PAGE : RV_CAUSE_LOAD_PAGE;
         world_code(w, CODE, code, COUNT(code));
         for (unsigned half = 0; half < 2; half++) {
-            expect(w, accesses[k].name, try_access(w, page[half] + 64), 0);
-            expect(w, accesses[k].name, try_access(w, page[half] + 64), 0);
+            world_expect(w, accesses[k].name, try_access(w, page[half] + 64), 0);
+            world_expect(w, accesses[k].name, try_access(w, page[half] + 64), 0);
             for (unsigned bit = bits - 1; bit < 64; bit++) {
                 const uint64_t bad[] = {(page[half] + 64) ^ UINT64_C(1) << bit,
                                         (page[half] + 64) ^ ~UINT64_C(0) << bit};
                 for (unsigned j = 0; j < 2; j++) {
                     if (j == 1 && bit == bits - 1)
                         continue; /* canonical */
-                    expect(w, accesses[k].name, try_access(w, bad[j]), cause);
-                    expect(w, "mtval", w->cpu->c.mtval, bad[j]);
+                    world_expect(w, accesses[k].name, try_access(w, bad[j]), cause);
+                    world_expect(w, "mtval", w->cpu->c.mtval, bad[j]);
                 }
             }
         }
-        expect(w, accesses[k].name, try_access(w, ~UINT64_C(0) - 7), cause); /* the last page */
-        expect(w, accesses[k].name, try_access(w, ~UINT64_C(4095)), cause);
-        expect(w, accesses[k].name, try_access(w, 0), cause);
+        world_expect(w, accesses[k].name, try_access(w, ~UINT64_C(0) - 7),
+                     cause); /* the last page */
+        world_expect(w, accesses[k].name, try_access(w, ~UINT64_C(4095)), cause);
+        world_expect(w, accesses[k].name, try_access(w, 0), cause);
     }
 }
 
@@ -422,7 +416,8 @@ static void non_canonical_in(struct world *w)
     non_canonical(w, 4);
     /* by the host's own fault where there is no check */
     if (!w->way->interp)
-        expect(w, "by host faults", engine_stats(w->engine)->host_faults != 0, !w->way->no_flat);
+        world_expect(w, "by host faults", engine_stats(w->engine)->host_faults != 0,
+                     !w->way->no_flat);
 }
 
 static void non_canonical_addresses_fault_at_every_width(void **state)
@@ -444,8 +439,8 @@ static void wrapping_in(struct world *w)
     const uint32_t code[] = {i_i(0x03, 5, A2, A0, 0), I_WFI}; /* lhu */
     world_code(w, CODE, code, COUNT(code));
     for (unsigned k = 0; k < 2; k++) {
-        expect(w, "cause", try_access(w, ~UINT64_C(0)), 0);
-        expect(w, "a2", w->cpu->x[A2], 0x55aa);
+        world_expect(w, "cause", try_access(w, ~UINT64_C(0)), 0);
+        world_expect(w, "a2", w->cpu->x[A2], 0x55aa);
     }
 }
 
@@ -487,7 +482,7 @@ static void remap_in(struct world *w)
         run_to_wfi(w, CODE + 9 * 4);
         w->cpu->x[A4] = callee;
         run_to_wfi(w, CODE);
-        expect(w, "sum", w->cpu->x[A1], 40 * k);
+        world_expect(w, "sum", w->cpu->x[A1], 40 * k);
     }
 }
 
@@ -533,10 +528,10 @@ static void pair_over_a_border_in(struct world *w)
         w->cpu->x[A5] = TURNS;
         run_to_wfi(w, v + 4096 - 4 * first);
         sum += TURNS * (1 + more);
-        expect(w, "sum", world_peek(w, DATA), sum);
+        world_expect(w, "sum", world_peek(w, DATA), sum);
     }
-    expect(w, "reserved", w->flags[(DATA - W_RAM) >> 12] & GW_RAM_RESERVED,
-           w->way->max_guest_insns && w->way->max_guest_insns < 4 ? GW_RAM_RESERVED : 0);
+    world_expect(w, "reserved", w->flags[(DATA - W_RAM) >> 12] & GW_RAM_RESERVED,
+                 w->way->max_guest_insns && w->way->max_guest_insns < 4 ? GW_RAM_RESERVED : 0);
 }
 
 static void a_pair_may_lie_on_two_pages(void **state)
@@ -596,7 +591,7 @@ static void moved_then_called(struct world *w, unsigned bits, uint32_t fence)
         i_sd(A2, A0, 0), /* the PTE */
         fence,           i_jal(RA, 0x1000 - 8), i_jal(RA, 0x1000 - 12), SWAP_AND_REPEAT(-32), I_WFI,
     };
-    expect(w, "sum", self_remap(w, bits, code, COUNT(code)), 40 * 101);
+    world_expect(w, "sum", self_remap(w, bits, code, COUNT(code)), 40 * 101);
 }
 
 static void self_remap_in(struct world *w)
@@ -621,12 +616,12 @@ static void forgetful_in(struct world *w)
     moved_then_called(w, 0, I_SFENCE | A4 << 15);
     x->full = true;
     moved_then_called(w, 0, I_SFENCE | A4 << 15);
-    expect(w, "full", x->full, false);
+    world_expect(w, "full", x->full, false);
     uint32_t gen = w->cpu->run.gen_global;
     world_code(w, CODE, code, COUNT(code));
     x->full = true;
     run_to_wfi(w, CODE);
-    expect(w, "another generation", gen != w->cpu->run.gen_global, true);
+    world_expect(w, "another generation", gen != w->cpu->run.gen_global, true);
 }
 
 static void code_on_pages_that_nobody_remembers_may_move(void **state)
@@ -644,7 +639,7 @@ static void moved_after_fence_beside(struct world *w, unsigned bits)
         i_jal(RA, 0x1000 - 52), /* the link in question, before and behind the move */
         i_jalr(X0, T1, 0),
     };
-    expect(w, "sum", self_remap(w, bits, code, COUNT(code)), 300 + 20 * 201 + 19 * 102);
+    world_expect(w, "sum", self_remap(w, bits, code, COUNT(code)), 300 + 20 * 201 + 19 * 102);
 }
 
 static void fence_beside_in(struct world *w)
@@ -700,7 +695,7 @@ static void half_global(struct world *w, unsigned first_bits, unsigned second_bi
         w->cpu->x[A1] = 0;
         run_to_wfi(w, CODE);
         uint64_t once = b ? 100 : 1;
-        expect(w, "sum", w->cpu->x[A1], a ? 1000 + once : 2 * once);
+        world_expect(w, "sum", w->cpu->x[A1], a ? 1000 + once : 2 * once);
     }
 }
 
@@ -745,11 +740,11 @@ static void many_spaces_in(struct world *w)
         run_to_wfi(w, root == first ? CODE : CODE + 16);
     }
     run_to_wfi(w, CODE); /* by the link */
-    expect(w, "sum", w->cpu->x[A1], 4);
+    world_expect(w, "sum", w->cpu->x[A1], 4);
     world_map(w, first, 3, CALLEE, FAR_CODE + 4096, PTE_R | PTE_X);
     run_to_wfi(w, CODE + 8);
     run_to_wfi(w, CODE);
-    expect(w, "sum", w->cpu->x[A1], 104);
+    world_expect(w, "sum", w->cpu->x[A1], 104);
 }
 
 static void an_address_space_that_comes_back_is_as_good_as_new(void **state)
@@ -769,7 +764,7 @@ static void call_twins(struct world *w, uint64_t sum)
     w->cpu->c.priv = RV_PRIV_S;
     w->cpu->run.view_dirty = 1;
     run_to_wfi(w, CODE);
-    expect(w, "sum", w->cpu->x[A1], 1000 * sum);
+    world_expect(w, "sum", w->cpu->x[A1], 1000 * sum);
     if (w->way->code_cache_bytes == 0 && engine_stats(w->engine)->lookups - before > 100)
         fail_msg("%s: looked up %llu times", w->way->name,
                  (unsigned long long)(engine_stats(w->engine)->lookups - before));
@@ -824,9 +819,9 @@ static void data_remap_in(struct world *w)
         world_poke(w, frame + 8, 100 + k);
         world_map(w, root, 3, page, frame, PTE_R | (writable ? PTE_W : 0u));
         w->cpu->x[A1] = 1000 + k;
-        expect(w, "cause", try_access(w, page), writable ? 0 : RV_CAUSE_STORE_PAGE);
-        expect(w, "what was there", w->cpu->x[A2], 100 + k);
-        expect(w, "memory", world_peek(w, frame + 8), writable ? 1000 + k : 100 + k);
+        world_expect(w, "cause", try_access(w, page), writable ? 0 : RV_CAUSE_STORE_PAGE);
+        world_expect(w, "what was there", w->cpu->x[A2], 100 + k);
+        world_expect(w, "memory", world_peek(w, frame + 8), writable ? 1000 + k : 100 + k);
     }
 }
 
@@ -885,10 +880,10 @@ static void quiet_comparisons_in(struct world *w)
                 w->cpu->f[11] = float_values[j];
                 w->cpu->run.fp_flags = before;
                 run_to_wfi(w, CODE);
-                expect(w, "result", w->cpu->x[A1],
-                       compared(f3, wide, float_values[i], float_values[j]));
-                expect(w, "flags read", w->cpu->x[A0], before);
-                expect(w, "flags", w->cpu->run.fp_flags, before);
+                world_expect(w, "result", w->cpu->x[A1],
+                             compared(f3, wide, float_values[i], float_values[j]));
+                world_expect(w, "flags read", w->cpu->x[A0], before);
+                world_expect(w, "flags", w->cpu->run.fp_flags, before);
             }
     }
 }
@@ -924,7 +919,7 @@ static void sparse_in(struct world *w)
     w->cpu->x[T1] = UINT64_C(1) << 30;
     w->cpu->x[A0] = TOUCHES;
     run_to_wfi(w, CODE);
-    expect(w, "count", world_peek(w, DATA), TOUCHES);
+    world_expect(w, "count", world_peek(w, DATA), TOUCHES);
     const struct page_maps *m = w->engine->maps;
     if (m->flat) {
         assert_true(m->chunks <= m->chunk_limit && m->chunk_limit < TOUCHES);
@@ -964,8 +959,8 @@ static void pressure_in(struct world *w)
     w->cpu->x[A0] = DATA;
     run_to_wfi(w, CODE);
     for (unsigned r = 11; r < 32; r++) {
-        expect(w, "register", w->cpu->x[r], x[r]);
-        expect(w, "memory", world_peek(w, DATA + 512 + 8 * r), x[r]);
+        world_expect(w, "register", w->cpu->x[r], x[r]);
+        world_expect(w, "memory", world_peek(w, DATA + 512 + 8 * r), x[r]);
     }
 }
 
@@ -987,19 +982,19 @@ static void handlers_that_fault_take_time_in(struct world *w)
         uint64_t before = engine_retired(w->engine);
         w->cpu->c.mtvec = handlers[i];
         go_on(w, CODE);
-        expect(w, "stop", engine_run(w->engine, 5000, true), ENGINE_BUDGET);
-        expect(w, "time", engine_retired(w->engine) - before, 5000);
-        expect(w, "pc", w->cpu->run.pc, handlers[i]);
-        expect(w, "mepc", w->cpu->c.mepc, handlers[i]);
+        world_expect(w, "stop", engine_run(w->engine, 5000, true), ENGINE_BUDGET);
+        world_expect(w, "time", engine_retired(w->engine) - before, 5000);
+        world_expect(w, "pc", w->cpu->run.pc, handlers[i]);
+        world_expect(w, "mepc", w->cpu->c.mepc, handlers[i]);
         w->cpu->run.attention = 1;
-        expect(w, "stop", engine_run(w->engine, UINT64_MAX / 2, false), ENGINE_ATTENTION);
+        world_expect(w, "stop", engine_run(w->engine, UINT64_MAX / 2, false), ENGINE_ATTENTION);
     }
     /* A few traps in a row are none of that: only what retires counts. */
     w->cpu->c.mtvec = FAR_CODE;
     world_code(w, FAR_CODE, (const uint32_t[]){I_WFI}, 1);
     uint64_t before = engine_retired(w->engine);
     run_to_wfi(w, CODE);
-    expect(w, "retired", engine_retired(w->engine) - before, 2);
+    world_expect(w, "retired", engine_retired(w->engine) - before, 2);
 }
 
 static void handlers_that_fault_take_time(void **state)

@@ -165,3 +165,10 @@ void world_satp(struct world *w, uint64_t root, unsigned levels, unsigned asid)
     w->cpu->c.satp = mode << RV_SATP_MODE_SHIFT | (uint64_t)asid << 44 | root >> 12;
     w->cpu->run.view_dirty = 1;
 }
+
+void world_expect(const struct world *w, const char *what, uint64_t got, uint64_t want)
+{
+    if (got != want)
+        fail_msg("%s: %s is %#llx, should be %#llx", w->way->name, what, (unsigned long long)got,
+                 (unsigned long long)want);
+}

@@ -39,6 +39,8 @@ struct world {
 /* Cleared memory, a CPU after reset with PMP open. Fails the test if it can't be had. */
 void world_open(struct world *w, const struct world_way *way);
 void world_close(struct world *w);
+/* Fails the test, and says in which way of running. */
+void world_expect(const struct world *w, const char *what, uint64_t got, uint64_t want);
 /* Copies code to RAM, and tells the engine as DMA would. */
 void world_code(struct world *w, uint64_t paddr, const uint32_t *words, unsigned count);
 void world_poke(struct world *w, uint64_t paddr, uint64_t value); /* 8 bytes; tells nobody */
