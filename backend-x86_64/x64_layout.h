@@ -76,9 +76,10 @@ enum x64_thunk {
     T_LOAD,                       /* + size | sign << 2 (8), then F32, F64 */
     T_LOAD_ALIGNED = T_LOAD + 10, /* W, D; sign-extended */
     T_STORE = T_LOAD_ALIGNED + 2, /* + size (4) */
-    T_AMO = T_STORE + 4,          /* + kind * 4 + log2 size; the last kind is CAS */
-    T_LOOKUP = T_AMO + 40,        /* FLAT: + register (RAX, RCX, RDX) + write * 3 */
-    T_HELPER = T_LOOKUP + 6,      /* + helper index */
+    T_ZERO = T_STORE + 4,
+    T_AMO = T_ZERO + 1,      /* + kind * 4 + log2 size; the last kind is CAS */
+    T_LOOKUP = T_AMO + 40,   /* FLAT: + register (RAX, RCX, RDX) + write * 3 */
+    T_HELPER = T_LOOKUP + 6, /* + helper index */
 };
 enum {
     X64_AMO_CAS = IR_AMO_MAXU + 1,

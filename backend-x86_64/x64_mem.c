@@ -166,6 +166,37 @@ static void lower_store(struct x64 *x, const struct ir_insn *in)
     x64_done(x, in->b);
 }
 
+/* --- zeros --------------------------------------------------------------------------------------- */
+
+/* All of it lies on one page, so that a store of the byte itself faults if any would; in user mode
+ * another thread may take the page away behind it. */
+static void lower_zero(struct x64 *x, const struct ir_insn *in)
+{
+    struct x64_buf *e = &x->e;
+    struct x64_lookup look = {.size = 1, .write = true};
+    bool user = x->mem == GW_MEM_USER;
+    struct cold_path *c = x64_cold(x, COLD_ACCESS);
+    look.ta = x64_use(x, in->a);
+    int base = user ? R_READ : x64_temp(x), block = x64_temp(x), z = x64_tempf(x);
+    c->access = (struct cold_access){
+        .address = (int8_t)look.ta, .scratch = (int8_t)base, .thunk = (uint16_t)T_ZERO};
+    x64_op3(e, OP_XORPS, z, z, z);
+    if (!user)
+        x64_lookup(x, c, &look);
+    c->access.row = x64_row(x, GW_ROW_ACCESS);
+    x64_rm(e, OP_MOV_MI_B, 0, host_at(base, look.ta, 0), 1);
+    x64_u8(e, 0);
+    x64_mov(e, block, look.ta);
+    x64_alu_ri(e, X_W, EXT_AND, block, -IR_ZERO_BYTES);
+    for (int i = 0; i < IR_ZERO_BYTES; i += 16) {
+        if (user)
+            x64_row(x, GW_ROW_ACCESS);
+        x64_op2_m(e, OP_MOVUPS_MR, z, host_at(base, block, i));
+    }
+    c->back = x64_pos(e);
+    x64_done(x, in->a);
+}
+
 /* --- cold paths ---------------------------------------------------------------------------------- */
 
 /* The access by the runtime, which may change page maps. */
@@ -251,6 +282,7 @@ bool x64_lower_mem(struct x64 *x, const struct ir_insn *in)
     switch (in->op) {
     case IR_LD: lower_load(x, in); return true;
     case IR_ST: lower_store(x, in); return true;
+    case IR_ZERO: lower_zero(x, in); return true;
     case IR_FENCE: lower_fence(x, in); return true;
     default: return false;
     }

@@ -212,6 +212,8 @@ static void emit_memory(struct rt *r, const struct gw_runtime *rt)
     body = emit_slow(r, (uint64_t)(uintptr_t)rt->store);
     for (unsigned aux = 0; aux < 4; aux++)
         slow_entry(r, T_STORE + aux, IR_I64 << 8 | aux, body);
+    body = emit_slow(r, (uint64_t)(uintptr_t)rt->zero);
+    slow_entry(r, T_ZERO, 0, body);
     body = emit_slow(r, (uint64_t)(uintptr_t)rt->amo);
     for (unsigned k = 0; k < X64_AMO_KINDS; k++)
         for (unsigned aux = 0; aux < 4; aux++)

@@ -360,7 +360,10 @@ static uint64_t legal_envcfg(uint64_t old, uint64_t value)
 
 static void write_senvcfg(struct rv_cpu *cpu, unsigned csr, uint64_t value)
 {
-    cpu->c.senvcfg = legal_envcfg(cpu->c.senvcfg, value & rv_senvcfg_mask(cpu));
+    uint64_t old = cpu->c.senvcfg;
+    cpu->c.senvcfg = legal_envcfg(old, value & rv_senvcfg_mask(cpu));
+    if ((old ^ cpu->c.senvcfg) & RV_ENVCFG_CBZE)
+        cpu->run.view_dirty = 1;
 }
 
 static void write_menvcfg(struct rv_cpu *cpu, unsigned csr, uint64_t value)

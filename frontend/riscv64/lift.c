@@ -38,7 +38,8 @@ uint32_t rv_tb_flags(const void *cpu_)
     /* mstatus.FS: off, initial, clean, dirty. While it is off, frm changes no code */
     static const uint8_t fs_of[4] = {0, 1, 1, 2};
     uint32_t fs = fs_of[(cpu->c.mstatus & RV_MSTATUS_FS) >> RV_MSTATUS_FS_SHIFT];
-    return (cpu->c.priv & RV_TBF_PRIV) | fs << RV_TBF_FS_SHIFT | (fs ? frm : 0);
+    return (cpu->c.priv & RV_TBF_PRIV) | fs << RV_TBF_FS_SHIFT | (fs ? frm : 0) |
+           (rv_envcfg_allows(cpu, RV_ENVCFG_CBZE) ? RV_TBF_CBZE : 0u);
 }
 
 unsigned rv_fp_round(uint32_t tb_flags)

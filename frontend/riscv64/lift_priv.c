@@ -8,7 +8,7 @@
 
 #define LIFT(name) enum rv_flow rv_lift_##name(struct rv_lift *l, const struct rv_insn *in)
 
-enum rv_cbo { CBO_INVAL = 0, CBO_CLEAN = 1, CBO_FLUSH = 2, CBO_ZERO = 4 };
+enum rv_cbo { CBO_INVAL = 0, CBO_CLEAN = 1, CBO_FLUSH = 2 };
 
 static bool user(const struct rv_lift *l)
 {
@@ -112,16 +112,12 @@ LIFT(cbo_flush)
     return cbo_manage(l, in, CBO_FLUSH);
 }
 
+/* Where it is allowed is part of the block's key. */
 LIFT(cbo_zero)
 {
-    ir_val addr = rv_get(l, in->rs1), zero = rv_const(l, 0);
-    /* A block lies within a page: the first store faults, or none does, and tells rs1's value */
-    if (user(l))
-        ir_store(l->b, IR_I64, 0, addr, 0, zero, IR_ORDER_RELAXED);
-    else
-        cbo_check(l, in, addr, CBO_ZERO);
-    ir_val block = ir_op2(l->b, IR_AND, IR_I64, addr, rv_const(l, -RV_CBO_BYTES));
-    for (int i = 0; i < RV_CBO_BYTES; i += 8)
-        ir_store(l->b, IR_I64, 3, block, i, zero, IR_ORDER_RELAXED);
+    _Static_assert((int)RV_CBO_BYTES == (int)IR_ZERO_BYTES, "a block is what the IR has");
+    if (!user(l) && !(l->flags & RV_TBF_CBZE))
+        return rv_lift_illegal(l, in);
+    ir_zero(l->b, rv_get(l, in->rs1));
     return RV_FLOW_NEXT;
 }

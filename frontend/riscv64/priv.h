@@ -205,6 +205,13 @@ static inline bool rv_has(const struct rv_cpu *cpu, uint64_t ext)
     return (cpu->cfg.ext & ext) == ext;
 }
 
+/* Does each level above the present one allow it? bits: of RV_ENVCFG_* (Priv. 1.13, 3.1.18). */
+static inline bool rv_envcfg_allows(const struct rv_cpu *cpu, uint64_t bits)
+{
+    if (cpu->c.priv != RV_PRIV_M && !(cpu->c.menvcfg & bits))
+        return false;
+    return cpu->c.priv != RV_PRIV_U || cpu->c.senvcfg & bits;
+}
 static inline bool rv_stce(const struct rv_cpu *cpu)
 {
     return (cpu->c.menvcfg & RV_MENVCFG_STCE) != 0;

@@ -142,23 +142,18 @@ uint64_t rv_h_fence_i(void *opaque, uint64_t a, uint64_t b, uint64_t c)
     return 0;
 }
 
-enum { CBO_INVAL = 0, CBO_ZERO = 4 };
+enum { CBO_INVAL = 0 };
 
-/* CMO 1.0, chapter 4: each level above the present one must allow the operation. Invalidating as a
- * flush (CBIE 1) and invalidating are the same here: there is no cache to lose data in. */
-static bool cbo_enabled(const struct rv_cpu *cpu, uint64_t kind)
+/* May an access of the kind that the map has be made, as was found out before? */
+static bool known_writable(struct rv_cpu *cpu, uint64_t vaddr)
 {
-    uint64_t bits = RV_ENVCFG_CBCFE;
-    if (kind == CBO_INVAL)
-        bits = RV_ENVCFG_CBIE;
-    else if (kind == CBO_ZERO)
-        bits = RV_ENVCFG_CBZE;
-    if (cpu->c.priv != RV_PRIV_M && !(cpu->c.menvcfg & bits))
-        return false;
-    return cpu->c.priv != RV_PRIV_U || cpu->c.senvcfg & bits;
+    const struct gw_hooks *hooks = cpu->run.hooks;
+    return hooks && hooks->inline_store && hooks->inline_store(cpu, vaddr);
 }
 
-/* Checks only: the lifter stores CBO.ZERO's zeros. tval is rs1's value, not the block's start. */
+/* CMO 1.0, chapter 4. Invalidating as a flush (CBIE 1) and invalidating are the same here: there is no
+ * cache to lose data in, and nothing is left to do but the checks. tval is rs1's value, not the block's
+ * start. */
 uint64_t rv_h_cbo(void *opaque, uint64_t addr, uint64_t kind, uint64_t raw)
 {
     struct rv_cpu *cpu = opaque;
@@ -167,11 +162,11 @@ uint64_t rv_h_cbo(void *opaque, uint64_t addr, uint64_t kind, uint64_t raw)
     struct gw_fault fault;
     if (cpu->cfg.user)
         return 0;
-    if (!cbo_enabled(cpu, kind))
+    if (!rv_envcfg_allows(cpu, kind == CBO_INVAL ? RV_ENVCFG_CBIE : RV_ENVCFG_CBCFE))
         return rv_raise_illegal(cpu, raw);
-    if (kind != CBO_ZERO && rv_translate(cpu, block, RV_CBO_BYTES, GW_ACCESS_LOAD, &xlate, &fault))
-        return 0;
-    if (rv_translate(cpu, block, RV_CBO_BYTES, GW_ACCESS_STORE, &xlate, &fault))
+    if (known_writable(cpu, addr) ||
+        rv_translate(cpu, block, RV_CBO_BYTES, GW_ACCESS_LOAD, &xlate, &fault) ||
+        rv_translate(cpu, block, RV_CBO_BYTES, GW_ACCESS_STORE, &xlate, &fault))
         return 0;
     fault.vaddr = addr;
     rv_raise(cpu, &fault);
@@ -210,8 +205,7 @@ uint64_t rv_h_sc(void *opaque, uint64_t vaddr, uint64_t value, uint64_t bytes)
         return 1;
     }
     /* A kernel drops its reservation by an SC on its way out of each trap. */
-    const struct gw_hooks *hooks = cpu->run.hooks;
-    bool known = !reserved && hooks->writable && hooks->writable(cpu, vaddr);
+    bool known = !reserved && known_writable(cpu, vaddr);
     if (!known && !rv_translate(cpu, vaddr, size, GW_ACCESS_STORE, &x, &fault)) {
         rv_raise(cpu, &fault);
         return 1;
@@ -231,18 +225,25 @@ uint64_t rv_h_sc(void *opaque, uint64_t vaddr, uint64_t value, uint64_t bytes)
 /* --- AMOCAS.Q: Unpriv. 20240411, "Zacas" --------------------------------------------------------- */
 
 enum { CASQ_BYTES = 16 };
+#define CASQ_UNSEEN UINT64_MAX
 
 /* The host's address of 16 bytes; NULL, and *fault, if they can't be swapped. In user mode what is
- * not mapped is found out by the access before the swap. */
+ * not mapped is found out by the access before the swap. *paddr: nobody need be told of a store where it
+ * stays CASQ_UNSEEN. */
 static void *casq_host(struct rv_cpu *cpu, uint64_t vaddr, uint64_t *paddr, struct gw_fault *fault)
 {
+    const struct gw_hooks *hooks = cpu->run.hooks;
     struct gw_xlate x;
+    *paddr = CASQ_UNSEEN;
     if (vaddr % CASQ_BYTES) {
         rv_misaligned(cpu, vaddr, GW_ACCESS_STORE, fault);
         return NULL;
     }
     if (cpu->cfg.user)
         return (void *)(uintptr_t)(cpu->run.guest_base + vaddr);
+    void *known = hooks && hooks->inline_store ? hooks->inline_store(cpu, vaddr) : NULL;
+    if (known)
+        return known;
     if (!rv_translate(cpu, vaddr, CASQ_BYTES, GW_ACCESS_STORE, &x, fault))
         return NULL;
     *paddr = x.paddr;
@@ -271,7 +272,7 @@ uint64_t rv_h_casq(void *opaque, uint64_t vaddr, uint64_t registers, uint64_t c)
     uint64_t expected[2] = {0, 0}, value[2] = {0, 0};
     const struct gw_hooks *hooks = cpu->run.hooks;
     struct gw_fault fault;
-    uint64_t paddr = 0;
+    uint64_t paddr;
     void *host = casq_host(cpu, vaddr, &paddr, &fault);
     for (unsigned i = 0; i < 2; i++) {
         expected[i] = rd ? cpu->x[rd + i] : 0;
@@ -279,7 +280,8 @@ uint64_t rv_h_casq(void *opaque, uint64_t vaddr, uint64_t registers, uint64_t c)
     }
     if (!host)
         return 0;
-    bool held = hooks && hooks->begin_store && hooks->begin_store(cpu, paddr, CASQ_BYTES);
+    bool held = paddr != CASQ_UNSEEN && hooks && hooks->begin_store &&
+                hooks->begin_store(cpu, paddr, CASQ_BYTES);
     rv_cas128(host, expected, value);
     if (held)
         hooks->end_store(cpu);

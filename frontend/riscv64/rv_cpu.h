@@ -72,8 +72,8 @@ enum {
     RV_TBF_FS_MASK = 3 << 2,
     RV_TBF_FRM_SHIFT = 4,
     RV_TBF_FRM_MASK = 7 << 4,
-    RV_TBF_USER = 1 << 7,  /* user mode: no privileged state */
-    RV_TBF_CBIE_SHIFT = 8, /* what Zicbom, Zicboz do at this privilege: helpers check */
+    RV_TBF_USER = 1 << 7, /* user mode: no privileged state */
+    RV_TBF_CBZE = 1 << 8, /* CBO.ZERO is allowed at this privilege */
 };
 
 /* Machine-level state; hart-local, saved in full. */

@@ -38,10 +38,11 @@ struct gw_backend_config {
 struct gw_runtime {
     /* Slow paths: run.slow_addr is the guest address, run.slow_value data in and out. Return 0, or
      * non-zero when the block must be left (run.leave is set). desc: enum ir_type type << 8 | aux;
-     * for amo: kind << 16 too. */
+     * for amo: kind << 16 too; for zero: 0. */
     uint32_t (*load)(void *cpu, uint32_t desc);
     uint32_t (*store)(void *cpu, uint32_t desc);
     uint32_t (*amo)(void *cpu, uint32_t desc);
+    uint32_t (*zero)(void *cpu, uint32_t desc);
     /* ir_eval by the default helper: in is the backend's copy of the instruction; operands in
      * run.operand[0..3], result there in [0]; flags go to run.fp_flags. */
     void (*eval)(void *cpu, const struct ir_insn *in);

@@ -98,6 +98,7 @@ enum { IR_FENCE_W = 1, IR_FENCE_R = 2, IR_FENCE_O = 4, IR_FENCE_I = 8 };
 /* aux of LD, ST, AMO, CAS. ALIGNED (LD only): a load that reserves. A misaligned address is the guest's
  * fault, as it always is for AMO and CAS, and so is one of a device. */
 enum { IR_SIZE_MASK = 3, IR_SIGN = 4, IR_ALIGNED = 8 };
+enum { IR_ZERO_BYTES = 64 };
 
 enum {
     IRF_COMM = 1,
@@ -239,6 +240,7 @@ ir_val ir_cas(struct ir_block *b, unsigned size_log2, ir_val addr, ir_val expect
               unsigned order);
 ir_val ir_amo(struct ir_block *b, enum ir_amo kind, unsigned size_log2, ir_val addr, ir_val operand,
               unsigned order);
+void ir_zero(struct ir_block *b, ir_val addr);
 void ir_fence(struct ir_block *b, unsigned pred, unsigned succ);
 ir_val ir_call(struct ir_block *b, unsigned helper, ir_val a, ir_val c, ir_val d);
 void ir_brcc(struct ir_block *b, enum ir_type type, enum ir_cond cc, ir_val a, ir_val c,

@@ -119,8 +119,9 @@ struct gw_hooks {
     /* An LR of RAM that no pair takes care of: from now on, until reservation_broken is
      * set, nobody else has stored there. False: leave with GW_LEAVE_AGAIN. NULL: user mode. */
     bool (*reserve)(void *cpu, uint64_t paddr);
-    /* True: an aligned store there would not fault, as was found out before. NULL: user mode. */
-    bool (*writable)(void *cpu, uint64_t vaddr);
+    /* The host's address of what loads and stores there reach inline, all of the page with it, as was found
+     * out before; NULL: not known. What is stored so is nobody else's concern. NULL: user mode. */
+    void *(*inline_store)(void *cpu, uint64_t vaddr);
     /* A helper is about to store to RAM by itself, within a page: code there becomes stale, the page is
      * dirty, others' reservations break. True: nobody else can have any there until end_store, which is to
      * follow the store at once. NULL: user mode. */

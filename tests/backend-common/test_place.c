@@ -200,11 +200,12 @@ static void lower_memory(struct sim *s, const struct ir_insn *in)
     done(s, in->b);
     done(s, in->c);
     int d = -1;
-    if (in->op != IR_ST)
+    if (ir_op_info[in->op].result != 'V')
         d = place_def(&s->p, in->type >= IR_F32 ? REG_VEC : REG_INT, 0);
-    uint32_t stopped = in->op == IR_LD ? toy_slow_load(s->cpu, desc)
-                       : in->op == IR_ST
-                           ? toy_slow_store(s->cpu, desc)
+    uint32_t stopped = in->op == IR_LD   ? toy_slow_load(s->cpu, desc)
+                       : in->op == IR_ST ? toy_slow_store(s->cpu, desc)
+                       : in->op == IR_ZERO
+                           ? toy_slow_zero(s->cpu, 0)
                            : toy_slow_amo(s->cpu, desc | (cas ? 9u : (uint32_t)in->imm) << 16);
     if (stopped)
         leave(s, GW_EXIT_HELPER, TOY_FAULT_PC, not_retired(s, in));
@@ -287,7 +288,8 @@ static void lower(struct sim *s, const struct ir_insn *in)
     case IR_LD:
     case IR_ST:
     case IR_AMO:
-    case IR_CAS: lower_memory(s, in); break;
+    case IR_CAS:
+    case IR_ZERO: lower_memory(s, in); break;
     case IR_BRCC:
     case IR_JMP:
     case IR_JMPR:
@@ -356,7 +358,8 @@ static bool run_sim(struct sim *s)
         if (!in->uses && ir_op_info[in->op].result != 'V' && in->op != IR_CALL &&
             in->op != IR_CONST && in->op != IR_GET && !s->left)
             place_drop(&s->p);
-        for (reg_set m = s->p.free; m; m &= m - 1)
+        /* a result that nobody used may still speak for others */
+        for (reg_set m = s->p.free & ~s->p.nans.check; m; m &= m - 1)
             s->reg[reg_first(m)] = RUBBISH;
     }
     move_pinned(s, true);

@@ -68,6 +68,11 @@ struct golden {
             0x8330000f, 0x8082                                                                     \
     }
 
+#define CLEAR_PAGE                                                                                 \
+    {                                                                                              \
+        0x0045200f, 0x04050513, 0x0045200f, 0x04050513, 0xfeb568e3                                 \
+    }
+
 static const struct golden goldens[] = {
     {"user_sum_loop", "a loop over 32-bit words", GW_MEM_USER, USER, 0, 0, SUM_LOOP},
     {"flat_sum_loop", "a loop over 32-bit words", GW_MEM_FLAT, SUPER, 0, 0, SUM_LOOP},
@@ -80,6 +85,8 @@ static const struct golden goldens[] = {
     {"user_single", "single precision", GW_MEM_USER, USER, 0, 0, SINGLE},
     {"flat_cmpxchg", "compare-and-swap by LR and SC", GW_MEM_FLAT, SUPER, 0, 4, CMPXCHG},
     {"flat_byte_max", "a maximum of bytes by LR and SC", GW_MEM_FLAT, SUPER, 0, 4, BYTE_MAX},
+    {"flat_clear_page", "cbo.zero", GW_MEM_FLAT, SUPER | RV_TBF_CBZE, 0, 0, CLEAR_PAGE},
+    {"user_clear_page", "cbo.zero", GW_MEM_USER, USER, 0, 0, CLEAR_PAGE},
     {"user_orders", "LR.aq and .aqrl, an AMO, fences", GW_MEM_USER, USER, 0, 0, ORDERS},
 };
 
@@ -195,7 +202,7 @@ static void translate(const struct golden *g, char *out, size_t size)
     static uint8_t runtime[CODE_BYTES], bytes[CODE_BYTES];
     static struct gw_entry_points ep;
     uint8_t code[sizeof g->words + 4] = {0};
-    const struct gw_runtime rt = {no_access, no_access, no_access, no_eval};
+    const struct gw_runtime rt = {no_access, no_access, no_access, no_access, no_eval};
     struct gw_backend_config cfg = {.mem = g->mem,
                                     .features = X64_F_BASE | (X64_F_ALL & ~g->features_off),
                                     .isa = &rv_guest_isa};

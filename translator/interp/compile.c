@@ -422,6 +422,7 @@ static uint32_t compile_insn(struct compiler *c, uint32_t i)
     case IR_ST: compile_store(c, in); return i;
     case IR_AMO:
     case IR_CAS: return compile_amo(c, i);
+    case IR_ZERO: emit(c, INTERP_ZERO, in); return i;
     case IR_FENCE: emit(c, INTERP_FENCE, in); return i;
     case IR_FPGET: return compile_simple(c, INTERP_FPGET, i);
     case IR_FPSET: emit(c, INTERP_FPSET, in); return i;

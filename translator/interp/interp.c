@@ -207,6 +207,34 @@ static __attribute__((noinline)) bool do_atomic(struct interp *it, const struct 
     return false;
 }
 
+/* --- zeros ------------------------------------------------------------------------------------ */
+
+/* True: the block must be left. In user mode the byte itself comes first: if it faults, the fault is
+ * where the guest said. */
+static __attribute__((noinline)) bool do_zero(struct interp *it, const struct interp_block *blk,
+                                              const struct interp_op *op)
+{
+    struct gw_vcpu *run = gw_run(it->cpu);
+    uint64_t addr = *op->a;
+    void *p = NULL;
+
+    switch (it->mem) {
+    case GW_MEM_USER: p = host_user(run, op, true, addr, 1); break;
+    case GW_MEM_FLAT: p = host_flat(run, op, true, addr, 1); break;
+    case GW_MEM_TLB: p = host_tlb(run, op, true, addr, 1); break;
+    }
+    if (!p) {
+        set_pc(run, blk, op);
+        run->slow_addr = addr;
+        return it->rt->zero(it->cpu, 0) != 0;
+    }
+    CELL(8, p) = 0;
+    uint8_t *first = (uint8_t *)p - addr % IR_ZERO_BYTES;
+    for (unsigned i = 0; i < IR_ZERO_BYTES; i += 8)
+        CELL(64, first + i) = 0;
+    return false;
+}
+
 /* --- the loop --------------------------------------------------------------------------------- */
 
 /* An instruction that did not retire: it and those behind it go back to the budget. */
@@ -392,6 +420,10 @@ slow_st:
 do_AMO:
 do_CAS:
     if (do_atomic(it, blk, op))
+        goto leave;
+    NEXT;
+do_ZERO:
+    if (do_zero(it, blk, op))
         goto leave;
     NEXT;
 do_FENCE:

@@ -234,6 +234,11 @@ ir_val ir_amo(struct ir_block *b, enum ir_amo kind, unsigned size_log2, ir_val a
     return v;
 }
 
+void ir_zero(struct ir_block *b, ir_val addr)
+{
+    ir_emit(b, IR_ZERO, IR_VOID, 0, addr, IR_NONE, IR_NONE, IR_NONE, 0);
+}
+
 void ir_fence(struct ir_block *b, unsigned pred, unsigned succ)
 {
     ir_emit(b, IR_FENCE, IR_VOID, 0, IR_NONE, IR_NONE, IR_NONE, IR_NONE,

@@ -10,12 +10,13 @@
 
 static bool is_access(const struct ir_insn *in)
 {
-    return in->op == IR_LD || in->op == IR_ST || in->op == IR_AMO || in->op == IR_CAS;
+    return in->op == IR_LD || in->op == IR_ST || in->op == IR_AMO || in->op == IR_CAS ||
+           in->op == IR_ZERO;
 }
 
 static bool reads(const struct ir_insn *in)
 {
-    return is_access(in) && in->op != IR_ST;
+    return is_access(in) && in->op != IR_ST && in->op != IR_ZERO;
 }
 
 static bool writes(const struct ir_insn *in)
@@ -37,7 +38,7 @@ static int64_t disp_of(const struct ir_insn *in)
 /* Can the two touch a common byte? Known only for a common base; displacements are 32 bits wide. */
 static bool may_overlap(const struct ir_insn *a, const struct ir_insn *b)
 {
-    if (a->a != b->a)
+    if (a->a != b->a || a->op == IR_ZERO || b->op == IR_ZERO)
         return true;
     int64_t distance = disp_of(b) - disp_of(a);
     return distance < (int64_t)size_of(a) && -distance < (int64_t)size_of(b);

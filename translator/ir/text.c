@@ -37,6 +37,7 @@ static const char *shape_of(enum ir_op op)
     case IR_ST: return "T S [aI]O, b";
     case IR_AMO: return "K Z [a]O, b";
     case IR_CAS: return "Z [a]O, b, c";
+    case IR_ZERO: return "[a]";
     case IR_FENCE: return "F";
     case IR_CALL: return "U a, b, c";
     case IR_BRCC: return "T C a, b, X";

@@ -227,6 +227,7 @@ static void one_insn(struct check *c, const struct ir_insn *in)
     case IR_ST:
     case IR_AMO:
     case IR_CAS: memory_insn(c, in); break;
+    case IR_ZERO: operands(c, in, 1, IR_I64); break;
     case IR_FENCE:
         operands(c, in, 0, IR_VOID);
         require(c, in->imm >= 0 && in->imm <= 255, "imm out of range");

@@ -413,16 +413,23 @@ void maps_looked_up(struct engine *e, uint64_t vaddr)
         chunk_exists(e, half_of(e->maps, index), index & (HALF_ENTRIES - 1));
 }
 
-bool maps_writable(void *cpu, uint64_t vaddr)
+static void *host_by(uint64_t addend, uint64_t vaddr)
+{
+    return addend ? (void *)(uintptr_t)(addend + vaddr) : NULL;
+}
+
+void *maps_inline_store(void *cpu, uint64_t vaddr)
 {
     struct page_maps *m = ((struct engine *)gw_run(cpu)->engine)->maps;
     uint64_t page = vaddr >> GW_PAGE_SHIFT, i = page & (HALF_ENTRIES - 1);
-    if (!m->flat)
-        return m->tlb[1][page & ((1 << GW_TLB_BITS) - 1)].tag == page << GW_PAGE_SHIFT;
+    if (!m->flat) {
+        const struct gw_tlb_entry *t = &m->tlb[1][page & ((1 << GW_TLB_BITS) - 1)];
+        return t->tag == page << GW_PAGE_SHIFT ? host_by(t->addend, vaddr) : NULL;
+    }
     if ((uint64_t)((int64_t)(vaddr << 16) >> 16) != vaddr)
-        return false;
+        return NULL;
     const struct half *h = half_of(m, page & (2 * HALF_ENTRIES - 1));
-    return chunk_filled(h, i) && h->write[i];
+    return chunk_filled(h, i) ? host_by(h->write[i], vaddr) : NULL;
 }
 
 void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8_t *host_page,

@@ -71,7 +71,7 @@ unsigned maps_possible(unsigned most);
 /* The map of e->view becomes current: run.map_*. *hint: where it was last. */
 void maps_select(struct engine *e, uint8_t *hint);
 /* See gw_hooks. */
-bool maps_writable(void *cpu, uint64_t vaddr);
+void *maps_inline_store(void *cpu, uint64_t vaddr);
 /* An access came to C, so generated code has looked at its entry: that brings the piece of the map
  * into existence, whatever becomes of the access. Before the page is filled. */
 void maps_looked_up(struct engine *e, uint64_t vaddr);

@@ -194,6 +194,39 @@ uint32_t slow_store(void *cpu, uint32_t desc)
     return mmio_write(e, va, &p[0], size, v) ? 0 : faulted(e);
 }
 
+static void zero_piece(struct engine *e, const struct piece *p)
+{
+    begin_write(e, p->x.paddr, p->flags);
+    bool held = reserve_begin_store(e, p->x.paddr, IR_ZERO_BYTES);
+    for (unsigned i = 0; i < IR_ZERO_BYTES; i += 8)
+        ram_store(p->host + i, 8, 0);
+    if (held)
+        reserve_end_store(e);
+}
+
+/* A device gets eight stores. */
+uint32_t slow_zero(void *cpu, uint32_t desc)
+{
+    struct engine *e = engine_of(cpu);
+    uint64_t va = e->run->slow_addr, first = va & ~(uint64_t)(IR_ZERO_BYTES - 1);
+    struct piece p;
+    e->stats.slow_stores++;
+    begin(e, va);
+    if (!resolve(e, first, IR_ZERO_BYTES, GW_ACCESS_STORE, &p)) {
+        e->run->fault.vaddr = va;
+        return faulted(e);
+    }
+    if (p.host) {
+        zero_piece(e, &p);
+        fill(e, first, &p);
+        return 0;
+    }
+    for (unsigned i = 0; i < IR_ZERO_BYTES; i += 8, p.x.paddr += 8)
+        if (!mmio_write(e, first + i, &p, 8, 0))
+            return faulted(e);
+    return 0;
+}
+
 bool begin_store_hook(void *cpu, uint64_t paddr, unsigned size)
 {
     struct engine *e = engine_of(cpu);

@@ -13,6 +13,7 @@
 uint32_t slow_load(void *cpu, uint32_t desc);
 uint32_t slow_store(void *cpu, uint32_t desc);
 uint32_t slow_amo(void *cpu, uint32_t desc);
+uint32_t slow_zero(void *cpu, uint32_t desc);
 
 /* See gw_hooks. */
 bool begin_store_hook(void *cpu, uint64_t paddr, unsigned size);

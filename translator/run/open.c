@@ -104,11 +104,14 @@ static struct engine *new_whole(const struct engine_config *cfg)
     e->progress = &all->progress;
     e->cfg = *cfg;
     e->cfg.verify |= GODWIT_VERIFY_IR;
-    e->rt = (struct gw_runtime){
-        .load = slow_load, .store = slow_store, .amo = slow_amo, .eval = runtime_eval};
+    e->rt = (struct gw_runtime){.load = slow_load,
+                                .store = slow_store,
+                                .amo = slow_amo,
+                                .zero = slow_zero,
+                                .eval = runtime_eval};
     e->hooks = (struct gw_hooks){.flush = views_flush, .fence_i = hook_fence_i};
     if (cfg->bus) {
-        e->hooks.writable = maps_writable;
+        e->hooks.inline_store = maps_inline_store;
         e->hooks.reserve = reserve_hook;
         e->hooks.store_reserved = reserve_store_hook;
         e->hooks.begin_store = begin_store_hook;

@@ -125,10 +125,32 @@ static void pages(void)
     sfence_all();
 }
 
+/* A block of which some bytes may not be written is left as it is. QEMU looks at its first bytes. */
+static void parts(void)
+{
+    if (guest_on_peer())
+        return;
+    for (unsigned at = 64; at < 128; at += 7) {
+        fill();
+        csr_write(pmpcfg0, 0);
+        csr_write(pmpaddr0, (addr(data) + 96) >> 2);
+        csr_write(pmpaddr1, ALL_ONES);
+        csr_write(pmpcfg0, 0x1f11); /* four bytes, to be read; all, for everything */
+        run4(&c, PRIV_S, addr(snip_zero), 0, addr(data) + at, 0, 0);
+        CHECK_TRAP(&c, CAUSE_STORE_ACCESS, addr(snip_zero), addr(data) + at);
+        for (unsigned i = 0; i < 512; i++)
+            CHECK_EQ(((volatile uint8_t *)data)[i], (i | 1) & 0xff);
+        run4(&c, PRIV_S, addr(snip_zero), 0, addr(data) + 64 + at, 0, 0);
+        CHECK_EQ(c.cause, CAUSE_ECALL_S);
+        CHECK_EQ(((volatile uint8_t *)data)[64 + at], 0);
+    }
+}
+
 void guest_main(void)
 {
     data = page_new();
     enables();
     zeroes();
     pages();
+    parts();
 }

@@ -19,6 +19,7 @@ SNIPPET(snip_sb, "sb a2, (a1)\necall");
 SNIPPET(snip_amo, "amoswap.d a0, a2, (a1)\necall");
 SNIPPET(snip_pair, "1: lr.d a0, (a1)\nsc.d a0, a2, (a1)\nbnez a0, 1b\necall");
 SNIPPET(snip_sc, "sc.d a0, a2, (a1)\necall");
+SNIPPET(snip_zero, ".word 0x0045a00f\necall"); /* cbo.zero (a1) */
 SNIPPET(snip_twice, "sd a3, (a1)\nsd a2, (a1)\necall");
 SNIPPET(snip_lr_bad, "lr.d a0, (a1)\necall");
 SNIPPET(snip_amo_bad, "amoadd.d a0, a2, (a1)\necall");
@@ -40,6 +41,7 @@ static const struct {
     {snip_sd, true, false},  {snip_sw, true, false},   {snip_sb, true, false},
     {snip_amo, true, false}, {snip_pair, true, false}, {snip_sc, false, false},
     {snip_sd, true, true},   {snip_twice, true, true}, {snip_pair, true, true},
+    {snip_zero, true, true},
 };
 enum { REMOTES = sizeof remote / sizeof remote[0], OLD = 0x55, NEW = 0x56 };
 
@@ -56,14 +58,16 @@ static void in_s_mode(unsigned hart, char *code, uint64_t where, uint64_t value,
 static void reserved(unsigned hart)
 {
     csr_write(satp, space_satp(&sp));
+    csr_write(menvcfg, UINT64_C(0xf) << 4); /* CBO.ZERO */
     sfence_all();
     for (unsigned n = 0; n < WAYS * REMOTES; n++) {
         unsigned k = n % REMOTES, way = n / REMOTES;
         uint64_t at = 8 * (n % 7), *cell = &cells[n % 7];
         /* QEMU compares values, and takes one that has come back for one that never went. */
         bool skipped = remote[k].same && guest_on_peer();
+        uint64_t old = remote[k].code == snip_zero ? 0 : OLD;
         if (hart == 0) {
-            *cell = OLD;
+            *cell = old;
             flags[0] = flags[16] = 0;
         }
         barrier();
@@ -77,10 +81,10 @@ static void reserved(unsigned hart)
                 CHECK_EQ(of[0].x[10], 1);
             CHECK_EQ(load(cell), !of[0].x[10]                          ? 77
                                  : remote[k].stores && !remote[k].same ? NEW
-                                                                       : OLD);
+                                                                       : old);
         } else {
             wait_until(load(&flags[0]));
-            in_s_mode(1, remote[k].code, (way & 2 ? NEAR : FAR) + at, remote[k].same ? OLD : NEW,
+            in_s_mode(1, remote[k].code, (way & 2 ? NEAR : FAR) + at, remote[k].same ? old : NEW,
                       NEW);
             if (remote[k].code == snip_sc) /* with no LR of its own */
                 CHECK_EQ(of[1].x[10], 1);

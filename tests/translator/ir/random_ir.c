@@ -255,10 +255,15 @@ static void gen_memory(struct gen *g)
 {
     unsigned log2 = below(g, 4), order = below(g, 4) ? 0 : below(g, 4);
     enum ir_type type = below(g, 2) ? IR_F32 : IR_F64;
-    uint32_t what = below(g, 12);
+    uint32_t what = below(g, 13);
     ir_val value = int_operand(g), expected = int_operand(g);
     int64_t disp;
 
+    if (what == 12) {
+        ir_val byte = gen_address(g, &disp, 0);
+        ir_zero(g->b, ir_op2(g->b, IR_ADD, IR_I64, byte, ir_const(g->b, (uint64_t)disp)));
+        return;
+    }
     if (what >= 9) {
         if (what == 9)
             log2 = 2 + (log2 & 1);

@@ -55,7 +55,7 @@ static int setup(void **state)
     *state = f;
     if (!f)
         return -1;
-    f->rt = (struct gw_runtime){.load = slow, .store = slow, .amo = slow};
+    f->rt = (struct gw_runtime){.load = slow, .store = slow, .amo = slow, .zero = slow};
     f->page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     f->cpu.run.engine = f;
     f->cpu.run.budget = 100;
@@ -274,6 +274,10 @@ static const char access_block[] =
     "%1 = ld i64 u8 [%0]\n%2 = const 0x1\n%3 = add i64 %1, %2\nst i64 u8 [%0], %3\n"
     "put i64 [8:8] %1\njmp 0x2000\n";
 
+static const char zero_block[] =
+    "block 0x1000 bytes 4 flags 0x0 round rne fp 0\n@0 0x0 4\n%0 = get i64 [64:8]\n"
+    "zero [%0]\njmp 0x2000\n";
+
 static unsigned slow_calls_at(struct fixture *f, struct interp_block *blk, uint64_t addr)
 {
     f->slow_calls = 0;
@@ -312,7 +316,17 @@ static void flat_maps_reach_exactly_the_canonical_page(void **state)
     }
     assert_int_equal(slow_calls_at(f, blk, TOY_BASE | UINT64_C(0xffff) << 48), 2);
     assert_int_equal(slow_calls_at(f, blk, high & bits48), 2);
+    struct interp_block *zero = compile(f, zero_block);
+    f->page[0xf7f] = 1;
+    memset(f->page + 0xf80, 1, 64);
+    assert_int_equal(slow_calls_at(f, zero, high + 0xf93), 0);
+    assert_int_equal(f->page[0xf7f], 1);
+    for (unsigned i = 0xf80; i < 0xfc0; i++)
+        assert_int_equal(f->page[i], 0);
+    assert_int_equal(slow_calls_at(f, zero, (high & bits48) + 0xf93), 1);
+    assert_true(f->last_addr == (high & bits48) + 0xf93);
     write_map[TOY_BASE >> 12] = 0;
+    assert_int_equal(slow_calls_at(f, zero, TOY_BASE + 0xf93), 1);
     assert_int_equal(slow_calls_at(f, blk, TOY_BASE), 1);
     assert_int_equal(f->page[0], 1);
     assert_int_equal(f->page[0xff8], 1);

@@ -171,8 +171,8 @@ static struct rig *new_rig(void)
     assert_non_null(r->block);
     assert_non_null(r->map_read);
     assert_non_null(r->map_write);
-    r->rt =
-        (struct gw_runtime){.load = toy_slow_load, .store = toy_slow_store, .amo = toy_slow_amo};
+    r->rt = (struct gw_runtime){
+        .load = toy_slow_load, .store = toy_slow_store, .amo = toy_slow_amo, .zero = toy_slow_zero};
     r->block->helpers = toy_helpers;
     return r;
 }

@@ -124,6 +124,20 @@ uint32_t toy_slow_store(void *cpu_, uint32_t desc)
     return 0;
 }
 
+static void zero_mem(uint8_t *mem, uint64_t addr)
+{
+    memset(mem + ((addr - TOY_BASE) & ~(uint64_t)(IR_ZERO_BYTES - 1)), 0, IR_ZERO_BYTES);
+}
+
+uint32_t toy_slow_zero(void *cpu_, uint32_t desc)
+{
+    struct toy_cpu *cpu = cpu_;
+    if (outside(cpu->run.slow_addr, desc))
+        return slow_fault(cpu);
+    zero_mem(cpu->run.engine, cpu->run.slow_addr);
+    return 0;
+}
+
 uint32_t toy_slow_amo(void *cpu_, uint32_t desc)
 {
     struct toy_cpu *cpu = cpu_;
@@ -196,6 +210,14 @@ static uint64_t access_memory(struct frame *f, const struct ir_insn *in)
     return old;
 }
 
+static void zero(struct frame *f, const struct ir_insn *in)
+{
+    if (outside(value(f, in->a), 0))
+        fault(f, in, TOY_FAULT_PC);
+    else
+        zero_mem(f->mem, value(f, in->a));
+}
+
 static uint64_t call_helper(struct frame *f, const struct ir_insn *in)
 {
     struct gw_vcpu *run = &f->cpu->run;
@@ -222,6 +244,7 @@ static void step(struct frame *f, uint32_t i)
     case IR_ST:
     case IR_AMO:
     case IR_CAS: f->v[i] = access_memory(f, in); break;
+    case IR_ZERO: zero(f, in); break;
     case IR_FENCE:
     case IR_NOP: break;
     case IR_FPGET: f->v[i] = f->cpu->run.fp_flags; break;

@@ -59,6 +59,7 @@ struct toy_exit toy_run(struct toy_cpu *cpu, uint8_t *mem, const struct ir_block
 uint32_t toy_slow_load(void *cpu, uint32_t desc);
 uint32_t toy_slow_store(void *cpu, uint32_t desc);
 uint32_t toy_slow_amo(void *cpu, uint32_t desc);
+uint32_t toy_slow_zero(void *cpu, uint32_t desc);
 #define TOY_FAULT_PC UINT64_C(0xfa017)
 
 #endif

@@ -143,8 +143,7 @@ static const struct lift_case cases[] = {
     {INSN(CBO_INVAL, 0x0005a00f, "cbo.inval (a1)"), .a1 = 0x10040, .helper = CALLS(CBO)},
     {INSN(CBO_CLEAN, 0x0015a00f, "cbo.clean (a1)"), .a1 = 0x10040, .helper = CALLS(CBO)},
     {INSN(CBO_FLUSH, 0x0025a00f, "cbo.flush (a1)"), .a1 = 0x10040, .helper = CALLS(CBO)},
-    {INSN(CBO_ZERO, 0x0045a00f, "cbo.zero (a1)"), .a1 = 0x1004d, .stores = true, .mem = 0,
-     .helper = CALLS(CBO)},
+    {INSN(CBO_ZERO, 0x0045a00f, "cbo.zero (a1)"), .a1 = 0x1004d, .stores = true, .mem = 0},
 };
 
 const struct lift_cases lift_cases_base = {cases, sizeof cases / sizeof cases[0]};

@@ -73,6 +73,14 @@ static bool access_memory(struct frame *f, uint32_t i)
     return true;
 }
 
+static bool zero_memory(struct frame *f, uint64_t addr)
+{
+    uint8_t *p = memory(f, addr, 1, false);
+    if (p)
+        memset(p - addr % IR_ZERO_BYTES, 0, IR_ZERO_BYTES);
+    return p != NULL;
+}
+
 /* True: go on in the block. */
 static bool call(struct frame *f, uint32_t i)
 {
@@ -114,6 +122,7 @@ static bool step(struct frame *f, uint32_t i)
     case IR_ST:
     case IR_AMO:
     case IR_CAS: r->pc = f->b->pc + f->b->guest[in->guest].pc_offset; return access_memory(f, i);
+    case IR_ZERO: r->pc = f->b->pc + f->b->guest[in->guest].pc_offset; return zero_memory(f, a);
     case IR_FENCE:
     case IR_NOP: return true;
     case IR_CALL: return call(f, i);

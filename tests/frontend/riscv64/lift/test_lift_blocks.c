@@ -434,8 +434,10 @@ static void user_mode_has_no_privileged_state(void **state)
     f->cpu.x[10] = RUN_MEM_BASE + 63;
     LIFT(f, user, CBO_ZERO);
     assert_calls(f, 0, 0);
+    LIFT(f, M_DIRTY | RV_TBF_CBZE, CBO_ZERO);
+    assert_calls(f, 0, 0);
     LIFT(f, M_DIRTY, CBO_ZERO);
-    assert_calls(f, 1, RV_HELPER_CBO);
+    assert_illegal(f, CBO_ZERO);
 }
 
 static void fp_is_illegal_while_fs_is_off(void **state)

@@ -65,7 +65,7 @@ static void lift_alone(struct fixture *f, const struct lift_case *c, bool fold)
                                  .page_left = 4096,
                                  .max_guest = 1};
     ir_begin(&f->block, CASE_PC,
-             (c->user ? RV_TBF_USER : RV_PRIV_M) | 2u << RV_TBF_FS_SHIFT |
+             (c->user ? RV_TBF_USER : RV_PRIV_M | RV_TBF_CBZE) | 2u << RV_TBF_FS_SHIFT |
                  c->frm << RV_TBF_FRM_SHIFT);
     f->block.no_fold = !fold;
     assert_int_equal(rv_lift(&rq), GW_LIFT_OK);

@@ -161,7 +161,7 @@ static void a_kernel_finds_what_firmware_leaves(void **state)
     csr_set(f, RV_CSR_STVEC, 0x80201000);
     rv_h_illegal(&f->cpu, 0, 0, 0);
     assert_true(f->cpu.run.pc == 0x80201000);
-    rv_h_cbo(&f->cpu, DATA, 4, 0);
+    rv_h_cbo(&f->cpu, DATA, 1, 0);
     assert_true(f->cpu.c.scause == RV_CAUSE_ILLEGAL && f->cpu.c.sepc == 0x80200000);
 }
 
