@@ -221,16 +221,18 @@ static bool complete_checksum(uint8_t *frame, size_t size, const uint8_t header[
 {
     size_t start = gw_little(header + H_CSUM_START, 2), i;
     size_t at = start + gw_little(header + H_CSUM_OFFSET, 2);
-    uint64_t sum = 0;
+    uint64_t words = 0, sum = 0;
     if (start > size || at + 2 > size)
         return false;
-    for (i = start; i + 4 <= size; i += 4) {
-        uint32_t w;
-        memcpy(&w, frame + i, 4);
-        sum += w; /* ones' complement sums do not mind the byte order (RFC 1071) */
+    for (i = start; i + 8 <= size; i += 8) {
+        uint64_t w;
+        memcpy(&w, frame + i, 8);
+        words += w;
+        sum += words < w; /* ones' complement: the carry goes round, in any byte order (RFC 1071) */
     }
-    for (unsigned shift = 0; i < size; i++, shift += 8)
-        sum += (uint64_t)frame[i] << shift;
+    sum += (words >> 32) + (uint32_t)words;
+    for (unsigned odd = 0; i < size; i++, odd ^= 8)
+        sum += (uint64_t)frame[i] << odd;
     while (sum >> 16)
         sum = (sum & 0xffff) + (sum >> 16);
     sum = ~sum & 0xffff;

@@ -271,27 +271,37 @@ static void bad_buffers_lose_the_frame_and_come_back(void **state)
     teardown(&f);
 }
 
+/* Of what follows csum_start, whatever its length is and wherever it begins. */
+static void complete_one(struct fixture *f, unsigned start, unsigned size)
+{
+    uint8_t frame[100], got[120], header[HDR] = {1, 0, 0, 0, 0, 0, 0, 0, 6, 0};
+    unsigned at = start + 6;
+    uint32_t sum = 0, len;
+    header[6] = (uint8_t)start;
+    for (unsigned i = 0; i < size; i++)
+        frame[i] = (uint8_t)(i * 11 + 200);
+    frame[at] = 0x12; /* the pseudo header's sum */
+    frame[at + 1] = 0x34;
+    for (unsigned i = start; i < size; i++)
+        sum += (i - start) % 2 ? frame[i] : (uint32_t)frame[i] << 8;
+    while (sum >> 16)
+        sum = (sum & 0xffff) + (sum >> 16);
+    add_tx(f, 0, frame, size, header);
+    ring_kick(&f->tx);
+    assert_int_equal(ring_take(&f->tx, &len), 0);
+    assert_int_equal(peer_read(f, got, sizeof got), size);
+    assert_int_equal(got[at] << 8 | got[at + 1], ~sum & 0xffff);
+    assert_memory_equal(got, frame, at);
+    assert_memory_equal(got + at + 2, frame + at + 2, size - at - 2);
+}
+
 static void checksums_are_completed(void **state)
 {
     struct fixture f;
-    uint8_t frame[61], got[100];
-    static const uint8_t header[HDR] = {1, 0, 0, 0, 0, 0, 34, 0, 6, 0};
-    uint32_t sum = 0;
     setup(&f, F_CSUM);
-    for (unsigned i = 0; i < sizeof frame; i++)
-        frame[i] = (uint8_t)(i * 11);
-    frame[40] = 0x12; /* the pseudo header's sum */
-    frame[41] = 0x34;
-    for (unsigned i = 34; i < sizeof frame; i++)
-        sum += i % 2 ? frame[i] : (uint32_t)frame[i] << 8;
-    while (sum >> 16)
-        sum = (sum & 0xffff) + (sum >> 16);
-    add_tx(&f, 0, frame, sizeof frame, header);
-    ring_kick(&f.tx);
-    assert_int_equal(peer_read(&f, got, sizeof got), sizeof frame);
-    assert_int_equal(got[40] << 8 | got[41], ~sum & 0xffff);
-    assert_memory_equal(got, frame, 40);
-    assert_memory_equal(got + 42, frame + 42, sizeof frame - 42);
+    for (unsigned start = 30; start < 38; start++)
+        for (unsigned size = 60; size < 80; size++)
+            complete_one(&f, start, size);
     teardown(&f);
 }
 
