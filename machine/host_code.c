@@ -26,15 +26,13 @@ enum gw_status host_code_dump(struct engine_dump *d, const char *list, const cha
         d->what |= bit;
         list += n + (list[n] == ',');
     }
-    d->out = file ? fopen(file, "w") : stderr;
+    d->out = file ? fopen(file, "we") : stderr;
     if (!d->out)
         return gw_fail(err, GW_ERR_IO, file, "cannot write the dump: %s", strerror(errno));
     return GW_OK;
 }
 
-void host_code_dump_end(struct engine_dump *d)
+int host_code_dump_end(struct engine_dump *d)
 {
-    if (d->out && d->out != stderr)
-        fclose(d->out);
-    d->out = NULL;
+    return engine_dump_end(d, d->out != stderr);
 }

@@ -12,6 +12,7 @@ void host_code_caller_close(const struct interp_caller *caller);
 /* list: "decode,ir,opt,host"; file NULL: stderr. */
 enum gw_status host_code_dump(struct engine_dump *d, const char *list, const char *file,
                               struct gw_error *err);
-void host_code_dump_end(struct engine_dump *d);
+/* 0, or the errno for which some of it was lost. */
+int host_code_dump_end(struct engine_dump *d);
 
 #endif

@@ -140,6 +140,7 @@ struct machine_result {
     int command_errno;
     int output_error; /* errno: standard output did not take all that the guest said, and it was told
                        * so on standard error unless it is EPIPE; 0: it did, or nobody waited for it */
+    int dump_error;   /* errno: some of --dump was lost; 0: none was */
     uint64_t insns;   /* retired, by all CPUs */
     uint64_t wall_ns;
     uint64_t peak_rss_bytes; /* the most memory that was resident at once; 0: not known */

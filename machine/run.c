@@ -459,7 +459,7 @@ static enum gw_status machine_run(const struct machine_options *o, struct machin
     host_free(m->host);
     asks_destroy(&m->asks);
     pthread_mutex_destroy(&m->steering);
-    host_code_dump_end(&m->dump);
+    result->dump_error = host_code_dump_end(&m->dump);
     for (unsigned i = 0; i < SPEC_SERIAL_PORTS; i++)
         port_close(m->port[i]);
     for (unsigned i = 0; i < SPEC_MAX_CHANNELS; i++)

@@ -32,9 +32,13 @@ enum { ENGINE_DUMP_DECODE = 1, ENGINE_DUMP_IR = 2, ENGINE_DUMP_OPT = 4, ENGINE_D
 struct engine_dump {
     uint32_t what; /* ENGINE_DUMP_* */
     FILE *out;
+    int error; /* errno: why some of it was lost */
     size_t (*host_disasm)(char *buf, size_t size, uint64_t pc, const uint8_t *bytes, size_t count,
                           unsigned *len);
 };
+
+/* Sees that all of it has arrived; closes out, if it is to. out NULL: there was none. Returns error. */
+int engine_dump_end(struct engine_dump *d, bool close);
 
 /* May FP exceptions trap, so that reading the FP flags is cheap? Asks for a handler of SIGFPE. */
 enum engine_fp_traps {
@@ -65,7 +69,7 @@ struct engine_config {
     bool time_translation;              /* count translate_ns */
     const struct interp_caller *caller; /* how the interpreter calls helpers; NULL: directly */
     enum engine_fp_traps fp_traps;
-    const struct engine_dump *dump; /* NULL: none; outlives the engine */
+    struct engine_dump *dump; /* NULL: none; outlives the engine */
     /* User mode: may [vaddr, vaddr + size) be executed? */
     bool (*fetch_ok)(void *opaque, uint64_t vaddr, uint64_t size);
     void *fetch_opaque;

@@ -97,7 +97,7 @@ struct um_proc {
     const struct guest_isa *isa;
     struct rv_cpu *cpu;
     struct engine *engine;          /* NULL in tests of the parts */
-    const struct engine_dump *dump; /* NULL: none */
+    struct engine_dump *dump; /* NULL: none */
     struct debug *debug;            /* NULL: nobody can watch */
     const struct um_config *cfg;
     struct um_space space;

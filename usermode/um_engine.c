@@ -171,8 +171,8 @@ void um_engine_stop(struct um_proc *p)
     engine_free(p->engine);
     p->engine = NULL;
     if (p->dump) {
-        fclose(p->dump->out);
-        free((void *)(uintptr_t)p->dump);
+        p->result.dump_error = engine_dump_end(p->dump, true);
+        free(p->dump);
         p->dump = NULL;
     }
 }

@@ -246,12 +246,13 @@ static uint64_t overhead_bytes(const struct um_proc *p)
     return pages > guest ? (uint64_t)(pages - guest) * UM_PAGE : 0;
 }
 
-/* The handlers refer to p: no signal comes through any more. */
-static void free_all(struct um_proc *p)
+/* The handlers refer to p: no signal comes through any more. What is written last may be lost, too. */
+static void free_all(struct um_proc *p, struct um_result *result)
 {
     um_host_sigmask(UINT64_MAX, NULL);
     um_debug_stop(p);
     um_engine_stop(p);
+    *result = p->result;
     um_space_free(&p->space);
     free(p->exe);
     free(p->cpu);
@@ -267,6 +268,7 @@ enum gw_status um_run(const struct um_config *cfg, um_finish_fn *finish, void *o
     if (p == MAP_FAILED)
         return gw_fail(err, GW_ERR_NOMEM, "", "out of memory");
     p->cfg = cfg;
+    p->result.child = cfg->in_child;
     p->start_ns = um_now_ns();
     p->isa = guest_by_name(&gw_guests, UM_ARCH);
     p->cpu = aligned_alloc(64, (p->isa->cpu_size + 63) & ~(size_t)63);
@@ -282,12 +284,11 @@ enum gw_status um_run(const struct um_config *cfg, um_finish_fn *finish, void *o
     p->result.insns = um_engine_retired(p);
     if (cfg->own_deaths) /* a report follows */
         p->result.overhead_bytes = overhead_bytes(p);
-    *result = p->result;
     if (!s && finish) {
         const void *counters;
         const struct counter_desc *desc = um_engine_counters(p, &counters);
         finish(opaque, desc, counters, &p->result);
     }
-    free_all(p);
+    free_all(p, result);
     return s;
 }

@@ -25,8 +25,16 @@ __attribute__((format(printf, 2, 3))) static void add(struct line *l, const char
 
 static void flush(struct um_proc *p, const struct line *l)
 {
-    ssize_t ignored = write(p->cfg->strace_fd, l->text, l->len);
-    (void)ignored;
+    size_t done = 0;
+    while (done < l->len) {
+        ssize_t n = write(p->cfg->strace_fd, l->text + done, l->len - done);
+        if (n > 0) {
+            done += (size_t)n;
+        } else if (n == 0 || errno != EINTR) {
+            p->result.strace_error = n ? errno : EIO;
+            return;
+        }
+    }
 }
 
 static void add_bytes(struct um_proc *p, struct line *l, uint64_t addr, uint64_t size, bool string)

@@ -133,7 +133,9 @@ static char **own_words(const struct um_proc *p, char **argv, unsigned before, u
                  (unsigned long long)(left / 1000000 + 1));
         *--to = own->timeout;
     }
-    if (!p->result.child)
+    if (p->result.child)
+        *--to = "--in-child";
+    else
         to = words_before(to, p->cfg->once_argv);
     return words_before(to, p->cfg->self_argv);
 }
@@ -145,8 +147,8 @@ static int64_t exec_program(struct um_proc *p, const char *path, uint64_t argv_a
     int64_t r = um_file_kind(p, path, &kind);
     if (r)
         return r;
-    /* and -0, argv[0], --timeout, PROG, NULL */
-    unsigned before = word_count(p->cfg->self_argv) + word_count(p->cfg->once_argv) + 5;
+    /* and --in-child, -0, argv[0], --timeout, PROG, NULL */
+    unsigned before = word_count(p->cfg->self_argv) + word_count(p->cfg->once_argv) + 6;
     uint64_t argc, envc;
     char **argv = strings_in(p, argv_addr, before, &argc, &r);
     if (!argv)

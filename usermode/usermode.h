@@ -21,7 +21,8 @@ struct um_config {
     char *const *argv;      /* the guest's, NULL at the end, at least one */
     char *const *envp;      /* the guest's, NULL at the end */
     const char *sysroot;    /* looked up first for absolute paths; or NULL */
-    char *const *self_argv; /* how execve starts us again: words before "-0 NAME -- PROG ARGS" */
+    char *const *self_argv; /* how execve starts us again: words before "-0 NAME -- PROG ARGS";
+                             * children have "--in-child" too */
     char *const *once_argv; /* more of them, for the process that was started; not its children */
     int strace_fd;          /* -1: no trace */
     int self_fd;   /* > 2: what starts us again is open there; else: it is this program's file */
@@ -39,6 +40,7 @@ struct um_config {
                           unsigned *len);
     unsigned verbose;          /* notes on stderr */
     bool quiet;                /* errors only */
+    bool in_child;             /* what a child of the process that was started executes */
     bool allow_clock;          /* root's programs may set the host's clock */
     bool time_translation;     /* count translate_ns */
     uint64_t code_cache_bytes; /* 0: the default */
@@ -59,6 +61,7 @@ struct um_result {
     int status; /* UM_EXIT: exit status, 0..255 */
     int signal; /* UM_SIGNAL: to be raised again by um_raise */
     bool child; /* this process is a fork of the one that was started: no report */
+    int strace_error, dump_error; /* errno: some of what was to be written there was lost; 0: none was */
     uint64_t insns;
     uint64_t syscalls;
     uint64_t overhead_bytes; /* code cache and tables */

@@ -56,8 +56,8 @@ static const struct entry statuses[] = {
     {"123", "the guest panicked"},
     {"124", "--timeout"},
     {"125",
-     "Godwit's own failure; or standard output did not take all that a guest said, whose own "
-     "status would be 0"},
+     "Godwit's own failure; or the status would be 0, and standard output did not take all that a "
+     "guest said, or a file what --dump or --strace lists"},
     {"126, 127", "the program, or the command in the guest, cannot be run; there is none"},
     {"a signal",
      "a program that dies of a signal ends exec by the same one; SIGTERM, SIGHUP and a reader of "

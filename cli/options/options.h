@@ -61,6 +61,7 @@ struct cli_options {
     const char *setenv[CLI_MAX_LIST], *unsetenv[CLI_MAX_LIST];
     unsigned setenv_count, unsetenv_count;
     bool strace, allow_clock;
+    bool in_child;    /* a child of the process that a user started executes the program */
     uint64_t self_fd; /* the program itself, where it was started by a descriptor; 0: it was not */
     /* disasm */
     uint64_t base;

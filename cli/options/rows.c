@@ -91,6 +91,7 @@ static const struct spec_field own_fields[] = {
      .help = "the program may set the host's clock, where it is run as root"},
     {ROW(SPEC_NUMBER, self_fd, "self-fd"), .after = "no_sandbox", .verbs = VERB_EXEC, .value = "N",
      .most = INT32_MAX},
+    {ROW(SPEC_FLAG, in_child, "in-child"), .after = "no_sandbox", .verbs = VERB_EXEC},
     {ASK("arch", set_arch), .after = "name", .verbs = SPEC_VERBS_START | VERB_DISASM,
      .value = "NAME", .complete = "riscv64", .help = "guest architecture (riscv64)"},
     {ROW(SPEC_PATH, report, "report"), .after = "stats", .verbs = SPEC_VERBS_START, .value = "FILE",

@@ -198,7 +198,30 @@ static void no_core(void)
     setrlimit(RLIMIT_CORE, &none);
 }
 
-static int end(const char *report, const struct um_result *r, uint64_t wall_ns)
+/* What the user wanted to read is not all there: a run that went well otherwise has failed. */
+static int say_lost(const char *what, const char *file, int error)
+{
+    struct gw_error err;
+    if (!error)
+        return 0;
+    gw_fail(&err, GW_ERR_STATE, file ? file : "standard error", "cannot write %s: %s", what,
+            strerror(error));
+    cli_print_error(&err);
+    return CLI_FAILURE;
+}
+
+static int lost_status(const struct cli_options *o, const struct um_result *r)
+{
+    int trace = 0, dump = 0;
+    if (!r->child) {
+        trace = say_lost("what the program asks of the kernel", o->strace_file, r->strace_error);
+        dump = say_lost("the dump", o->spec.dump_file, r->dump_error);
+    }
+    return trace ? trace : dump;
+}
+
+static int end(const struct cli_options *o, const char *report, const struct um_result *r,
+               uint64_t wall_ns)
 {
     static const char *const endings[] = {[UM_EXIT] = "exit",
                                           [UM_SIGNAL] = "signal",
@@ -216,6 +239,9 @@ static int end(const char *report, const struct um_result *r, uint64_t wall_ns)
         rep.signal = r->signal;
         rep.status = 128 + r->signal;
     }
+    int lost = lost_status(o, r);
+    if (!rep.status)
+        rep.status = lost;
     if (report[0] && !r->child && !cli_write_report(report, &rep, NULL))
         return CLI_FAILURE;
     if (r->ending == UM_SIGNAL) {
@@ -228,7 +254,7 @@ static int end(const char *report, const struct um_result *r, uint64_t wall_ns)
 static int run(const struct cli_options *o, struct um_config *cfg, struct self_words *self)
 {
     struct gw_error err = {GW_OK, "", "", ""};
-    struct um_result r = {UM_EXIT, 0, 0, false, 0, 0, 0};
+    struct um_result r = {.ending = UM_EXIT};
     enum gw_status s = GW_OK;
     cfg->strace_fd = o->strace ? STDERR_FILENO : -1;
     cfg->dump_fd = STDERR_FILENO;
@@ -250,7 +276,7 @@ static int run(const struct cli_options *o, struct um_config *cfg, struct self_w
     uint64_t start = now_ns();
     s = um_run(cfg, o->spec.stats ? exec_stats_print : NULL, NULL, &r, &err);
     if (!s)
-        return end(self->report, &r, now_ns() - start);
+        return end(o, self->report, &r, now_ns() - start);
     cli_print_error(&err);
     int status = start_status(s);
     if (self->report[0]) {
@@ -279,6 +305,7 @@ int cli_exec(const struct cli_options *o)
         .verbose = (unsigned)spec->verbose,
         .quiet = spec->quiet,
         .allow_clock = o->allow_clock,
+        .in_child = o->in_child,
         .time_translation = spec->stats,
         .code_cache_bytes = spec->code_cache_bytes,
         .max_guest_insns = (unsigned)spec->max_block,

@@ -160,13 +160,20 @@ static enum gw_status open_report(const struct cli_options *o, int *fd, struct g
     return GW_OK;
 }
 
-/* What the guest said is its work: a run that lost some of it has not gone well. Nobody is told more of a
- * reader that is gone, as of SIGPIPE. */
-static int lost_status(const struct machine_result *r)
+/* What the guest said is its work, and a listing what its user wanted: a run that lost some of it has not
+ * gone well. Nobody is told more of a reader that is gone, as of SIGPIPE. */
+static int lost_status(const struct machine_result *r, const char *dump_file)
 {
-    if (!r->output_error)
+    int error = r->output_error ? r->output_error : r->dump_error;
+    struct gw_error err;
+    if (r->dump_error && r->dump_error != EPIPE) {
+        gw_fail(&err, GW_ERR_STATE, dump_file ? dump_file : "standard error",
+                "cannot write the dump: %s", strerror(r->dump_error));
+        cli_print_error(&err);
+    }
+    if (!error)
         return 0;
-    return r->output_error == EPIPE ? 128 + SIGPIPE : CLI_FAILURE;
+    return error == EPIPE ? 128 + SIGPIPE : CLI_FAILURE;
 }
 
 /* Runs it, and says what there is to say of its end; returns the exit status. */
@@ -180,8 +187,9 @@ static int run_and_explain(const struct machine_api *api, const struct machine_o
     if (st == GW_OK) {
         explain(result, o);
         if (command_ran(result, command, err)) {
+            int lost = lost_status(result, o->spec.dump_file);
             status = exit_status(result, o->spec.stop_text != NULL, command);
-            return status ? status : lost_status(result);
+            return status ? status : lost;
         }
         st = err->status;
     }

@@ -42,6 +42,12 @@ def jump(offset):
     return (o >> 20 & 1) << 31 | low | (o >> 12 & 0xff) << 12 | 0x6f
 
 
+def branch(f3, rs1, rs2, offset):
+    o = offset & 0x1fff
+    return (o >> 12) << 31 | (o >> 5 & 63) << 25 | rs2 << 20 | rs1 << 15 | f3 << 12 | \
+        (o >> 1 & 15) << 8 | (o >> 11 & 1) << 7 | 0x63
+
+
 WFI, ECALL, NOP = 0x10500073, 0x73, 0x13
 FOREVER = jump(0)
 

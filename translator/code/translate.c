@@ -1,6 +1,7 @@
 /* From guest bytes to a block in the code cache. */
 #include "translator/code/translate.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -17,19 +18,39 @@ static uint64_t now_ns(void)
 
 /* --- dumps --------------------------------------------------------------------------------------- */
 
+/* Why it failed first is known right behind what failed. */
+static void note_lost(struct engine_dump *d)
+{
+    if (!d->error && ferror(d->out))
+        d->error = errno ? errno : EIO;
+}
+
+int engine_dump_end(struct engine_dump *d, bool close)
+{
+    FILE *out = d->out;
+    if (!out)
+        return 0;
+    d->out = NULL;
+    errno = 0;
+    if ((close ? fclose(out) : fflush(out)) != 0 && !d->error)
+        d->error = errno ? errno : EIO;
+    return d->error;
+}
+
 static void dump_decode(struct engine *e, const uint8_t *code)
 {
-    FILE *out = e->cfg.dump->out;
+    struct engine_dump *d = e->cfg.dump;
     const struct ir_block *b = e->ir;
-    fprintf(out, "block %#llx, %u instructions, flags %#x\n", (unsigned long long)b->pc,
+    fprintf(d->out, "block %#llx, %u instructions, flags %#x\n", (unsigned long long)b->pc,
             b->guest_count, b->flags);
     for (uint32_t g = 0; g < b->guest_count; g++) {
         uint64_t at = (uint64_t)(int64_t)(int32_t)b->guest[g].pc_offset;
         char text[96];
         unsigned len;
         e->cfg.isa->disasm(text, sizeof text, b->pc + at, code + at, b->guest[g].len, &len);
-        fprintf(out, "  %llx:  %s\n", (unsigned long long)(b->pc + at), text);
+        fprintf(d->out, "  %llx:  %s\n", (unsigned long long)(b->pc + at), text);
     }
+    note_lost(d);
 }
 
 static void dump_text(struct engine *e, FILE *out)
@@ -45,13 +66,15 @@ static void dump_text(struct engine *e, FILE *out)
 
 static void dump_ir(struct engine *e, const char *title)
 {
-    fprintf(e->cfg.dump->out, "%s\n", title);
-    dump_text(e, e->cfg.dump->out);
+    struct engine_dump *d = e->cfg.dump;
+    fprintf(d->out, "%s\n", title);
+    dump_text(e, d->out);
+    note_lost(d);
 }
 
 static void dump_host(struct engine *e, const uint8_t *code, uint64_t base, uint32_t size)
 {
-    const struct engine_dump *d = e->cfg.dump;
+    struct engine_dump *d = e->cfg.dump;
     fprintf(d->out, "host at %#llx, %u bytes, %u instructions on the hot path of %u bytes\n",
             (unsigned long long)base, size, e->job->host_insns, e->job->hot_size);
     for (uint32_t at = 0; at < size;) {
@@ -67,6 +90,7 @@ static void dump_host(struct engine *e, const uint8_t *code, uint64_t base, uint
         fprintf(d->out, "  %s+%05x:  %s\n", at < e->job->hot_size ? "hot " : "cold", at, text);
         at += len;
     }
+    note_lost(d);
 }
 
 /* --- lifting ------------------------------------------------------------------------------------- */

@@ -329,7 +329,7 @@ static void catch_faults(void)
     }
 }
 
-static struct fz_env *open_env(const struct fz_config *cfg, const struct engine_dump *dump)
+static struct fz_env *open_env(const struct fz_config *cfg, struct engine_dump *dump)
 {
     struct fz_env *env = calloc(1, sizeof *env);
     struct gw_error err;
@@ -572,7 +572,7 @@ const char *fz_compare(const struct fz_outcome *a, const struct fz_outcome *b, c
 
 void fz_env_dump(const struct fz_config *cfg, const struct fz_program *p, const struct fz_state *s)
 {
-    const struct engine_dump dump = {.what = ENGINE_DUMP_OPT | ENGINE_DUMP_HOST, .out = stderr};
+    struct engine_dump dump = {.what = ENGINE_DUMP_OPT | ENGINE_DUMP_HOST, .out = stderr};
     struct fz_outcome out;
     struct fz_env *env = open_env(cfg, &dump);
     fz_env_load(env, p);
