@@ -62,13 +62,20 @@ static void link_out(struct x64 *x, uint32_t from, uint64_t target)
     }
 }
 
-/* Where an unlinked branch goes: asks the run loop for its target. */
+/* Where an unlinked branch goes: asks the run loop for its target. So does one whose guard does not hold,
+ * unless the jump cache knows where it leads in this address space. */
 static void exit_stub(struct x64 *x, uint32_t link)
 {
     struct gw_link_desc *l = &x->job->links[link];
     l->stub_offset = x64_pos(&x->e);
     x64_set_pc(x, l->target);
     x64_mov_ri(&x->e, RAX, x->job->link_base + link);
+    if (l->gen_offset) {
+        x64_alu_mi(&x->e, 0, EXT_CMP, x64_at(X64_RIP, (int64_t)(x->e.base + l->gen_offset)), 0);
+        uint32_t unlinked = x64_jcc(&x->e, CC_E);
+        x64_jmp_to(&x->e, x64_thunk(x, T_JUMP_OR_EXIT));
+        x64_link(&x->e, unlinked, x64_pos(&x->e));
+    }
     x64_jmp_to(&x->e, x64_thunk(x, T_EXIT_LINK));
 }
 

@@ -72,6 +72,7 @@ enum x64_thunk {
     T_EXIT_INDIRECT,
     T_EXIT_LEAVE,
     T_EXIT_HELPER,
+    T_JUMP_OR_EXIT, /* by the jump cache to run.pc, or as T_EXIT_LINK */
     T_EVAL,
     T_LOAD,                       /* + size | sign << 2 (8), then F32, F64 */
     T_LOAD_ALIGNED = T_LOAD + 10, /* W, D; sign-extended */

@@ -160,6 +160,21 @@ static void emit_exits(struct rt *r)
     r->ep->fault[r->fp] = r->ep->table[r->fp][T_EXIT_HELPER];
 }
 
+/* eax: the link. */
+static void emit_jump_or_exit(struct rt *r)
+{
+    struct x64_buf *e = &r->e;
+    r->ep->table[r->fp][T_JUMP_OR_EXIT] = x64_pos(e);
+    x64_load(e, RCX, X64_RUN(pc));
+    x64_zext32(e, RDX, RCX);
+    x64_alu_ri(e, 0, EXT_AND, RDX, ((1 << GW_JC_BITS) - 1) << 1);
+    x64_shift_ri(e, X_W, EXT_SHL, RDX, 3);
+    x64_rm(e, X_W | OP_ADD, RDX, X64_RUN(jump_cache), 0);
+    x64_rm(e, X_W | OP_CMP_MR, RCX, x64_at(RDX, offsetof(struct gw_jump_entry, pc)), 0);
+    x64_link(e, x64_jcc(e, CC_NE), r->ep->table[r->fp][T_EXIT_LINK]);
+    x64_rm(e, OP_GROUP5, EXT_JMP, x64_at(RDX, offsetof(struct gw_jump_entry, code)), 0);
+}
+
 /* After a C call in a thunk: guest registers are in state; the block is left. */
 static void leave_path(struct rt *r)
 {
@@ -364,6 +379,7 @@ enum gw_status x64_emit_runtime(const struct gw_backend_config *cfg, const struc
     for (r.fp = 0; r.fp < 2 && !r.e.full; r.fp++) {
         emit_enter(&r);
         emit_exits(&r);
+        emit_jump_or_exit(&r);
         emit_memory(&r, rt);
         for (int t = RAX; t <= RDX && cfg->mem == GW_MEM_FLAT; t++) {
             emit_lookup(&r, t, false);

@@ -28,6 +28,7 @@ struct interp;
 struct interp_block;
 struct jumps;
 struct page_maps;
+struct positions;
 struct progress;
 struct views;
 
@@ -68,6 +69,7 @@ struct engine {
     struct adopted *adopted;
     struct fetches *fetches;
     struct jumps *jumps;
+    struct positions *positions;
     struct interp *interp; /* NULL: generated code runs */
     struct ir_block *ir;   /* these two: the block that is being made */
     struct gw_compile_job *job;

@@ -1,16 +1,24 @@
-/* Arrays that grow, of elements that may be moved. */
+/* Arrays that grow. */
 #ifndef TRANSLATOR_VEC_H
 #define TRANSLATOR_VEC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct vec {
-    void *data; /* NULL: nothing yet; free() it at the end */
+    void *data; /* NULL: nothing yet */
     uint32_t count, cap;
+    size_t fixed; /* bytes of a place of its own, where elements stay; 0: they may be moved */
 };
 
-/* Room for n more elements of elem bytes at the end, not initialised. NULL: out of memory. */
+/* Of an empty array: at most `most` elements, that never are moved, so that they can be read while others
+ * are added. Address space for all of them is taken, memory when it is used. False: there is none. */
+bool vec_fix(struct vec *v, size_t elem, uint32_t most);
+void vec_free(struct vec *v);
+
+/* Room for n more elements of elem bytes at the end, not initialised. NULL: out of memory, or fixed and
+ * full. */
 void *vec_push(struct vec *v, size_t elem, uint32_t n);
 
 #endif

@@ -16,6 +16,10 @@
  * BROKEN_NO_MOVE        a fence of a page that is in the table moves no generation
  * BROKEN_ADOPT_KEEPS    a newer generation is adopted with the fetch TLB kept
  * BROKEN_NO_RETRY       a walk that a fence came into is used
+ * BROKEN_NO_SECOND_WALK a page is entered after its walk, and not walked again
+ * BROKEN_ENTERED_SINCE  so is one that another vCPU has entered since
+ * BROKEN_OLD_COPY       a fence without the lock, by a vCPU that does not know the latest generation
+ * BROKEN_FORGETS_FIRST  a page leaves the table before the generation moves
  */
 #define PAGES 2
 #define NONE 15
@@ -24,6 +28,7 @@
 byte mapped[PAGES];
 bit executed[PAGES];         /* the table */
 byte gen = 1, drawn = 1;
+bit locked;
 bit came[2];                 /* by vCPU: a fence came since it looked (the code counts them) */
 byte guard[PAGES];           /* the links; 0 is no generation */
 byte target[PAGES];
@@ -56,9 +61,11 @@ inline adopt(me)
 inline move(me)
 {
 #ifndef BROKEN_NO_MOVE
-	drawn++;
-	gen = drawn;
-	copy[me] = drawn
+	atomic {
+		drawn++;
+		gen = drawn;
+		copy[me] = drawn
+	}
 #else
 	skip
 #endif
@@ -70,21 +77,37 @@ inline fence_page(me, p)
 #ifndef BROKEN_KEEPS_FETCH
 	fetched[AT(me, p)] = NONE;
 #endif
-	atomic {
-		adopt(me);
-		came[0] = 1;
-		came[1] = 1;
-		if
-		:: executed[p] ->
-		   executed[p] = 0;
-#ifdef BROKEN_FORGETS_OTHERS
-		   executed[1 - p] = 0;
+	/* A look without the lock: nothing of a page that is not in the table, if this vCPU knows what
+	 * became of those that have left it. */
+	other = executed[p];
+	if
+#ifdef BROKEN_OLD_COPY
+	:: !other -> skip
+#else
+	:: !other && copy[me] == gen -> skip
 #endif
-		   move(me)
-		:: else
-		fi;
-		oldest[AT(me, p)] = number
-	}
+	:: else ->
+	   atomic {
+	      !locked -> locked = 1;
+	      adopt(me);
+	      came[0] = 1;
+	      came[1] = 1
+	   };
+	   other = executed[p];
+#ifdef BROKEN_FORGETS_FIRST
+	   executed[p] = 0;
+#endif
+	   if
+	   :: other -> move(me)
+	   :: else
+	   fi;
+	   executed[p] = 0;
+#ifdef BROKEN_FORGETS_OTHERS
+	   executed[1 - p] = 0;
+#endif
+	   locked = 0
+	fi;
+	oldest[AT(me, p)] = number
 }
 
 inline fence_all(me)
@@ -93,14 +116,15 @@ inline fence_all(me)
 	other = mapped[1];
 	forget(me);
 	atomic {
+		!locked;
 		adopt(me);
 		came[0] = 1;
 		came[1] = 1;
 		if
 		:: executed[0] || executed[1] ->
+		   move(me);
 		   executed[0] = 0;
-		   executed[1] = 0;
-		   move(me)
+		   executed[1] = 0
 		:: else
 		fi;
 		oldest[AT(me, 0)] = number;
@@ -111,19 +135,35 @@ inline fence_all(me)
 inline find(me, p)
 {
 	do
-	:: atomic { adopt(me); came[me] = 0 };
+	:: atomic { !locked; adopt(me); came[me] = 0 };
 	   if
 	   :: fetched[AT(me, p)] == NONE ->
+	      other = executed[p];
 	      number = mapped[p];
 	      atomic {
-	         fetched[AT(me, p)] = number;
+	         !locked;
+#ifdef BROKEN_ENTERED_SINCE
+	         other = executed[p];
+#else
+	         other = other && executed[p];
+#endif
 #ifndef BROKEN_NOT_ENTERED
 	         executed[p] = 1
 #endif
-	      }
+	      };
+	      /* A fence that did not find it there was made before; what it is about is seen now. Of a page
+	       * that was there already, fences come in. */
+#ifndef BROKEN_NO_SECOND_WALK
+	      if
+	      :: !other -> number = mapped[p]
+	      :: else
+	      fi;
+#endif
+	      fetched[AT(me, p)] = number
 	   :: else
 	   fi;
 	   atomic {
+	      !locked;
 	      number = fetched[AT(me, p)];
 	      if
 #ifdef BROKEN_NO_RETRY
@@ -155,7 +195,7 @@ active [2] proctype vcpu()
 	bit page;
 
 	do
-	:: round == 6 - 4 * _pid -> break
+	:: round == 5 - 3 * _pid -> break
 	:: else ->
 	   round++;
 	   if

@@ -21,7 +21,7 @@ struct tb {
     uint64_t pc, paddr, paddr2; /* paddr2: second page of a straddling block, or NO_PADDR; user
                                    mode: paddr is pc */
     uint32_t flags;             /* tb_flags */
-    uint8_t state;              /* enum tb_state */
+    uint8_t state;              /* enum tb_state; atomic */
     uint8_t once;               /* it runs once: nothing finds it again */
     uint8_t listed;             /* in the list of its first page: 1, of its second: 2 */
     uint32_t code, size;        /* offset into code memory, bytes */
@@ -32,5 +32,14 @@ struct tb {
     uint16_t guest_count, code_bytes;
     size_t interp_at; /* its memory starts here */
 };
+
+static inline enum tb_state tb_state(const struct tb *tb)
+{
+    return __atomic_load_n(&tb->state, __ATOMIC_SEQ_CST);
+}
+static inline void tb_becomes(struct tb *tb, enum tb_state state)
+{
+    __atomic_store_n(&tb->state, (uint8_t)state, __ATOMIC_SEQ_CST);
+}
 
 #endif

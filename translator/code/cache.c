@@ -70,6 +70,21 @@ size_t engine_code_cache_bytes(const struct engine *e, size_t *wanted)
     return e->cfg.backend ? e->cc->mem.size : e->cc->interp_size;
 }
 
+/* Where several vCPUs share the cache, what belongs to its blocks is read without the lock, so it stays in
+ * place. An array may be full before the memory is, as that may be: then the cache is emptied. Where
+ * address space was scarce already, none is spent: all is read under the lock there. */
+static void fix_arrays(const struct engine *e)
+{
+    enum { TB = 48, LINK = 32, ROW = 8, GUEST = 4 }; /* bytes of code for each, at least */
+    struct code_cache *c = e->cc;
+    if (!e->world->shared || e->interp || c->mem.size < c->wanted)
+        return;
+    if (!vec_fix(&c->tbs, sizeof(struct tb), (uint32_t)(c->mem.size / TB)) ||
+        !vec_fix(&c->rows, sizeof(struct gw_row), (uint32_t)(c->mem.size / ROW)) ||
+        !vec_fix(&c->guests, sizeof(int32_t), (uint32_t)(c->mem.size / GUEST)))
+        vec_free(&c->tbs); /* the sign that they are */
+}
+
 enum gw_status cc_open(struct engine *e, struct gw_error *err)
 {
     if (!e->interp)
@@ -84,6 +99,8 @@ enum gw_status cc_open(struct engine *e, struct gw_error *err)
     if (!table_open(c) || !pages_open(c))
         return gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
     enum gw_status st = open_any(e, err);
+    if (st == GW_OK)
+        fix_arrays(e);
     if (st == GW_OK && e->cfg.backend)
         st = emit_runtime(e, err);
     return st;
@@ -94,10 +111,10 @@ void cc_close(struct code_cache *c)
     close_memory(c);
     table_close(c);
     pages_close(c);
-    free(c->tbs.data);
-    free(c->links.data);
-    free(c->rows.data);
-    free(c->guests.data);
+    vec_free(&c->tbs);
+    vec_free(&c->links);
+    vec_free(&c->rows);
+    vec_free(&c->guests);
 }
 
 void cc_flush(struct engine *e)
@@ -106,6 +123,7 @@ void cc_flush(struct engine *e)
     struct engine_world *w = e->world;
     pages_clear(e);
     table_clear(c);
+    __atomic_store_n(&c->complete, 0, __ATOMIC_RELEASE);
     c->tbs.count = c->links.count = c->rows.count = c->guests.count = 0;
     c->mem.used = c->runtime_size;
     c->interp_used = 0;
@@ -121,6 +139,7 @@ void cc_drop_last(struct code_cache *c, uint32_t i)
     if (i + 1 != c->tbs.count || !cc_tb(c, i)->once)
         return;
     const struct tb *tb = cc_tb(c, i);
+    __atomic_store_n(&c->complete, c->tbs.fixed ? i : 0, __ATOMIC_RELEASE);
     c->guests.count = tb->guest_first;
     if (tb->interp) {
         c->interp_used = tb->interp_at;

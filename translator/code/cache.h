@@ -38,6 +38,7 @@ struct code_cache {
     struct vec tbs;          /* struct tb */
     struct vec links;        /* struct link */
     struct vec rows, guests; /* struct gw_row; int32_t, offset from pc of each guest instruction */
+    uint32_t complete;       /* atomic: blocks that may be looked at without the lock (tbs.fixed) */
 
     /* table.c */
     struct tb_slot *slots; /* 1 << slot_bits, at most three quarters full; NULL: not open yet */

@@ -12,6 +12,8 @@
 #define LARGE_BITS 12
 #define MOST_BITS  16
 
+enum { FILTER_BITS = 19 }; /* sixteen for each page that the largest table holds, 64 KiB */
+
 static struct executed_page *place(struct executed_page *at, unsigned bits, uint64_t page)
 {
     uint32_t mask = (1u << bits) - 1;
@@ -20,6 +22,65 @@ static struct executed_page *place(struct executed_page *at, unsigned bits, uint
         i = (i + 1) & mask;
     return &at[i];
 }
+
+/* --- the filter ---------------------------------------------------------------------------------- */
+
+static uint64_t filter_bit(uint64_t page)
+{
+    return page * UINT64_C(0xd6e8feb86659fd93) >> (64 - FILTER_BITS);
+}
+
+void executed_open(struct executed *x)
+{
+    for (int k = 0; k < 2; k++)
+        x->filter[k] = calloc(1, (1u << FILTER_BITS) / 8);
+    if (!x->filter[0] || !x->filter[1])
+        executed_close(x);
+}
+
+void executed_close(struct executed *x)
+{
+    free(x->at);
+    free(x->filter[0]);
+    free(x->filter[1]);
+    *x = (struct executed){0};
+}
+
+static void filter_set(struct executed *x, uint32_t which, uint64_t page)
+{
+    uint64_t bit = filter_bit(page);
+    if (x->filter[which])
+        __atomic_fetch_or(&x->filter[which][bit / 64], UINT64_C(1) << bit % 64, __ATOMIC_SEQ_CST);
+}
+
+/* One of what the table holds now, pages that have left it no more. Whoever looks at the other one
+ * meanwhile sees that it was. */
+static void filter_renew(struct executed *x)
+{
+    uint32_t next = __atomic_load_n(&x->turn, __ATOMIC_RELAXED) + 1;
+    uint64_t *f = x->filter[next & 1];
+    if (!f)
+        return;
+    for (uint32_t i = 0; i < (1u << FILTER_BITS) / 64; i++)
+        __atomic_store_n(&f[i], 0, __ATOMIC_RELAXED);
+    for (uint32_t i = 0; x->at && i < 1u << x->bits; i++)
+        if (x->at[i].page != NO_PAGE)
+            filter_set(x, next & 1, x->at[i].page);
+    __atomic_store_n(&x->turn, next, __ATOMIC_SEQ_CST);
+}
+
+bool executed_maybe(const struct executed *x, uint64_t page)
+{
+    uint32_t turn = __atomic_load_n(&x->turn, __ATOMIC_ACQUIRE);
+    const uint64_t *f = x->filter[turn & 1];
+    uint64_t bit = filter_bit(page);
+    if (!f || __atomic_load_n(&x->full, __ATOMIC_ACQUIRE))
+        return true;
+    bool set = __atomic_load_n(&f[bit / 64], __ATOMIC_ACQUIRE) >> bit % 64 & 1;
+    return set || __atomic_load_n(&x->turn, __ATOMIC_ACQUIRE) != turn;
+}
+
+/* --- the table ----------------------------------------------------------------------------------- */
 
 /* A table with room for one more page. False: there is none, or it would be too large. */
 static bool renew(struct executed *x)
@@ -39,25 +100,32 @@ static bool renew(struct executed *x)
         if (x->at[i].page != NO_PAGE && x->at[i].spaces)
             *place(fresh, bits, x->at[i].page) = x->at[i];
     free(x->at);
-    *x = (struct executed){.at = fresh, .bits = bits, .count = live};
+    x->at = fresh;
+    x->bits = bits;
+    x->count = live;
+    filter_renew(x);
     return true;
 }
 
-void executed_add(struct executed *x, uint64_t page, unsigned space)
+bool executed_add(struct executed *x, uint64_t page, unsigned space)
 {
+    uint64_t bit = UINT64_C(1) << space;
     if (x->full) /* until it is cleared */
-        return;
+        return false;
     struct executed_page *p = x->at ? place(x->at, x->bits, page) : NULL;
     if (!p || p->page != page) {
         if ((!p || x->count >= 3u << (x->bits - 2)) && !renew(x)) {
-            x->full = true;
-            return;
+            __atomic_store_n(&x->full, true, __ATOMIC_SEQ_CST);
+            return false;
         }
         p = place(x->at, x->bits, page);
         *p = (struct executed_page){.page = page};
         x->count++;
     }
-    p->spaces |= UINT64_C(1) << space;
+    bool was = p->spaces & bit;
+    p->spaces |= bit;
+    filter_set(x, x->turn & 1, page);
+    return was;
 }
 
 uint64_t executed_by(const struct executed *x, uint64_t page)
@@ -72,6 +140,14 @@ void executed_drop(struct executed *x, uint64_t page, uint64_t spaces)
     struct executed_page *p = x->at ? place(x->at, x->bits, page) : NULL;
     if (p && p->page == page)
         p->spaces &= ~spaces;
+}
+
+uint64_t executed_spaces(const struct executed *x)
+{
+    uint64_t spaces = x->full ? ~UINT64_C(0) : 0;
+    for (uint32_t i = 0; x->at && i < 1u << x->bits; i++)
+        spaces |= x->at[i].spaces;
+    return spaces;
 }
 
 uint64_t executed_drop_all(struct executed *x, uint64_t spaces)
@@ -89,5 +165,8 @@ uint64_t executed_drop_all(struct executed *x, uint64_t spaces)
 void executed_clear(struct executed *x)
 {
     free(x->at);
-    *x = (struct executed){0};
+    x->at = NULL;
+    x->bits = x->count = 0;
+    filter_renew(x);
+    __atomic_store_n(&x->full, false, __ATOMIC_SEQ_CST);
 }

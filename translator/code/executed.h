@@ -1,7 +1,8 @@
 /*
  * Which pages code was fetched from, and by which address spaces: so a fence of a page knows at once
  * whether it concerns code at all, and whose. It may name too many, never too few. Derived data;
- * who owns a table says under which lock it is. docs/model/executed.pml.
+ * who owns a table says under which lock it is. A filter beside it, of a bit for each of many pages, says
+ * without the lock of most pages that they are not in it. docs/model/executed.pml.
  */
 #ifndef TRANSLATOR_CODE_EXECUTED_H
 #define TRANSLATOR_CODE_EXECUTED_H
@@ -20,13 +21,26 @@ struct executed {
     struct executed_page *at; /* 1 << bits, at most three quarters full; NULL: nothing yet */
     unsigned bits;
     uint32_t count; /* of pages, such as no space has any more too */
-    bool full;      /* some are missing: any page may be in it */
+    bool full;      /* atomic: some are missing: any page may be in it */
+    /* Two filters; the one of `turn` counts, while the other one is made anew. Atomic, both. */
+    uint64_t *filter[2]; /* NULL: any page may be in it */
+    uint32_t turn;
 };
 
-void executed_add(struct executed *x, uint64_t page, unsigned space);
+/* Makes the filters, of a table that is empty; without memory for them all is asked under the lock. */
+void executed_open(struct executed *x);
+void executed_close(struct executed *x);
+
+/* Was it there already, by this space? */
+bool executed_add(struct executed *x, uint64_t page, unsigned space);
+/* False: no space has the page. Without the lock. Who is about to forget what it knows of a page makes that
+ * known, and a full fence, before it asks; who enters a page, before it looks at it. */
+bool executed_maybe(const struct executed *x, uint64_t page);
 /* The spaces that the page was executed in, and perhaps others. */
 uint64_t executed_by(const struct executed *x, uint64_t page);
 void executed_drop(struct executed *x, uint64_t page, uint64_t spaces);
+/* The spaces in which any page was executed, and perhaps others. */
+uint64_t executed_spaces(const struct executed *x);
 /* Returns those of the spaces in which any page was executed. */
 uint64_t executed_drop_all(struct executed *x, uint64_t spaces);
 void executed_clear(struct executed *x);

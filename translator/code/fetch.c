@@ -2,6 +2,7 @@
 #include "translator/code/fetch.h"
 
 #include "translator/code/spaces.h"
+#include "translator/world.h"
 
 void fetch_forget(struct fetches *f)
 {
@@ -44,6 +45,32 @@ static const struct gw_ram *memory(const struct gw_bus *bus, uint64_t page)
     return rom && !rom->hidden ? &rom->mem : ram;
 }
 
+static bool is_global(const struct gw_xlate *x)
+{
+    return x->global && x->whole_page;
+}
+
+/* Until it is known, of what the walk found, that code runs from there, so that no fence is missed. */
+static bool walk(struct engine *e, uint64_t vaddr, struct gw_xlate *x, struct gw_fault *fault)
+{
+    uint64_t vpage = vaddr >> GW_PAGE_SHIFT;
+    struct gw_xlate again;
+    bool known = spaces_maybe_executed(e, vpage);
+    if (!e->cfg.isa->translate(e->cfg.cpu, vaddr, 2, GW_ACCESS_FETCH, x, fault))
+        return false;
+    while (!(spaces_executed(e, vpage, x->shift, is_global(x)) && known) && e->world->shared) {
+        if (!e->cfg.isa->translate(e->cfg.cpu, vaddr, 2, GW_ACCESS_FETCH, &again, fault))
+            return false;
+        bool same = again.paddr == x->paddr && again.shift == x->shift && again.perms == x->perms &&
+                    is_global(&again) == is_global(x);
+        *x = again;
+        if (same)
+            break;
+        known = false;
+    }
+    return true;
+}
+
 const struct itlb_entry *fetch_page(struct engine *e, uint64_t vaddr, struct gw_fault *fault)
 {
     uint64_t vpage = vaddr >> GW_PAGE_SHIFT;
@@ -53,7 +80,7 @@ const struct itlb_entry *fetch_page(struct engine *e, uint64_t vaddr, struct gw_
         return user_page(e, vaddr, fault);
     if (it->vpage == vpage && it->key == e->view.fetch_key)
         return it;
-    if (!e->cfg.isa->translate(e->cfg.cpu, vaddr, 2, GW_ACCESS_FETCH, &x, fault))
+    if (!walk(e, vaddr, &x, fault))
         return NULL;
     uint64_t page = x.paddr & ~(uint64_t)GW_PAGE_MASK;
     const struct gw_ram *ram = memory(e->cfg.bus, page);
@@ -66,9 +93,8 @@ const struct itlb_entry *fetch_page(struct engine *e, uint64_t vaddr, struct gw_
     it->key = e->view.fetch_key;
     it->ppage = page >> GW_PAGE_SHIFT;
     it->host = gw_ram_host(ram, page);
-    it->global = x.global && x.whole_page;
+    it->global = is_global(&x);
     it->split = !x.whole_page;
-    spaces_executed(e, vpage, x.shift, it->global);
     if (x.shift > GW_PAGE_SHIFT)
         span_add(&e->fetches->large, vpage, x.shift);
     return it;

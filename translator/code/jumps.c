@@ -52,7 +52,7 @@ static void drop(struct jumps *j, uint64_t pc, const void *code)
     for (uint32_t i = 0; i < JC_POOL; i++) {
         struct jump_cache *jc = &j->pool[i];
         struct gw_jump_entry *je = jc->valid ? &jc->entry[interp_jump_index(pc)] : NULL;
-        if (je && je->code == code)
+        if (je && __atomic_load_n(&je->code, __ATOMIC_RELAXED) == code)
             __atomic_store_n(&je->pc, NO_PC, __ATOMIC_RELEASE);
     }
 }
@@ -99,6 +99,18 @@ static uint8_t find(struct engine *e, uint64_t key)
     return (uint8_t)oldest;
 }
 
+bool jumps_go_on(struct engine *e, uint64_t key, uint8_t hint)
+{
+    struct jumps *j = e->jumps;
+    struct jump_cache *jc = &j->pool[hint];
+    if (!is_of(e, jc, key) || jc->gen != (key == GLOBAL_KEY ? e->run->gen_global : e->run->gen_space))
+        return false;
+    jc->used = ++j->tick;
+    j->current = jc;
+    e->run->jump_cache = jc->entry;
+    return true;
+}
+
 void jumps_select(struct engine *e, uint64_t key, uint8_t *hint)
 {
     struct jumps *j = e->jumps;
@@ -123,19 +135,20 @@ static struct far_jump *far_slot(const struct jumps *j, uint64_t pc)
     return &j->far[h >> (64 - FAR_JUMP_BITS)];
 }
 
-static void fill(struct engine *e, const struct tb *tb)
+static struct gw_jump_entry *fill(struct engine *e, const struct tb *tb)
 {
     struct gw_jump_entry *je = &e->run->jump_cache[interp_jump_index(tb->pc)];
-    je->code = tb_entry(e->cc, tb);
-    je->pc = tb->pc;
+    __atomic_store_n(&je->code, tb_entry(e->cc, tb), __ATOMIC_RELAXED);
+    __atomic_store_n(&je->pc, tb->pc, __ATOMIC_RELEASE);
     e->jumps->current->filled = true;
+    return je;
 }
 
 void jumps_insert(struct engine *e, uint32_t i, bool global)
 {
     struct jumps *j = e->jumps;
     const struct tb *tb = cc_tb(e->cc, i);
-    if (tb->state != TB_LIVE || tb->once || (e->view.kernel && !global))
+    if (tb_state(tb) != TB_LIVE || tb->once || (e->view.kernel && !global))
         return;
     fill(e, tb);
     *far_slot(j, tb->pc) = (struct far_jump){.pc = tb->pc, .id = j->current->id, .tb = i};
@@ -148,9 +161,16 @@ bool jumps_far(struct engine *e)
     if (f->pc != e->run->pc || f->id != j->current->id)
         return false;
     const struct tb *tb = cc_tb(e->cc, f->tb);
-    if (tb->state != TB_LIVE)
+    if (tb_state(tb) != TB_LIVE)
         return false;
-    fill(e, tb);
+    struct gw_jump_entry *je = fill(e, tb);
+    /* Without the lock: who makes it stale says so and then takes it out of the caches. It is seen there,
+     * or seen to be stale here. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (tb_state(tb) != TB_LIVE) {
+        __atomic_store_n(&je->pc, NO_PC, __ATOMIC_RELAXED);
+        return false;
+    }
     e->at = (struct entry){.code = (void *)(uintptr_t)tb_rx(e->cc, tb), .interp = tb->interp};
     return true;
 }

@@ -52,11 +52,15 @@ struct jumps {
 bool jumps_open(struct jumps *j);
 void jumps_close(struct jumps *j);
 
+/* Is the cache of that space, under e->flags, at `hint`, and good for the generation that the vCPU knows?
+ * Then it is the current one. Without the lock. */
+bool jumps_go_on(struct engine *e, uint64_t key, uint8_t hint);
 /* Makes the cache of that space, under e->flags, the current one; *hint: where it was last. */
 void jumps_select(struct engine *e, uint64_t key, uint8_t *hint);
 /* Puts the block, which was just found by this vCPU, in. */
 void jumps_insert(struct engine *e, uint32_t tb, bool global);
-/* Is the block at run.pc among the far jumps? Then it is entered at e->at. */
+/* Is the block at run.pc among the far jumps? Then it is entered at e->at. Under the lock, unless blocks
+ * stay in place (code_cache.tbs.fixed). */
 bool jumps_far(struct engine *e);
 
 /* Takes the block out of all vCPUs' caches. */

@@ -63,18 +63,33 @@ bool links_wait(struct engine *e, uint32_t link)
     return l->cut && !world_passed(e, l->cut);
 }
 
+/* Leads it to where another address space goes by it, and may again? Then it is left alone: this one has
+ * its jump cache. A space that nobody has gone to for long gives it up. */
+static bool is_of_another(const struct engine *e, const struct link *l, bool global)
+{
+    enum { LONG = 8 };
+    const struct spaces *s = e->world->spaces;
+    if (!l->d.gen_offset || l->space == GLOBAL_PAGES || l->space == e->adopted->current ||
+        (e->view.kernel && !global))
+        return false;
+    const struct space *of = &s->pool[l->space];
+    return of->gen == l->gen && s->tick - of->used < LONG;
+}
+
 bool links_make(struct engine *e, uint32_t link, uint32_t to, bool global)
 {
     struct code_cache *c = e->cc;
     struct link *l = link_at(c, link);
     struct tb *tb = cc_tb(c, to);
-    if (tb->state != TB_LIVE || cc_tb(c, l->owner)->once || tb->once)
+    if (tb_state(tb) != TB_LIVE || cc_tb(c, l->owner)->once || tb->once)
         return false;
     if (e->cfg.bus && (!spaces_latest(e, global) || (tb->paddr2 != NO_PADDR && !l->d.gen_offset)))
         return false;
     if (l->to != NO_TB) { /* taken because its guard no longer holds */
         if (!l->d.gen_offset)
             return true;
+        if (is_of_another(e, l, global))
+            return false;
         remove_incoming(c, link);
         if (e->world->shared)
             point_to_stub(e, l);
@@ -82,7 +97,9 @@ bool links_make(struct engine *e, uint32_t link, uint32_t to, bool global)
     if (links_wait(e, link))
         return false;
     l->cut = 0;
-    point(e, l, tb_rx(c, tb), global, global ? e->run->gen_global : e->run->gen_space);
+    l->space = global ? GLOBAL_PAGES : (uint8_t)e->adopted->current;
+    l->gen = global ? e->run->gen_global : e->run->gen_space;
+    point(e, l, tb_rx(c, tb), global, l->gen);
     l->to = to;
     add_incoming(c, tb, link);
     e->stats.links++;
@@ -93,7 +110,7 @@ void links_make_interp(struct engine *e, struct interp_link *il, uint32_t to, bo
 {
     struct code_cache *c = e->cc;
     struct tb *tb = cc_tb(c, to);
-    if (tb->state != TB_LIVE || tb->once)
+    if (tb_state(tb) != TB_LIVE || tb->once)
         return;
     if (e->cfg.bus) {
         if (!spaces_latest(e, global))

@@ -144,16 +144,16 @@ bool pages_revive(struct engine *e, uint32_t i, const uint8_t *bytes)
         breaks_room(e->world->breaks, tb->pc, offset, tb->guest_count) < tb->guest_count ||
         !pages_list(e, i))
         return false;
-    tb->state = TB_LIVE;
+    tb_becomes(tb, TB_LIVE);
     e->stats.revived_blocks++;
     return true;
 }
 
 void pages_make_stale(struct engine *e, struct tb *tb)
 {
-    if (tb->state != TB_LIVE)
+    if (tb_state(tb) != TB_LIVE)
         return;
-    tb->state = TB_STALE;
+    tb_becomes(tb, TB_STALE);
     links_cut_off(e, tb);
     jumps_drop(e, tb);
     e->stats.stale_blocks++;

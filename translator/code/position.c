@@ -1,26 +1,26 @@
 /* From a place in generated code to the guest's: see position.h. */
 #include "translator/code/position.h"
 
-uint32_t position_block(const struct code_cache *c, uint64_t host)
+/* The block that the offset is in, or right behind, among the first `count`; or NO_TB. */
+static uint32_t block_at(const struct code_cache *c, uint64_t off, uint32_t count)
 {
-    uint64_t off = host - c->mem.rx;
-    uint32_t lo = 0, hi = c->tbs.count;
-    if (off >= c->mem.used)
-        return NO_TB;
+    uint32_t lo = 0, hi = count;
     while (lo < hi) { /* the last block that starts at or before off */
         uint32_t mid = lo + (hi - lo) / 2;
-        if (cc_tb(c, mid)->code <= off)
+        if (__atomic_load_n(&cc_tb(c, mid)->code, __ATOMIC_RELAXED) <= off)
             lo = mid + 1;
         else
             hi = mid;
     }
-    if (!lo || off - cc_tb(c, lo - 1)->code > cc_tb(c, lo - 1)->size)
+    if (!lo)
         return NO_TB;
-    return lo - 1;
+    uint32_t start = __atomic_load_n(&cc_tb(c, lo - 1)->code, __ATOMIC_RELAXED);
+    uint32_t size = __atomic_load_n(&cc_tb(c, lo - 1)->size, __ATOMIC_RELAXED);
+    return start >= c->runtime_size && off - start <= size ? lo - 1 : NO_TB;
 }
 
-const struct gw_row *position_row(const struct code_cache *c, const struct tb *tb, uint64_t host,
-                                  enum gw_row_kind kind)
+static const struct gw_row *row_at(const struct code_cache *c, const struct tb *tb, uint64_t host,
+                                   enum gw_row_kind kind)
 {
     const struct gw_row *row = (const struct gw_row *)c->rows.data + tb->row_first;
     uint32_t off = (uint32_t)(host - tb_rx(c, tb));
@@ -30,8 +30,53 @@ const struct gw_row *position_row(const struct code_cache *c, const struct tb *t
     return NULL;
 }
 
-uint64_t position_pc(const struct code_cache *c, const struct tb *tb, unsigned guest)
+/* *once: the place may be another block's soon. */
+static bool look(const struct code_cache *c, uint32_t count, struct position *p, bool *once)
 {
-    const int32_t *off = (const int32_t *)c->guests.data + tb->guest_first;
-    return tb->pc + (uint64_t)(int64_t)off[guest];
+    uint32_t i = block_at(c, p->host - c->mem.rx, count);
+    const struct tb *tb = i == NO_TB ? NULL : cc_tb(c, i);
+    const struct gw_row *row = tb ? row_at(c, tb, p->host, p->kind) : NULL;
+    if (!row)
+        return false;
+    const int32_t *offset = (const int32_t *)c->guests.data + tb->guest_first;
+    p->pc = tb->pc + (uint64_t)(int64_t)offset[row->guest];
+    p->slow = tb_rx(c, tb) + row->slow_offset;
+    p->left = tb->guest_count - row->guest;
+    *once = tb->once;
+    return true;
+}
+
+static bool look_locked(struct engine *e, struct position *p, bool *once)
+{
+    world_lock(e->world);
+    bool found = look(e->cc, e->cc->tbs.count, p, once);
+    world_unlock(e->world);
+    return found;
+}
+
+static struct position *remembered(struct engine *e, uint64_t host)
+{
+    struct positions *all = e->positions;
+    if (all->flushes != e->cc->flushes)
+        *all = (struct positions){.flushes = e->cc->flushes};
+    return &all->at[host * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (POSITIONS - 1)];
+}
+
+const struct position *position_find(struct engine *e, uint64_t host, enum gw_row_kind kind)
+{
+    const struct code_cache *c = e->cc;
+    struct position *at = remembered(e, host);
+    bool once = false;
+    if (at->host == host && at->kind == kind)
+        return at;
+    *at = (struct position){.host = host, .kind = kind};
+    uint32_t complete = __atomic_load_n(&c->complete, __ATOMIC_ACQUIRE);
+    if (host - c->mem.rx >= c->mem.size ||
+        !(look(c, complete, at, &once) || look_locked(e, at, &once))) {
+        at->host = 0;
+        return NULL;
+    }
+    if (once) /* found again, it would be another's */
+        at->host = 0;
+    return at;
 }

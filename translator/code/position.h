@@ -1,18 +1,37 @@
 /*
  * What was at a place in generated code: its block, the row of the side table there, the guest
- * instruction. Asked on the ways out of code that are not a block's own. Under the world's lock.
+ * instruction. Asked on the ways out of code that are not a block's own.
+ *
+ * Model. Blocks ascend in memory, so the last that begins at or before the place has it. Traps come from
+ * few places again and again, so a vCPU remembers what it has found, until the cache is emptied. What is
+ * not there it finds without the lock: blocks are added behind those that there are, in arrays that stay
+ * where they are (vec_fix), and only then counted (code_cache.complete); who is inside keeps its own block
+ * from going. The newest blocks may be taken back and made anew meanwhile, when they ran once: a look
+ * that met one of them on its way may find nothing, and is made again under the lock.
  */
 #ifndef TRANSLATOR_CODE_POSITION_H
 #define TRANSLATOR_CODE_POSITION_H
 
 #include "translator/code/cache.h"
 
-/* The block that the host address is in, or right behind (a call's return address); or NO_TB. */
-uint32_t position_block(const struct code_cache *c, uint64_t host);
-/* The block's row of that kind just there, or NULL. */
-const struct gw_row *position_row(const struct code_cache *c, const struct tb *tb, uint64_t host,
-                                  enum gw_row_kind kind);
-/* Address of the block's guest instruction number `guest`. */
-uint64_t position_pc(const struct code_cache *c, const struct tb *tb, unsigned guest);
+enum { POSITIONS = 256 };
+
+struct position {
+    uint64_t host;        /* 0: empty */
+    uint64_t pc;          /* of the guest instruction */
+    uint64_t slow;        /* an access: where its slow path is */
+    uint32_t left;        /* guest instructions of the block from there on */
+    enum gw_row_kind kind;
+};
+
+/* Derived data of one vCPU, and its thread's. */
+struct positions {
+    uint64_t flushes; /* of the cache, when these were found */
+    struct position at[POSITIONS];
+};
+
+/* What is at the host address, or was right ahead of it (a call's return address), with a row of that
+ * kind; NULL: no such place. Good until the next call. By the thread of a vCPU that is inside. */
+const struct position *position_find(struct engine *e, uint64_t host, enum gw_row_kind kind);
 
 #endif

@@ -8,11 +8,12 @@
 void spaces_open(struct spaces *s)
 {
     s->gen_global = ++s->gen_counter;
+    executed_open(&s->executed);
 }
 
 void spaces_close(struct spaces *s)
 {
-    executed_clear(&s->executed);
+    executed_close(&s->executed);
 }
 
 void spaces_join(struct engine *e)
@@ -45,18 +46,28 @@ static void forget_executed(struct spaces *s, uint64_t vpage, uint64_t spaces)
         executed_drop(&s->executed, large_page(vpage, (unsigned)__builtin_ctzll(left)), spaces);
 }
 
-void spaces_executed(struct engine *e, uint64_t vpage, unsigned shift, bool global)
+bool spaces_executed(struct engine *e, uint64_t vpage, unsigned shift, bool global)
 {
     struct spaces *s = e->world->spaces;
     world_lock(e->world);
     unsigned space = global ? GLOBAL_PAGES : e->adopted->current;
-    if (shift <= GW_PAGE_SHIFT) {
-        executed_add(&s->executed, vpage, space);
-    } else {
-        executed_add(&s->executed, large_page(vpage, shift), space);
-        s->large_shifts |= UINT64_C(1) << shift;
-    }
+    uint64_t page = shift > GW_PAGE_SHIFT ? large_page(vpage, shift) : vpage;
+    if (shift > GW_PAGE_SHIFT)
+        __atomic_fetch_or(&s->large_shifts, UINT64_C(1) << shift, __ATOMIC_SEQ_CST);
+    bool was = executed_add(&s->executed, page, space);
     world_unlock(e->world);
+    return was;
+}
+
+bool spaces_maybe_executed(const struct engine *e, uint64_t vpage)
+{
+    const struct spaces *s = e->world->spaces;
+    if (executed_maybe(&s->executed, vpage))
+        return true;
+    for (uint64_t left = __atomic_load_n(&s->large_shifts, __ATOMIC_SEQ_CST); left; left &= left - 1)
+        if (executed_maybe(&s->executed, large_page(vpage, (unsigned)__builtin_ctzll(left))))
+            return true;
+    return false;
 }
 
 /* --- selection ----------------------------------------------------------------------------------- */
@@ -65,30 +76,77 @@ void spaces_executed(struct engine *e, uint64_t vpage, unsigned shift, bool glob
 static bool in_use(const struct engine_world *w, uint32_t i)
 {
     for (unsigned v = 0; v < w->vcpus; v++)
-        if (w->engine[v] && w->engine[v]->adopted->current == i)
+        if (w->engine[v] &&
+            __atomic_load_n(&w->engine[v]->adopted->current, __ATOMIC_SEQ_CST) == i)
             return true;
     return false;
 }
 
+/* The place that was longest without use, and is in none: there are more than vCPUs. */
+static uint32_t oldest(const struct engine_world *w)
+{
+    const struct space *pool = w->spaces->pool;
+    uint32_t oldest = SPACE_POOL;
+    for (uint32_t i = 0; i < SPACE_POOL; i++)
+        if ((oldest == SPACE_POOL || __atomic_load_n(&pool[i].used, __ATOMIC_RELAXED) <
+                                         __atomic_load_n(&pool[oldest].used, __ATOMIC_RELAXED)) &&
+            !in_use(w, i))
+            oldest = i;
+    return oldest;
+}
+
+/* A vCPU may go on in a space without the lock (spaces_go_on): it says so, and then looks whether the
+ * space is there. Here its place is made invalid first; so one of the two sees the other. */
 static uint32_t take(struct engine *e, uint64_t key, uint64_t asid)
 {
     struct spaces *s = e->world->spaces;
-    uint32_t oldest = SPACE_POOL;
-    for (uint32_t i = 0; i < SPACE_POOL; i++)
-        if ((oldest == SPACE_POOL || s->pool[i].used < s->pool[oldest].used) &&
-            !in_use(e->world, i))
-            oldest = i;
+    uint32_t i = oldest(e->world);
+    bool was = s->pool[i].valid;
+    __atomic_store_n(&s->pool[i].valid, false, __ATOMIC_SEQ_CST);
+    while (in_use(e->world, i)) {
+        __atomic_store_n(&s->pool[i].valid, was, __ATOMIC_SEQ_CST);
+        i = oldest(e->world);
+        was = s->pool[i].valid;
+        __atomic_store_n(&s->pool[i].valid, false, __ATOMIC_SEQ_CST);
+    }
     /* Should the space that had the place come back, its generation is a new one, and what was fetched
      * in it is dropped. */
-    executed_drop_all(&s->executed, UINT64_C(1) << oldest);
-    s->pool[oldest] = (struct space){
-        .key = key, .asid = asid, .valid = true, .used = ++s->tick, .gen = ++s->gen_counter};
-    return oldest;
+    executed_drop_all(&s->executed, UINT64_C(1) << i);
+    struct space *place = &s->pool[i];
+    __atomic_store_n(&place->key, key, __ATOMIC_RELAXED);
+    place->asid = asid;
+    __atomic_store_n(&s->tick, s->tick + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&place->used, s->tick, __ATOMIC_RELAXED);
+    __atomic_store_n(&place->gen, ++s->gen_counter, __ATOMIC_RELEASE);
+    __atomic_store_n(&place->valid, true, __ATOMIC_SEQ_CST);
+    return i;
 }
 
 static bool has(const struct spaces *s, uint32_t i, uint64_t key)
 {
-    return s->pool[i].valid && s->pool[i].key == key;
+    return __atomic_load_n(&s->pool[i].valid, __ATOMIC_SEQ_CST) &&
+           __atomic_load_n(&s->pool[i].key, __ATOMIC_RELAXED) == key;
+}
+
+bool spaces_go_on(struct engine *e, uint8_t hint)
+{
+    struct spaces *s = e->world->spaces;
+    struct adopted *a = e->adopted;
+    uint64_t key = e->view.fetch_key;
+    if (!has(s, a->current, key)) {
+        /* Whoever gives the place to another space makes it invalid, and then looks at this. */
+        __atomic_store_n(&a->current, hint, __ATOMIC_SEQ_CST);
+        if (!has(s, hint, key))
+            return false;
+        __atomic_store_n(&s->pool[hint].used, __atomic_load_n(&s->tick, __ATOMIC_RELAXED),
+                         __ATOMIC_RELAXED);
+    }
+    uint32_t gen = __atomic_load_n(&s->pool[a->current].gen, __ATOMIC_ACQUIRE);
+    if (a->seen[a->current] != gen ||
+        e->run->gen_global != __atomic_load_n(&s->gen_global, __ATOMIC_ACQUIRE))
+        return false;
+    e->run->gen_space = gen;
+    return true;
 }
 
 void spaces_select(struct engine *e, uint8_t *hint)
@@ -103,8 +161,9 @@ void spaces_select(struct engine *e, uint8_t *hint)
             i++;
         *hint = (uint8_t)(i < SPACE_POOL ? i : take(e, key, e->view.asid));
     }
-    e->adopted->current = *hint;
-    s->pool[*hint].used = ++s->tick;
+    __atomic_store_n(&e->adopted->current, *hint, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&s->tick, s->tick + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->pool[*hint].used, s->tick, __ATOMIC_RELAXED);
 }
 
 /* --- generations --------------------------------------------------------------------------------- */
@@ -143,7 +202,7 @@ static void move_space(struct engine *e, uint32_t i)
     struct spaces *all = e->world->spaces;
     struct space *s = &all->pool[i];
     bool knew = e->adopted->seen[i] == s->gen;
-    s->gen = ++all->gen_counter;
+    __atomic_store_n(&s->gen, ++all->gen_counter, __ATOMIC_RELEASE);
     if (!knew)
         return;
     e->adopted->seen[i] = s->gen;
@@ -155,7 +214,7 @@ static void move_space(struct engine *e, uint32_t i)
 static void move_global(struct engine *e)
 {
     struct spaces *s = e->world->spaces;
-    s->gen_global = ++s->gen_counter;
+    __atomic_store_n(&s->gen_global, ++s->gen_counter, __ATOMIC_RELEASE);
     e->run->gen_global = s->gen_global; /* it was the latest */
     jumps_clear_of(e->jumps, GLOBAL_KEY, s->gen_global);
 }
@@ -173,16 +232,8 @@ static uint64_t spaces_of(const struct spaces *s, uint64_t asid, bool asid_all)
     return spaces;
 }
 
-/* Other pages of a space stay known as executed, since what was fetched from them stays too. */
-static void fence(struct engine *e, uint64_t vpage, bool all, uint64_t spaces)
+static void move(struct engine *e, uint64_t spaces)
 {
-    struct spaces *s = e->world->spaces;
-    if (!all) {
-        spaces &= executed_in(s, vpage);
-        forget_executed(s, vpage, spaces);
-    } else {
-        spaces = executed_drop_all(&s->executed, spaces);
-    }
     for (; spaces; spaces &= spaces - 1) {
         uint32_t i = (uint32_t)__builtin_ctzll(spaces);
         if (i == GLOBAL_PAGES)
@@ -192,9 +243,34 @@ static void fence(struct engine *e, uint64_t vpage, bool all, uint64_t spaces)
     }
 }
 
+/* Other pages of a space stay known as executed, since what was fetched from them stays too. Pages leave
+ * the table when the generation has moved: who does not find one there knows by its own. */
+static void fence(struct engine *e, uint64_t vpage, bool all, uint64_t spaces)
+{
+    struct spaces *s = e->world->spaces;
+    spaces &= all ? executed_spaces(&s->executed) : executed_in(s, vpage);
+    move(e, spaces);
+    if (all)
+        executed_drop_all(&s->executed, spaces);
+    else
+        forget_executed(s, vpage, spaces);
+}
+
+/* Nothing ran from there by what this vCPU may still go by; it knows of all that other fences did. */
+static bool is_of_data(const struct engine *e, uint64_t vpage)
+{
+    const struct spaces *s = e->world->spaces;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* the guest's tables are as it wrote them */
+    return !spaces_maybe_executed(e, vpage) &&
+           e->run->gen_global == __atomic_load_n(&s->gen_global, __ATOMIC_ACQUIRE) &&
+           e->run->gen_space == __atomic_load_n(&s->pool[e->adopted->current].gen, __ATOMIC_ACQUIRE);
+}
+
 void spaces_fence(struct engine *e, uint64_t vpage, bool vpage_all, uint64_t asid, bool asid_all)
 {
     struct spaces *s = e->world->spaces;
+    if (e->world->shared && !vpage_all && is_of_data(e, vpage))
+        return;
     world_lock(e->world);
     spaces_adopt(e);
     s->fences++;

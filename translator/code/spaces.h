@@ -25,7 +25,7 @@ struct space {
     bool valid;
 };
 
-/* The world's, under its lock. */
+/* The world's, under its lock; a vCPU may go on in a space that it knows without. */
 struct spaces {
     struct space pool[SPACE_POOL];
     struct executed executed;
@@ -35,9 +35,9 @@ struct spaces {
     uint64_t tick;
 };
 
-/* A vCPU's; other vCPUs read `current`, under the lock. */
+/* A vCPU's. */
 struct adopted {
-    uint32_t current;          /* space */
+    uint32_t current;          /* space; atomic, others read it */
     uint32_t seen[SPACE_POOL]; /* generation of each when this vCPU last dropped what it knew */
 };
 
@@ -46,15 +46,21 @@ void spaces_close(struct spaces *s);
 /* The vCPU is new, and has fetched nothing. */
 void spaces_join(struct engine *e);
 
+/* Is the space of e->view, which may have been at `hint`, one whose latest generation this vCPU knows, as
+ * it does that of global pages? Then it is current. Without the lock: what others draw meanwhile comes
+ * after. False: spaces_select() and spaces_adopt(). */
+bool spaces_go_on(struct engine *e, uint8_t hint);
 /* All under the lock. The space of e->view becomes current; *hint: where it was last. */
 void spaces_select(struct engine *e, uint8_t *hint);
 /* Takes the latest generations. */
 void spaces_adopt(struct engine *e);
 /* Does this vCPU know the latest, of global pages or of its space? */
 bool spaces_latest(const struct engine *e, bool global);
-/* Code runs from vaddr's page, of a mapping of 2^shift bytes: a fence of it must be noticed. Takes the
- * lock itself. */
-void spaces_executed(struct engine *e, uint64_t vpage, unsigned shift, bool global);
+/* Code runs from vaddr's page, of a mapping of 2^shift bytes: a fence of it must be noticed. Was it known
+ * to already? Takes the lock itself. A fence of a page that is not known takes none, so the page is walked
+ * again behind this, unless it was known ahead of the walk and is now. */
+bool spaces_executed(struct engine *e, uint64_t vpage, unsigned shift, bool global);
+bool spaces_maybe_executed(const struct engine *e, uint64_t vpage);
 /* A fence of one page (or all) in one ASID (or all): the generation moves where code ran from there.
  * What this vCPU fetched from there is dropped already. Takes the lock itself. */
 void spaces_fence(struct engine *e, uint64_t vpage, bool vpage_all, uint64_t asid, bool asid_all);

@@ -293,5 +293,7 @@ uint32_t translate(struct engine *e, uint64_t pc, const uint8_t *bytes, uint32_t
     e->stats.translated_insns += e->ir->guest_count;
     if (e->cfg.time_translation)
         e->stats.translate_ns += now_ns() - start;
+    if (e->cc->tbs.fixed)
+        __atomic_store_n(&e->cc->complete, e->cc->tbs.count, __ATOMIC_RELEASE);
     return e->cc->tbs.count - 1;
 }

@@ -34,10 +34,13 @@ void views_refresh(struct engine *e)
     isa->view(e->cfg.cpu, &e->view);
     struct view_hint *hint = hint_of(e);
     maps_select(e, &hint->map);
+    uint64_t jumps = e->view.kernel ? GLOBAL_KEY : e->view.fetch_key;
+    if (spaces_go_on(e, hint->space) && jumps_go_on(e, jumps, hint->jumps))
+        return;
     world_lock(e->world);
     spaces_select(e, &hint->space);
     spaces_adopt(e);
-    jumps_select(e, e->view.kernel ? GLOBAL_KEY : e->view.fetch_key, &hint->jumps);
+    jumps_select(e, jumps, &hint->jumps);
     world_unlock(e->world);
 }
 

@@ -67,22 +67,15 @@ static void account_early_exit(struct engine *e)
     struct gw_vcpu *run = e->run;
     if (e->interp) /* did it itself */
         return;
-    const struct code_cache *c = e->cc;
-    world_lock(e->world);
-    uint32_t i = position_block(c, run->slow_ra);
-    if (i == NO_TB)
-        abort();
-    const struct tb *tb = cc_tb(c, i);
     /* An access may come right behind a call: then both have the same position. */
-    const struct gw_row *row =
-        position_row(c, tb, run->slow_ra, e->faults->at_access ? GW_ROW_ACCESS : GW_ROW_CALL);
-    if (!row)
+    const struct position *p =
+        position_find(e, run->slow_ra, e->faults->at_access ? GW_ROW_ACCESS : GW_ROW_CALL);
+    if (!p)
         abort(); /* every call and access has its row */
     e->faults->at_access = false;
-    run->budget += tb->guest_count - row->guest;
+    run->budget += p->left;
     if (run->leave == GW_LEAVE_FAULT)
-        run->pc = position_pc(c, tb, row->guest);
-    world_unlock(e->world);
+        run->pc = p->pc;
 }
 
 /* What a helper or slow path asked for. True: back to the caller, with *stop. */

@@ -172,7 +172,7 @@ static bool page_ready(struct engine *e, uint64_t paddr)
 static bool is_live(struct engine *e, uint32_t i, struct wanted *q)
 {
     const struct tb *tb = cc_tb(e->cc, i);
-    return tb->state == TB_LIVE ||
+    return tb_state(tb) == TB_LIVE ||
            (reach(e, q) && tb->code_bytes <= q->size && pages_revive(e, i, bytes_at(q)));
 }
 
@@ -320,6 +320,8 @@ static bool find_near(struct engine *e)
 static bool find_far(struct engine *e, enum gw_exit_kind x)
 {
     bool indirect = x == GW_EXIT_INDIRECT;
+    if (indirect && e->cc->tbs.fixed)
+        return jumps_far(e);
     if (!indirect && (e->interp || !e->world->shared))
         return false;
     world_lock(e->world);

@@ -79,24 +79,6 @@ bool host_fp_traps_work(struct engine *e)
     return ok;
 }
 
-/* Is it an access of generated code? Then this thread was in it, and holds no lock. slow: where to go
- * on. */
-static bool find_access(struct engine *e, uint64_t rip, uint64_t *slow)
-{
-    const struct code_cache *c = e->cc;
-    const struct gw_row *row = NULL;
-    if (rip - c->mem.rx >= c->mem.size)
-        return false;
-    world_lock(e->world);
-    uint32_t i = position_block(c, rip);
-    if (i != NO_TB)
-        row = position_row(c, cc_tb(c, i), rip, GW_ROW_ACCESS);
-    if (row)
-        *slow = tb_rx(c, cc_tb(c, i)) + row->slow_offset;
-    world_unlock(e->world);
-    return row != NULL;
-}
-
 bool engine_host_fault(struct engine *e, int sig, void *siginfo, void *ucontext)
 {
     const siginfo_t *si = siginfo;
@@ -113,12 +95,14 @@ bool engine_host_fault(struct engine *e, int sig, void *siginfo, void *ucontext)
                                        .access = write ? GW_ACCESS_STORE : GW_ACCESS_LOAD};
         siglongjmp(e->faults->back, 1);
     }
-    uint64_t rip = (uint64_t)gr[REG_RIP], slow;
-    if (e->interp || !find_access(e, rip, &slow))
+    /* At an access of generated code this thread was in it, and holds no lock. */
+    uint64_t rip = (uint64_t)gr[REG_RIP];
+    const struct position *at = e->interp ? NULL : position_find(e, rip, GW_ROW_ACCESS);
+    if (!at)
         return false;
     e->stats.host_faults++;
     if (e->cfg.bus) { /* non-canonical guest address: the slow path knows what to do */
-        gr[REG_RIP] = (greg_t)slow;
+        gr[REG_RIP] = (greg_t)at->slow;
         return true;
     }
     run->fault = (struct gw_fault){.vaddr = fault_address(si, gr, e),

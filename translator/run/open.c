@@ -5,6 +5,7 @@
 #include "translator/code/cache.h"
 #include "translator/code/fetch.h"
 #include "translator/code/jumps.h"
+#include "translator/code/position.h"
 #include "translator/code/spaces.h"
 #include "translator/memory/devices.h"
 #include "translator/memory/dirty.h"
@@ -72,6 +73,7 @@ struct whole_engine {
     struct adopted adopted;
     struct fetches fetches;
     struct jumps jumps;
+    struct positions positions;
     struct page_maps maps;
     struct views views;
     struct host_faults faults;
@@ -82,9 +84,14 @@ struct whole_engine {
 static void hook_fence_i(void *cpu)
 {
     struct engine *e = gw_run(cpu)->engine;
-    /* Stores to code are seen as they happen in machine mode. In user mode nobody tells. */
-    if (!e->cfg.bus)
+    /* Stores to code are seen as they happen in machine mode, where one by another vCPU may be under way:
+     * it is waited for. In user mode nobody tells. */
+    if (!e->cfg.bus) {
         engine_code_changed(e, 0, ~UINT64_C(0));
+        return;
+    }
+    world_lock(e->world);
+    world_unlock(e->world);
 }
 
 static struct engine *new_whole(const struct engine_config *cfg)
@@ -97,6 +104,7 @@ static struct engine *new_whole(const struct engine_config *cfg)
     e->adopted = &all->adopted;
     e->fetches = &all->fetches;
     e->jumps = &all->jumps;
+    e->positions = &all->positions;
     e->maps = &all->maps;
     e->views = &all->views;
     e->faults = &all->faults;
