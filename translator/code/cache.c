@@ -75,14 +75,14 @@ size_t engine_code_cache_bytes(const struct engine *e, size_t *wanted)
  * address space was scarce already, none is spent: all is read under the lock there. */
 static void fix_arrays(const struct engine *e)
 {
-    enum { TB = 48, LINK = 32, ROW = 8, GUEST = 4 }; /* bytes of code for each, at least */
+    enum { TB = 48, ROW = 8, GUEST = 4 }; /* bytes of code for each, at least */
     struct code_cache *c = e->cc;
     if (!e->world->shared || e->interp || c->mem.size < c->wanted)
         return;
-    if (!vec_fix(&c->tbs, sizeof(struct tb), (uint32_t)(c->mem.size / TB)) ||
-        !vec_fix(&c->rows, sizeof(struct gw_row), (uint32_t)(c->mem.size / ROW)) ||
-        !vec_fix(&c->guests, sizeof(int32_t), (uint32_t)(c->mem.size / GUEST)))
-        vec_free(&c->tbs); /* the sign that they are */
+    c->fixed = vec_fix(&c->tbs, sizeof(struct tb), (uint32_t)(c->mem.size / TB)) &&
+               vec_fix(&c->places, sizeof(uint64_t), (uint32_t)(c->mem.size / TB)) &&
+               vec_fix(&c->rows, sizeof(struct gw_row), (uint32_t)(c->mem.size / ROW)) &&
+               vec_fix(&c->guests, sizeof(int32_t), (uint32_t)(c->mem.size / GUEST));
 }
 
 enum gw_status cc_open(struct engine *e, struct gw_error *err)
@@ -112,6 +112,7 @@ void cc_close(struct code_cache *c)
     table_close(c);
     pages_close(c);
     vec_free(&c->tbs);
+    vec_free(&c->places);
     vec_free(&c->links);
     vec_free(&c->rows);
     vec_free(&c->guests);
@@ -124,7 +125,7 @@ void cc_flush(struct engine *e)
     pages_clear(e);
     table_clear(c);
     __atomic_store_n(&c->complete, 0, __ATOMIC_RELEASE);
-    c->tbs.count = c->links.count = c->rows.count = c->guests.count = 0;
+    c->tbs.count = c->places.count = c->links.count = c->rows.count = c->guests.count = 0;
     c->mem.used = c->runtime_size;
     c->interp_used = 0;
     c->flushes++;
@@ -134,12 +135,30 @@ void cc_flush(struct engine *e)
     e->stats.code_flushes++;
 }
 
+bool cc_add(struct code_cache *c)
+{
+    if (!vec_push(&c->tbs, sizeof(struct tb), 1))
+        return false;
+    if (vec_push(&c->places, sizeof(uint64_t), 1))
+        return true;
+    c->tbs.count--;
+    return false;
+}
+
+void cc_complete(struct code_cache *c, uint32_t i)
+{
+    const struct tb *tb = cc_tb(c, i);
+    __atomic_store_n((uint64_t *)c->places.data + i, (uint64_t)tb->code << 32 | tb->size,
+                     __ATOMIC_RELAXED);
+    __atomic_store_n(&c->complete, i + 1, __ATOMIC_RELEASE);
+}
+
 void cc_drop_last(struct code_cache *c, uint32_t i)
 {
     if (i + 1 != c->tbs.count || !cc_tb(c, i)->once)
         return;
     const struct tb *tb = cc_tb(c, i);
-    __atomic_store_n(&c->complete, c->tbs.fixed ? i : 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&c->complete, i, __ATOMIC_RELEASE);
     c->guests.count = tb->guest_first;
     if (tb->interp) {
         c->interp_used = tb->interp_at;
@@ -148,5 +167,5 @@ void cc_drop_last(struct code_cache *c, uint32_t i)
         c->links.count = tb->link_first;
         c->mem.used = tb->code;
     }
-    c->tbs.count = i;
+    c->tbs.count = c->places.count = i;
 }

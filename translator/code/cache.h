@@ -36,9 +36,11 @@ struct code_cache {
     uint64_t flushes; /* times that it was emptied: a number of before names nothing any more */
 
     struct vec tbs;          /* struct tb */
+    struct vec places;       /* uint64_t, atomic: a block's offset << 32 | its size */
     struct vec links;        /* struct link */
     struct vec rows, guests; /* struct gw_row; int32_t, offset from pc of each guest instruction */
-    uint32_t complete;       /* atomic: blocks that may be looked at without the lock (tbs.fixed) */
+    uint32_t complete;       /* atomic: blocks that may be looked at without the lock */
+    bool fixed;              /* the arrays above, but for links, stay where they are */
 
     /* table.c */
     struct tb_slot *slots; /* 1 << slot_bits, at most three quarters full; NULL: not open yet */
@@ -77,6 +79,10 @@ enum gw_status cc_open(struct engine *e, struct gw_error *err);
 void cc_close(struct code_cache *c);
 /* Empties e->cc, and the jump caches of all vCPUs that use it. */
 void cc_flush(struct engine *e);
+/* A place for one more block, the last. False: none is left. When the block is in it, and all that belongs
+ * to it, it is complete. */
+bool cc_add(struct code_cache *c);
+void cc_complete(struct code_cache *c, uint32_t i);
 /* Takes the memory of a block that ran once back, if it is the newest. */
 void cc_drop_last(struct code_cache *c, uint32_t i);
 

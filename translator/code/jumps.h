@@ -8,9 +8,9 @@
  * number that its jump cache had, a new one each time that it is emptied.
  *
  * Invariants
- *   1. Jump caches hold LIVE blocks only: they are filled under the world's lock, and a block that
- *      becomes stale is taken out of those of all vCPUs. Far jumps may hold others, so they are asked
- *      under the lock.
+ *   1. Jump caches hold LIVE blocks only: they are filled under the world's lock, or the block is looked
+ *      at again behind that, and one that becomes stale is taken out of those of all vCPUs. Far jumps may
+ *      hold others.
  *   2. A jump cache is emptied when the generation moves under which it was filled.
  *
  * Derived data of one vCPU, and its thread's, except that others take entries out, under the lock.
@@ -60,7 +60,7 @@ void jumps_select(struct engine *e, uint64_t key, uint8_t *hint);
 /* Puts the block, which was just found by this vCPU, in. */
 void jumps_insert(struct engine *e, uint32_t tb, bool global);
 /* Is the block at run.pc among the far jumps? Then it is entered at e->at. Under the lock, unless blocks
- * stay in place (code_cache.tbs.fixed). */
+ * stay in place (code_cache.fixed). */
 bool jumps_far(struct engine *e);
 
 /* Takes the block out of all vCPUs' caches. */

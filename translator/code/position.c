@@ -1,22 +1,26 @@
 /* From a place in generated code to the guest's: see position.h. */
 #include "translator/code/position.h"
 
-/* The block that the offset is in, or right behind, among the first `count`; or NO_TB. */
-static uint32_t block_at(const struct code_cache *c, uint64_t off, uint32_t count)
+static uint64_t place_of(const struct code_cache *c, uint32_t i)
 {
-    uint32_t lo = 0, hi = count;
+    return __atomic_load_n((const uint64_t *)c->places.data + i, __ATOMIC_RELAXED);
+}
+
+/* The block that the offset is in, or right behind; or NO_TB. */
+static uint32_t block_at(const struct code_cache *c, uint64_t off)
+{
+    uint32_t lo = 0, hi = __atomic_load_n(&c->complete, __ATOMIC_ACQUIRE);
     while (lo < hi) { /* the last block that starts at or before off */
         uint32_t mid = lo + (hi - lo) / 2;
-        if (__atomic_load_n(&cc_tb(c, mid)->code, __ATOMIC_RELAXED) <= off)
+        if (place_of(c, mid) >> 32 <= off)
             lo = mid + 1;
         else
             hi = mid;
     }
     if (!lo)
         return NO_TB;
-    uint32_t start = __atomic_load_n(&cc_tb(c, lo - 1)->code, __ATOMIC_RELAXED);
-    uint32_t size = __atomic_load_n(&cc_tb(c, lo - 1)->size, __ATOMIC_RELAXED);
-    return start >= c->runtime_size && off - start <= size ? lo - 1 : NO_TB;
+    uint64_t place = place_of(c, lo - 1);
+    return off - (place >> 32) <= (uint32_t)place ? lo - 1 : NO_TB;
 }
 
 static const struct gw_row *row_at(const struct code_cache *c, const struct tb *tb, uint64_t host,
@@ -31,9 +35,9 @@ static const struct gw_row *row_at(const struct code_cache *c, const struct tb *
 }
 
 /* *once: the place may be another block's soon. */
-static bool look(const struct code_cache *c, uint32_t count, struct position *p, bool *once)
+static bool look(const struct code_cache *c, struct position *p, bool *once)
 {
-    uint32_t i = block_at(c, p->host - c->mem.rx, count);
+    uint32_t i = block_at(c, p->host - c->mem.rx);
     const struct tb *tb = i == NO_TB ? NULL : cc_tb(c, i);
     const struct gw_row *row = tb ? row_at(c, tb, p->host, p->kind) : NULL;
     if (!row)
@@ -49,7 +53,7 @@ static bool look(const struct code_cache *c, uint32_t count, struct position *p,
 static bool look_locked(struct engine *e, struct position *p, bool *once)
 {
     world_lock(e->world);
-    bool found = look(e->cc, e->cc->tbs.count, p, once);
+    bool found = look(e->cc, p, once);
     world_unlock(e->world);
     return found;
 }
@@ -65,18 +69,15 @@ static struct position *remembered(struct engine *e, uint64_t host)
 const struct position *position_find(struct engine *e, uint64_t host, enum gw_row_kind kind)
 {
     const struct code_cache *c = e->cc;
-    struct position *at = remembered(e, host);
     bool once = false;
+    if (host - c->mem.rx >= c->mem.size)
+        return NULL;
+    struct position *at = remembered(e, host);
     if (at->host == host && at->kind == kind)
         return at;
     *at = (struct position){.host = host, .kind = kind};
-    uint32_t complete = __atomic_load_n(&c->complete, __ATOMIC_ACQUIRE);
-    if (host - c->mem.rx >= c->mem.size ||
-        !(look(c, complete, at, &once) || look_locked(e, at, &once))) {
+    bool found = c->fixed ? look(c, at, &once) : look_locked(e, at, &once);
+    if (!found || once) /* found again, it would be another's */
         at->host = 0;
-        return NULL;
-    }
-    if (once) /* found again, it would be another's */
-        at->host = 0;
-    return at;
+    return found ? at : NULL;
 }

@@ -5,9 +5,9 @@
  * Model. Blocks ascend in memory, so the last that begins at or before the place has it. Traps come from
  * few places again and again, so a vCPU remembers what it has found, until the cache is emptied. What is
  * not there it finds without the lock: blocks are added behind those that there are, in arrays that stay
- * where they are (vec_fix), and only then counted (code_cache.complete); who is inside keeps its own block
- * from going. The newest blocks may be taken back and made anew meanwhile, when they ran once: a look
- * that met one of them on its way may find nothing, and is made again under the lock.
+ * where they are (code_cache.fixed), and only then counted (code_cache.complete); who is inside keeps its own
+ * block from going. Behind that, the newest may be taken back and others made in their place meanwhile: of
+ * those a search sees where they begin, then or now, which is further on either way.
  */
 #ifndef TRANSLATOR_CODE_POSITION_H
 #define TRANSLATOR_CODE_POSITION_H
@@ -17,10 +17,10 @@
 enum { POSITIONS = 256 };
 
 struct position {
-    uint64_t host;        /* 0: empty */
-    uint64_t pc;          /* of the guest instruction */
-    uint64_t slow;        /* an access: where its slow path is */
-    uint32_t left;        /* guest instructions of the block from there on */
+    uint64_t host; /* 0: empty */
+    uint64_t pc;   /* of the guest instruction */
+    uint64_t slow; /* an access: where its slow path is */
+    uint32_t left; /* guest instructions of the block from there on */
     enum gw_row_kind kind;
 };
 

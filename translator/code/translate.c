@@ -243,13 +243,13 @@ static bool make(struct engine *e, const uint8_t *bytes, enum gw_status *st)
     if (e->cfg.dump && e->cfg.dump->what & ENGINE_DUMP_OPT)
         dump_ir(e, "opt");
     *st = GW_ERR_NOMEM;
-    if (!vec_push(&c->tbs, sizeof(struct tb), 1))
+    if (!cc_add(c))
         return false;
     if (e->ir->overflow)
         *st = GW_ERR_LIMIT;
     else if (emit(e, c->tbs.count - 1, st))
         return true;
-    c->tbs.count--;
+    c->tbs.count = --c->places.count;
     return false;
 }
 
@@ -293,7 +293,5 @@ uint32_t translate(struct engine *e, uint64_t pc, const uint8_t *bytes, uint32_t
     e->stats.translated_insns += e->ir->guest_count;
     if (e->cfg.time_translation)
         e->stats.translate_ns += now_ns() - start;
-    if (e->cc->tbs.fixed)
-        __atomic_store_n(&e->cc->complete, e->cc->tbs.count, __ATOMIC_RELEASE);
     return e->cc->tbs.count - 1;
 }

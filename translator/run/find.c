@@ -198,16 +198,17 @@ static uint32_t make(struct engine *e, struct wanted *q, struct gw_fault *fault)
     tb->paddr = q->id.paddr;
     tb->paddr2 = q->id.paddr2;
     tb->once = q->limit != 0;
-    if (tb->once)
-        return i;
-    tb->hash = pages_hash(bytes_at(q), tb->code_bytes);
-    /* again, if the cache was emptied: that lets go of all pages */
-    page_ready(e, q->id.paddr);
-    page_ready(e, q->id.paddr2);
-    if (pages_list(e, i))
-        table_add(e->cc, i);
-    else
-        tb->once = true;
+    if (!tb->once) {
+        tb->hash = pages_hash(bytes_at(q), tb->code_bytes);
+        /* again, if the cache was emptied: that lets go of all pages */
+        page_ready(e, q->id.paddr);
+        page_ready(e, q->id.paddr2);
+        if (pages_list(e, i))
+            table_add(e->cc, i);
+        else
+            tb->once = true;
+    }
+    cc_complete(e->cc, i);
     return i;
 }
 
@@ -320,7 +321,7 @@ static bool find_near(struct engine *e)
 static bool find_far(struct engine *e, enum gw_exit_kind x)
 {
     bool indirect = x == GW_EXIT_INDIRECT;
-    if (indirect && e->cc->tbs.fixed)
+    if (indirect && e->cc->fixed)
         return jumps_far(e);
     if (!indirect && (e->interp || !e->world->shared))
         return false;
