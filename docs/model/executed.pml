@@ -18,6 +18,7 @@
  * BROKEN_NO_RETRY       a walk that a fence came into is used
  * BROKEN_NO_SECOND_WALK a page is entered after its walk, and not walked again
  * BROKEN_ENTERED_SINCE  so is one that another vCPU has entered since
+ * BROKEN_SAME_TURN      or one that the filter named before the walk, another filter than now
  * BROKEN_OLD_COPY       a fence without the lock, by a vCPU that does not know the latest generation
  * BROKEN_FORGETS_FIRST  a page leaves the table before the generation moves
  */
@@ -27,6 +28,8 @@
 
 byte mapped[PAGES];
 bit executed[PAGES];         /* the table */
+bit filter[PAGES] = 1;       /* and what it is said to hold without the lock: more, until it is renewed */
+bit turn;                    /* of the filter; its last here */
 byte gen = 1, drawn = 1;
 bit locked;
 bit came[2];                 /* by vCPU: a fence came since it looked (the code counts them) */
@@ -71,6 +74,25 @@ inline move(me)
 #endif
 }
 
+/* Under the lock too: when the table is made anew. */
+inline renew()
+{
+	filter[0] = executed[0];
+	filter[1] = executed[1];
+	turn = 1
+}
+
+inline leave(p)
+{
+	atomic {
+		executed[p] = 0;
+		if
+		:: !turn -> renew()
+		:: else
+		fi
+	}
+}
+
 inline fence_page(me, p)
 {
 	number = mapped[p];
@@ -79,7 +101,7 @@ inline fence_page(me, p)
 #endif
 	/* A look without the lock: nothing of a page that is not in the table, if this vCPU knows what
 	 * became of those that have left it. */
-	other = executed[p];
+	other = filter[p];
 	if
 #ifdef BROKEN_OLD_COPY
 	:: !other -> skip
@@ -95,13 +117,13 @@ inline fence_page(me, p)
 	   };
 	   other = executed[p];
 #ifdef BROKEN_FORGETS_FIRST
-	   executed[p] = 0;
+	   leave(p);
 #endif
 	   if
 	   :: other -> move(me)
 	   :: else
 	   fi;
-	   executed[p] = 0;
+	   leave(p);
 #ifdef BROKEN_FORGETS_OTHERS
 	   executed[1 - p] = 0;
 #endif
@@ -138,28 +160,30 @@ inline find(me, p)
 	:: atomic { !locked; adopt(me); came[me] = 0 };
 	   if
 	   :: fetched[AT(me, p)] == NONE ->
-	      other = executed[p];
+	      atomic { other = filter[p]; before = turn };
 	      number = mapped[p];
 	      atomic {
 	         !locked;
 #ifdef BROKEN_ENTERED_SINCE
-	         other = executed[p];
-#else
-	         other = other && executed[p];
+	         other = filter[p];
+#elif !defined(BROKEN_SAME_TURN)
+	         other = other && turn == before;
 #endif
+	         before = 0;
 #ifndef BROKEN_NOT_ENTERED
-	         executed[p] = 1
+	         executed[p] = 1;
+	         filter[p] = 1
 #endif
 	      };
 	      /* A fence that did not find it there was made before; what it is about is seen now. Of a page
-	       * that was there already, fences come in. */
+	       * that was there all the time, fences come in. */
 #ifndef BROKEN_NO_SECOND_WALK
 	      if
 	      :: !other -> number = mapped[p]
 	      :: else
 	      fi;
 #endif
-	      fetched[AT(me, p)] = number
+	      atomic { fetched[AT(me, p)] = number; other = 0; number = 0 }
 	   :: else
 	   fi;
 	   atomic {
@@ -192,7 +216,7 @@ inline jump(me, p)
 active [2] proctype vcpu()
 {
 	byte round, number, other;
-	bit page;
+	bit page, before;
 
 	do
 	:: round == 5 - 3 * _pid -> break
@@ -207,7 +231,8 @@ active [2] proctype vcpu()
 	   :: jump(_pid, page)
 	   :: fence_page(_pid, page)
 	   :: fence_all(_pid)
+	   :: atomic { _pid == 0 && !turn && !locked && filter[1] != executed[1] -> renew() }
 	   fi;
-	   atomic { number = 0; other = 0 }
+	   atomic { number = 0; other = 0; before = 0 }
 	od
 }

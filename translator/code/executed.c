@@ -80,6 +80,11 @@ bool executed_maybe(const struct executed *x, uint64_t page)
     return set || __atomic_load_n(&x->turn, __ATOMIC_ACQUIRE) != turn;
 }
 
+uint32_t executed_turn(const struct executed *x)
+{
+    return __atomic_load_n(&x->turn, __ATOMIC_SEQ_CST);
+}
+
 /* --- the table ----------------------------------------------------------------------------------- */
 
 /* A table with room for one more page. False: there is none, or it would be too large. */
@@ -107,25 +112,22 @@ static bool renew(struct executed *x)
     return true;
 }
 
-bool executed_add(struct executed *x, uint64_t page, unsigned space)
+void executed_add(struct executed *x, uint64_t page, unsigned space)
 {
-    uint64_t bit = UINT64_C(1) << space;
     if (x->full) /* until it is cleared */
-        return false;
+        return;
     struct executed_page *p = x->at ? place(x->at, x->bits, page) : NULL;
     if (!p || p->page != page) {
         if ((!p || x->count >= 3u << (x->bits - 2)) && !renew(x)) {
             __atomic_store_n(&x->full, true, __ATOMIC_SEQ_CST);
-            return false;
+            return;
         }
         p = place(x->at, x->bits, page);
         *p = (struct executed_page){.page = page};
         x->count++;
     }
-    bool was = p->spaces & bit;
-    p->spaces |= bit;
+    p->spaces |= UINT64_C(1) << space;
     filter_set(x, x->turn & 1, page);
-    return was;
 }
 
 uint64_t executed_by(const struct executed *x, uint64_t page)

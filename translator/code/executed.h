@@ -31,11 +31,12 @@ struct executed {
 void executed_open(struct executed *x);
 void executed_close(struct executed *x);
 
-/* Was it there already, by this space? */
-bool executed_add(struct executed *x, uint64_t page, unsigned space);
-/* False: no space has the page. Without the lock. Who is about to forget what it knows of a page makes that
- * known, and a full fence, before it asks; who enters a page, before it looks at it. */
+void executed_add(struct executed *x, uint64_t page, unsigned space);
+/* False: no space has the page. Without the lock. Who changes a page asks after that, with a full fence
+ * between the two; who looks at it enters it before. */
 bool executed_maybe(const struct executed *x, uint64_t page);
+/* As long as it is the same, each page that executed_maybe() was true of stays so. Without the lock. */
+uint32_t executed_turn(const struct executed *x);
 /* The spaces that the page was executed in, and perhaps others. */
 uint64_t executed_by(const struct executed *x, uint64_t page);
 void executed_drop(struct executed *x, uint64_t page, uint64_t spaces);

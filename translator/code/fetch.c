@@ -50,24 +50,35 @@ static bool is_global(const struct gw_xlate *x)
     return x->global && x->whole_page;
 }
 
-/* Until it is known, of what the walk found, that code runs from there, so that no fence is missed. */
+static bool translate(struct engine *e, uint64_t vaddr, struct gw_xlate *x, struct gw_fault *fault)
+{
+    return e->cfg.isa->translate(e->cfg.cpu, vaddr, 2, GW_ACCESS_FETCH, x, fault);
+}
+
+static bool is_same(const struct gw_xlate *a, const struct gw_xlate *b)
+{
+    return a->paddr == b->paddr && a->shift == b->shift && a->perms == b->perms &&
+           a->global == b->global && a->whole_page == b->whole_page;
+}
+
+/* Until it is known that code runs from what the walk found, so that no fence is missed (spaces.h). */
 static bool walk(struct engine *e, uint64_t vaddr, struct gw_xlate *x, struct gw_fault *fault)
 {
+    const struct executed *table = &e->world->spaces->executed;
     uint64_t vpage = vaddr >> GW_PAGE_SHIFT;
-    struct gw_xlate again;
+    uint32_t turn = executed_turn(table);
     bool known = spaces_maybe_executed(e, vpage);
-    if (!e->cfg.isa->translate(e->cfg.cpu, vaddr, 2, GW_ACCESS_FETCH, x, fault))
+    struct gw_xlate now;
+    if (!translate(e, vaddr, &now, fault))
         return false;
-    while (!(spaces_executed(e, vpage, x->shift, is_global(x)) && known) && e->world->shared) {
-        if (!e->cfg.isa->translate(e->cfg.cpu, vaddr, 2, GW_ACCESS_FETCH, &again, fault))
+    do {
+        *x = now;
+        spaces_executed(e, vpage, x->shift, is_global(x));
+        if (!e->world->shared || (known && executed_turn(table) == turn))
+            return true;
+        if (!translate(e, vaddr, &now, fault))
             return false;
-        bool same = again.paddr == x->paddr && again.shift == x->shift && again.perms == x->perms &&
-                    is_global(&again) == is_global(x);
-        *x = again;
-        if (same)
-            break;
-        known = false;
-    }
+    } while (!is_same(x, &now));
     return true;
 }
 

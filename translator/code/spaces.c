@@ -46,7 +46,7 @@ static void forget_executed(struct spaces *s, uint64_t vpage, uint64_t spaces)
         executed_drop(&s->executed, large_page(vpage, (unsigned)__builtin_ctzll(left)), spaces);
 }
 
-bool spaces_executed(struct engine *e, uint64_t vpage, unsigned shift, bool global)
+void spaces_executed(struct engine *e, uint64_t vpage, unsigned shift, bool global)
 {
     struct spaces *s = e->world->spaces;
     world_lock(e->world);
@@ -54,9 +54,8 @@ bool spaces_executed(struct engine *e, uint64_t vpage, unsigned shift, bool glob
     uint64_t page = shift > GW_PAGE_SHIFT ? large_page(vpage, shift) : vpage;
     if (shift > GW_PAGE_SHIFT)
         __atomic_fetch_or(&s->large_shifts, UINT64_C(1) << shift, __ATOMIC_SEQ_CST);
-    bool was = executed_add(&s->executed, page, space);
+    executed_add(&s->executed, page, space);
     world_unlock(e->world);
-    return was;
 }
 
 bool spaces_maybe_executed(const struct engine *e, uint64_t vpage)
@@ -64,7 +63,8 @@ bool spaces_maybe_executed(const struct engine *e, uint64_t vpage)
     const struct spaces *s = e->world->spaces;
     if (executed_maybe(&s->executed, vpage))
         return true;
-    for (uint64_t left = __atomic_load_n(&s->large_shifts, __ATOMIC_SEQ_CST); left; left &= left - 1)
+    for (uint64_t left = __atomic_load_n(&s->large_shifts, __ATOMIC_SEQ_CST); left;
+         left &= left - 1)
         if (executed_maybe(&s->executed, large_page(vpage, (unsigned)__builtin_ctzll(left))))
             return true;
     return false;
@@ -76,8 +76,7 @@ bool spaces_maybe_executed(const struct engine *e, uint64_t vpage)
 static bool in_use(const struct engine_world *w, uint32_t i)
 {
     for (unsigned v = 0; v < w->vcpus; v++)
-        if (w->engine[v] &&
-            __atomic_load_n(&w->engine[v]->adopted->current, __ATOMIC_SEQ_CST) == i)
+        if (w->engine[v] && __atomic_load_n(&w->engine[v]->adopted->current, __ATOMIC_SEQ_CST) == i)
             return true;
     return false;
 }
@@ -263,7 +262,8 @@ static bool is_of_data(const struct engine *e, uint64_t vpage)
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* the guest's tables are as it wrote them */
     return !spaces_maybe_executed(e, vpage) &&
            e->run->gen_global == __atomic_load_n(&s->gen_global, __ATOMIC_ACQUIRE) &&
-           e->run->gen_space == __atomic_load_n(&s->pool[e->adopted->current].gen, __ATOMIC_ACQUIRE);
+           e->run->gen_space ==
+               __atomic_load_n(&s->pool[e->adopted->current].gen, __ATOMIC_ACQUIRE);
 }
 
 void spaces_fence(struct engine *e, uint64_t vpage, bool vpage_all, uint64_t asid, bool asid_all)

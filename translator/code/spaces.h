@@ -56,10 +56,11 @@ void spaces_select(struct engine *e, uint8_t *hint);
 void spaces_adopt(struct engine *e);
 /* Does this vCPU know the latest, of global pages or of its space? */
 bool spaces_latest(const struct engine *e, bool global);
-/* Code runs from vaddr's page, of a mapping of 2^shift bytes: a fence of it must be noticed. Was it known
- * to already? Takes the lock itself. A fence of a page that is not known takes none, so the page is walked
- * again behind this, unless it was known ahead of the walk and is now. */
-bool spaces_executed(struct engine *e, uint64_t vpage, unsigned shift, bool global);
+/* Code runs from vaddr's page, of a mapping of 2^shift bytes: a fence of it must be noticed. Takes the lock
+ * itself. A fence of a page that code may not have run from takes none, and nobody who walks the guest's
+ * tables meanwhile learns of it. So the page is walked again behind this, unless it was one that code may
+ * have run from ever since before the walk: while executed_turn() is the same. */
+void spaces_executed(struct engine *e, uint64_t vpage, unsigned shift, bool global);
 bool spaces_maybe_executed(const struct engine *e, uint64_t vpage);
 /* A fence of one page (or all) in one ASID (or all): the generation moves where code ran from there.
  * What this vCPU fetched from there is dropped already. Takes the lock itself. */

@@ -94,6 +94,59 @@ static void too_many_pages_may_be_any(void **state)
     assert_false(x.full);
 }
 
+/* What asks without the lock: no page that is there is left out, and few others are named. */
+static void the_filter_names_each_page_and_few_others(void **state)
+{
+    struct executed x = {0};
+    unsigned others = 0;
+    executed_open(&x);
+    for (uint64_t i = 0; i < 5000; i++) /* the table grows on the way */
+        executed_add(&x, kernel_page(i), GLOBAL_PAGES);
+    for (uint64_t i = 0; i < 5000; i++) {
+        assert_true(executed_maybe(&x, kernel_page(i)));
+        others += executed_maybe(&x, kernel_page(i) + 1) + executed_maybe(&x, i);
+    }
+    assert_in_range(others, 0, 300); /* of 10,000 */
+    executed_close(&x);
+}
+
+static void a_page_stays_in_the_filter_until_the_next_turn(void **state)
+{
+    struct executed x = {0};
+    executed_open(&x);
+    executed_add(&x, 7, 3);
+    executed_add(&x, 8, 3);
+    uint32_t turn = executed_turn(&x);
+    executed_drop(&x, 7, BIT(3));
+    assert_true(executed_maybe(&x, 7) && executed_turn(&x) == turn);
+    for (uint64_t i = 100; i < 5000; i++) /* made anew */
+        executed_add(&x, i, 3);
+    assert_true(executed_turn(&x) != turn);
+    assert_false(executed_maybe(&x, 7));
+    assert_true(executed_maybe(&x, 8));
+    turn = executed_turn(&x);
+    executed_clear(&x);
+    assert_true(executed_turn(&x) != turn);
+    assert_false(executed_maybe(&x, 8));
+    executed_close(&x);
+}
+
+static void without_a_filter_or_with_too_many_pages_any_may_be_there(void **state)
+{
+    struct executed x = {0};
+    assert_true(executed_maybe(&x, 7));
+    executed_open(&x);
+    assert_false(executed_maybe(&x, 7));
+    for (uint64_t i = 0; i < 100000; i++)
+        executed_add(&x, 3 * i, 1);
+    uint32_t turn = executed_turn(&x);
+    assert_true(x.full && executed_maybe(&x, 400001));
+    executed_clear(&x);
+    assert_false(executed_maybe(&x, 400001));
+    assert_true(executed_turn(&x) != turn);
+    executed_close(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -102,6 +155,9 @@ int main(void)
         cmocka_unit_test(pages_that_were_dropped_make_room),
         cmocka_unit_test(a_large_table_that_is_empty_is_let_go),
         cmocka_unit_test(too_many_pages_may_be_any),
+        cmocka_unit_test(the_filter_names_each_page_and_few_others),
+        cmocka_unit_test(a_page_stays_in_the_filter_until_the_next_turn),
+        cmocka_unit_test(without_a_filter_or_with_too_many_pages_any_may_be_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
