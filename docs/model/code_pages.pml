@@ -18,7 +18,9 @@
  * BROKEN_OTHER_JUMPS       only the own jump cache is cleared of a stale block
  * BROKEN_DEVICE_LOOKS      a device looks at the flag before it writes; so does one that lets its
  *                          writes wait in the store buffer
- * BROKEN_FENCE_BY_CACHE    flag cleared first, and a FENCE.I that goes on without taking the lock
+ * BROKEN_FLAG_FIRST        the flag is cleared before the blocks are stale: a FENCE.I waits for nobody
+ * BROKEN_FAR_UNSEEN        a far jump is taken, without the lock, and not looked at again once it is in
+ *                          the jump cache
  */
 #define VCPUS 2
 #define PARTICIPANTS 2
@@ -35,6 +37,7 @@ bit write_entry[VCPUS];
 byte live = NONE;             /* the block that is not stale */
 byte link = NONE;             /* where another page's block leads, in shared code */
 byte jump[VCPUS] = NONE;      /* jump caches */
+byte far[VCPUS] = 0;          /* far jumps, which may lead to a stale block: here to one of before */
 
 byte had[VCPUS] = 1;          /* contents since the vCPU's last FENCE.I, a bit each */
 byte leaving;                 /* content that a device is about to replace, and has not told yet */
@@ -54,7 +57,9 @@ inline put_bytes(value)
 inline page_changed(me)
 {
 	lock(world_lock);
+#ifdef BROKEN_FLAG_FIRST
 	code = 0;
+#endif
 	live = NONE;
 	link = NONE;
 #ifdef BROKEN_OTHER_JUMPS
@@ -63,6 +68,7 @@ inline page_changed(me)
 	jump[0] = NONE;
 	jump[1] = NONE;
 #endif
+	code = 0;
 	unlock(world_lock)
 }
 
@@ -153,9 +159,28 @@ inline remember(me)
 	if
 	:: link = found
 #ifndef BROKEN_JUMP_UNLOCKED
-	:: jump[me] = found
+	:: jump[me] = found; far[me] = found
 #endif
 	:: skip
+	fi
+}
+
+/* jumps_far: it is live, goes into the jump cache, and is live still. */
+inline by_far_jump(me)
+{
+	found = far[me];
+	if
+	:: live == found ->
+	   jump[me] = found;
+	   if
+#ifdef BROKEN_FAR_UNSEEN
+	   :: true -> RUNS(me, found)
+#else
+	   :: live == found -> RUNS(me, found)
+	   :: else -> jump[me] = NONE
+#endif
+	   fi
+	:: else
 	fi
 }
 
@@ -166,6 +191,7 @@ inline run_code(me)
 	   RUNS(me, found)
 	:: atomic { link != NONE -> found = link };
 	   RUNS(me, found)
+	:: far[me] != NONE -> by_far_jump(me)
 	:: jump[me] == NONE && link == NONE ->
 	   find(me);
 	   RUNS(me, found);
@@ -178,14 +204,11 @@ inline run_code(me)
 	fi
 }
 
-/* It ends its block, and the next one, of any page, is looked up under the lock. */
+/* It ends its block. A store that is done has found the flag clear, or has cleared it: when the blocks
+ * were stale, and out of all caches. */
 inline fence_i(me)
 {
-	had[me] = 1 << mem | leaving;
-#ifndef BROKEN_FENCE_BY_CACHE
-	lock(world_lock);
-	unlock(world_lock)
-#endif
+	had[me] = 1 << mem | leaving
 }
 
 active [VCPUS] proctype vcpu()

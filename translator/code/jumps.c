@@ -52,7 +52,7 @@ static void drop(struct jumps *j, uint64_t pc, const void *code)
     for (uint32_t i = 0; i < JC_POOL; i++) {
         struct jump_cache *jc = &j->pool[i];
         struct gw_jump_entry *je = jc->valid ? &jc->entry[interp_jump_index(pc)] : NULL;
-        if (je && __atomic_load_n(&je->code, __ATOMIC_RELAXED) == code)
+        if (je && __atomic_load_n(&je->code, __ATOMIC_SEQ_CST) == code)
             __atomic_store_n(&je->pc, NO_PC, __ATOMIC_RELEASE);
     }
 }
@@ -103,7 +103,8 @@ bool jumps_go_on(struct engine *e, uint64_t key, uint8_t hint)
 {
     struct jumps *j = e->jumps;
     struct jump_cache *jc = &j->pool[hint];
-    if (!is_of(e, jc, key) || jc->gen != (key == GLOBAL_KEY ? e->run->gen_global : e->run->gen_space))
+    if (!is_of(e, jc, key) ||
+        jc->gen != (key == GLOBAL_KEY ? e->run->gen_global : e->run->gen_space))
         return false;
     jc->used = ++j->tick;
     j->current = jc;

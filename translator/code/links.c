@@ -73,7 +73,7 @@ static bool is_of_another(const struct engine *e, const struct link *l, bool glo
         (e->view.kernel && !global))
         return false;
     const struct space *of = &s->pool[l->space];
-    return of->gen == l->gen && s->tick - of->used < LONG;
+    return of->gen == l->gen && s->tick - __atomic_load_n(&of->used, __ATOMIC_RELAXED) < LONG;
 }
 
 bool links_make(struct engine *e, uint32_t link, uint32_t to, bool global)

@@ -26,7 +26,7 @@ struct link {
     uint64_t cut;           /* shared, guarded: when it was cut off last, by world.cuts */
     uint32_t gen;           /* linked, guarded: under this generation of this space */
     uint8_t space;
-    uint32_t next_in;       /* the block's other incoming links */
+    uint32_t next_in; /* the block's other incoming links */
     uint32_t prev_in;
 };
 

@@ -84,14 +84,9 @@ struct whole_engine {
 static void hook_fence_i(void *cpu)
 {
     struct engine *e = gw_run(cpu)->engine;
-    /* Stores to code are seen as they happen in machine mode, where one by another vCPU may be under way:
-     * it is waited for. In user mode nobody tells. */
-    if (!e->cfg.bus) {
+    /* Stores to code are seen as they happen in machine mode. In user mode nobody tells. */
+    if (!e->cfg.bus)
         engine_code_changed(e, 0, ~UINT64_C(0));
-        return;
-    }
-    world_lock(e->world);
-    world_unlock(e->world);
 }
 
 static struct engine *new_whole(const struct engine_config *cfg)
