@@ -72,9 +72,8 @@ static void exit_stub(struct x64 *x, uint32_t link)
     x64_mov_ri(&x->e, RAX, x->job->link_base + link);
     if (l->gen_offset) {
         x64_alu_mi(&x->e, 0, EXT_CMP, x64_at(X64_RIP, (int64_t)(x->e.base + l->gen_offset)), 0);
-        uint32_t unlinked = x64_jcc(&x->e, CC_E);
-        x64_jmp_to(&x->e, x64_thunk(x, T_JUMP_OR_EXIT));
-        x64_link(&x->e, unlinked, x64_pos(&x->e));
+        x64_link(&x->e, x64_jcc(&x->e, CC_NE),
+                 (uint32_t)(x64_thunk(x, T_JUMP_OR_EXIT) - x->e.base));
     }
     x64_jmp_to(&x->e, x64_thunk(x, T_EXIT_LINK));
 }
