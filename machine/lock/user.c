@@ -98,9 +98,10 @@ static bool drop_capabilities(uint32_t keep)
 bool lock_user_become(const struct lock_user *u, bool writes)
 {
     drop_bounds();
-    if (u->changes && (syscall(SYS_setgroups, 0, NULL) < 0 ||
-                       syscall(SYS_setresgid, u->gid, u->gid, u->gid) < 0 ||
-                       syscall(SYS_setresuid, u->uid, u->uid, u->uid) < 0))
+    if ((u->changes || u->regroups) &&
+        (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, u->gid, u->gid, u->gid) < 0))
+        return false;
+    if (u->changes && syscall(SYS_setresuid, u->uid, u->uid, u->uid) < 0)
         return false;
     return drop_capabilities(writes ? 1u << CAP_DAC_OVERRIDE : 0) &&
            prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
@@ -144,6 +145,7 @@ static void stay(struct lock_user *u)
 
 enum gw_status lock_user_choose(struct lock_user *u, const char *wanted, struct gw_error *err)
 {
+    const char *group = wanted ? strchr(wanted, ':') : NULL;
     enum gw_status st;
     int e;
     *u = (struct lock_user){0};
@@ -154,14 +156,22 @@ enum gw_status lock_user_choose(struct lock_user *u, const char *wanted, struct 
         if (geteuid() != 0 && u->uid != geteuid())
             return gw_fail(err, GW_ERR_ARG, wanted,
                            "cannot run as that user: only root becomes another one");
+        if (geteuid() != 0 && group && u->gid != getegid())
+            return gw_fail(err, GW_ERR_ARG, wanted,
+                           "cannot run in that group: only root enters another one");
     } else {
         choose_usual(u);
     }
     if (geteuid() != 0 || u->uid == 0) {
+        uint32_t gid = u->gid;
         stay(u);
-        return GW_OK;
+        u->regroups = group && geteuid() == 0;
+        if (!u->regroups)
+            return GW_OK;
+        u->gid = gid;
+    } else {
+        u->changes = true;
     }
-    u->changes = true;
     e = try(u);
     if (e && wanted)
         return gw_fail(err, GW_ERR_STATE, wanted, "cannot run as that user: %s", strerror(e));

@@ -13,6 +13,7 @@
 
 struct lock_user {
     bool changes;      /* from root to the following; false: it stays who it is */
+    bool regroups;     /* root stays, in that group and in no other */
     bool kept;         /* root stays, since this host lets it become nobody else */
     uint32_t uid, gid; /* whoever it will be */
     char name[64];     /* for messages */

@@ -14,12 +14,16 @@ static void names_and_numbers_are_users_that_root_becomes(void **state)
 {
     static const struct {
         const char *wanted;
-        bool changes;
+        bool changes, regroups;
         uint32_t uid, gid;
     } rows[] = {
-        {"root", false, 0, 0},        {"0", false, 0, 0},
-        {"0:7", false, 0, 0},         {"12345:54321", true, 12345, 54321},
-        {"nobody:7", true, 65534, 7}, {"nobody:root", true, 65534, 0},
+        {"root", false, false, 0, 0},
+        {"0", false, false, 0, 0},
+        {"0:7", false, true, 0, 7},
+        {"root:root", false, true, 0, 0},
+        {"12345:54321", true, false, 12345, 54321},
+        {"nobody:7", true, false, 65534, 7},
+        {"nobody:root", true, false, 65534, 0},
     };
     struct lock_user u;
     if (geteuid() != 0)
@@ -27,6 +31,7 @@ static void names_and_numbers_are_users_that_root_becomes(void **state)
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         assert_int_equal(lock_user_choose(&u, rows[i].wanted, NULL), GW_OK);
         assert_int_equal(u.changes, rows[i].changes);
+        assert_int_equal(u.regroups, rows[i].regroups);
         assert_int_equal(u.uid, rows[i].uid);
         assert_int_equal(u.gid, rows[i].gid);
         assert_false(u.kept);
@@ -66,7 +71,7 @@ static void who_is_not_root_stays_who_it_is(void **state)
 {
     struct gw_error err;
     struct lock_user u;
-    char other[32];
+    char text[32];
     if (geteuid() == 0 && (setgid(54321) < 0 || setuid(12345) < 0)) /* the last test of all */
         skip();
     assert_int_equal(lock_user_choose(&u, NULL, NULL), GW_OK);
@@ -74,8 +79,14 @@ static void who_is_not_root_stays_who_it_is(void **state)
     assert_int_equal(u.uid, geteuid());
     assert_int_equal(lock_user_choose(&u, "root", &err), GW_ERR_ARG);
     assert_non_null(strstr(err.message, "only root"));
-    snprintf(other, sizeof other, "%u:1", (unsigned)geteuid() + 1);
-    assert_int_equal(lock_user_choose(&u, other, &err), GW_ERR_ARG);
+    snprintf(text, sizeof text, "%u:1", (unsigned)geteuid() + 1);
+    assert_int_equal(lock_user_choose(&u, text, &err), GW_ERR_ARG);
+    snprintf(text, sizeof text, "%u:%u", (unsigned)geteuid(), (unsigned)getegid() + 1);
+    assert_int_equal(lock_user_choose(&u, text, &err), GW_ERR_ARG);
+    assert_non_null(strstr(err.message, "only root enters"));
+    snprintf(text, sizeof text, "%u:%u", (unsigned)geteuid(), (unsigned)getegid());
+    assert_int_equal(lock_user_choose(&u, text, NULL), GW_OK);
+    assert_false(u.changes || u.regroups || u.kept);
     assert_true(lock_user_become(&u, false));
 }
 
