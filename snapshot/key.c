@@ -33,17 +33,38 @@ void snap_key_forget(struct snap_key *key)
     sodium_memzero(key, sizeof *key);
 }
 
+/* Does the folder, or what it would be made in, belong to another user? Root may have been left the
+ * environment of whoever became root. */
+static bool is_somebody_elses(const char *dir)
+{
+    char path[SNAP_KEY_PATH];
+    struct stat sb;
+    int n = snprintf(path, sizeof path, "%s", dir);
+    char *last;
+    if (n < 0 || (size_t)n >= sizeof path)
+        return false;
+    while (stat(path, &sb) != 0)
+        if (!(last = strrchr(path, '/')) || last == path)
+            return false;
+        else
+            *last = 0;
+    return sb.st_uid != geteuid() && sb.st_uid != 0;
+}
+
 /* Of whoever runs us: in a folder for programs' settings. */
 static const char *own_path(char path[SNAP_KEY_PATH])
 {
     const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-    const struct passwd *user = config && config[0] == '/' ? NULL : getpwuid(geteuid());
-    if (!home || home[0] != '/')
-        home = user ? user->pw_dir : "/";
-    if (config && config[0] == '/')
+    const struct passwd *user;
+    if (config && config[0] == '/' && !is_somebody_elses(config)) {
         snprintf(path, SNAP_KEY_PATH, "%s/godwit/seal.key", config);
-    else
-        snprintf(path, SNAP_KEY_PATH, "%s/.config/godwit/seal.key", home);
+        return path;
+    }
+    if (!home || home[0] != '/' || is_somebody_elses(home)) {
+        user = getpwuid(geteuid());
+        home = user ? user->pw_dir : "/";
+    }
+    snprintf(path, SNAP_KEY_PATH, "%s/.config/godwit/seal.key", home);
     return path;
 }
 

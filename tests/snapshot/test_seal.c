@@ -428,6 +428,49 @@ static void a_key_that_others_can_read_is_none(void **state)
     remove_folder(&f);
 }
 
+/* Root, as the environment of somebody else is left to it: its key is not to lie among their files. */
+static void roots_key_is_in_no_folder_of_somebody_elses(void **state)
+{
+    struct folder f;
+    struct gw_error err = {0};
+    struct snap_key a, b;
+    struct stat sb;
+    char *home = getenv("HOME"), *old = home ? strdup(home) : NULL;
+    char theirs[96], ours[96], path[160];
+    if (geteuid() != 0)
+        skip();
+    make_folder(&f);
+    snprintf(theirs, sizeof theirs, "%s/theirs", f.dir);
+    snprintf(ours, sizeof ours, "%s/mine", f.dir);
+    assert_int_equal(mkdir(theirs, 0755) | mkdir(ours, 0755), 0);
+    assert_int_equal(chown(theirs, 12345, 12345), 0);
+    setenv("HOME", ours, 1);
+    for (unsigned i = 0; i < 2; i++) { /* a folder that is there, and one that is yet to be made */
+        snprintf(path, sizeof path, i ? "%s/new/config" : "%s", theirs);
+        setenv("XDG_CONFIG_HOME", path, 1);
+        assert_int_equal(api->key_make(i ? &b : &a, NULL, &err), GW_OK);
+        assert_int_equal(rmdir(theirs) | mkdir(theirs, 0755) | chown(theirs, 12345, 12345), 0);
+    }
+    assert_memory_equal(&a, &b, sizeof a);
+    snprintf(path, sizeof path, "%s/.config/godwit/seal.key", ours);
+    assert_int_equal(stat(path, &sb), 0);
+    unsetenv("XDG_CONFIG_HOME");
+    assert_int_equal(api->key_read(&b, NULL, &err), GW_OK);
+    assert_memory_equal(&a, &b, sizeof a);
+    assert_int_equal(chown(ours, 12345, 12345), 0); /* root's home is then where it is usually */
+    assert_true(api->key_read(&b, NULL, &err) != GW_OK || memcmp(&a, &b, sizeof a));
+    if (old)
+        setenv("HOME", old, 1);
+    free(old);
+    unlink(path);
+    for (unsigned i = 0; i < 3; i++) {
+        *strrchr(path, '/') = 0;
+        rmdir(path);
+    }
+    assert_int_equal(rmdir(theirs), 0);
+    remove_folder(&f);
+}
+
 static void what_is_no_key_is_refused(void **state)
 {
     static const char hex[] = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
@@ -512,6 +555,7 @@ int main(void)
         cmocka_unit_test(an_index_is_checked_whole),
         cmocka_unit_test(a_key_is_made_once_and_nobody_elses),
         cmocka_unit_test(a_key_that_others_can_read_is_none),
+        cmocka_unit_test(roots_key_is_in_no_folder_of_somebody_elses),
         cmocka_unit_test(what_is_no_key_is_refused),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
