@@ -137,14 +137,12 @@ static const struct spec_field *part_of(const struct spec_record *r, const char 
     return NULL;
 }
 
-static enum gw_status put_part(const char *part, size_t size, const struct value *v)
+static enum gw_status put_part(const struct spec_field *f, const char *part, size_t size,
+                               const struct value *v)
 {
-    const struct spec_field *f = part_of(v->r, part, size);
-    size_t key = f ? strlen(f->part) : 0;
+    size_t key = strlen(f->part);
     char *copy;
     enum gw_status st;
-    if (!f)
-        return GW_ERR_ARG;
     if (size == key) {
         spec_put_number(f, v->record, f->kind == SPEC_FLAG ? 1 : spec_which(f, part, size));
         return GW_OK;
@@ -159,6 +157,29 @@ static enum gw_status put_part(const char *part, size_t size, const struct value
     return st;
 }
 
+/* What all of one value's parts say. Of two that say the same thing one would be meant. */
+static enum gw_status put_parts(const char *p, const char *end, const struct value *v)
+{
+    uint64_t said = 0;
+    enum gw_status st = GW_OK;
+    assert(v->r->count <= 64);
+    while (st == GW_OK && p) {
+        const char *next = find_byte(p + 1, (size_t)(end - p - 1), ',', false);
+        size_t size = (size_t)((next ? next : end) - p - 1);
+        const struct spec_field *f = part_of(v->r, p + 1, size);
+        uint64_t bit = f ? UINT64_C(1) << (f - v->r->fields) : 0;
+        if (!f)
+            return GW_ERR_ARG;
+        if (said & bit)
+            return gw_fail(v->err, GW_ERR_ARG, v->text, "cannot use the value: '%s' is there twice",
+                           f->part);
+        said |= bit;
+        st = put_part(f, p + 1, size, v);
+        p = next;
+    }
+    return st;
+}
+
 /* Takes the tail off the value. */
 static enum gw_status put_tail(enum spec_tail tail, struct value *v)
 {
@@ -166,11 +187,7 @@ static enum gw_status put_tail(enum spec_tail tail, struct value *v)
     if (tail == SPEC_TAIL_PARTS) {
         const char *end = v->text + v->size, *p = find_byte(v->text, v->size, ',', false);
         v->size = p ? (size_t)(p - v->text) : v->size;
-        while (st == GW_OK && p) {
-            const char *next = find_byte(p + 1, (size_t)(end - p - 1), ',', false);
-            st = put_part(p + 1, (size_t)((next ? next : end) - p - 1), v);
-            p = next;
-        }
+        st = put_parts(p, end, v);
     }
     while (st == GW_OK && tail == SPEC_TAIL_END) {
         const char *p = find_byte(v->text, v->size, ',', true);
@@ -179,7 +196,7 @@ static enum gw_status put_tail(enum spec_tail tail, struct value *v)
         if (!f || spec_said(f, v->record)) /* said again it is of the text before */
             break;
         v->size = (size_t)(p - v->text);
-        st = put_part(p + 1, n, v);
+        st = put_part(f, p + 1, n, v);
     }
     return st;
 }
