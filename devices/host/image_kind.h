@@ -12,7 +12,8 @@
 #include "godwit/status.h"
 
 /* GW_ERR_UNSUPPORTED: fd's file looks like such an image; *err names it, and the command that makes a raw
- * file of it. failed: "cannot open the disk". disk: it may be said to be raw all the same, by format=raw. */
+ * file of it, unless that would read what else it names: a guest may have written the name. failed: "cannot
+ * open the disk". disk: it may be said to be raw all the same, by format=raw. */
 enum gw_status dev_image_refuse(int fd, const char *path, const char *failed, bool disk,
                                 struct gw_error *err);
 

@@ -112,7 +112,7 @@ class Errors(CliTest):
         run = ["run", "-k", guest, "-b", "none", "-m", "16M"]
         for tail in ("", ",rw", ",overlay=" + self.path("o")):
             r = self.fails(126, "it is a qcow2 image.*format=raw", *run, "-d", disk + tail)
-            self.assertIn(f"hint: qemu-img convert -O raw {disk} {disk}.raw\n".encode(), r.stderr)
+            self.assertIn(f"hint: qemu-img convert -f qcow2 -O raw {disk} {disk}.raw\n".encode(), r.stderr)
         self.assertFalse(os.path.exists(self.path("o")))
         self.fails(125, "format= takes raw", *run, "-d", disk + ",format=qcow2")
         self.assertEqual(self.call(*run, "-d", disk + ",format=raw").returncode, 0)
@@ -125,7 +125,7 @@ class Errors(CliTest):
         for name in ("a disk", "it's; $(exit 1) `false`", "\x1b[31m\n'\\\u202e", "vmlinux"):
             disk = self.path(name, b"QFI\xfb\0\0\0\3".ljust(65536, b"\0"))
             self.assertEqual(self.words_of_hint(*run, "-d", disk),
-                             ["qemu-img", "convert", "-O", "raw", disk, disk + ".raw"])
+                             ["qemu-img", "convert", "-f", "qcow2", "-O", "raw", disk, disk + ".raw"])
             kernel = self.path(name, gzip.compress(bytes(4096)))
             self.assertEqual(self.words_of_hint("run", "-k", kernel),
                              ["gzip", "-dc", kernel, ">", kernel + ".raw"])

@@ -204,20 +204,28 @@ static void put_magic(const char *path, const char *magic, size_t bytes, int at)
 
 static void images_of_other_formats_are_refused_unless_they_are_said_to_be_raw(void **state)
 {
+    static const char qcow2_with_data_file[80] = {'Q', 'F', 'I', '\xfb', [7] = 3, [79] = 4};
     static const struct {
         const char *magic;
         size_t bytes;
         int at;
         const char *name, *hint;
     } rows[] = {
-        {"QFI\xfb\0\0\0\3", 8, 0, "qcow2", "qemu-img convert -O raw "},
-        {"QED\0", 4, 0, "QED", "qemu-img convert -O raw "},
-        {"KDMV\1\0\0\0", 8, 0, "VMDK", "qemu-img convert -O raw "},
-        {"# Disk DescriptorFile\n", 22, 0, "VMDK", "qemu-img convert -O raw "},
-        {"\x7f\x10\xda\xbe", 4, 64, "VDI", "qemu-img convert -O raw "},
-        {"conectix", 8, 0, "VHD", "qemu-img convert -O raw "},
-        {"conectix", 8, -512, "VHD", "qemu-img convert -O raw "},
-        {"vhdxfile", 8, 0, "VHDX", "qemu-img convert -O raw "},
+        {"QFI\xfb\0\0\0\3", 8, 0, "qcow2", "qemu-img convert -f qcow2 -O raw "},
+        {"QFI\xfb\0\0\0\1", 8, 0, "qcow", "qemu-img convert -f qcow -O raw "},
+        {"QED\0", 4, 0, "QED", "qemu-img convert -f qed -O raw "},
+        {"\x7f\x10\xda\xbe", 4, 64, "VDI", "qemu-img convert -f vdi -O raw "},
+        {"conectix", 8, 0, "VHD", "qemu-img convert -f vpc -O raw "},
+        {"conectix", 8, -512, "VHD", "qemu-img convert -f vpc -O raw "},
+        {"vhdxfile", 8, 0, "VHDX", "qemu-img convert -f vhdx -O raw "},
+        /* These name other files, or may: which ones would be the guest's choice. */
+        {"QFI\xfb\0\0\0\3\0\0\0\0\0\0\2", 16, 0, "other files", "-d "},
+        {"QFI\xfb\0\0\0\2\0\0\0\0\0\1\0", 16, 0, "other files", "-d "},
+        {qcow2_with_data_file, sizeof qcow2_with_data_file, 0, "other files", "-d "},
+        {"QED\0\0\0\1\0\4\0\0\0\1\0\0\0\1", 17, 0, "other files", "-d "},
+        {"KDMV\1\0\0\0", 8, 0, "VMDK image that may name other files", "-d "},
+        {"COWD\1\0\0\0", 8, 0, "VMDK image that may name other files", "-d "},
+        {"# Disk DescriptorFile\n", 22, 0, "VMDK image that may name other files", "-d "},
         {"\x1f\x8b\x08\0", 4, 0, "gzip", "gzip -dc "},
         {"\xfd"
          "7zXZ\0",
