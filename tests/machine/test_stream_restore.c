@@ -1,4 +1,5 @@
-/* A machine that is restored from a pipe is the one that is restored from the file. */
+/* A machine that is restored from a pipe is the one that is restored from the file; what a file may not say of
+ * one. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -44,15 +45,17 @@ static void write_program(const char *path)
     close(fd);
 }
 
-/* Runs to a count, from the beginning or from a snapshot, and saves there. */
-static void run(const char *program, struct snap_reader *from, uint64_t to, const char *saved)
+/* Runs to a count, from the beginning or from a snapshot, and saves there. forge: changes what a file said of
+ * the machine; NULL: nothing does. */
+static enum gw_status try_run(const char *program, struct snap_reader *from, uint64_t to,
+                              const char *saved, void (*forge)(struct machine_spec *s),
+                              struct gw_error *err)
 {
     struct machine_spec mine, s, withheld;
     struct machine_saved saved_machine = {.fd = -1, .reader = from, .withheld = &withheld};
     struct machine_options o = {
         .spec = &s, .open_snapshots = snapshots, .restore = from ? &saved_machine : NULL};
     struct machine_result r = {0};
-    struct gw_error err = {0};
     spec_init(spec_machine, &mine);
     free((void *)(uintptr_t)mine.bios);
     mine.bios = strdup("none");
@@ -66,15 +69,24 @@ static void run(const char *program, struct snap_reader *from, uint64_t to, cons
     spec_settle(&mine);
     saved_machine.spec = from ? godwit_snapshot()->manifest(from) : NULL;
     spec_init(spec_machine, &withheld);
-    assert_int_equal(from ? spec_merge(&s, &withheld, saved_machine.spec, &mine, NULL, &err)
-                          : spec_copy(spec_machine, &s, &mine, &err),
+    assert_int_equal(from ? spec_merge(&s, &withheld, saved_machine.spec, &mine, NULL, err)
+                          : spec_copy(spec_machine, &s, &mine, err),
                      GW_OK);
-    if (godwit_machine()->run(&o, &r, &err) != GW_OK)
-        fail_msg("%s: %s", err.object, err.message);
-    assert_int_equal(r.ended, MACHINE_ENDED_STOP_INSN);
+    if (forge)
+        forge(&s);
+    enum gw_status st = godwit_machine()->run(&o, &r, err);
+    assert_true(st != GW_OK || r.ended == MACHINE_ENDED_STOP_INSN);
     spec_clear(spec_machine, &s);
     spec_clear(spec_machine, &withheld);
     spec_clear(spec_machine, &mine);
+    return st;
+}
+
+static void run(const char *program, struct snap_reader *from, uint64_t to, const char *saved)
+{
+    struct gw_error err = {0};
+    if (try_run(program, from, to, saved, NULL, &err) != GW_OK)
+        fail_msg("%s: %s", err.object, err.message);
 }
 
 static size_t read_file(const char *path, uint8_t *to)
@@ -149,8 +161,88 @@ static void a_pipe_restores_what_a_file_does(void **state)
     free(second);
 }
 
+/* ---- what no option says -------------------------------------------------------------------- */
+
+static void put(const char **to, const char *text)
+{
+    free((void *)(uintptr_t)*to);
+    *to = text ? strdup(text) : NULL;
+}
+
+static void file_without_name(struct machine_spec *s)
+{
+    s->fw_cfg_count = 1;
+    put(&s->fw_cfg[0].path, s->loads[0].path);
+}
+
+static void file_without_path(struct machine_spec *s)
+{
+    s->fw_cfg_count = 2;
+    put(&s->fw_cfg[0].path, s->loads[0].path);
+    put(&s->fw_cfg[0].name, "opt/first");
+    put(&s->fw_cfg[1].name, "opt/second");
+}
+
+static void load_without_path(struct machine_spec *s)
+{
+    put(&s->loads[0].path, NULL);
+}
+
+static void second_load_without_path(struct machine_spec *s)
+{
+    s->loads_count = 2;
+}
+
+/* A manifest is a stranger's word: its lists may have files that are none. */
+static void files_without_names_are_refused(void **state)
+{
+    static const struct {
+        void (*forge)(struct machine_spec *s);
+        const char *object, *why;
+        bool reset_alone; /* wants it: a restore does not */
+    } rows[] = {
+        {file_without_name, "fw_cfg file", "cannot be offered: it has no name", false},
+        {file_without_path, "fw_cfg file", "cannot be offered: it has no name", false},
+        {load_without_path, "file", "cannot be opened: it has no name", true},
+        {second_load_without_path, "file", "cannot be opened: it has no name", true},
+    };
+    const struct snap_api *api = godwit_snapshot();
+    struct gw_error err = {0};
+    struct snap_reader *r;
+    char dir[] = "/tmp/godwit-names.XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    char *program = beside(dir, "program"), *saved = beside(dir, "saved"),
+         *again = beside(dir, "again");
+    setenv("XDG_CONFIG_HOME", "/proc/nowhere", 1); /* what is saved has no seal */
+    write_program(program);
+    run(program, NULL, 10000, saved);
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        for (unsigned restored = 0; restored < 2; restored++) {
+            bool refused = !restored || !rows[i].reset_alone;
+            assert_int_equal(api->open(&r, saved, &err), GW_OK);
+            assert_int_equal(
+                try_run(program, restored ? r : NULL, 20000, again, rows[i].forge, &err),
+                refused ? GW_ERR_FORMAT : GW_OK);
+            assert_int_equal(unlink(again), refused ? -1 : 0);
+            if (refused) {
+                assert_string_equal(err.object, rows[i].object);
+                assert_string_equal(err.message, rows[i].why);
+            }
+            api->close(r);
+        }
+    unlink(program);
+    unlink(saved);
+    assert_int_equal(rmdir(dir), 0);
+    free(program);
+    free(saved);
+    free(again);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_pipe_restores_what_a_file_does)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_pipe_restores_what_a_file_does),
+        cmocka_unit_test(files_without_names_are_refused),
+    };
     return cmocka_run_group_tests_name("restore from a stream", tests, NULL, NULL);
 }
