@@ -207,6 +207,9 @@ static const struct lift_case cases[] = {
      .sets = X10, .want = 0xffffffffccddeeff, .stores = true, .mem = 0x8899aabb00000007},
     {INSN(AMOCAS_W, 0x2ec5a52f, "amocas.w.aqrl a0,a2,(a1)"), .a1 = 0x10040, .a2 = 0x7,
      .a0 = 0xccddeefe, .sets = X10, .want = 0xffffffffccddeeff},
+    /* rd x0: compared with zero, which is not there, and nowhere is the old value */
+    {INSN(AMOCAS_W, 0x28c5a02f, "amocas.w zero,a2,(a1)"), .a1 = 0x10040, .a2 = 0x7},
+    {INSN(AMOCAS_D, 0x28c5b02f, "amocas.d zero,a2,(a1)"), .a1 = 0x10040, .a2 = 0x7},
     {INSN(AMOCAS_D, 0x28c5b52f, "amocas.d a0,a2,(a1)"), .a1 = 0x10040, .a2 = 0x123456789abcdef,
      .a0 = 0x8899aabbccddeeff, .sets = X10, .want = 0x8899aabbccddeeff, .stores = true,
      .mem = 0x123456789abcdef},
