@@ -21,6 +21,7 @@ enum cold_kind {
     COLD_NAN,    /* dest holds one for sure, or is to */
     COLD_ZERO,   /* dest becomes 0 */
     COLD_EVAL,   /* the operation as gw_runtime.eval does it */
+    COLD_HALF,   /* an unsigned integer that is no signed one */
     COLD_MINMAX, /* equal or unordered operands */
     COLD_DIVIDE, /* a divisor that the host's instruction does not take */
     COLD_FPGET,  /* the flags are the host's */
@@ -42,7 +43,7 @@ struct cold_access {
     struct place_operand new_value; /* CAS */
 };
 
-/* EVAL, MINMAX: registers of the operands, which the hot path has left as they were. */
+/* EVAL, HALF, MINMAX: registers of the operands, which the hot path has left as they were. */
 struct cold_eval {
     int8_t operand[3];
     int8_t dest;

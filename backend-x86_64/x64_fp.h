@@ -13,6 +13,7 @@ bool x64_lower_fcmp(struct x64 *x, const struct ir_insn *in);    /* x64_fcmp.c *
 bool x64_lower_convert(struct x64 *x, const struct ir_insn *in); /* x64_convert.c */
 bool x64_lower_flags(struct x64 *x, const struct ir_insn *in);   /* x64_flags.c */
 void x64_cold_fp(struct x64 *x, const struct cold_path *c);      /* NAN, ZERO, EVAL, MINMAX */
+void x64_cold_convert(struct x64 *x, const struct cold_path *c); /* HALF */
 void x64_cold_flags(struct x64 *x, const struct cold_path *c);   /* FPGET, FPSET */
 
 static inline bool x64_single(const struct ir_insn *in)
