@@ -37,6 +37,7 @@ struct cold_access {
     int8_t dest;    /* LD: result */
     bool first;     /* of its site: it fills the slot */
     uint16_t thunk; /* slow path */
+    uint8_t rows;   /* ATOMIC: so many, from row on */
     uint32_t row;   /* of the access, in the side table */
     uint32_t at;    /* position of the access */
     struct place_operand value;     /* ST, AMO: operand; CAS: expected */

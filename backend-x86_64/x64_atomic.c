@@ -1,6 +1,8 @@
 /*
  * Atomics: the host's own where it has them, else a loop around a compare-and-swap. rdx is the address,
  * then the new value; rcx the addend, then the host address; rax the operand, then the old value.
+ *
+ * While the guest's memory is this vCPU's alone (run.alone), all of them are a load and a store.
  */
 #include "backend-x86_64/x64_mem.h"
 #include "backend-x86_64/x64_page.h"
@@ -21,6 +23,8 @@ static struct place_operand operand(struct x64 *x, const struct ir_insn *in, ir_
     x64_store(&x->e, RAX, x64_state(off));
     return (struct place_operand){.kind = OPERAND_STATE, .offset = off};
 }
+
+static const unsigned read_op[4] = {OP_MOVZX_B, OP_MOVZX_W, OP_MOV, X_W | OP_MOV};
 
 /* op in its form for an operand of that size. */
 static unsigned sized(unsigned size, unsigned op)
@@ -59,39 +63,97 @@ static void compute(struct x64 *x, unsigned size, unsigned kind, const struct pl
     x64_rr(e, w | OP_CMOV | keep_old[kind], RDX, RAX);
 }
 
-/* The host's own exchange or addition. */
+/* Leaps if the guest's memory is this vCPU's alone. Where others share it, it never is: no code. */
+static uint32_t if_alone(struct x64 *x)
+{
+    if (x->job->cfg->shared)
+        return 0;
+    x64_alu_mi(&x->e, 0, EXT_CMP, X64_RUN(alone), 0);
+    return x64_jcc8(&x->e, CC_NE);
+}
+
+/* In user mode a page that can be read only faults at the store alone. */
+static void row_of_store(struct x64 *x)
+{
+    if (x->mem == GW_MEM_USER)
+        x64_row(x, GW_ROW_ACCESS);
+}
+
+static void store_alone(struct x64 *x, unsigned size, int reg)
+{
+    row_of_store(x);
+    x64_rm(&x->e, sized(size, OP_MOV_MR), reg, x64_at(RCX, 0), 0);
+}
+
+/* The host's own exchange, which locks by itself, or addition. */
 static void direct(struct x64 *x, struct cold_path *c, unsigned size, unsigned kind,
                    struct x64_mem m)
 {
+    struct x64_buf *e = &x->e;
     x64_load_operand(x, RAX, &c->access.value);
-    c->access.row = x64_row(x, GW_ROW_ACCESS);
+    uint32_t alone = if_alone(x);
+    x64_row(x, GW_ROW_ACCESS);
     if (kind == IR_AMO_ADD)
-        x64_lock(&x->e);
-    x64_rm(&x->e, sized(size, kind == IR_AMO_ADD ? OP_XADD : OP_XCHG), RAX, m, 0);
+        x64_lock(e);
+    x64_rm(e, sized(size, kind == IR_AMO_ADD ? OP_XADD : OP_XCHG), RAX, m, 0);
+    if (!alone)
+        return;
+    uint32_t done = x64_jmp8(e);
+    x64_link8(e, alone);
+    x64_rm(e, X_W | OP_LEA, RCX, m, 0);
+    x64_row(x, GW_ROW_ACCESS);
+    x64_rm(e, read_op[size], RDX, x64_at(RCX, 0), 0);
+    if (kind == IR_AMO_ADD)
+        x64_rr(e, X_W | OP_ADD, RAX, RDX);
+    store_alone(x, size, RAX);
+    x64_mov(e, RAX, RDX);
+    x64_link8(e, done);
 }
 
-/* A read first; then compare-and-swap, again and again unless that is what is asked for. */
-static void loop(struct x64 *x, struct cold_path *c, unsigned size, unsigned kind, struct x64_mem m)
+static void compare_and_swap(struct x64 *x, struct cold_path *c, unsigned size, struct x64_mem m)
 {
-    static const unsigned read[4] = {OP_MOVZX_B, OP_MOVZX_W, OP_MOV, X_W | OP_MOV};
     struct x64_buf *e = &x->e;
-    bool cas = kind == X64_AMO_CAS;
-    c->access.row = x64_row(x, GW_ROW_ACCESS);
-    x64_rm(e, read[size], RAX, m, 0);
+    x64_row(x, GW_ROW_ACCESS);
+    x64_rm(e, read_op[size], RAX, m, 0);
     x64_rm(e, X_W | OP_LEA, RCX, m, 0);
-    uint32_t again = x64_pos(e);
-    if (cas) {
-        x64_load_operand(x, RAX, &c->access.value);
-        x64_load_operand(x, RDX, &c->access.new_value);
-    } else {
-        compute(x, size, kind, &c->access.value);
-    }
-    if (x->mem == GW_MEM_USER) /* a page that can be read only faults here */
-        x64_row(x, GW_ROW_ACCESS);
+    uint32_t alone = if_alone(x);
+    x64_load_operand(x, RAX, &c->access.value);
+    x64_load_operand(x, RDX, &c->access.new_value);
+    row_of_store(x);
     x64_lock(e);
     x64_rm(e, sized(size, OP_CMPXCHG), RDX, x64_at(RCX, 0), 0);
-    if (!cas)
-        x64_link(e, x64_jcc(e, CC_NE), again);
+    if (!alone)
+        return;
+    uint32_t done = x64_jmp8(e);
+    x64_link8(e, alone);
+    x64_load_operand(x, RDX, &c->access.value);
+    x64_rr(e, sized(size, OP_CMP), RAX, RDX);
+    x64_load_operand(x, RDX, &c->access.new_value); /* changes no flag */
+    x64_rr(e, X_W | OP_CMOV | CC_NE, RDX, RAX);
+    store_alone(x, size, RDX);
+    x64_link8(e, done);
+}
+
+/* A read first; then compare-and-swap, again and again. */
+static void loop(struct x64 *x, struct cold_path *c, unsigned size, unsigned kind, struct x64_mem m)
+{
+    struct x64_buf *e = &x->e;
+    x64_row(x, GW_ROW_ACCESS);
+    x64_rm(e, read_op[size], RAX, m, 0);
+    x64_rm(e, X_W | OP_LEA, RCX, m, 0);
+    uint32_t again = x64_pos(e);
+    compute(x, size, kind, &c->access.value);
+    uint32_t alone = if_alone(x);
+    row_of_store(x);
+    x64_lock(e);
+    x64_rm(e, sized(size, OP_CMPXCHG), RDX, x64_at(RCX, 0), 0);
+    x64_link(e, x64_jcc(e, CC_NE), again);
+    if (!alone)
+        return;
+    uint32_t done = x64_jmp8(e);
+    x64_link8(e, alone);
+    store_alone(x, size, RDX);
+    x64_link8(e, done);
 }
 
 /* rax = its low bytes, sign-extended. */
@@ -131,10 +193,14 @@ bool x64_lower_atomic(struct x64 *x, const struct ir_insn *in)
         x64_rr(e, X_W | OP_MOV, RCX, R_READ);
     }
     struct x64_mem m = x64_sib(RCX, RDX, 0, 0);
+    c->access.row = x->job->row_count;
     if (kind == IR_AMO_SWAP || kind == IR_AMO_ADD)
         direct(x, c, size, kind, m);
+    else if (cas)
+        compare_and_swap(x, c, size, m);
     else
         loop(x, c, size, kind, m);
+    c->access.rows = (uint8_t)(x->job->row_count - c->access.row);
     sign_extend(x, size);
     c->back = x64_pos(e);
     x64_done(x, in->a);
@@ -152,8 +218,8 @@ void x64_cold_atomic(struct x64 *x, const struct cold_path *c)
     if (x->mem == GW_MEM_USER && !c->from[FROM_FAULT])
         return; /* a fault leaves by the signal handler */
     x64_cold_here(x, c);
-    if (x->mem != GW_MEM_USER)
-        x->job->rows[c->access.row].slow_offset = x64_pos(e);
+    for (unsigned k = 0; k < c->access.rows && x->mem != GW_MEM_USER; k++)
+        x->job->rows[c->access.row + k].slow_offset = x64_pos(e);
     x64_store(e, RDX, X64_RUN(slow_addr));
     if (cas) {
         x64_load_operand(x, RAX, &c->access.value);

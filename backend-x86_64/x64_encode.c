@@ -190,6 +190,14 @@ uint32_t x64_jmp8(struct x64_buf *e)
     return x64_pos(e) - 1;
 }
 
+uint32_t x64_jcc8(struct x64_buf *e, unsigned cc)
+{
+    room(e);
+    x64_u8(e, OP_JCC_8 | cc);
+    x64_u8(e, 0);
+    return x64_pos(e) - 1;
+}
+
 void x64_link8(struct x64_buf *e, uint32_t at)
 {
     e->start[at] = (uint8_t)(x64_pos(e) - at - 1);

@@ -154,6 +154,7 @@ uint32_t x64_jmp(struct x64_buf *e);
 uint32_t x64_jcc(struct x64_buf *e, unsigned cc);
 /* A short forward jump, and its landing here: at most 127 bytes behind it. */
 uint32_t x64_jmp8(struct x64_buf *e);
+uint32_t x64_jcc8(struct x64_buf *e, unsigned cc);
 void x64_link8(struct x64_buf *e, uint32_t at);
 /* To a run address. */
 void x64_jmp_to(struct x64_buf *e, uint64_t target);

@@ -215,6 +215,18 @@ void dev_bus_hide_rom(struct gw_bus *bus, struct gw_rom *rom, bool hidden)
         bus->rom_hidden(bus->engine, rom);
 }
 
+void dev_bus_dma_begin(struct gw_bus *bus)
+{
+    if (bus->dma_jobs++ == 0 && bus->dma_changed)
+        bus->dma_changed(bus->engine);
+}
+
+void dev_bus_dma_end(struct gw_bus *bus)
+{
+    if (--bus->dma_jobs == 0 && bus->dma_changed)
+        bus->dma_changed(bus->engine);
+}
+
 void dev_bus_touched(struct gw_bus *bus, const struct gw_ram *ram, uint64_t paddr, uint64_t size)
 {
     uint64_t first, last;

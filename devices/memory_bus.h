@@ -48,6 +48,9 @@ enum gw_status dev_bus_add_rom(struct dev_bus *b, struct gw_rom *rom, struct gw_
 void dev_bus_hide_rom(struct gw_bus *bus, struct gw_rom *rom, bool hidden);
 
 /* Tells the translator of a write from outside the vCPU, for pages that hold translated code. */
+/* A thread that is no vCPU's is about to write to RAM; it never will again, for that request. */
+void dev_bus_dma_begin(struct gw_bus *bus);
+void dev_bus_dma_end(struct gw_bus *bus);
 void dev_bus_touched(struct gw_bus *bus, const struct gw_ram *ram, uint64_t paddr, uint64_t size);
 
 #endif

@@ -113,6 +113,7 @@ enum gw_status um_engine_start(struct um_proc *p, struct gw_error *err)
                     wanted >> 10);
         p->space.code_changed = space_code_changed;
         p->space.opaque = p;
+        gw_run(p->cpu)->alone = 1; /* until it shares memory; a forked child may do so already */
     }
     return s;
 }

@@ -15,6 +15,8 @@ int64_t um_sys_mmap(struct um_proc *p, const uint64_t *a)
 {
     const uint32_t flags = (uint32_t)a[3];
     int64_t r = um_space_mmap(&p->space, a[0], a[1], (uint32_t)a[2], flags, (int)a[4], a[5]);
+    if (r >= 0 && (flags & MAP_TYPE) != MAP_PRIVATE)
+        gw_run(p->cpu)->alone = 0;
     /* The kernel looks at the file before the rest. */
     if (r < 0 && !(flags & MAP_ANONYMOUS) &&
         um_host(p, 0, SYS_fcntl, a[4], F_GETFD, 0, 0, 0, 0) < 0)

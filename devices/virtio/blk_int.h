@@ -42,6 +42,7 @@ struct blk_request {
     uint8_t status;
     bool mute;
     uint64_t returned; /* bytes, beside the status */
+    bool reaches_ram;  /* the I/O thread's read is under way, or may be */
     unsigned count;
     struct iovec iov[VIRTQ_MAX_SEGS]; /* used up by the disk */
     uint64_t paddr[VIRTQ_MAX_SEGS];

@@ -86,10 +86,23 @@ static void touch(struct virtio_dev *v, const struct blk_request *r)
     }
 }
 
+/* The I/O thread reads into guest memory while vCPUs run. */
+static void reaches_ram(struct virtio_dev *v, struct blk_request *r, bool now)
+{
+    if (r->reaches_ram == now)
+        return;
+    r->reaches_ram = now;
+    if (now)
+        dev_bus_dma_begin(v->dma->bus);
+    else
+        dev_bus_dma_end(v->dma->bus);
+}
+
 void blk_finish(struct virtio_dev *v, struct blk_request *r)
 {
     if (r->type == BLK_IN)
         touch(v, r);
+    reaches_ram(v, r, false);
     r->busy = false;
     blk(v)->in_flight--;
     if (r->failed)
@@ -112,6 +125,7 @@ static void put_back(struct virtio_dev *v)
             return;
         if (last->type == BLK_IN) /* in part, perhaps */
             touch(v, last);
+        reaches_ram(v, last, false);
         last->busy = false;
         b->in_flight--;
         b->stalled = 1;
@@ -170,6 +184,7 @@ void blk_submit(struct virtio_dev *v, struct blk_request *r)
                dev_disk_read_cached(b->cfg.disk, r->iov, r->count, r->offset)) {
         blk_finish(v, r);
     } else {
+        reaches_ram(v, r, r->type == BLK_IN);
         dev_io_submit(b->cfg.io, &r->job);
     }
 }
@@ -213,6 +228,7 @@ void blk_forget(struct virtio_dev *v)
     for (unsigned i = 0; i < VIRTIO_BLK_IN_FLIGHT; i++) {
         if (b->request[i].busy && b->request[i].type == BLK_IN)
             touch(v, &b->request[i]);
+        reaches_ram(v, &b->request[i], false);
         b->request[i].busy = false;
     }
     b->in_flight = 0;

@@ -59,7 +59,12 @@ struct gw_bus {
     void (*ram_written)(void *engine, uint64_t paddr, uint64_t size);
     /* The same for a gw_rom that was shown and is hidden now; its bytes change only in between. */
     void (*rom_hidden)(void *engine, const struct gw_rom *rom);
+    /* The same: dma_jobs became 0, or is that no more. */
+    void (*dma_changed)(void *engine);
     void *engine;
+    /* Requests of devices under way, whose threads may write to RAM while vCPUs run. Under the device
+     * lock; where there is one vCPU, its thread. */
+    uint32_t dma_jobs;
 };
 
 /* The RAM region that holds all of [paddr, paddr+size), or NULL. */

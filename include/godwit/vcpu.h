@@ -92,9 +92,12 @@ struct gw_vcpu {
      * trap unless its flag is in fp_flags already, so that fp_flags is complete at any moment. */
     uint32_t fp_trap;
     uint32_t reservation_broken; /* atomic: the vCPU's reservation fell to somebody's store */
-    uint64_t fp_gathers;         /* times that generated code read the host's flags */
-    uint64_t other_insns;        /* where vCPUs take turns: what the machine's others retired */
-    struct gw_slot operand[4];   /* of helpers and of ir_eval; [0] is ir_eval's result */
+    /* Nobody else writes to the guest's memory while this vCPU runs: its atomics need not be the host's.
+     * Of no meaning where vCPUs share memory. The vCPU's thread. */
+    uint32_t alone;
+    uint64_t fp_gathers;       /* times that generated code read the host's flags */
+    uint64_t other_insns;      /* where vCPUs take turns: what the machine's others retired */
+    struct gw_slot operand[4]; /* of helpers and of ir_eval; [0] is ir_eval's result */
     /* Addends (host - guest) that accesses of the running block share, 0 where each is on its own. A
      * slow path empties them all. */
     uint64_t site[GW_SITES];

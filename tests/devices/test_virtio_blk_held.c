@@ -203,6 +203,43 @@ static void a_reset_does_not_wait_for_the_disk(void **state)
     teardown(&f);
 }
 
+/* Whoever runs guest code meanwhile can know that another thread writes to RAM. */
+static void the_bus_knows_of_reads_under_way(void **state)
+{
+    struct fixture f;
+    struct hold hold;
+    const uint32_t *jobs = &f.bus.bus.dma_jobs;
+    setup(&f, true, 0, true, &(struct virtio_blk_config){.service = VIRTIO_BLK_QUEUED});
+    start_hold(&f, &hold);
+    add(&f, 0, 0, OUT, 1, DATA, 512);
+    ring_kick(&f.r[0]);
+    assert_int_equal(*jobs, 0);
+    add(&f, 0, 3, IN, 2, DATA + 4096, 512);
+    add(&f, 0, 6, IN, 3, DATA + 8192, 512);
+    ring_kick(&f.r[0]);
+    assert_int_equal(*jobs, 2);
+    virtio_mmio_class.quiesce(f.d);
+    assert_int_equal(*jobs, 0);
+    settle(&f);
+    expect(&f, 0, 0, 0);
+    expect(&f, 0, 3, 0);
+    expect(&f, 0, 6, 0);
+    assert_int_equal(*jobs, 0);
+    add(&f, 0, 0, IN, 4, DATA, 512);
+    ring_kick(&f.r[0]);
+    dev_io_drain(f.io);
+    assert_int_equal(*jobs, 1); /* until its end is known */
+    settle(&f);
+    assert_int_equal(*jobs, 0);
+    start_hold(&f, &hold);
+    add(&f, 0, 3, IN, 4, DATA, 512);
+    ring_kick(&f.r[0]);
+    assert_int_equal(*jobs, 1);
+    vset(f.d, R_STATUS, 0);
+    assert_int_equal(*jobs, 0);
+    teardown(&f);
+}
+
 static bool stop_soon(void *context)
 {
     return ++*(unsigned *)context < 3;
@@ -352,6 +389,7 @@ int main(void)
         cmocka_unit_test(what_was_given_up_goes_with_the_state),
         cmocka_unit_test(queues_are_put_back_each_by_itself),
         cmocka_unit_test(a_reset_does_not_wait_for_the_disk),
+        cmocka_unit_test(the_bus_knows_of_reads_under_way),
         cmocka_unit_test(work_that_is_done_at_once_is_given_up_when_told),
         cmocka_unit_test(much_work_at_once_is_followed_by_a_rest),
         cmocka_unit_test(a_driver_without_flush_is_told_of_what_is_on_the_disk),

@@ -32,12 +32,20 @@ static void rom_hidden(void *engine, const struct gw_rom *rom)
         views_flush(e->cfg.cpu, 0, 1, 0, 1);
 }
 
+static void dma_changed(void *engine)
+{
+    struct engine *e = engine;
+    e->run->alone = !e->world->shared && e->cfg.bus->dma_jobs == 0;
+}
+
 void devices_attach(struct engine *e)
 {
     struct gw_bus *bus = e->cfg.bus;
     bus->engine = e; /* any of the world's will do */
     bus->ram_written = ram_written;
     bus->rom_hidden = rom_hidden;
+    bus->dma_changed = dma_changed;
+    dma_changed(e);
 }
 
 void devices_detach(struct engine *e)
@@ -45,5 +53,6 @@ void devices_detach(struct engine *e)
     struct gw_bus *bus = e->cfg.bus;
     bus->ram_written = NULL;
     bus->rom_hidden = NULL;
+    bus->dma_changed = NULL;
     bus->engine = NULL;
 }

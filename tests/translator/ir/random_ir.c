@@ -399,6 +399,7 @@ void random_ir_state(struct toy_cpu *cpu, uint64_t seed)
     uint64_t rng = ~seed;
 
     memset(cpu, 0, sizeof *cpu);
+    cpu->run.alone = seed & 1;
     for (unsigned i = 0; i < TOY_X; i++)
         cpu->x[i] = random_value(&rng);
     for (unsigned i = 0; i < TOY_F; i++)

@@ -648,6 +648,22 @@ static void fence_beside_in(struct world *w)
     moved_after_fence_beside(w, PTE_G);
 }
 
+/* Atomics of one vCPU are locked while a device's thread may write. */
+static void alone_but_for_devices(struct world *w)
+{
+    world_expect(w, "alone", w->cpu->run.alone, 1);
+    for (unsigned jobs = 2; jobs-- > 0;) {
+        w->bus.dma_jobs = jobs;
+        w->bus.dma_changed(w->bus.engine);
+        world_expect(w, "alone beside devices", w->cpu->run.alone, !jobs);
+    }
+}
+
+static void memory_is_shared_with_devices_while_they_write(void **state)
+{
+    each_way(alone_but_for_devices);
+}
+
 static void a_fence_of_one_page_forgets_no_other(void **state)
 {
     each_way(fence_beside_in);
@@ -1020,6 +1036,7 @@ int main(void)
         cmocka_unit_test(linked_jumps_follow_a_page_that_the_guest_moves),
         cmocka_unit_test(code_on_pages_that_nobody_remembers_may_move),
         cmocka_unit_test(a_fence_of_one_page_forgets_no_other),
+        cmocka_unit_test(memory_is_shared_with_devices_while_they_write),
         cmocka_unit_test(an_instruction_may_lie_on_a_global_page_and_another),
         cmocka_unit_test(an_address_space_that_comes_back_is_as_good_as_new),
         cmocka_unit_test(jumps_that_share_an_entry_are_found_without_a_lookup),
