@@ -111,8 +111,9 @@ static bool is_same_disk(const struct disk_spec *saved, const struct disk_spec *
                                 : !same_file || saved->overlay_mtime_ns == now->overlay_mtime_ns;
 }
 
+/* What is sampled is as it was, and yet it is another disk: who touched it should know that this is why. */
 static enum gw_status other_disk(struct vm *m, const char *path, const struct disk_spec *saved,
-                                 struct gw_error *err)
+                                 const struct disk_spec *now, struct gw_error *err)
 {
     const char *hint =
         saved->mode == SPEC_DISK_RW
@@ -120,8 +121,10 @@ static enum gw_status other_disk(struct vm *m, const char *path, const struct di
         : saved->mode == SPEC_DISK_OVERLAY
             ? "godwit restore -d COPY,overlay=COPY @, with a copy of what was there then"
             : "godwit restore -d COPY @, with a copy of what was there then";
+    bool time_alone = saved->mode == SPEC_DISK_RW && saved->sample == now->sample;
     gw_fail(err, GW_ERR_STATE, path,
-            "cannot restore the disk: it was written to since the machine was saved");
+            "cannot restore the disk: it was %s since the machine was saved",
+            time_alone ? "touched, if not written to where no sample is," : "written to");
     gw_hint_of(err, hint, m->o->restore->name);
     return GW_ERR_STATE;
 }
@@ -149,7 +152,7 @@ static enum gw_status check_disk(struct vm *m, unsigned i, const struct disk_spe
                        saved->bytes);
     return is_same_disk(saved, &now, !strcmp(m->seen.disks[i].path, saved->path))
                ? GW_OK
-               : other_disk(m, path, saved, err);
+               : other_disk(m, path, saved, &now, err);
 }
 
 static enum gw_status check_file(const struct file_spec *saved, const struct file_spec *now,

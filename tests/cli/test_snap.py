@@ -192,10 +192,13 @@ class Snap(CliTest):
         os.utime(disk, (1, 1))
         self.restored(a, "--stop-insn", "20000")
         # A machine wrote to it perhaps, where no sample is.
-        self.fails(125, "written to since.*\nhint: godwit restore -d COPY,rw ", "restore", rw)
+        self.fails(125, "it was touched, if not written to where no sample is, since.*\n"
+                        "hint: godwit restore -d COPY,rw ", "restore", rw)
         copy = self.path("copy", bytes(4096))
         os.truncate(copy, 100 << 20)
         self.restored(rw, "--stop-insn", "20000", "-d", copy + ",rw")
+        self.poke(disk, 1024, b"y")
+        self.fails(125, "it was written to since.*\nhint: godwit restore -d COPY,rw ", "restore", rw)
         self.poke(disk, 1024, b"x")
         self.fails(125, "written to since.*\nhint: godwit restore -d COPY ", "restore", a)
 
