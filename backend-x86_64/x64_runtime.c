@@ -101,6 +101,22 @@ static void jmp_pos(struct rt *r, uint32_t pos)
     x64_link(&r->e, x64_jmp(&r->e), pos);
 }
 
+static void load_maps(struct rt *r)
+{
+    struct x64_buf *e = &r->e;
+    switch (r->cfg->mem) {
+    case GW_MEM_USER: x64_load(e, R_READ, X64_RUN(guest_base)); break;
+    case GW_MEM_FLAT:
+        x64_load(e, R_READ, X64_RUN(map_read));
+        x64_load(e, R_WRITE, X64_RUN(map_write));
+        break;
+    case GW_MEM_TLB:
+        x64_load(e, R_READ, X64_RUN(tlb_read));
+        x64_load(e, R_WRITE, X64_RUN(tlb_write));
+        break;
+    }
+}
+
 static const uint8_t callee_saved[] = {RBP, RBX, R12, R13, R14, R15};
 
 static void emit_enter(struct rt *r)
@@ -118,18 +134,9 @@ static void emit_enter(struct rt *r)
     }
     load_gprs(r, true);
     move_xmms(r, false);
-    switch (r->cfg->mem) {
-    case GW_MEM_USER: x64_load(e, R_READ, X64_RUN(guest_base)); break;
-    case GW_MEM_FLAT:
-        x64_load(e, R_READ, X64_RUN(map_read));
-        x64_load(e, R_WRITE, X64_RUN(map_write));
+    load_maps(r);
+    if (r->cfg->mem == GW_MEM_FLAT)
         x64_mov_ri(e, R_INDEX, GW_PAGE_SHIFT | (48 - GW_PAGE_SHIFT) << 8);
-        break;
-    case GW_MEM_TLB:
-        x64_load(e, R_READ, X64_RUN(tlb_read));
-        x64_load(e, R_WRITE, X64_RUN(tlb_write));
-        break;
-    }
     x64_rr(e, OP_GROUP5, EXT_JMP, RAX);
 }
 
@@ -323,6 +330,8 @@ static void emit_helper(struct rt *r, unsigned index)
     }
     load_gprs(r, h->flags & GW_HELPER_WRITES);
     move_xmms(r, false);
+    if (h->flags & GW_HELPER_MAPS)
+        load_maps(r);
     x64_plain(e, OP_RET);
     if (leave) {
         x64_link(e, leave, x64_pos(e));

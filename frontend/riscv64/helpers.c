@@ -4,9 +4,24 @@
  */
 #include "frontend/riscv64/isa_parts.h"
 
+/* A kernel sets SUM and clears it in each copy from or to user memory: the block goes on, by another map. */
+static bool only_data_changes(struct rv_cpu *cpu, uint64_t value)
+{
+    const uint64_t data = RV_MSTATUS_SUM | RV_MSTATUS_MXR;
+    uint64_t changed = (cpu->c.mstatus ^ value) & RV_SSTATUS_STORED;
+    const struct gw_hooks *hooks = cpu->run.hooks;
+    if (!changed || changed & ~data || cpu->run.view_dirty || !hooks || !hooks->data_view)
+        return false;
+    cpu->c.mstatus ^= changed;
+    hooks->data_view(cpu);
+    return true;
+}
+
 uint64_t rv_h_sstatus_write(void *cpu, uint64_t value, uint64_t b, uint64_t c)
 {
     bool changed = true;
+    if (only_data_changes(cpu, value))
+        return 0;
     rv_csr_write(cpu, RV_CSR_SSTATUS, value, &changed);
     return changed;
 }

@@ -24,6 +24,7 @@ enum {
     GW_HELPER_PC = 8,     /* wants run.pc to be the current instruction's address */
     GW_HELPER_FP = 16,    /* reads or writes fp flags or rounding: run.fp_flags is complete on
                              entry, and taken from there on return */
+    GW_HELPER_MAPS = 32,  /* may have accesses go by other page maps (gw_hooks.data_view) */
 };
 
 struct gw_helper {

@@ -117,6 +117,9 @@ struct gw_hooks {
     /* Translations of vaddr's page (all pages: vaddr_all) of address space asid (all: asid_all)
      * may have changed. Global translations survive when asid is given. */
     void (*flush)(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all);
+    /* What data accesses see has changed, and nothing else that run.view_dirty stands for: they go by it
+     * from now on, so the helper has GW_HELPER_MAPS. NULL: user mode. */
+    void (*data_view)(void *cpu);
     /* Guest code may have changed (FENCE.I). */
     void (*fence_i)(void *cpu);
     /* An LR of RAM that no pair takes care of: from now on, until reservation_broken is

@@ -44,6 +44,13 @@ void views_refresh(struct engine *e)
     world_unlock(e->world);
 }
 
+void views_data(void *cpu)
+{
+    struct engine *e = gw_run(cpu)->engine;
+    e->cfg.isa->view(cpu, &e->view);
+    maps_select(e, &hint_of(e)->map);
+}
+
 static void flush_later(struct engine *e, const struct late_flush *f)
 {
     struct views *v = e->views;

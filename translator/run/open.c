@@ -114,6 +114,7 @@ static struct engine *new_whole(const struct engine_config *cfg)
                                 .eval = runtime_eval};
     e->hooks = (struct gw_hooks){.flush = views_flush, .fence_i = hook_fence_i};
     if (cfg->bus) {
+        e->hooks.data_view = views_data;
         e->hooks.inline_store = maps_inline_store;
         e->hooks.reserve = reserve_hook;
         e->hooks.store_reserved = reserve_store_hook;

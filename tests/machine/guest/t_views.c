@@ -23,6 +23,9 @@ SNIPPET(both_loop, "csrs sstatus, a2\ncsrs sstatus, a4\nld a0, (a1)\nld a5, (a3)
                    "csrc sstatus, a2\nld a5, (a3)\ncsrc sstatus, a4\ncsrs sstatus, a2\n"
                    "ld a5, (a1)\nboth_loop_bad: ld a5, (a3)\necall");
 SNIPPET_LABEL(both_loop_bad);
+/* Comes in with SUM set. */
+SNIPPET(sum_clear, "ld a0, (a1)\ncsrc sstatus, a2\nsum_clear_bad: ld a0, (a1)\necall");
+SNIPPET_LABEL(sum_clear_bad);
 /* Loads from the same address in two spaces, turn by turn: a1 address, a2 and a3 satp, a4 turns. */
 SNIPPET(satp_loop, "li a0, 0\n1: csrw satp, a2\nld a5, (a1)\nslli a0, a0, 1\nadd a0, a0, a5\n"
                    "csrw satp, a3\nld a5, (a1)\nslli a0, a0, 1\nadd a0, a0, a5\n"
@@ -65,6 +68,12 @@ static void windows(void)
         run4(&c, PRIV_S, addr(both_loop) + to, 0, DATA, MSTATUS_SUM, x_page);
         CHECK_TRAP(&c, CAUSE_LOAD_PAGE, addr(both_loop_bad) + to, x_page);
         CHECK_EQ(c.x[10], 5);
+        c.clear = MSTATUS_MXR;
+        c.set = MSTATUS_SUM;
+        run4(&c, PRIV_S, addr(sum_clear) + to, 0, DATA, MSTATUS_SUM, x_page);
+        CHECK_TRAP(&c, CAUSE_LOAD_PAGE, addr(sum_clear_bad) + to, DATA);
+        CHECK_EQ(c.x[10], 5);
+        c.set = 0;
     }
 }
 

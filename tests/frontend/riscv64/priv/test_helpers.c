@@ -319,6 +319,42 @@ static void sc_without_a_reservation(void **state)
     assert_trapped(f, RV_CAUSE_STORE_PAGE, 0x7010);
 }
 
+static void count_view(void *cpu)
+{
+    known_page[0]++;
+}
+
+/* The block goes on where nothing but what data accesses see has changed. */
+static void sum_and_mxr_change_the_map_alone(void **state)
+{
+    static const struct gw_hooks hooks = {.data_view = count_view};
+    const uint64_t sum = RV_MSTATUS_SUM, mxr = RV_MSTATUS_MXR, fs = RV_MSTATUS_FS;
+    struct fixture *f = fixture_in(RV_PRIV_S, 0);
+    f->cpu.run.hooks = &hooks;
+    f->cpu.c.mstatus = 0;
+    f->cpu.run.view_dirty = 0;
+    known_page[0] = 0;
+    static const struct {
+        uint64_t value, views;
+        bool changed;
+    } rows[] = {
+        {RV_MSTATUS_SUM, 1, false},
+        {RV_MSTATUS_SUM, 1, false},
+        {RV_MSTATUS_MXR, 2, false},
+        {0, 3, false},
+        {RV_MSTATUS_FS | RV_MSTATUS_SUM, 3, true},
+    };
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(rv_h_sstatus_write(&f->cpu, rows[i].value, 0, 0), rows[i].changed);
+        assert_true((f->cpu.c.mstatus & (sum | mxr | fs)) == rows[i].value);
+        assert_int_equal(known_page[0], rows[i].views);
+        assert_int_equal(f->cpu.run.view_dirty, rows[i].changed);
+    }
+    /* What waits to be derived anew includes it. */
+    assert_true(rv_h_sstatus_write(&f->cpu, RV_MSTATUS_FS, 0, 0));
+    assert_int_equal(known_page[0], 3);
+}
+
 /* Nor does what else only asks, nor an AMOCAS.Q; that page is in no table. */
 static void what_is_known_is_not_looked_up(void **state)
 {
@@ -361,6 +397,7 @@ int main(void)
         cmocka_unit_test(cbo_needs_a_permission),
         cmocka_unit_test(sc_without_a_reservation),
         cmocka_unit_test(what_is_known_is_not_looked_up),
+        cmocka_unit_test(sum_and_mxr_change_the_map_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
