@@ -38,6 +38,18 @@ static inline bool exits_need_guard(const struct gw_compile_job *job, uint64_t t
            left < isa->max_group_bytes;
 }
 
+/* Of a block that runs anywhere: how far the guest address is from the page that it begins on. */
+static inline int32_t exits_distance(const struct gw_compile_job *job, uint64_t address)
+{
+    return (int32_t)(uint32_t)(address - (job->block->pc & ~(uint64_t)GW_PAGE_MASK));
+}
+
+/* And how far it is from that page to the target's. */
+static inline int32_t exits_pages(const struct gw_compile_job *job, uint64_t target)
+{
+    return exits_distance(job, target & ~(uint64_t)GW_PAGE_MASK);
+}
+
 /* What a side exit at the guest instruction gives back to the budget: those behind it. */
 static inline uint32_t exits_refund(const struct gw_compile_job *job, uint16_t guest)
 {

@@ -55,11 +55,21 @@ void x64_budget(struct x64 *x, unsigned ext, int32_t insns)
         x64_alu_mi(&x->e, X_W, ext, X64_RUN(budget), insns);
 }
 
+/* Leaves flags alone. */
+static void set_pc_anywhere(struct x64 *x, uint64_t pc)
+{
+    x64_load(&x->e, RAX, X64_RUN(page));
+    x64_rm(&x->e, X_W | OP_LEA, RAX, x64_at(RAX, exits_distance(x->job, pc)), 0);
+    x64_store(&x->e, RAX, X64_RUN(pc));
+}
+
 void x64_set_pc(struct x64 *x, uint64_t pc)
 {
-    if (x64_fits32((int64_t)pc)) {
+    if (x->b->anywhere)
+        set_pc_anywhere(x, pc);
+    else if (x64_fits32((int64_t)pc))
         x64_mov_mi(&x->e, X_W, X64_RUN(pc), (int32_t)pc);
-    } else {
+    else {
         x64_mov_ri(&x->e, RAX, pc);
         x64_store(&x->e, RAX, X64_RUN(pc));
     }

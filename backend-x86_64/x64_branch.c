@@ -4,12 +4,19 @@
 
 #include "backend-x86_64/x64_compare.h"
 
+#define NO_PAGE UINT64_C(0x5555555555555000) /* no address, and wants all of 64 bits */
+
 /* Code that other threads run meanwhile is patched by aligned stores. Pads so that what comes
  * `before` bytes on is aligned. */
+static void align_to(struct x64 *x, unsigned before, unsigned size)
+{
+    while (x->job->cfg->shared && (x64_pos(&x->e) + before) & (size - 1))
+        x64_u8(&x->e, OP_NOP);
+}
+
 static void align_field(struct x64 *x, unsigned before)
 {
-    while (x->job->cfg->shared && (x64_pos(&x->e) + before) & 3)
-        x64_u8(&x->e, OP_NOP);
+    align_to(x, before, 4);
 }
 
 /* The jump that a link patches; returns where its displacement is. */
@@ -17,6 +24,13 @@ static uint32_t link_jump(struct x64 *x)
 {
     align_field(x, 1);
     return x64_jmp(&x->e);
+}
+
+static void add_pages(struct x64 *x, unsigned ext, uint64_t target)
+{
+    int32_t pages = exits_pages(x->job, target);
+    if (pages)
+        x64_alu_mi(&x->e, X_W, ext, X64_RUN(page), pages);
 }
 
 /* cmp dword [run.gen_space], 0: patched to what guards the link. Returns where its value is. */
@@ -28,8 +42,32 @@ static uint32_t link_guard(struct x64 *x)
     return x64_pos(&x->e) - 4;
 }
 
+/* mov rax, NO_PAGE; cmp [run.page], rax: patched likewise. */
+static uint32_t page_guard(struct x64 *x)
+{
+    align_to(x, 2, 8);
+    x64_mov_ri(&x->e, RAX, NO_PAGE);
+    uint32_t at = x64_pos(&x->e) - 8;
+    x64_rm(&x->e, X_W | OP_CMP_MR, RAX, X64_RUN(page), 0);
+    return at;
+}
+
+/* A branch to another page: from[1] and from[2] leave where the guard does not hold; from[0], which is what
+ * is patched, behind it. There run.page is the target's already. */
+static void guarded_jump(struct x64 *x, struct gw_link_desc *l, uint32_t *from)
+{
+    l->gen_offset = link_guard(x);
+    from[1] = x64_jcc(&x->e, CC_NE);
+    if (x->b->anywhere) {
+        l->page_offset = page_guard(x);
+        from[2] = x64_jcc(&x->e, CC_NE);
+        add_pages(x, EXT_ADD, l->target);
+    }
+    l->jump_offset = from[0] = link_jump(x);
+}
+
 void x64_patch(uint8_t *block, uint64_t block_rx, const struct gw_link_desc *link, uint64_t target,
-               bool gen_global, uint32_t gen)
+               bool gen_global, uint32_t gen, uint64_t page)
 {
     uint32_t to = target ? (uint32_t)(target - (block_rx + link->jump_offset + 4))
                          : link->stub_offset - (link->jump_offset + 4);
@@ -39,6 +77,8 @@ void x64_patch(uint8_t *block, uint64_t block_rx, const struct gw_link_desc *lin
         int32_t disp = (int32_t)m.disp;
         memcpy(block + link->gen_offset - 4, &disp, 4);
         memcpy(block + link->gen_offset, &gen, 4);
+        if (link->page_offset)
+            memcpy(block + link->page_offset, &page, 8);
     }
     __atomic_store_n((uint32_t *)(void *)(block + link->jump_offset), to, __ATOMIC_RELAXED);
 }
@@ -56,18 +96,21 @@ static void link_out(struct x64 *x, uint32_t from, uint64_t target)
     } else if (from) { /* the guard stands beside the hot path */
         c->from[0] = from;
     } else {
-        l->gen_offset = link_guard(x);
-        c->from[1] = x64_jcc(&x->e, CC_NE);
-        l->jump_offset = c->from[0] = link_jump(x);
+        guarded_jump(x, l, c->from);
     }
 }
 
 /* Where an unlinked branch goes: asks the run loop for its target. So does one whose guard does not hold,
- * unless the jump cache knows where it leads in this address space. */
-static void exit_stub(struct x64 *x, uint32_t link)
+ * unless the jump cache knows where it leads in this address space. from: of guarded_jump. */
+static void exit_stub(struct x64 *x, uint32_t link, const uint32_t *from)
 {
     struct gw_link_desc *l = &x->job->links[link];
     l->stub_offset = x64_pos(&x->e);
+    if (l->page_offset)
+        add_pages(x, EXT_SUB, l->target);
+    for (unsigned k = 0; k < COLD_BRANCHES; k++)
+        if (from[k])
+            x64_link(&x->e, from[k], k ? x64_pos(&x->e) : l->stub_offset);
     x64_set_pc(x, l->target);
     x64_mov_ri(&x->e, RAX, x->job->link_base + link);
     if (l->gen_offset) {
@@ -80,18 +123,15 @@ static void exit_stub(struct x64 *x, uint32_t link)
 
 static void guarded_exit(struct x64 *x, uint32_t link)
 {
-    struct gw_link_desc *l = &x->job->links[link];
-    l->gen_offset = link_guard(x);
-    uint32_t ne = x64_jcc(&x->e, CC_NE);
-    l->jump_offset = link_jump(x);
-    x64_link(&x->e, l->jump_offset, x64_pos(&x->e));
-    x64_link(&x->e, ne, x64_pos(&x->e));
-    exit_stub(x, link);
+    uint32_t from[COLD_BRANCHES] = {0};
+    guarded_jump(x, &x->job->links[link], from);
+    exit_stub(x, link, from);
 }
 
 void x64_cold_branch(struct x64 *x, const struct cold_path *c)
 {
-    x64_cold_here(x, c);
+    if (c->kind != COLD_EXIT)
+        x64_cold_here(x, c);
     switch (c->kind) {
     case COLD_BUDGET:
         x64_budget(x, EXT_ADD, (int32_t)x->b->guest_count);
@@ -107,7 +147,7 @@ void x64_cold_branch(struct x64 *x, const struct cold_path *c)
         x64_jmp_to(&x->e, x64_thunk(x, T_EXIT_INDIRECT));
         break;
     case COLD_GUARD: guarded_exit(x, c->link); break;
-    default: exit_stub(x, c->link); break;
+    default: exit_stub(x, c->link, c->from); break;
     }
 }
 
@@ -148,7 +188,16 @@ static void lower_jmpr(struct x64 *x, const struct ir_insn *in)
     struct cold_path *c = x64_cold(x, COLD_MISS);
     c->target = (int8_t)t;
     c->from[0] = x64_jcc(e, CC_NE);
-    x64_rm(e, OP_GROUP5, EXT_JMP, x64_sib(RDX, RCX, 3, offsetof(struct gw_jump_entry, code)), 0);
+    struct x64_mem code = x64_sib(RDX, RCX, 3, offsetof(struct gw_jump_entry, code));
+    if (x->b->anywhere) {
+        x64_load(e, RDX, code);
+        x64_mov(e, RCX, t);
+        x64_alu_ri(e, X_W, EXT_AND, RCX, -(int32_t)GW_PAGE_SIZE);
+        x64_store(e, RCX, X64_RUN(page));
+        x64_rr(e, OP_GROUP5, EXT_JMP, RDX);
+    } else {
+        x64_rm(e, OP_GROUP5, EXT_JMP, code, 0);
+    }
     x64_done(x, in->a);
 }
 _Static_assert(sizeof(struct gw_jump_entry) == 16, "as lower_jmpr scales it");

@@ -9,6 +9,6 @@ bool x64_lower_branch(struct x64 *x, const struct ir_insn *in);
 void x64_cold_branch(struct x64 *x, const struct cold_path *c);
 /* host_backend.patch */
 void x64_patch(uint8_t *block, uint64_t block_rx, const struct gw_link_desc *link, uint64_t target,
-               bool gen_global, uint32_t gen);
+               bool gen_global, uint32_t gen, uint64_t page);
 
 #endif

@@ -179,6 +179,8 @@ static void emit_jump_or_exit(struct rt *r)
     x64_rm(e, X_W | OP_ADD, RDX, X64_RUN(jump_cache), 0);
     x64_rm(e, X_W | OP_CMP_MR, RCX, x64_at(RDX, offsetof(struct gw_jump_entry, pc)), 0);
     x64_link(e, x64_jcc(e, CC_NE), r->ep->table[r->fp][T_EXIT_LINK]);
+    x64_alu_ri(e, X_W, EXT_AND, RCX, -(int32_t)GW_PAGE_SIZE);
+    x64_store(e, RCX, X64_RUN(page));
     x64_rm(e, OP_GROUP5, EXT_JMP, x64_at(RDX, offsetof(struct gw_jump_entry, code)), 0);
 }
 

@@ -64,6 +64,7 @@ struct engine_config {
     uint32_t quantum;                   /* most instructions between two looks at what may divert
                                            the vCPU; 0: default */
     bool no_fold;                       /* builder and liveness off (tests) */
+    bool fixed_code;                    /* no block runs anywhere (tests) */
     uint32_t features_off;              /* backend features to leave unused */
     bool verify;                        /* check the IR after each pass; a fault in it aborts */
     bool time_translation;              /* count translate_ns */

@@ -81,6 +81,7 @@ const struct guest_isa rv_guest_isa = {
     .init = rv_init,
     .reset = rv_reset,
     .tb_flags = rv_tb_flags,
+    .anywhere = rv_anywhere,
     .fp_round = rv_fp_round,
     .lift = rv_lift,
     .disasm = disasm,

@@ -19,13 +19,13 @@ enum rv_flow rv_lift_illegal(struct rv_lift *l, const struct rv_insn *in)
 {
     /* Priv. 1.13, 3.1.16: tval holds the bits of the faulting instruction */
     ir_call(l->b, RV_HELPER_ILLEGAL, rv_const(l, in->raw), IR_NONE, IR_NONE);
-    ir_leave(l->b, ir_const(l->b, l->pc));
+    ir_leave(l->b, ir_pc(l->b, l->pc));
     return RV_FLOW_END;
 }
 
 enum rv_flow rv_lift_leave(struct rv_lift *l)
 {
-    ir_leave(l->b, ir_const(l->b, l->next));
+    ir_leave(l->b, ir_pc(l->b, l->next));
     return RV_FLOW_END;
 }
 
@@ -40,6 +40,12 @@ uint32_t rv_tb_flags(const void *cpu_)
     uint32_t fs = fs_of[(cpu->c.mstatus & RV_MSTATUS_FS) >> RV_MSTATUS_FS_SHIFT];
     return (cpu->c.priv & RV_TBF_PRIV) | fs << RV_TBF_FS_SHIFT | (fs ? frm : 0) |
            (rv_envcfg_allows(cpu, RV_ENVCFG_CBZE) ? RV_TBF_CBZE : 0u);
+}
+
+/* Programs; kernels and firmware have one address. */
+bool rv_anywhere(uint32_t tb_flags)
+{
+    return (tb_flags & RV_TBF_PRIV) == RV_PRIV_U;
 }
 
 unsigned rv_fp_round(uint32_t tb_flags)

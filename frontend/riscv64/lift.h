@@ -55,10 +55,11 @@ typedef enum rv_flow rv_lift_fn(struct rv_lift *l, const struct rv_insn *in);
 #include "frontend/riscv64/rv_ops.inc"
 #undef RV_OP
 
-/* guest_isa.lift, tb_flags, fp_round */
+/* guest_isa.lift, tb_flags, fp_round, anywhere */
 enum gw_lift_status rv_lift(const struct gw_lift_request *rq);
 uint32_t rv_tb_flags(const void *cpu);
 unsigned rv_fp_round(uint32_t tb_flags);
+bool rv_anywhere(uint32_t tb_flags);
 
 /* Length of the instruction at code offset `at`, its word in *word; 0: its bytes are not all there. */
 unsigned rv_lift_fetch(const struct gw_lift_request *rq, uint32_t at, uint32_t *word);

@@ -16,7 +16,7 @@ bool rv_fp_enabled(struct rv_lift *l, const struct rv_insn *in, enum rv_fp_effec
     }
     if (fs == 1 && effect == RV_FP_WRITES) {
         ir_call(l->b, RV_HELPER_FS_DIRTY, IR_NONE, IR_NONE, IR_NONE);
-        ir_leave(l->b, ir_const(l->b, l->pc)); /* not reached: the helper leaves */
+        ir_leave(l->b, ir_pc(l->b, l->pc)); /* not reached: the helper leaves */
         *flow = RV_FLOW_END;
         return false;
     }

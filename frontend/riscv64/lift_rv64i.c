@@ -15,7 +15,7 @@ LIFT(lui)
 
 LIFT(auipc)
 {
-    return rv_set(l, in, ir_const(l->b, l->pc + (uint64_t)in->imm));
+    return rv_set(l, in, ir_pc(l->b, l->pc + (uint64_t)in->imm));
 }
 
 LIFT(jal)
@@ -24,7 +24,7 @@ LIFT(jal)
     if (in->rd == 0)
         return RV_FLOW_JUMP;
     /* A call: the callee gets a block of its own, which all callers share */
-    rv_put(l, in->rd, ir_const(l->b, l->next));
+    rv_put(l, in->rd, ir_pc(l->b, l->next));
     ir_jmp(l->b, l->target);
     return RV_FLOW_END;
 }
@@ -35,7 +35,7 @@ LIFT(jalr)
     if (in->imm)
         t = ir_op2(l->b, IR_ADD, IR_I64, t, rv_const(l, in->imm));
     t = ir_op2(l->b, IR_AND, IR_I64, t, rv_const(l, -2));
-    rv_put(l, in->rd, ir_const(l->b, l->next));
+    rv_put(l, in->rd, ir_pc(l->b, l->next));
     ir_jmpr(l->b, t);
     return RV_FLOW_END;
 }
@@ -345,7 +345,7 @@ LIFT(fence_i)
 static enum rv_flow environment(struct rv_lift *l, enum rv_helper helper)
 {
     ir_call(l->b, helper, IR_NONE, IR_NONE, IR_NONE);
-    ir_leave(l->b, ir_const(l->b, l->pc)); /* not reached: the helper leaves */
+    ir_leave(l->b, ir_pc(l->b, l->pc)); /* not reached: the helper leaves */
     return RV_FLOW_END;
 }
 

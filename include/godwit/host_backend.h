@@ -73,6 +73,7 @@ struct gw_link_desc {
     uint32_t jump_offset; /* of the patchable branch displacement */
     uint32_t stub_offset; /* where it goes while unlinked */
     uint32_t gen_offset;  /* FLAT and TLB, another page: the guard's compare; 0: no guard */
+    uint32_t page_offset; /* the guard's compare of run.page, of blocks that run anywhere; or 0 */
 };
 
 /* Row of the side table: host position -> guest instruction. */
@@ -123,11 +124,12 @@ struct host_backend {
     /* GW_ERR_LIMIT when cap is too small. */
     enum gw_status (*compile)(struct gw_compile_job *job);
     /* Points a link at rx `target`, or back at its stub (target 0). block: writable view of the
-     * block's bytes, block_rx their run address. gen_global: which generation guards, gen: its value.
+     * block's bytes, block_rx their run address. gen_global: which generation guards, gen: its value, page:
+     * that of run.page.
      * Of shared code: the guard is written while the jump leads to the stub only, and no thread that
      * passed the guard before may stand ahead of the jump still. */
     void (*patch)(uint8_t *block, uint64_t block_rx, const struct gw_link_desc *link,
-                  uint64_t target, bool gen_global, uint32_t gen);
+                  uint64_t target, bool gen_global, uint32_t gen, uint64_t page);
     /* Value of run.fp_control_quiet for a rounding mode and an FP model: what the backend's inline
      * operations want. Operations of models that it has none for go to gw_runtime.eval. */
     uint32_t (*fp_control)(unsigned round, unsigned model);

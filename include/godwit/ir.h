@@ -187,7 +187,7 @@ enum { IR_MAX_INSNS = 2048, IR_MAX_GUEST = 128 };
 struct gw_helper;
 
 struct ir_block {
-    uint64_t pc;    /* of the first guest instruction */
+    uint64_t pc;    /* of the first guest instruction; anywhere: where it was lifted */
     uint32_t count; /* instructions */
     uint32_t guest_count;
     uint32_t code_bytes; /* guest bytes covered, from pc; may run over one page border */
@@ -202,6 +202,9 @@ struct ir_block {
     /* Settings: ir_begin leaves them alone, as it does no_fold. Zero the struct once, when made. */
     const struct gw_helper
         *helpers; /* guest_isa.helpers, or NULL: any helper may write any state */
+    /* The block is right at any address with this offset in a page, whatever pages there are before it
+     * and behind: addresses are made of run.page (ir_pc), targets of branches mean distances. */
+    uint8_t anywhere;
     /* Private to the builder: what state holds, and constants that exist; see translator/ir/build.c. */
     uint32_t limit; /* count may not grow beyond; 0 once the block has ended */
     uint32_t epoch[2];
@@ -221,6 +224,8 @@ void ir_begin(struct ir_block *b, uint64_t pc, uint32_t flags);
  * itself (a branch that is always taken): then what follows is dropped. */
 bool ir_begin_guest(struct ir_block *b, uint64_t pc, unsigned len);
 ir_val ir_const(struct ir_block *b, uint64_t value);
+/* An address in guest code, where the block is at block->pc: a constant unless it runs anywhere. */
+ir_val ir_pc(struct ir_block *b, uint64_t address);
 ir_val ir_get(struct ir_block *b, uint32_t offset, unsigned size_log2);         /* I64 */
 void ir_put(struct ir_block *b, uint32_t offset, unsigned size_log2, ir_val v); /* from I64 */
 ir_val ir_getf(struct ir_block *b, uint32_t offset, enum ir_type type);

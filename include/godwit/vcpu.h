@@ -75,6 +75,9 @@ struct gw_vcpu {
     void *tlb_read;
     void *tlb_write;
     struct gw_jump_entry *jump_cache;
+    /* Guest address of the page that the running block starts on. Code that runs at any address (see
+     * ir_block.anywhere) goes by it, and keeps it; in other code it may be anything. */
+    uint64_t page;
     uint32_t gen_global; /* generations of mappings, compared by cross-page links */
     uint32_t gen_space;
     /* slow path and exits */

@@ -142,6 +142,7 @@ static enum gw_status make_engine(struct vm *m, struct vcpu *v, bool no_flat, st
         .map_bytes = m->o->map_bytes / m->cpus, /* each has maps of its own */
         .max_guest_insns = m->spec->max_block,
         .no_fold = m->spec->no_fold,
+        .fixed_code = m->spec->fixed_code,
         .quantum = m->spec->deterministic ? VM_REPEAT_STEP : 0,
         .fp_traps = (enum engine_fp_traps)(m->spec->fp_traps - SPEC_FP_TRAPS_OFF),
         .time_translation = m->spec->stats,

@@ -14,8 +14,8 @@
 enum tb_state { TB_LIVE, TB_STALE };
 
 /*
- * Derived data, of the cache that it is in (cache.h). It is known by (pc, paddr, paddr2, flags). First
- * what a lookup compares, so that it stays within a cache line or two.
+ * Derived data, of the cache that it is in (cache.h). It is known by (pc, paddr, paddr2, flags), or if it
+ * runs anywhere by all but pc. First what a lookup compares, so that it stays within a cache line or two.
  */
 struct tb {
     uint64_t pc, paddr, paddr2; /* paddr2: second page of a straddling block, or NO_PADDR; user
@@ -24,6 +24,7 @@ struct tb {
     uint8_t state;              /* enum tb_state; atomic */
     uint8_t once;               /* it runs once: nothing finds it again */
     uint8_t listed;             /* in the list of its first page: 1, of its second: 2 */
+    uint8_t anywhere;           /* as ir_block.anywhere: pc is where it was made */
     uint32_t code, size;        /* offset into code memory, bytes */
     struct interp_block *interp;
     uint64_t hash; /* of the guest bytes; see pages.h */

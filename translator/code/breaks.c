@@ -32,10 +32,24 @@ uint32_t breaks_at(const struct breaks *b, uint64_t pc)
     return i < b->count && b->at[i].pc == pc ? b->at[i].vcpus : 0;
 }
 
-uint32_t breaks_room(const struct breaks *b, uint64_t pc, const int32_t *offset, uint32_t count)
+static bool is_same(uint64_t pc, uint64_t at, bool anywhere)
 {
-    uint32_t n = count ? 1 : 0;
-    while (n < count && !breaks_at(b, pc + (uint64_t)(int64_t)offset[n]))
+    return pc == at || (anywhere && !((pc ^ at) & GW_PAGE_MASK));
+}
+
+bool breaks_near(const struct breaks *b, uint64_t pc, bool anywhere)
+{
+    for (uint32_t i = 0; anywhere && i < b->count; i++)
+        if (is_same(pc, b->at[i].pc, true))
+            return true;
+    return breaks_at(b, pc) != 0;
+}
+
+uint32_t breaks_room(const struct breaks *b, const struct tb *tb, const int32_t *offset)
+{
+    uint32_t n = tb->guest_count ? 1 : 0;
+    while (n < tb->guest_count &&
+           !breaks_near(b, tb->pc + (uint64_t)(int64_t)offset[n], tb->anywhere))
         n++;
     return n;
 }
@@ -44,7 +58,7 @@ static bool has_insn(const struct code_cache *c, const struct tb *tb, uint64_t p
 {
     const int32_t *offset = (const int32_t *)c->guests.data + tb->guest_first;
     for (uint32_t i = 0; i < tb->guest_count; i++)
-        if (tb->pc + (uint64_t)(int64_t)offset[i] == pc)
+        if (is_same(tb->pc + (uint64_t)(int64_t)offset[i], pc, tb->anywhere))
             return true;
     return false;
 }

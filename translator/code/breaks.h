@@ -4,7 +4,8 @@
  * Model. A breakpoint is a guest virtual address, in whatever address space, and the vCPUs that stop in
  * front of it. No block runs over such an address, and none that begins there can be found, linked to or
  * jumped to: so who comes there leaves generated code, and the lookup asks here. Other blocks are as they
- * were. Whoever goes on runs that one instruction alone, in a block that nothing finds again.
+ * were. Whoever goes on runs that one instruction alone, in a block that nothing finds again. Blocks that
+ * run anywhere keep from all addresses that have a breakpoint's offset in a page.
  *
  * Invariants
  *   1. They change with the world stopped only, so who is inside may ask without a lock.
@@ -30,8 +31,11 @@ struct breaks {
 void breaks_close(struct breaks *b);
 /* The vCPUs that stop there; 0: it is none. */
 uint32_t breaks_at(const struct breaks *b, uint64_t pc);
-/* How many of the instructions at pc + offset[0..count) come before the first breakpoint, not counting
- * one at the first of them. */
-uint32_t breaks_room(const struct breaks *b, uint64_t pc, const int32_t *offset, uint32_t count);
+/* May an instruction of a block be one that vCPUs stop at? It is at pc, or anywhere with pc's offset in a
+ * page. */
+bool breaks_near(const struct breaks *b, uint64_t pc, bool anywhere);
+/* How many of the block's instructions, which are at pc + offset[0..count), come before the first
+ * breakpoint, not counting one at the first of them. */
+uint32_t breaks_room(const struct breaks *b, const struct tb *tb, const int32_t *offset);
 
 #endif

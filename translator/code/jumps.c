@@ -47,7 +47,7 @@ void jumps_clear_of(struct jumps *j, uint64_t key, uint32_t gen)
         }
 }
 
-static void drop(struct jumps *j, uint64_t pc, const void *code)
+static void drop_at(struct jumps *j, uint64_t pc, const void *code)
 {
     for (uint32_t i = 0; i < JC_POOL; i++) {
         struct jump_cache *jc = &j->pool[i];
@@ -57,16 +57,24 @@ static void drop(struct jumps *j, uint64_t pc, const void *code)
     }
 }
 
+/* Who runs anywhere may be in every place that an address with its offset in a page has. */
+static void drop(struct jumps *j, const struct tb *tb, const void *code)
+{
+    drop_at(j, tb->pc, code);
+    for (uint64_t page = 1; tb->anywhere && page < (2u << GW_JC_BITS) >> GW_PAGE_SHIFT; page++)
+        drop_at(j, tb->pc + (page << GW_PAGE_SHIFT), code);
+}
+
 void jumps_drop(struct engine *e, const struct tb *tb)
 {
     void *code = tb_entry(e->cc, tb);
     if (tb->interp) {
-        drop(e->jumps, tb->pc, code);
+        drop(e->jumps, tb, code);
         return;
     }
     for (unsigned i = 0; i < e->world->vcpus; i++)
         if (e->world->engine[i])
-            drop(e->world->engine[i]->jumps, tb->pc, code);
+            drop(e->world->engine[i]->jumps, tb, code);
 }
 
 /* --- selection ----------------------------------------------------------------------------------- */
@@ -136,11 +144,12 @@ static struct far_jump *far_slot(const struct jumps *j, uint64_t pc)
     return &j->far[h >> (64 - FAR_JUMP_BITS)];
 }
 
+/* With the block that run.pc is the address of. */
 static struct gw_jump_entry *fill(struct engine *e, const struct tb *tb)
 {
-    struct gw_jump_entry *je = &e->run->jump_cache[interp_jump_index(tb->pc)];
+    struct gw_jump_entry *je = &e->run->jump_cache[interp_jump_index(e->run->pc)];
     __atomic_store_n(&je->code, tb_entry(e->cc, tb), __ATOMIC_RELAXED);
-    __atomic_store_n(&je->pc, tb->pc, __ATOMIC_RELEASE);
+    __atomic_store_n(&je->pc, e->run->pc, __ATOMIC_RELEASE);
     e->jumps->current->filled = true;
     return je;
 }
@@ -152,7 +161,7 @@ void jumps_insert(struct engine *e, uint32_t i, bool global)
     if (tb_state(tb) != TB_LIVE || tb->once || (e->view.kernel && !global))
         return;
     fill(e, tb);
-    *far_slot(j, tb->pc) = (struct far_jump){.pc = tb->pc, .id = j->current->id, .tb = i};
+    *far_slot(j, e->run->pc) = (struct far_jump){.pc = e->run->pc, .id = j->current->id, .tb = i};
 }
 
 bool jumps_far(struct engine *e)

@@ -40,12 +40,21 @@ static void remove_incoming(struct code_cache *c, uint32_t link)
     l->to = NO_TB;
 }
 
+/* Of run.page, in the block that the vCPU has left by the link. */
+static uint64_t page_left(const struct engine *e, const struct link *l)
+{
+    const uint64_t mask = ~(uint64_t)GW_PAGE_MASK;
+    uint64_t pages = (l->d.target & mask) - (cc_tb(e->cc, l->owner)->pc & mask);
+    return (e->run->pc & mask) - pages;
+}
+
 static void point(struct engine *e, const struct link *l, uint64_t target, bool global,
                   uint32_t gen)
 {
     struct code_cache *c = e->cc;
     const struct tb *from = cc_tb(c, l->owner);
-    e->cfg.backend->patch(c->mem.rw + from->code, tb_rx(c, from), &l->d, target, global, gen);
+    e->cfg.backend->patch(c->mem.rw + from->code, tb_rx(c, from), &l->d, target, global, gen,
+                          page_left(e, l));
 }
 
 /* Another vCPU may have passed the guard and stand ahead of the jump, so the link gets another guard

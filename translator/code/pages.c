@@ -141,7 +141,7 @@ bool pages_revive(struct engine *e, uint32_t i, const uint8_t *bytes)
     struct tb *tb = cc_tb(e->cc, i);
     const int32_t *offset = (const int32_t *)e->cc->guests.data + tb->guest_first;
     if (pages_hash(bytes, tb->code_bytes) != tb->hash ||
-        breaks_room(e->world->breaks, tb->pc, offset, tb->guest_count) < tb->guest_count ||
+        breaks_room(e->world->breaks, tb, offset) < tb->guest_count ||
         !pages_list(e, i))
         return false;
     tb_becomes(tb, TB_LIVE);

@@ -44,6 +44,9 @@ static bool look(const struct code_cache *c, struct position *p, bool *once)
         return false;
     const int32_t *offset = (const int32_t *)c->guests.data + tb->guest_first;
     p->pc = tb->pc + (uint64_t)(int64_t)offset[row->guest];
+    p->anywhere = tb->anywhere;
+    if (p->anywhere)
+        p->pc -= tb->pc & ~(uint64_t)GW_PAGE_MASK;
     p->slow = tb_rx(c, tb) + row->slow_offset;
     p->left = tb->guest_count - row->guest;
     *once = tb->once;

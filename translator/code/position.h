@@ -18,10 +18,11 @@ enum { POSITIONS = 256 };
 
 struct position {
     uint64_t host; /* 0: empty */
-    uint64_t pc;   /* of the guest instruction */
+    uint64_t pc;   /* of the guest instruction; anywhere: from run.page on */
     uint64_t slow; /* an access: where its slow path is */
     uint32_t left; /* guest instructions of the block from there on */
     enum gw_row_kind kind;
+    bool anywhere; /* its block runs at any address */
 };
 
 /* Derived data of one vCPU, and its thread's. */

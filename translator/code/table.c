@@ -37,9 +37,9 @@ void table_clear(struct code_cache *c)
 }
 
 /* Low half: where to look; high half: the tag. */
-static uint64_t key(uint64_t pc, uint64_t paddr, uint32_t flags)
+static uint64_t key(uint64_t pc, uint64_t paddr, uint32_t flags, bool anywhere)
 {
-    uint64_t k = (pc >> GW_PAGE_SHIFT) ^ (paddr >> GW_PAGE_SHIFT) * UINT64_C(0x9e3779b97f4a7c15) ^
+    uint64_t k = (anywhere ? 0 : pc >> GW_PAGE_SHIFT) ^ (paddr >> GW_PAGE_SHIFT) * UINT64_C(0x9e3779b97f4a7c15) ^
                  (uint64_t)flags << 40;
     k *= UINT64_C(0xd6e8feb86659fd93);
     k ^= k >> 32;
@@ -50,7 +50,7 @@ static uint64_t key(uint64_t pc, uint64_t paddr, uint32_t flags)
 static void place(struct code_cache *c, uint32_t tb)
 {
     const struct tb *t = cc_tb(c, tb);
-    uint64_t k = key(t->pc, t->paddr, t->flags);
+    uint64_t k = key(t->pc, t->paddr, t->flags, t->anywhere);
     uint32_t mask = (1u << c->slot_bits) - 1, i = (uint32_t)k & mask;
     while (c->slots[i].tb)
         i = (i + 1) & mask;
@@ -81,7 +81,7 @@ void table_add(struct code_cache *c, uint32_t i)
 
 struct table_look table_look(const struct code_cache *c, const struct tb_id *id)
 {
-    uint64_t k = key(id->pc, id->paddr, id->flags);
+    uint64_t k = key(id->pc, id->paddr, id->flags, id->anywhere);
     return (struct table_look){
         .id = id, .at = (uint32_t)k & ((1u << c->slot_bits) - 1), .tag = (uint32_t)(k >> 32)};
 }
@@ -92,7 +92,8 @@ uint32_t table_next(const struct code_cache *c, struct table_look *look)
     uint32_t mask = (1u << c->slot_bits) - 1, i;
     while ((i = c->slots[look->at].tb)) {
         const struct tb *tb = cc_tb(c, i - 1);
-        bool same = c->slots[look->at].tag == look->tag && tb->pc == id->pc &&
+        bool same = c->slots[look->at].tag == look->tag &&
+                    (tb->pc == id->pc || id->anywhere) && tb->anywhere == id->anywhere &&
                     tb->paddr == id->paddr && tb->flags == id->flags && tb->paddr2 == id->paddr2;
         look->at = (look->at + 1) & mask;
         if (same)

@@ -13,6 +13,7 @@
 struct tb_id {
     uint64_t pc, paddr, paddr2;
     uint32_t flags;
+    bool anywhere; /* at any pc */
 };
 
 bool table_open(struct code_cache *c);

@@ -109,6 +109,7 @@ static enum gw_lift_status lift(struct engine *e, uint64_t pc, const uint8_t *by
         .unroll = e->cfg.no_fold ? 1 : 4,
     };
     e->ir->no_fold = e->cfg.no_fold;
+    e->ir->anywhere = e->anywhere;
     ir_begin(e->ir, pc, e->flags);
     e->ir->helpers = e->cfg.isa->helpers;
     return e->cfg.isa->lift(&rq);
@@ -191,6 +192,7 @@ static bool emit(struct engine *e, uint32_t i, enum gw_status *st)
         .guest_count = (uint16_t)e->ir->guest_count,
         .code_bytes = (uint16_t)e->ir->code_bytes,
         .state = TB_LIVE,
+        .anywhere = e->ir->anywhere,
         .paddr2 = NO_PADDR,
     };
     return e->cfg.backend ? emit_host(e, tb, st) : emit_interp(e, tb, st);
@@ -225,7 +227,8 @@ static uint32_t before_break(const struct engine *e)
     if (!breaks->count)
         return b->guest_count;
     while (n < b->guest_count &&
-           !breaks_at(breaks, b->pc + (uint64_t)(int64_t)(int32_t)b->guest[n].pc_offset))
+           !breaks_near(breaks, b->pc + (uint64_t)(int64_t)(int32_t)b->guest[n].pc_offset,
+                        b->anywhere))
         n++;
     return n;
 }

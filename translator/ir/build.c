@@ -22,6 +22,7 @@ enum {
     RUN_END = GW_VCPU_OFFSET + sizeof(struct gw_vcpu),
     KNOWN_MASK = sizeof((struct ir_block *)0)->known / sizeof(struct ir_known) - 1,
     CONST_BITS = 6,
+    PAGE_OFFSET = GW_VCPU_OFFSET + offsetof(struct gw_vcpu, page),
 };
 
 /* Which epoch an offset belongs to. Helpers that don't write guest registers leave those of class 0
@@ -76,6 +77,31 @@ ir_val ir_const(struct ir_block *b, uint64_t value)
     v = ir_emit(b, IR_CONST, IR_I64, 0, IR_NONE, IR_NONE, IR_NONE, IR_NONE, (int64_t)value);
     b->last_const[slot] = v;
     return v;
+}
+
+ir_val ir_pc(struct ir_block *b, uint64_t address)
+{
+    if (!b->anywhere)
+        return ir_const(b, address);
+    ir_val distance = ir_const(b, address - (b->pc & ~(uint64_t)GW_PAGE_MASK));
+    return ir_op2(b, IR_ADD, IR_I64, ir_get(b, PAGE_OFFSET, 3), distance);
+}
+
+/* Is it an address that ir_pc made, perhaps with a constant added? Bits that an AND takes off are in the
+ * constant, as low as they are. Then *address is the one where the block is at b->pc. */
+static bool is_pc(const struct ir_block *b, ir_val v, uint64_t *address)
+{
+    const struct ir_insn *in = &b->insn[v];
+    uint64_t mask = ~UINT64_C(0);
+    if (in->op == IR_AND && ir_is_const(b, in->b) && (uint64_t)b->insn[in->b].imm >= ~(uint64_t)GW_PAGE_MASK) {
+        mask = (uint64_t)b->insn[in->b].imm;
+        in = &b->insn[in->a];
+    }
+    if (!b->anywhere || in->op != IR_ADD || in->type != IR_I64 || !ir_is_const(b, in->b) ||
+        b->insn[in->a].op != IR_GET || b->insn[in->a].imm != PAGE_OFFSET)
+        return false;
+    *address = (b->pc & ~(uint64_t)GW_PAGE_MASK) + ((uint64_t)b->insn[in->b].imm & mask);
+    return true;
 }
 
 /* --- state ------------------------------------------------------------------------------------ */
@@ -312,10 +338,22 @@ void ir_jmp(struct ir_block *b, uint64_t target)
     b->limit = 0;
 }
 
+/* Of blocks that run anywhere: hosts have displacements of 32 bits for it. */
+static bool is_near(const struct ir_block *b, uint64_t address)
+{
+    int64_t distance = (int64_t)(address - b->pc);
+    return distance >= -(INT64_C(1) << 30) && distance < INT64_C(1) << 30;
+}
+
 void ir_jmpr(struct ir_block *b, ir_val target)
 {
+    uint64_t address;
     if (ir_is_const(b, target) && !b->no_fold) {
         ir_jmp(b, (uint64_t)b->insn[target].imm);
+        return;
+    }
+    if (!b->no_fold && is_pc(b, target, &address) && is_near(b, address)) {
+        ir_jmp(b, address);
         return;
     }
     ir_emit(b, IR_JMPR, IR_VOID, 0, target, IR_NONE, IR_NONE, IR_NONE, 0);

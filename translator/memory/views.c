@@ -22,6 +22,8 @@ void views_refresh(struct engine *e)
     run->view_dirty = 0;
     e->stats.refreshes++;
     e->flags = isa->tb_flags(e->cfg.cpu);
+    e->anywhere = e->cfg.bus && e->cfg.backend && !e->cfg.fixed_code && isa->anywhere &&
+                  isa->anywhere(e->flags);
     unsigned round = isa->fp_round(e->flags);
     unsigned model = isa->fp_model ? isa->fp_model(e->flags) : IR_FPM_RISCV;
     e->fp = round != IR_FP_OFF;

@@ -41,6 +41,7 @@ static enum gw_exit_kind enter(struct engine *e)
 {
     e->stats.exits++;
     if (!e->interp) {
+        e->run->page = e->run->pc & ~(uint64_t)GW_PAGE_MASK;
         uint64_t (*fn)(void *, void *);
         void *at = (void *)(uintptr_t)(e->cc->mem.rx + e->cc->ep.enter[e->fp]);
         memcpy(&fn, &at, sizeof fn);
@@ -75,7 +76,7 @@ static void account_early_exit(struct engine *e)
     e->faults->at_access = false;
     run->budget += p->left;
     if (run->leave == GW_LEAVE_FAULT)
-        run->pc = p->pc;
+        run->pc = p->pc + (p->anywhere ? run->page : 0);
 }
 
 /* What a helper or slow path asked for. True: back to the caller, with *stop. */

@@ -102,7 +102,8 @@ static bool locate(struct engine *e, struct wanted *q, struct gw_fault *fault)
     q->id = (struct tb_id){.pc = pc,
                            .paddr = it->ppage << GW_PAGE_SHIFT | (pc & GW_PAGE_MASK),
                            .paddr2 = NO_PADDR,
-                           .flags = e->flags};
+                           .flags = e->flags,
+                           .anywhere = e->anywhere};
     q->more = straddles(e, pc, q->it.host);
     if (q->more && !second_page(e, q, fault))
         return false;
@@ -275,11 +276,12 @@ static bool look_stopped(struct engine *e, uint32_t limit, struct gw_fault *faul
 static bool meets_break(struct engine *e, uint32_t *limit)
 {
     uint32_t vcpus = breaks_at(e->world->breaks, e->run->pc);
+    if (breaks_near(e->world->breaks, e->run->pc, e->anywhere))
+        *limit = 1;
     if (!vcpus)
         return false;
     bool pass = e->passing && e->pass_pc == e->run->pc;
     e->passing = false;
-    *limit = 1;
     return vcpus >> e->cfg.index & 1 && !pass;
 }
 
