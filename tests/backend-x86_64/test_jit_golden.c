@@ -20,7 +20,7 @@
 #include "backend-x86_64/x64_layout.h"
 
 enum { TEXT_BYTES = 65536, CODE_BYTES = 65536 };
-enum { USER = RV_TBF_USER | 2 << RV_TBF_FS_SHIFT, SUPER = RV_PRIV_S | 2 << RV_TBF_FS_SHIFT };
+enum { USER = RV_TBF_USER | 2 << RV_TBF_FS_SHIFT, SUPER = RV_PRIV_S | 2 << RV_TBF_FS_SHIFT, PROGRAM = RV_PRIV_U | 2 << RV_TBF_FS_SHIFT };
 #define RUNTIME UINT64_C(0x100000)
 #define BLOCK   UINT64_C(0x200000)
 
@@ -72,6 +72,15 @@ struct golden {
     {                                                                                              \
         0x0045200f, 0x04050513, 0x0045200f, 0x04050513, 0xfeb568e3                                 \
     }
+/* auipc a5; ld a5, 16(a5); jalr a5; and in front of it a call to the next page */
+#define PLT                                                                                        \
+    {                                                                                              \
+        0x00001797, 0x0107b783, 0x000782e7                                                         \
+    }
+#define FAR_CALL                                                                                   \
+    {                                                                                              \
+        0x1141, 0xe406, 0x00001097, 0x000080e7                                                     \
+    }
 
 static const struct golden goldens[] = {
     {"user_sum_loop", "a loop over 32-bit words", GW_MEM_USER, USER, 0, 0, SUM_LOOP},
@@ -87,6 +96,8 @@ static const struct golden goldens[] = {
     {"flat_byte_max", "a maximum of bytes by LR and SC", GW_MEM_FLAT, SUPER, 0, 4, BYTE_MAX},
     {"flat_clear_page", "cbo.zero", GW_MEM_FLAT, SUPER | RV_TBF_CBZE, 0, 0, CLEAR_PAGE},
     {"user_clear_page", "cbo.zero", GW_MEM_USER, USER, 0, 0, CLEAR_PAGE},
+    {"anywhere_plt", "a program's jump by a table, at any address", GW_MEM_FLAT, PROGRAM, 0, 0, PLT},
+    {"anywhere_far_call", "a program's call to another page", GW_MEM_FLAT, PROGRAM, 0, 0, FAR_CALL},
     {"user_orders", "LR.aq and .aqrl, an AMO, fences", GW_MEM_USER, USER, 0, 0, ORDERS},
 };
 
@@ -118,6 +129,7 @@ static uint32_t lift(const struct golden *g, struct ir_block *block, uint8_t *co
                                  .max_guest = 64,
                                  .trace = g->trace};
     block->helpers = rv_guest_isa.helpers;
+    block->anywhere = g->flags == PROGRAM;
     ir_begin(block, 0x10000, g->flags);
     assert_int_equal(rv_lift(&rq), GW_LIFT_OK);
     ir_liveness(block);

@@ -87,21 +87,22 @@ ir_val ir_pc(struct ir_block *b, uint64_t address)
     return ir_op2(b, IR_ADD, IR_I64, ir_get(b, PAGE_OFFSET, 3), distance);
 }
 
-/* Is it an address that ir_pc made, perhaps with a constant added? Bits that an AND takes off are in the
- * constant, as low as they are. Then *address is the one where the block is at b->pc. */
+/* Is it an address that ir_pc made, perhaps with constants added? Then *address is the one where the block
+ * is at b->pc. Of an AND, only bits within a page may be taken off. */
 static bool is_pc(const struct ir_block *b, ir_val v, uint64_t *address)
 {
     const struct ir_insn *in = &b->insn[v];
-    uint64_t mask = ~UINT64_C(0);
-    if (in->op == IR_AND && ir_is_const(b, in->b) && (uint64_t)b->insn[in->b].imm >= ~(uint64_t)GW_PAGE_MASK) {
+    uint64_t mask = ~UINT64_C(0), distance = 0;
+    if (!b->anywhere)
+        return false;
+    if (in->op == IR_AND && in->type == IR_I64 && ir_is_const(b, in->b)) {
         mask = (uint64_t)b->insn[in->b].imm;
         in = &b->insn[in->a];
     }
-    if (!b->anywhere || in->op != IR_ADD || in->type != IR_I64 || !ir_is_const(b, in->b) ||
-        b->insn[in->a].op != IR_GET || b->insn[in->a].imm != PAGE_OFFSET)
-        return false;
-    *address = (b->pc & ~(uint64_t)GW_PAGE_MASK) + ((uint64_t)b->insn[in->b].imm & mask);
-    return true;
+    for (; in->op == IR_ADD && in->type == IR_I64 && ir_is_const(b, in->b); in = &b->insn[in->a])
+        distance += (uint64_t)b->insn[in->b].imm;
+    *address = (b->pc & ~(uint64_t)GW_PAGE_MASK) + (distance & mask);
+    return mask >= ~(uint64_t)GW_PAGE_MASK && in->op == IR_GET && in->imm == PAGE_OFFSET;
 }
 
 /* --- state ------------------------------------------------------------------------------------ */
@@ -348,7 +349,7 @@ static bool is_near(const struct ir_block *b, uint64_t address)
 void ir_jmpr(struct ir_block *b, ir_val target)
 {
     uint64_t address;
-    if (ir_is_const(b, target) && !b->no_fold) {
+    if (ir_is_const(b, target) && !b->no_fold && !b->anywhere) {
         ir_jmp(b, (uint64_t)b->insn[target].imm);
         return;
     }

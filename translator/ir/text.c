@@ -197,6 +197,8 @@ size_t ir_print(const struct ir_block *b, char *buf, size_t size)
         b->flags, b->fp_round < COUNT(round_names) ? round_names[b->fp_round] : "off", b->uses_fp);
     if (b->fp_model)
         put(&o, " model 0x%x", b->fp_model);
+    if (b->anywhere)
+        put(&o, " anywhere");
     put(&o, "\n");
     for (uint32_t i = 0; i <= b->count; i++) {
         uint32_t upto = i < b->count ? b->insn[i].guest + 1u : b->guest_count;
@@ -446,6 +448,7 @@ static void read_header(struct in *in, struct ir_block *b)
     b->uses_fp = (uint8_t)number(in, UINT8_MAX);
     if (accept(in, "model"))
         b->fp_model = (uint8_t)number(in, UINT8_MAX);
+    b->anywhere = accept(in, "anywhere");
 }
 
 enum gw_status ir_parse(struct ir_block *b, const char *text, struct gw_error *err)

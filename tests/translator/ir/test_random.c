@@ -260,6 +260,7 @@ static void text_round_trip_is_exact(void **state)
         random_ir_block(r->block, &want);
         if (seed & 2)
             ir_liveness(r->block);
+        r->block->anywhere = seed >> 2 & 1;
         size_t n = ir_print(r->block, r->text, sizeof r->text);
         assert_true(n < sizeof r->text);
         if (ir_parse(again, r->text, &err) != GW_OK)
@@ -269,6 +270,7 @@ static void text_round_trip_is_exact(void **state)
         assert_int_equal(again->code_bytes, r->block->code_bytes);
         assert_int_equal(again->flags, r->block->flags);
         assert_int_equal(again->pc, r->block->pc);
+        assert_int_equal(again->anywhere, r->block->anywhere);
         assert_int_equal(again->uses_fp, r->block->uses_fp);
         for (uint32_t i = 0; i < again->count; i++)
             r->block->insn[i].uses = 0;

@@ -81,6 +81,18 @@ static bool zero_memory(struct frame *f, uint64_t addr)
     return p != NULL;
 }
 
+/* Where the address that the block has for it is now. */
+static uint64_t moved(const struct frame *f, uint64_t address)
+{
+    return f->b->anywhere ? address - (f->b->pc & ~(uint64_t)GW_PAGE_MASK) + f->r->cpu->run.page
+                          : address;
+}
+
+static uint64_t guest_pc(const struct frame *f, const struct ir_insn *in)
+{
+    return moved(f, f->b->pc + f->b->guest[in->guest].pc_offset);
+}
+
 /* True: go on in the block. */
 static bool call(struct frame *f, uint32_t i)
 {
@@ -94,7 +106,7 @@ static bool call(struct frame *f, uint32_t i)
     if ((int)n != r->leave_at)
         return true;
     r->exit = RUN_HELPER_LEFT;
-    r->pc = f->b->pc + f->b->guest[in->guest].pc_offset;
+    r->pc = guest_pc(f, in);
     return false;
 }
 
@@ -121,16 +133,16 @@ static bool step(struct frame *f, uint32_t i)
     case IR_LD:
     case IR_ST:
     case IR_AMO:
-    case IR_CAS: r->pc = f->b->pc + f->b->guest[in->guest].pc_offset; return access_memory(f, i);
-    case IR_ZERO: r->pc = f->b->pc + f->b->guest[in->guest].pc_offset; return zero_memory(f, a);
+    case IR_CAS: r->pc = guest_pc(f, in); return access_memory(f, i);
+    case IR_ZERO: r->pc = guest_pc(f, in); return zero_memory(f, a);
     case IR_FENCE:
     case IR_NOP: return true;
     case IR_CALL: return call(f, i);
     case IR_BRCC:
         if (!ir_cond_holds((enum ir_cond)in->aux, (enum ir_type)in->type, a, b))
             return true;
-        return leave(r, RUN_JUMPED, (uint64_t)in->imm);
-    case IR_JMP: return leave(r, RUN_JUMPED, (uint64_t)in->imm);
+        return leave(r, RUN_JUMPED, moved(f, (uint64_t)in->imm));
+    case IR_JMP: return leave(r, RUN_JUMPED, moved(f, (uint64_t)in->imm));
     case IR_JMPR: return leave(r, RUN_JUMPED, a);
     case IR_LEAVE: return leave(r, RUN_LEFT, a);
     default:

@@ -589,6 +589,46 @@ static void random_code_lifts_to_valid_blocks(void **state)
     }
 }
 
+static void run_from(struct fixture *f, const struct rv_cpu *begin, struct run *result)
+{
+    f->cpu = *begin;
+    run(f);
+    *result = f->run;
+}
+
+static void what_runs_anywhere_does_there_what_it_does_where_it_was_made(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t there = CASE_PC + UINT64_C(0x3ffffff000);
+    static struct rv_cpu begin, end;
+    static struct run want, got;
+    uint64_t rng = 43;
+    f->rq.trace = 4;
+    for (unsigned n = 0; n < 20000; n++) {
+        f->bytes = 0;
+        for (unsigned i = 0; i < 24; i++)
+            append(f, rv_pattern_random((size_t)(rng >> 33) % rv_pattern_count(), &rng));
+        begin = f->cpu;
+        for (unsigned i = 1; i < 32; i++)
+            begin.x[i] = (rng = rng * UINT64_C(6364136223846793005) + n) >> (n & 32);
+        begin.run.page = there & ~(uint64_t)GW_PAGE_MASK;
+        f->block.no_fold = n & 1;
+        f->rq.code_size = f->bytes;
+        ir_begin(&f->block, there, RV_PRIV_U | 2 << RV_TBF_FS_SHIFT);
+        assert_int_equal(rv_lift(&f->rq), GW_LIFT_OK);
+        run_from(f, &begin, &want);
+        end = f->cpu;
+        f->block.anywhere = true;
+        assert_int_equal(lift(f, RV_PRIV_U | 2 << RV_TBF_FS_SHIFT), GW_LIFT_OK);
+        run_from(f, &begin, &got);
+        f->block.anywhere = false;
+        if (memcmp(&end, &f->cpu, sizeof end) != 0 || memcmp(&want, &got, sizeof want) != 0)
+            fail_msg("block %u goes to %#llx, or should to %#llx", n, (unsigned long long)got.pc,
+                     (unsigned long long)want.pc);
+        f->cpu = begin;
+    }
+}
+
 /* --- LR and SC ----------------------------------------------------------------------------------- */
 
 static unsigned count_op(const struct fixture *f, enum ir_op op)
@@ -816,6 +856,7 @@ int main(void)
         TEST(tb_flags_hold_what_lifting_depends_on),
         TEST(faulting_instruction_changes_nothing),
         TEST(random_code_lifts_to_valid_blocks),
+        TEST(what_runs_anywhere_does_there_what_it_does_where_it_was_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
