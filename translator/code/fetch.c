@@ -45,9 +45,11 @@ static const struct gw_ram *memory(const struct gw_bus *bus, uint64_t page)
     return rom && !rom->hidden ? &rom->mem : ram;
 }
 
-static bool is_global(const struct gw_xlate *x)
+/* For code that is not the kernel's a global page is one of its space: its jump cache has others too, and
+ * goes by the space's generation. */
+static bool is_global(const struct engine *e, const struct gw_xlate *x)
 {
-    return x->global && x->whole_page;
+    return x->global && x->whole_page && e->view.kernel;
 }
 
 static bool translate(struct engine *e, uint64_t vaddr, struct gw_xlate *x, struct gw_fault *fault)
@@ -73,7 +75,7 @@ static bool walk(struct engine *e, uint64_t vaddr, struct gw_xlate *x, struct gw
         return false;
     do {
         *x = now;
-        spaces_executed(e, vpage, x->shift, is_global(x));
+        spaces_executed(e, vpage, x->shift, is_global(e, x));
         if (!e->world->shared || (known && executed_turn(table) == turn))
             return true;
         if (!translate(e, vaddr, &now, fault))
@@ -104,7 +106,7 @@ const struct itlb_entry *fetch_page(struct engine *e, uint64_t vaddr, struct gw_
     it->key = e->view.fetch_key;
     it->ppage = page >> GW_PAGE_SHIFT;
     it->host = gw_ram_host(ram, page);
-    it->global = is_global(&x);
+    it->global = is_global(e, &x);
     it->split = !x.whole_page;
     if (x.shift > GW_PAGE_SHIFT)
         span_add(&e->fetches->large, vpage, x.shift);

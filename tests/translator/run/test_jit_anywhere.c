@@ -236,6 +236,35 @@ static void code_that_changes_does_so_at_all_its_addresses(void **state)
     each_way(changes_in);
 }
 
+/* --- global pages ------------------------------------------------------------------------------- */
+
+/* A program jumps to a global page, which then is another. */
+static void globals_in(struct world *w)
+{
+    const uint32_t caller[] = {i_jalr(RA, S0, 0), I_ECALL};
+    const uint32_t left[] = {i_addi(A0, X0, 1), i_jalr(X0, RA, 0)};
+    const uint32_t right[] = {i_addi(A0, X0, 2), i_jalr(X0, RA, 0)};
+    uint64_t root = world_root(w);
+    world_code(w, CODE, caller, COUNT(caller));
+    world_code(w, LEFT, left, COUNT(left));
+    world_code(w, RIGHT, right, COUNT(right));
+    map(w, root, HERE, CODE);
+    w->cpu->x[S0] = THERE;
+    for (unsigned n = 0; n < ROUNDS; n++) {
+        world_map(w, root, 3, THERE, n & 1 ? RIGHT : LEFT, PTE_R | PTE_X | PTE_U | PTE_G);
+        gw_run(w->cpu)->hooks->flush(w->cpu, THERE, 0, 0, 1);
+        for (unsigned k = 0; k < 3; k++) {
+            run(w, root, 1, HERE);
+            world_expect(w, "which", w->cpu->x[A0], n & 1 ? 2 : 1);
+        }
+    }
+}
+
+static void a_global_page_of_a_program_can_be_another(void **state)
+{
+    each_way(globals_in);
+}
+
 /* --- breakpoints -------------------------------------------------------------------------------- */
 
 static void breaks_in(struct world *w)
@@ -277,6 +306,7 @@ int main(void)
         cmocka_unit_test(links_of_a_page_that_is_mapped_twice_go_where_each_leads),
         cmocka_unit_test(faults_and_counts_stop_at_the_address_that_runs),
         cmocka_unit_test(code_that_changes_does_so_at_all_its_addresses),
+        cmocka_unit_test(a_global_page_of_a_program_can_be_another),
         cmocka_unit_test(a_breakpoint_is_at_one_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
