@@ -73,7 +73,10 @@ struct engine_config {
     struct engine_dump *dump; /* NULL: none; outlives the engine */
     /* User mode: may [vaddr, vaddr + size) be executed? */
     bool (*fetch_ok)(void *opaque, uint64_t vaddr, uint64_t size);
-    void *fetch_opaque;
+    /* User mode: does the system call, whose instruction is at run.pc, if that neither waits nor changes what
+     * runs next; NULL: none is. */
+    bool (*syscall)(void *opaque);
+    void *opaque; /* of these two */
 };
 
 enum engine_stop {

@@ -160,6 +160,8 @@ enum {
     UM_AGAIN = 8,      /* begun again whatever ran: no caller expects EINTR */
     UM_TIMED_IN = 16,  /* not begun again after a handler by a socket with SO_RCVTIMEO */
     UM_TIMED_OUT = 32, /* nor with SO_SNDTIMEO */
+    UM_AT_ONCE = 64,   /* neither waits, nor lets a signal in, nor changes memory's layout or what runs:
+                          it is done without leaving generated code */
 };
 
 enum um_call_kind { UM_CALL_NONE, UM_CALL_PASS, UM_CALL_OWN };
@@ -174,6 +176,8 @@ struct um_call {
 
 const struct um_call *um_call_find(uint64_t nr); /* NULL: no such number */
 void um_syscall(struct um_proc *p);              /* run.pc is at the ecall */
+/* engine_config.syscall; opaque: um_proc. */
+bool um_syscall_at_once(void *opaque);
 /* The host's system call with arguments as given; flags as above. */
 int64_t um_host(struct um_proc *p, unsigned flags, long nr, uint64_t a, uint64_t b, uint64_t c,
                 uint64_t d, uint64_t e, uint64_t f);

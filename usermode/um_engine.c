@@ -96,7 +96,8 @@ static enum gw_status new_engine(struct um_proc *p, bool interp, struct gw_error
         .time_translation = cfg->time_translation,
         .dump = p->dump,
         .fetch_ok = fetch_ok,
-        .fetch_opaque = p,
+        .syscall = um_syscall_at_once,
+        .opaque = p,
     };
     return engine_new(&p->engine, &ec, err);
 }

@@ -126,6 +126,21 @@ static uint8_t restart_flags(const struct um_call *c, uint64_t fd)
     return c->flags;
 }
 
+/* Not while somebody looks on, or a signal is to be delivered first. */
+bool um_syscall_at_once(void *opaque)
+{
+    struct um_proc *p = opaque;
+    struct rv_cpu *cpu = p->cpu;
+    const struct um_call *c = um_call_find(cpu->x[REG_A7]);
+    if (!c || !(c->flags & UM_AT_ONCE) || p->cfg->strace_fd >= 0 || p->debug || p->sig.suspended ||
+        __atomic_load_n(&cpu->run.attention, __ATOMIC_ACQUIRE))
+        return false;
+    p->result.syscalls++;
+    cpu->c.reservation = RV_NO_RESERVATION;
+    cpu->x[REG_A0] = (uint64_t)call(p, c, &cpu->x[REG_A0]);
+    return true;
+}
+
 void um_syscall(struct um_proc *p)
 {
     struct rv_cpu *cpu = p->cpu;

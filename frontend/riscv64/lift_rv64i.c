@@ -349,9 +349,14 @@ static enum rv_flow environment(struct rv_lift *l, enum rv_helper helper)
     return RV_FLOW_END;
 }
 
+/* A program's may be done at once. */
 LIFT(ecall)
 {
-    return environment(l, RV_HELPER_ECALL);
+    if (!(l->b->flags & RV_TBF_USER))
+        return environment(l, RV_HELPER_ECALL);
+    ir_call(l->b, RV_HELPER_ECALL, IR_NONE, IR_NONE, IR_NONE);
+    ir_jmp(l->b, l->next);
+    return RV_FLOW_END;
 }
 
 LIFT(ebreak)

@@ -14,7 +14,8 @@ uint64_t rv_h_ecall(void *opaque, uint64_t a, uint64_t b, uint64_t c)
 {
     struct rv_cpu *cpu = opaque;
     if (cpu->cfg.user) {
-        cpu->run.leave = GW_LEAVE_SYSCALL;
+        if (!cpu->run.hooks->syscall || !cpu->run.hooks->syscall(cpu))
+            cpu->run.leave = GW_LEAVE_SYSCALL;
         return 0;
     }
     if (cpu->cfg.firmware && cpu->c.priv == RV_PRIV_S) {

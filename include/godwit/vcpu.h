@@ -123,6 +123,8 @@ struct gw_hooks {
     /* What data accesses see has changed, and nothing else that run.view_dirty stands for: they go by it
      * from now on, so the helper has GW_HELPER_MAPS. NULL: user mode. */
     void (*data_view)(void *cpu);
+    /* User mode: does the system call that the registers ask for. False: leave with GW_LEAVE_SYSCALL. */
+    bool (*syscall)(void *cpu);
     /* Guest code may have changed (FENCE.I). */
     void (*fence_i)(void *cpu);
     /* An LR of RAM that no pair takes care of: from now on, until reservation_broken is

@@ -28,7 +28,7 @@ static const struct itlb_entry *user_page(struct engine *e, uint64_t vaddr, stru
 {
     uint64_t vpage = vaddr >> GW_PAGE_SHIFT;
     struct itlb_entry *it = &e->fetches->itlb[vpage % ITLB_SIZE];
-    if (e->cfg.fetch_ok && !e->cfg.fetch_ok(e->cfg.fetch_opaque, vaddr, 2)) {
+    if (e->cfg.fetch_ok && !e->cfg.fetch_ok(e->cfg.opaque, vaddr, 2)) {
         *fault = (struct gw_fault){.vaddr = vaddr, .access = GW_ACCESS_FETCH};
         return NULL;
     }

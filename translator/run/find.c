@@ -150,7 +150,7 @@ static bool reach(struct engine *e, struct wanted *q)
     q->size = (uint32_t)(border - at);
     if (isa->insn_bytes && isa->insn_bytes(border - isa->insn_align) > isa->insn_align &&
         (!e->cfg.fetch_ok ||
-         e->cfg.fetch_ok(e->cfg.fetch_opaque, (q->id.pc | GW_PAGE_MASK) + 1, most)) &&
+         e->cfg.fetch_ok(e->cfg.opaque, (q->id.pc | GW_PAGE_MASK) + 1, most)) &&
         readable(e, border))
         q->size += most;
     return true;

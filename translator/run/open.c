@@ -89,6 +89,17 @@ static void hook_fence_i(void *cpu)
         engine_code_changed(e, 0, ~UINT64_C(0));
 }
 
+/* A host fault in there is none of the guest's accesses, as the interpreter's are. */
+static bool hook_syscall(void *cpu)
+{
+    const struct engine *e = gw_run(cpu)->engine;
+    sig_atomic_t guarded = e->faults->guarded;
+    e->faults->guarded = 0;
+    bool done = e->cfg.syscall(e->cfg.opaque);
+    e->faults->guarded = guarded;
+    return done;
+}
+
 static struct engine *new_whole(const struct engine_config *cfg)
 {
     struct whole_engine *all = calloc(1, sizeof *all);
@@ -113,6 +124,8 @@ static struct engine *new_whole(const struct engine_config *cfg)
                                 .zero = slow_zero,
                                 .eval = runtime_eval};
     e->hooks = (struct gw_hooks){.flush = views_flush, .fence_i = hook_fence_i};
+    if (cfg->syscall)
+        e->hooks.syscall = hook_syscall;
     if (cfg->bus) {
         e->hooks.data_view = views_data;
         e->hooks.inline_store = maps_inline_store;

@@ -1,9 +1,15 @@
 /* Where a fault is: the address that a handler is told, to the byte, of every kind of access. */
+#include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -163,6 +169,12 @@ static void past_the_end_of_a_file(void)
     all_fault((uint64_t)m + PAGE + 0x55, SIGBUS, BUS_ADRERR, 0);
     touch(3, (uint64_t)m + PAGE - 3);
     expect("ld over the end", SIGBUS, BUS_ADRERR, (uint64_t)m + PAGE);
+    /* In calls it is an error, whoever reads or writes there. */
+    struct stat st;
+    CHECK(syscall(SYS_newfstatat, AT_FDCWD, m + PAGE, &st, 0) == -1 && errno == EFAULT);
+    CHECK(syscall(SYS_newfstatat, AT_FDCWD, "/", m + PAGE, 0) == -1 && errno == EFAULT);
+    CHECK(syscall(SYS_clock_gettime, CLOCK_MONOTONIC, m + PAGE) == -1 && errno == EFAULT);
+    CHECK(syscall(SYS_getrusage, RUSAGE_SELF, m + PAGE) == -1 && errno == EFAULT);
     CHECK(munmap(m, 2 * PAGE) == 0 && close(fd) == 0);
 }
 

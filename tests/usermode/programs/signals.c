@@ -99,6 +99,12 @@ static void in_the_middle_of_loops(void)
         d ^= c >> 33;
     }
     CHECK(a == c && b == d && x == 0.25 * (double)n);
+    /* Of calls that are done at once, too. */
+    count = 0;
+    start_timer(200, 200);
+    while (count < 100)
+        CHECK(getppid() > 0);
+    start_timer(0, 0);
 }
 
 static void interrupted_and_restarted_calls(void)
