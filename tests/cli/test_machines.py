@@ -10,7 +10,7 @@ import time
 import unittest
 
 from harness import PROGRAM, CliTest
-from rvasm import addi, elf, jump, power, say
+from rvasm import addi, branch, elf, jump, lui, power, say
 
 UP_AND_COUNT = [say("up\n"), addi(5, 5, 1), jump(-4)]
 
@@ -256,7 +256,10 @@ class Machines(CliTest):
             self.assertEqual(c.stdout.read(2), b"xy")
             c.stdin.close()
             self.assertEqual((c.stdout.read(), c.wait(timeout=100)), (b"", 0))
-        self.start("two", words=[*say("x"), jump(-4)])  # never silent, and read by somebody who leaves
+        # Never silent, and read by somebody who leaves; not so fast that a reader whom the host keeps from
+        # its processor falls behind and is dropped.
+        pause = [lui(7, 50), addi(7, 7, -1), branch(1, 7, 0, -4)]
+        self.start("two", words=[*say("x"), *pause, jump(-16)])
         with subprocess.Popen([PROGRAM, "console", "--run-dir", self.dir, "two"],
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE) as c:
             self.assertEqual(c.stdout.read(1), b"x")
