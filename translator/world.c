@@ -27,6 +27,28 @@ void world_destroy(struct engine_world *w)
     pthread_cond_destroy(&w->emptied);
 }
 
+/* It is held for less time than it takes to sleep and be woken, as a rule: so first others are watched. */
+static bool watch(struct engine_world *w)
+{
+    enum { LOOKS = 4096 };
+    for (unsigned n = 0; n < LOOKS; n++)
+        if (!__atomic_load_n(&w->held, __ATOMIC_RELAXED) && !pthread_mutex_trylock(&w->lock))
+            return true;
+    return false;
+}
+
+/* Who has it may take it again. */
+void world_take(struct engine_world *w)
+{
+    if (pthread_mutex_trylock(&w->lock)) {
+        if (!watch(w))
+            pthread_mutex_lock(&w->lock);
+        w->waits++;
+    }
+    w->takes++;
+    __atomic_store_n(&w->held, true, __ATOMIC_RELAXED);
+}
+
 static bool outside(const struct engine *e)
 {
     return !__atomic_load_n(&e->inside, __ATOMIC_SEQ_CST);
@@ -113,6 +135,7 @@ void world_stop_from(struct engine *e)
     world_leave(e);
     engine_world_stop(e->world);
     e->stopped = true;
+    e->stats.world_stops++;
 }
 
 void world_resume_from(struct engine *e)

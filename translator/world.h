@@ -34,6 +34,8 @@ struct engine_world {
     struct code_cache *cc; /* of generated code; interpreters have one each */
     struct spaces *spaces; /* address spaces that code is fetched in, and their generations */
     uint64_t cuts;         /* atomic: guarded links cut off so far; see code/links.h */
+    bool held;             /* atomic: a hint for who waits for the lock */
+    uint64_t takes, waits; /* of the lock; waits: another had it */
 
     struct breaks *breaks; /* changed with the world stopped only */
 
@@ -52,15 +54,18 @@ struct engine_world {
 void world_init(struct engine_world *w);
 void world_destroy(struct engine_world *w);
 
+void world_take(struct engine_world *w);
 static inline void world_lock(struct engine_world *w)
 {
     if (w->shared)
-        pthread_mutex_lock(&w->lock);
+        world_take(w);
 }
 static inline void world_unlock(struct engine_world *w)
 {
-    if (w->shared)
-        pthread_mutex_unlock(&w->lock);
+    if (!w->shared)
+        return;
+    __atomic_store_n(&w->held, false, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&w->lock);
 }
 
 /* The vCPU comes in, when nobody has the world stopped; it leaves. */

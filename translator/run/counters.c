@@ -32,6 +32,9 @@ static const struct counter_field counter_fields[] = {
     COUNTER(struct engine_stats, fp_gathers, "times FP flags were read from the host"),
     COUNTER(struct engine_stats, fp_trap_stays, "times FP exceptions were made to trap"),
     COUNTER(struct engine_stats, fp_traps, "FP exceptions that trapped"),
+    COUNTER(struct engine_stats, lock_takes, "times that several vCPUs' lock was taken"),
+    COUNTER(struct engine_stats, lock_waits, "of those, when another had it"),
+    COUNTER(struct engine_stats, world_stops, "times that all vCPUs were stopped for one of them"),
 };
 
 const struct counter_desc engine_counters = {

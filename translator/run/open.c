@@ -252,6 +252,10 @@ const struct engine_stats *engine_stats(struct engine *e)
 {
     e->stats.retired_insns = gw_retired(e->run);
     e->stats.fp_gathers = e->run->fp_gathers;
+    if (e->cfg.index == 0) { /* of the world, which is counted once */
+        e->stats.lock_takes = e->world->takes;
+        e->stats.lock_waits = e->world->waits;
+    }
     return &e->stats;
 }
 
