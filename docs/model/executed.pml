@@ -48,15 +48,14 @@ inline forget(me)
 	fetched[AT(me, 1)] = NONE
 }
 
-/* Under the lock, as is each step that is atomic here. */
-inline adopt(me)
+inline adopt(me, latest)
 {
 	if
-	:: copy[me] != gen ->
+	:: copy[me] != latest ->
 #ifndef BROKEN_ADOPT_KEEPS
 	   forget(me);
 #endif
-	   copy[me] = gen
+	   copy[me] = latest
 	:: else
 	fi
 }
@@ -111,7 +110,7 @@ inline fence_page(me, p)
 	:: else ->
 	   atomic {
 	      !locked -> locked = 1;
-	      adopt(me);
+	      adopt(me, gen);
 	      came[0] = 1;
 	      came[1] = 1
 	   };
@@ -139,7 +138,7 @@ inline fence_all(me)
 	forget(me);
 	atomic {
 		!locked;
-		adopt(me);
+		adopt(me, gen);
 		came[0] = 1;
 		came[1] = 1;
 		if
@@ -157,7 +156,8 @@ inline fence_all(me)
 inline find(me, p)
 {
 	do
-	:: atomic { !locked; adopt(me); came[me] = 0 };
+	:: atomic { came[me] = 0; number = gen }; /* without the lock; then what is known goes */
+	   atomic { adopt(me, number); number = 0 };
 	   if
 	   :: fetched[AT(me, p)] == NONE ->
 	      atomic { other = filter[p]; before = turn };
@@ -195,8 +195,12 @@ inline find(me, p)
 #else
 	      :: !came[me] ->
 #endif
-	         guard[p] = gen;
-	         target[p] = number;
+	         if
+	         :: copy[me] == gen ->
+	            guard[p] = gen;
+	            target[p] = number
+	         :: else
+	         fi;
 	         GO_ON(me, p, number);
 	         break
 	      :: else -> forget(me)
@@ -219,7 +223,7 @@ active [2] proctype vcpu()
 	bit page, before;
 
 	do
-	:: round == 5 - 3 * _pid -> break
+	:: round == 4 - 2 * _pid -> break
 	:: else ->
 	   round++;
 	   if
@@ -230,7 +234,7 @@ active [2] proctype vcpu()
 	   :: _pid == 0 && page == 1 && mapped[1] == 0 -> mapped[1]++; fence_page(_pid, 1)
 	   :: jump(_pid, page)
 	   :: fence_page(_pid, page)
-	   :: fence_all(_pid)
+	   :: _pid == 0 -> fence_all(0)
 	   :: atomic { _pid == 0 && !turn && !locked && filter[1] != executed[1] -> renew() }
 	   fi;
 	   atomic { number = 0; other = 0; before = 0 }

@@ -70,19 +70,21 @@ inline bump(me, s)
 	}
 }
 
-/* What the vCPU knows of its space is forgotten before it counts as newer. */
+/* What the vCPU knows of its space is forgotten before it counts as newer, and when the number is read.
+ * Without the lock. */
 inline adopt(me)
 {
-	atomic {
-		world_lock == 0;
+	number = gen[space];
+	d_step {
 		if
-		:: copy[AT(me, space)] != gen[space] ->
+		:: copy[AT(me, space)] != number ->
 #ifndef BROKEN_ADOPT_KEEPS
 		   fetched[AT(me, space)] = NONE;
 #endif
-		   copy[AT(me, space)] = gen[space]
+		   copy[AT(me, space)] = number
 		:: else
-		fi
+		fi;
+		number = 0
 	}
 }
 

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "translator/code/jumps.h"
+#include "translator/code/links.h"
 #include "translator/code/pages.h"
 #include "translator/code/table.h"
 
@@ -75,12 +76,13 @@ size_t engine_code_cache_bytes(const struct engine *e, size_t *wanted)
  * address space was scarce already, none is spent: all is read under the lock there. */
 static void fix_arrays(const struct engine *e)
 {
-    enum { TB = 48, ROW = 8, GUEST = 4 }; /* bytes of code for each, at least */
+    enum { TB = 48, LINK = 32, ROW = 8, GUEST = 4 }; /* bytes of code for each, at least */
     struct code_cache *c = e->cc;
     if (!e->world->shared || e->interp || c->mem.size < c->wanted)
         return;
     c->fixed = vec_fix(&c->tbs, sizeof(struct tb), (uint32_t)(c->mem.size / TB)) &&
                vec_fix(&c->places, sizeof(uint64_t), (uint32_t)(c->mem.size / TB)) &&
+               vec_fix(&c->links, sizeof(struct link), (uint32_t)(c->mem.size / LINK)) &&
                vec_fix(&c->rows, sizeof(struct gw_row), (uint32_t)(c->mem.size / ROW)) &&
                vec_fix(&c->guests, sizeof(int32_t), (uint32_t)(c->mem.size / GUEST));
 }

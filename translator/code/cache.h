@@ -40,7 +40,7 @@ struct code_cache {
     struct vec links;        /* struct link */
     struct vec rows, guests; /* struct gw_row; int32_t, offset from pc of each guest instruction */
     uint32_t complete;       /* atomic: blocks that may be looked at without the lock */
-    bool fixed;              /* the arrays above, but for links, stay where they are */
+    bool fixed;              /* the arrays above stay where they are */
 
     /* table.c */
     struct tb_slot *slots; /* 1 << slot_bits, at most three quarters full; NULL: not open yet */
@@ -56,6 +56,11 @@ struct code_cache {
 static inline struct tb *cc_tb(const struct code_cache *c, uint32_t i)
 {
     return (struct tb *)c->tbs.data + i;
+}
+/* Blocks that may be looked at without the lock: all that this vCPU has found or was led to are among them. */
+static inline uint32_t cc_complete_count(const struct code_cache *c)
+{
+    return __atomic_load_n(&c->complete, __ATOMIC_ACQUIRE);
 }
 /* Where its code runs. */
 static inline uint64_t tb_rx(const struct code_cache *c, const struct tb *tb)

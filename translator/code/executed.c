@@ -127,6 +127,7 @@ void executed_add(struct executed *x, uint64_t page, unsigned space)
         x->count++;
     }
     p->spaces |= UINT64_C(1) << space;
+    x->any |= UINT64_C(1) << space;
     filter_set(x, x->turn & 1, page);
 }
 
@@ -146,19 +147,19 @@ void executed_drop(struct executed *x, uint64_t page, uint64_t spaces)
 
 uint64_t executed_spaces(const struct executed *x)
 {
-    uint64_t spaces = x->full ? ~UINT64_C(0) : 0;
-    for (uint32_t i = 0; x->at && i < 1u << x->bits; i++)
-        spaces |= x->at[i].spaces;
-    return spaces;
+    return x->full ? ~UINT64_C(0) : x->any;
 }
 
 uint64_t executed_drop_all(struct executed *x, uint64_t spaces)
 {
     uint64_t had = x->full ? ~UINT64_C(0) : 0;
+    if (!(executed_spaces(x) & spaces))
+        return 0;
     for (uint32_t i = 0; x->at && i < 1u << x->bits; i++) {
         had |= x->at[i].spaces;
         x->at[i].spaces &= ~spaces;
     }
+    x->any = had & ~spaces;
     if (!(had & ~spaces) && x->bits > LARGE_BITS) /* a large one is not gone through for nothing */
         executed_clear(x);
     return had & spaces;
@@ -169,6 +170,7 @@ void executed_clear(struct executed *x)
     free(x->at);
     x->at = NULL;
     x->bits = x->count = 0;
+    x->any = 0;
     filter_renew(x);
     __atomic_store_n(&x->full, false, __ATOMIC_SEQ_CST);
 }

@@ -21,6 +21,7 @@ struct executed {
     struct executed_page *at; /* 1 << bits, at most three quarters full; NULL: nothing yet */
     unsigned bits;
     uint32_t count; /* of pages, such as no space has any more too */
+    uint64_t any;   /* spaces in which any page was executed, and perhaps others */
     bool full;      /* atomic: some are missing: any page may be in it */
     /* Two filters; the one of `turn` counts, while the other one is made anew. Atomic, both. */
     uint64_t *filter[2]; /* NULL: any page may be in it */

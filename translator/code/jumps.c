@@ -84,16 +84,14 @@ static bool is_of(const struct engine *e, const struct jump_cache *jc, uint64_t 
     return jc->valid && jc->key == key && jc->flags == e->flags;
 }
 
-static uint8_t find(struct engine *e, uint64_t key)
+/* The one that was longest without use is given to it. */
+static uint8_t take(struct engine *e, uint64_t key)
 {
     struct jumps *j = e->jumps;
     uint32_t oldest = 0;
-    for (uint32_t i = 0; i < JC_POOL; i++) {
-        if (is_of(e, &j->pool[i], key))
-            return (uint8_t)i;
+    for (uint32_t i = 0; i < JC_POOL; i++)
         if (j->pool[i].used < j->pool[oldest].used)
             oldest = i;
-    }
     struct jump_cache *jc = &j->pool[oldest];
     if (!jc->entry) {
         if (!(jc->entry = aligned_alloc(64, sizeof *jc->entry << GW_JC_BITS)))
@@ -107,13 +105,18 @@ static uint8_t find(struct engine *e, uint64_t key)
     return (uint8_t)oldest;
 }
 
-bool jumps_go_on(struct engine *e, uint64_t key, uint8_t hint)
+bool jumps_go_on(struct engine *e, uint64_t key, uint8_t *hint)
 {
     struct jumps *j = e->jumps;
-    struct jump_cache *jc = &j->pool[hint];
-    if (!is_of(e, jc, key) ||
-        jc->gen != (key == GLOBAL_KEY ? e->run->gen_global : e->run->gen_space))
-        return false;
+    uint32_t gen = key == GLOBAL_KEY ? e->run->gen_global : e->run->gen_space, i = *hint;
+    for (uint32_t n = 0; !is_of(e, &j->pool[i], key); i = n++)
+        if (n == JC_POOL)
+            return false;
+    struct jump_cache *jc = &j->pool[i];
+    if (jc->gen != gen)
+        clear(j, jc);
+    *hint = (uint8_t)i;
+    jc->gen = gen;
     jc->used = ++j->tick;
     j->current = jc;
     e->run->jump_cache = jc->entry;
@@ -122,17 +125,10 @@ bool jumps_go_on(struct engine *e, uint64_t key, uint8_t hint)
 
 void jumps_select(struct engine *e, uint64_t key, uint8_t *hint)
 {
-    struct jumps *j = e->jumps;
-    uint32_t gen = key == GLOBAL_KEY ? e->run->gen_global : e->run->gen_space;
-    if (!is_of(e, &j->pool[*hint], key))
-        *hint = find(e, key);
-    struct jump_cache *jc = &j->pool[*hint];
-    if (jc->gen != gen)
-        clear(j, jc);
-    jc->gen = gen;
-    jc->used = ++j->tick;
-    j->current = jc;
-    e->run->jump_cache = jc->entry;
+    if (!jumps_go_on(e, key, hint)) {
+        *hint = take(e, key);
+        jumps_go_on(e, key, hint);
+    }
 }
 
 /* --- filling, and far jumps ---------------------------------------------------------------------- */

@@ -52,10 +52,10 @@ struct jumps {
 bool jumps_open(struct jumps *j);
 void jumps_close(struct jumps *j);
 
-/* Is the cache of that space, under e->flags, at `hint`, and good for the generation that the vCPU knows?
- * Then it is the current one. Without the lock. */
-bool jumps_go_on(struct engine *e, uint64_t key, uint8_t hint);
-/* Makes the cache of that space, under e->flags, the current one; *hint: where it was last. */
+/* Is there a cache of that space, under e->flags? Then it is the current one, empty if the vCPU knows another
+ * generation by now; *hint: where it was last. Without the lock. False: jumps_select(). */
+bool jumps_go_on(struct engine *e, uint64_t key, uint8_t *hint);
+/* Under the lock. Makes the cache of that space, under e->flags, the current one; *hint: where it was last. */
 void jumps_select(struct engine *e, uint64_t key, uint8_t *hint);
 /* Puts the block, which was just found by this vCPU, in. */
 void jumps_insert(struct engine *e, uint32_t tb, bool global);

@@ -63,13 +63,15 @@ static void point_to_stub(struct engine *e, struct link *l)
 {
     point(e, l, 0, false, 0);
     if (e->world->shared && l->d.gen_offset)
-        l->cut = __atomic_add_fetch(&e->world->cuts, 1, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&l->cut, __atomic_add_fetch(&e->world->cuts, 1, __ATOMIC_SEQ_CST),
+                         __ATOMIC_RELAXED);
 }
 
 bool links_wait(struct engine *e, uint32_t link)
 {
-    const struct link *l = link_at(e->cc, link);
-    return l->cut && !world_passed(e, l->cut);
+    cc_complete_count(e->cc); /* the link's block is whole */
+    uint64_t cut = __atomic_load_n(&link_at(e->cc, link)->cut, __ATOMIC_RELAXED);
+    return cut && !world_passed(e, cut);
 }
 
 /* Leads it to where another address space goes by it, and may again? Then it is left alone: this one has
@@ -105,7 +107,7 @@ bool links_make(struct engine *e, uint32_t link, uint32_t to, bool global)
     }
     if (links_wait(e, link))
         return false;
-    l->cut = 0;
+    __atomic_store_n(&l->cut, 0, __ATOMIC_RELAXED);
     l->space = global ? GLOBAL_PAGES : (uint8_t)e->adopted->current;
     l->gen = global ? e->run->gen_global : e->run->gen_space;
     point(e, l, tb_rx(c, tb), global, l->gen);

@@ -23,7 +23,7 @@ struct link {
     struct interp_link *il; /* interpreter's */
     uint32_t owner;         /* tb */
     uint32_t to;            /* tb or NO_TB */
-    uint64_t cut;           /* shared, guarded: when it was cut off last, by world.cuts */
+    uint64_t cut;           /* atomic; shared, guarded: when it was cut off last, by world.cuts */
     uint32_t gen;           /* linked, guarded: under this generation of this space */
     uint8_t space;
     uint32_t next_in; /* the block's other incoming links */
@@ -37,7 +37,8 @@ bool links_add(struct code_cache *c, uint32_t owner, const struct gw_link_desc *
  * now, or never. */
 bool links_make(struct engine *e, uint32_t link, uint32_t to, bool global);
 void links_make_interp(struct engine *e, struct interp_link *il, uint32_t to, bool global);
-/* The link was cut off, and other vCPUs may still be on their way through it. */
+/* The link was cut off, and other vCPUs may still be on their way through it. Under the lock, unless blocks
+ * stay in place (code_cache.fixed). */
 bool links_wait(struct engine *e, uint32_t link);
 /* Nothing leads to the block any more. */
 void links_cut_off(struct engine *e, struct tb *tb);

@@ -9,7 +9,7 @@ static uint64_t place_of(const struct code_cache *c, uint32_t i)
 /* The block that the offset is in, or right behind; or NO_TB. */
 static uint32_t block_at(const struct code_cache *c, uint64_t off)
 {
-    uint32_t lo = 0, hi = __atomic_load_n(&c->complete, __ATOMIC_ACQUIRE);
+    uint32_t lo = 0, hi = cc_complete_count(c);
     while (lo < hi) { /* the last block that starts at or before off */
         uint32_t mid = lo + (hi - lo) / 2;
         if (place_of(c, mid) >> 32 <= off)

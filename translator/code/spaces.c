@@ -127,25 +127,30 @@ static bool has(const struct spaces *s, uint32_t i, uint64_t key)
            __atomic_load_n(&s->pool[i].key, __ATOMIC_RELAXED) == key;
 }
 
-bool spaces_go_on(struct engine *e, uint8_t hint)
+/* Whoever gives the place to another space makes it invalid, and then looks at `current`. */
+static bool go_to(struct engine *e, uint32_t i)
 {
     struct spaces *s = e->world->spaces;
-    struct adopted *a = e->adopted;
-    uint64_t key = e->view.fetch_key;
-    if (!has(s, a->current, key)) {
-        /* Whoever gives the place to another space makes it invalid, and then looks at this. */
-        __atomic_store_n(&a->current, hint, __ATOMIC_SEQ_CST);
-        if (!has(s, hint, key))
-            return false;
-        __atomic_store_n(&s->pool[hint].used, __atomic_load_n(&s->tick, __ATOMIC_RELAXED),
-                         __ATOMIC_RELAXED);
-    }
-    uint32_t gen = __atomic_load_n(&s->pool[a->current].gen, __ATOMIC_ACQUIRE);
-    if (a->seen[a->current] != gen ||
-        e->run->gen_global != __atomic_load_n(&s->gen_global, __ATOMIC_ACQUIRE))
+    __atomic_store_n(&e->adopted->current, i, __ATOMIC_SEQ_CST);
+    if (!has(s, i, e->view.fetch_key))
         return false;
-    e->run->gen_space = gen;
+    uint64_t tick = __atomic_load_n(&s->tick, __ATOMIC_RELAXED);
+    if (__atomic_load_n(&s->pool[i].used, __ATOMIC_RELAXED) != tick) /* others read it too */
+        __atomic_store_n(&s->pool[i].used, tick, __ATOMIC_RELAXED);
     return true;
+}
+
+bool spaces_go_on(struct engine *e, uint8_t *hint)
+{
+    const struct spaces *s = e->world->spaces;
+    uint64_t key = e->view.fetch_key;
+    uint32_t i = 0;
+    if (has(s, e->adopted->current, key) || (has(s, *hint, key) && go_to(e, *hint)))
+        return true;
+    while (i < SPACE_POOL && !has(s, i, key))
+        i++;
+    *hint = (uint8_t)(i < SPACE_POOL ? i : 0);
+    return i < SPACE_POOL && go_to(e, i);
 }
 
 void spaces_select(struct engine *e, uint8_t *hint)
@@ -174,48 +179,79 @@ bool spaces_latest(const struct engine *e, bool global)
                   : e->run->gen_space == s->pool[e->adopted->current].gen;
 }
 
-/* Where they have moved without this vCPU, what it knows is from before; what others' fences are to it
- * is between them and it. */
+/* Both of them, without the lock. */
+static bool knows_latest(const struct engine *e)
+{
+    const struct spaces *s = e->world->spaces;
+    return e->run->gen_global == __atomic_load_n(&s->gen_global, __ATOMIC_ACQUIRE) &&
+           e->run->gen_space ==
+               __atomic_load_n(&s->pool[e->adopted->current].gen, __ATOMIC_ACQUIRE);
+}
+
+/* Where they have moved without this vCPU, what it knows is from before, and goes when the numbers have been
+ * read; what others' fences are to it is between them and it. */
 void spaces_adopt(struct engine *e)
 {
-    struct spaces *all = e->world->spaces;
+    const struct spaces *all = e->world->spaces;
     struct gw_vcpu *run = e->run;
     uint32_t *seen = &e->adopted->seen[e->adopted->current];
-    const struct space *s = &all->pool[e->adopted->current];
+    const struct space *s = &all->pool[e->adopted->current]; /* stays, as it is current */
     if (!e->cfg.bus)
         return;
-    if (run->gen_global != all->gen_global || *seen != s->gen)
+    uint32_t global = __atomic_load_n(&all->gen_global, __ATOMIC_ACQUIRE);
+    uint32_t gen = __atomic_load_n(&s->gen, __ATOMIC_ACQUIRE);
+    if (run->gen_global != global || *seen != gen)
         fetch_forget(e->fetches); /* this vCPU's own fences have done so, by the page */
-    if (run->gen_global != all->gen_global)
-        jumps_clear_of(e->jumps, GLOBAL_KEY, all->gen_global);
-    if (*seen != s->gen)
-        jumps_clear_of(e->jumps, s->key, s->gen);
-    run->gen_global = all->gen_global;
-    run->gen_space = *seen = s->gen;
+    if (run->gen_global != global)
+        jumps_clear_of(e->jumps, GLOBAL_KEY, global);
+    if (*seen != gen)
+        jumps_clear_of(e->jumps, __atomic_load_n(&s->key, __ATOMIC_RELAXED), gen);
+    run->gen_global = global;
+    run->gen_space = *seen = gen;
+}
+
+/* A fence that is not counted here yet is seen behind the walk; what others wrote before one that is counted,
+ * by the walk. */
+uint64_t spaces_before_walk(struct engine *e)
+{
+    uint64_t fences = __atomic_load_n(&e->world->spaces->fences, __ATOMIC_SEQ_CST);
+    spaces_adopt(e);
+    return fences;
+}
+
+/* A space whose generation a fence has moved. */
+struct moved {
+    uint64_t key;
+    uint32_t space, gen;
+    bool knew; /* this vCPU knew the one before */
+};
+
+static void move(struct engine *e, uint32_t i, struct moved *m)
+{
+    struct spaces *s = e->world->spaces;
+    uint32_t *gen = i == GLOBAL_PAGES ? &s->gen_global : &s->pool[i].gen;
+    *m = (struct moved){.key = i == GLOBAL_PAGES ? GLOBAL_KEY : s->pool[i].key,
+                        .space = i,
+                        .gen = ++s->gen_counter,
+                        .knew =
+                            *gen == (i == GLOBAL_PAGES ? e->run->gen_global : e->adopted->seen[i])};
+    __atomic_store_n(gen, m->gen, __ATOMIC_RELEASE);
 }
 
 /* What this vCPU fetched from there is dropped already; so if it knew the latest generation, it may go
  * on to the next at once. */
-static void move_space(struct engine *e, uint32_t i)
+static void go_on_to(struct engine *e, const struct moved *m)
 {
-    struct spaces *all = e->world->spaces;
-    struct space *s = &all->pool[i];
-    bool knew = e->adopted->seen[i] == s->gen;
-    __atomic_store_n(&s->gen, ++all->gen_counter, __ATOMIC_RELEASE);
-    if (!knew)
+    if (!m->knew)
         return;
-    e->adopted->seen[i] = s->gen;
-    jumps_clear_of(e->jumps, s->key, s->gen);
-    if (i == e->adopted->current)
-        e->run->gen_space = s->gen;
-}
-
-static void move_global(struct engine *e)
-{
-    struct spaces *s = e->world->spaces;
-    __atomic_store_n(&s->gen_global, ++s->gen_counter, __ATOMIC_RELEASE);
-    e->run->gen_global = s->gen_global; /* it was the latest */
-    jumps_clear_of(e->jumps, GLOBAL_KEY, s->gen_global);
+    jumps_clear_of(e->jumps, m->key, m->gen);
+    if (m->space == GLOBAL_PAGES) {
+        e->run->gen_global = m->gen;
+        return;
+    }
+    e->adopted->seen[m->space] = m->gen;
+    if (m->space == e->adopted->current)
+        e->run->gen_space = m->gen;
 }
 
 /* --- fences -------------------------------------------------------------------------------------- */
@@ -231,55 +267,49 @@ static uint64_t spaces_of(const struct spaces *s, uint64_t asid, bool asid_all)
     return spaces;
 }
 
-static void move(struct engine *e, uint64_t spaces)
-{
-    for (; spaces; spaces &= spaces - 1) {
-        uint32_t i = (uint32_t)__builtin_ctzll(spaces);
-        if (i == GLOBAL_PAGES)
-            move_global(e);
-        else
-            move_space(e, i);
-    }
-}
-
 /* Other pages of a space stay known as executed, since what was fetched from them stays too. Pages leave
- * the table when the generation has moved: who does not find one there knows by its own. */
-static void fence(struct engine *e, uint64_t vpage, bool all, uint64_t spaces)
+ * the table when the generation has moved: who does not find one there knows by its own. Returns how many
+ * spaces have moved. */
+static uint32_t fence(struct engine *e, uint64_t vpage, bool all, uint64_t spaces,
+                      struct moved *moved)
 {
     struct spaces *s = e->world->spaces;
+    uint32_t n = 0;
     spaces &= all ? executed_spaces(&s->executed) : executed_in(s, vpage);
-    move(e, spaces);
+    for (uint64_t left = spaces; left; left &= left - 1)
+        move(e, (uint32_t)__builtin_ctzll(left), &moved[n++]);
     if (all)
         executed_drop_all(&s->executed, spaces);
     else
         forget_executed(s, vpage, spaces);
+    return n;
 }
 
 /* Nothing ran from there by what this vCPU may still go by; it knows of all that other fences did. */
 static bool is_of_data(const struct engine *e, uint64_t vpage)
 {
-    const struct spaces *s = e->world->spaces;
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* the guest's tables are as it wrote them */
-    return !spaces_maybe_executed(e, vpage) &&
-           e->run->gen_global == __atomic_load_n(&s->gen_global, __ATOMIC_ACQUIRE) &&
-           e->run->gen_space ==
-               __atomic_load_n(&s->pool[e->adopted->current].gen, __ATOMIC_ACQUIRE);
+    return !spaces_maybe_executed(e, vpage) && knows_latest(e);
 }
 
 void spaces_fence(struct engine *e, uint64_t vpage, bool vpage_all, uint64_t asid, bool asid_all)
 {
     struct spaces *s = e->world->spaces;
+    struct moved moved[SPACE_POOL + 1];
+    uint32_t n;
     if (e->world->shared && !vpage_all && is_of_data(e, vpage))
         return;
     world_lock(e->world);
     spaces_adopt(e);
-    s->fences++;
+    __atomic_store_n(&s->fences, s->fences + 1, __ATOMIC_SEQ_CST);
     if (s->executed.full) { /* everything goes once, and it starts anew */
         fetch_forget(e->fetches);
-        fence(e, 0, true, spaces_of(s, 0, true));
+        n = fence(e, 0, true, spaces_of(s, 0, true), moved);
         executed_clear(&s->executed);
     } else {
-        fence(e, vpage, vpage_all, spaces_of(s, asid, asid_all));
+        n = fence(e, vpage, vpage_all, spaces_of(s, asid, asid_all), moved);
     }
     world_unlock(e->world);
+    for (uint32_t i = 0; i < n; i++)
+        go_on_to(e, &moved[i]);
 }

@@ -31,7 +31,7 @@ struct spaces {
     struct executed executed;
     uint64_t large_shifts; /* bit n: code ran from a mapping of 2^n bytes */
     uint32_t gen_global, gen_counter;
-    uint64_t fences; /* so far: a walk that one of them came into is made again */
+    uint64_t fences; /* atomic: so far; a walk that one of them came into is made again */
     uint64_t tick;
 };
 
@@ -46,15 +46,17 @@ void spaces_close(struct spaces *s);
 /* The vCPU is new, and has fetched nothing. */
 void spaces_join(struct engine *e);
 
-/* Is the space of e->view, which may have been at `hint`, one whose latest generation this vCPU knows, as
- * it does that of global pages? Then it is current. Without the lock: what others draw meanwhile comes
- * after. False: spaces_select() and spaces_adopt(). */
-bool spaces_go_on(struct engine *e, uint8_t hint);
-/* All under the lock. The space of e->view becomes current; *hint: where it was last. */
+/* Is the space of e->view there still? Then it is current; *hint: where it was last. Without the lock. False:
+ * spaces_select(). */
+bool spaces_go_on(struct engine *e, uint8_t *hint);
+/* Under the lock. The space of e->view becomes current; *hint: where it was last. */
 void spaces_select(struct engine *e, uint8_t *hint);
-/* Takes the latest generations. */
+/* Takes the latest generations. Without the lock: what others draw meanwhile comes after. */
 void spaces_adopt(struct engine *e);
-/* Does this vCPU know the latest, of global pages or of its space? */
+/* The same ahead of a walk of the guest's tables. Returns spaces.fences, as they were before: if they are not
+ * the same behind the walk, under the lock, a fence came into it. */
+uint64_t spaces_before_walk(struct engine *e);
+/* Does this vCPU know the latest, of global pages or of its space? Under the lock. */
 bool spaces_latest(const struct engine *e, bool global);
 /* Code runs from vaddr's page, of a mapping of 2^shift bytes: a fence of it must be noticed. Takes the lock
  * itself. A fence of a page that code may not have run from takes none, and nobody who walks the guest's

@@ -37,13 +37,17 @@ void views_refresh(struct engine *e)
     struct view_hint *hint = hint_of(e);
     maps_select(e, &hint->map);
     uint64_t jumps = e->view.kernel ? GLOBAL_KEY : e->view.fetch_key;
-    if (spaces_go_on(e, hint->space) && jumps_go_on(e, jumps, hint->jumps))
-        return;
-    world_lock(e->world);
-    spaces_select(e, &hint->space);
+    if (!spaces_go_on(e, &hint->space)) {
+        world_lock(e->world);
+        spaces_select(e, &hint->space);
+        world_unlock(e->world);
+    }
     spaces_adopt(e);
-    jumps_select(e, jumps, &hint->jumps);
-    world_unlock(e->world);
+    if (!jumps_go_on(e, jumps, &hint->jumps)) {
+        world_lock(e->world);
+        jumps_select(e, jumps, &hint->jumps);
+        world_unlock(e->world);
+    }
 }
 
 void views_data(void *cpu)

@@ -8,7 +8,7 @@
 
 #include "translator/parts.h"
 
-enum { HINT_BITS = 5, LATE_FLUSHES = 16 };
+enum { HINT_BITS = 7, LATE_FLUSHES = 16 };
 
 /* Where a view's parts were found the last time. */
 struct view_hint {

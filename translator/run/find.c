@@ -230,8 +230,27 @@ static bool find_or_make(struct engine *e, struct wanted *q, struct gw_fault *fa
     return true;
 }
 
+/* What leads to a block that was found, from then on. */
+struct from {
+    enum { FROM_NOTHING, FROM_JUMP, FROM_LINK } kind;
+    uint64_t link;    /* the branch that was not linked */
+    uint64_t flushes; /* it is none any more, if the cache was emptied since */
+};
+
+/* Under the lock that the block was found under. */
+static void lead_here(struct engine *e, const struct from *from)
+{
+    const struct entry *at = &e->at;
+    if (from->kind == FROM_NOTHING || (from->kind == FROM_LINK && from->flushes != e->cc->flushes))
+        return;
+    if (from->kind == FROM_LINK && e->interp)
+        links_make_interp(e, (struct interp_link *)(uintptr_t)from->link, at->tb, at->global);
+    else if (from->kind == FROM_JUMP || !links_make(e, (uint32_t)from->link, at->tb, at->global))
+        jumps_insert(e, at->tb, at->global);
+}
+
 /* False: *fault, or e->needs_stop. */
-static bool look(struct engine *e, uint32_t limit, struct gw_fault *fault)
+static bool look(struct engine *e, uint32_t limit, const struct from *from, struct gw_fault *fault)
 {
     struct engine_world *w = e->world;
     struct wanted q = {.limit = limit};
@@ -239,10 +258,7 @@ static bool look(struct engine *e, uint32_t limit, struct gw_fault *fault)
     e->stats.lookups++;
     e->needs_stop = false;
     for (;;) {
-        world_lock(w);
-        spaces_adopt(e);
-        uint64_t fences = w->spaces->fences;
-        world_unlock(w);
+        uint64_t fences = spaces_before_walk(e);
         if (!locate(e, &q, fault))
             return false;
         world_lock(w);
@@ -252,6 +268,8 @@ static bool look(struct engine *e, uint32_t limit, struct gw_fault *fault)
                 break;
             if (assemble(e, &q)) {
                 found = find_or_make(e, &q, fault);
+                if (found)
+                    lead_here(e, from);
                 break;
             }
         }
@@ -264,10 +282,11 @@ static bool look(struct engine *e, uint32_t limit, struct gw_fault *fault)
 
 /* Looks again with the world stopped, where all can be done that the lookup needs: pages protected,
  * the code cache emptied. The block runs at least once, whatever others do to it then. */
-static bool look_stopped(struct engine *e, uint32_t limit, struct gw_fault *fault)
+static bool look_stopped(struct engine *e, uint32_t limit, const struct from *from,
+                         struct gw_fault *fault)
 {
     world_stop_from(e);
-    bool found = look(e, limit, fault);
+    bool found = look(e, limit, from, fault);
     world_resume_from(e);
     return found;
 }
@@ -285,12 +304,12 @@ static bool meets_break(struct engine *e, uint32_t *limit)
     return vcpus >> e->cfg.index & 1 && !pass;
 }
 
-enum found find_block(struct engine *e, uint32_t limit)
+static enum found find(struct engine *e, uint32_t limit, const struct from *from)
 {
     struct gw_fault fault;
     if (e->world->breaks->count && meets_break(e, &limit))
         return FOUND_BREAK;
-    if (look(e, limit, &fault) || (e->needs_stop && look_stopped(e, limit, &fault)))
+    if (look(e, limit, from, &fault) || (e->needs_stop && look_stopped(e, limit, from, &fault)))
         return FOUND_BLOCK;
     e->run->fault = fault;
     e->run->fault_pc = e->run->pc;
@@ -299,6 +318,11 @@ enum found find_block(struct engine *e, uint32_t limit)
     e->cfg.isa->raise(e->cfg.cpu, &fault);
     e->run->leave = GW_LEAVE_NONE;
     return FOUND_HANDLER;
+}
+
+enum found find_block(struct engine *e, uint32_t limit)
+{
+    return find(e, limit, &(struct from){.kind = FROM_NOTHING});
 }
 
 /* --- near and far -------------------------------------------------------------------------------- */
@@ -323,46 +347,21 @@ static bool find_near(struct engine *e)
 static bool find_far(struct engine *e, enum gw_exit_kind x)
 {
     bool indirect = x == GW_EXIT_INDIRECT;
-    if (indirect && e->cc->fixed)
-        return jumps_far(e);
     if (!indirect && (e->interp || !e->world->shared))
         return false;
-    world_lock(e->world);
+    if (!e->cc->fixed)
+        world_lock(e->world);
     bool found = (indirect || links_wait(e, (uint32_t)e->run->exit_link)) && jumps_far(e);
-    world_unlock(e->world);
+    if (!e->cc->fixed)
+        world_unlock(e->world);
     return found;
-}
-
-/* An indirect branch leads to the block that was found. */
-static void cache_jump(struct engine *e)
-{
-    world_lock(e->world);
-    jumps_insert(e, e->at.tb, e->at.global);
-    world_unlock(e->world);
-}
-
-/* The branch that was not linked does, unless the cache was emptied in between. */
-static void link_exit(struct engine *e, uint64_t link, uint64_t flushes)
-{
-    const struct entry *at = &e->at;
-    world_lock(e->world);
-    if (flushes != e->cc->flushes)
-        ;
-    else if (e->interp)
-        links_make_interp(e, (struct interp_link *)(uintptr_t)link, at->tb, at->global);
-    else if (!links_make(e, (uint32_t)link, at->tb, at->global))
-        jumps_insert(e, at->tb, at->global);
-    world_unlock(e->world);
 }
 
 enum found find_first(struct engine *e)
 {
     if (find_near(e) || find_far(e, GW_EXIT_INDIRECT))
         return FOUND_BLOCK;
-    enum found found = find_block(e, 0);
-    if (found == FOUND_BLOCK)
-        cache_jump(e);
-    return found;
+    return find(e, 0, &(struct from){.kind = FROM_JUMP});
 }
 
 enum found find_next(struct engine *e, enum gw_exit_kind x)
@@ -370,18 +369,17 @@ enum found find_next(struct engine *e, enum gw_exit_kind x)
     bool once = e->at.once; /* no link leads from it or to it */
     if (!once && find_far(e, x))
         return FOUND_BLOCK;
-    uint64_t flushes = e->cc->flushes, link = e->run->exit_link;
-    enum found found = find_block(e, 0);
-    if (found != FOUND_BLOCK || once)
-        return found;
-    if (x == GW_EXIT_LINK) {
-        e->stats.exits_link++;
-        link_exit(e, link, flushes);
-    } else {
-        e->stats.indirect_misses++;
-        cache_jump(e);
+    struct from from = {.kind = once                ? FROM_NOTHING
+                                : x == GW_EXIT_LINK ? FROM_LINK
+                                                    : FROM_JUMP,
+                        .link = e->run->exit_link,
+                        .flushes = e->cc->flushes};
+    enum found found = find(e, 0, &from);
+    if (found == FOUND_BLOCK) {
+        e->stats.exits_link += from.kind == FROM_LINK;
+        e->stats.indirect_misses += from.kind == FROM_JUMP;
     }
-    return FOUND_BLOCK;
+    return found;
 }
 
 void find_drop(struct engine *e)
