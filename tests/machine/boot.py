@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -256,6 +257,19 @@ def deterministic(boot, whole, cpus=1):
     expect(straight("jit")[2] != straight_jit[2], "another seed, another run")
 
 
+def traps(boot):
+    """Two processes that make system calls on two vCPUs take no lock for them."""
+    calls = 300000
+    dd = f"dd if=/dev/zero of=/dev/null bs=1 count={calls}"  # a read and a write each
+    initrd = os.path.join(boot.tmp, "initrd")
+    guest.append(initrd, INITRD, {"run.sh": (f"{dd} & {dd}; wait; echo both are through\n".encode(), 0o755)})
+    out, err, _ = boot.run("run=script", "-i", initrd, "-c", "2", "--stats", initrd=False)
+    expect("both are through" in out, out[-3000:])
+    counts = {k: int(v) for k, v in re.findall(r"engine: (\w+) (\d+)", err)}
+    expect(counts["exits_helper"] > 4 * calls, counts)
+    expect(0 < counts["lock_waits"] < counts["lock_takes"] < 3 * calls, counts)  # of the boot
+
+
 def repeat(boot):
     """By the instruction clock a run is the same each time, and on each engine."""
     for cpus in ("1", "3"):
@@ -287,7 +301,8 @@ def main():
         elif what in ("moved", "moved_often"):
             moved(boot, 110 if what == "moved_often" else 10)
         else:
-            {"disk": disk, "shell": shell, "keys": keys, "smp": smp, "panic": panic, "repeat": repeat}[what](boot)
+            {"disk": disk, "shell": shell, "keys": keys, "smp": smp, "panic": panic, "repeat": repeat,
+             "traps": traps}[what](boot)
 
 
 main()
