@@ -9,7 +9,8 @@ WHAT is one of
   hello      a static hello: wall time and memory
   net        TCP through user networking, both ways
   disk       sequential reads of 128 KiB from a virtio disk
-  smp        one amount of work by one and two threads on two vCPUs, against native scaling
+  smp        one amount of work by one and two threads on two vCPUs, against native scaling; system calls,
+             programs started and pages touched by two processes on two vCPUs over one on one
   syscall    getppid in the machine, ns each
   fork       a shell that starts programs, ms each, 1 and 4 vCPUs
   idle       host CPU of an idle machine, 1 and 4 vCPUs
@@ -461,8 +462,8 @@ def main():
                                  formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("what", nargs="?", default="all", choices=[*WHAT, "all"])
     ap.add_argument("--reps", type=int, help="runs of each (default: 5 user, 3 machine, 5 boot, "
-                    "3 systemd, net, disk, fork and idle, 5 syscall, 9 smp and deterministic, "
-                    "50 hello, 7 translate)")
+                    "3 systemd, net, disk, fork and idle, 5 syscall and smp's traps, 9 smp and "
+                    "deterministic, 50 hello, 7 translate)")
     ap.add_argument("--kernels", help="which kernels, comma-separated")
     ap.add_argument("--runners", help=f"which runners, of {','.join(RUNNERS)}")
     ap.add_argument("--against", metavar="PROGRAM",

@@ -24,7 +24,45 @@ def with_program(b, name, script, *flags):
     return kernel, f"{b.OUT}/initrd-{name}.cpio"
 
 
+TRAPS = ("calls", "programs", "pages")
+
+
+def trap_rates(b, runner, cpus):
+    """A second, of each kind: as many processes as CPUs, all at it."""
+    kernel, initrd = with_program(b, "traps", f"/traps {cpus}\n", "-static")
+    if runner == "native":
+        command = [f"{b.OUT}/native/traps", str(cpus)]
+    else:
+        command = b.machine_command(runner, kernel, initrd, "console=ttyS0 quiet run=script", cpus)
+    lines = "\n".join(b.must(command)[2])
+    found = dict(re.findall(r"traps: (\w+) (\d+)", lines))
+    if set(found) != set(TRAPS):
+        raise Failure(f"{runner}: {lines[-300:]}")
+    return [float(found[kind]) for kind in TRAPS]
+
+
+def bench_traps(b, opt):
+    """What two processes on two vCPUs do over what one does on one; the two are a turn."""
+    found = {r: {n: [] for n in (1, 2)} for r in opt.runners}
+    for r in b.take_turns(opt.runners, opt.reps or 5):
+        for n in found[r]:
+            found[r][n].append(trap_rates(b, r, n))
+    rows = []
+    for r, of in found.items():
+        once = [statistics.median(v) for v in zip(*of[1])]
+        times = [statistics.median(two / one for one, two in zip(*v))
+                 for v in zip(zip(*of[1]), zip(*of[2]))]
+        rows.append([r, *(f"{v:.0f}" for v in once), *(f"{v:.2f}" for v in times)])
+    b.table("traps a second by one process on one vCPU, and by two on two over that",
+            ["", *TRAPS, *(f"{kind} x" for kind in TRAPS)], rows)
+    return found
+
+
 def bench_smp(b, opt):
+    return {"work": bench_work(b, opt), "traps": bench_traps(b, opt)}
+
+
+def bench_work(b, opt):
     """Scaling is time by one thread over time by two; a pair of a guest's and native's is a turn."""
     rounds = 3
     kernel, initrd = with_program(b, "parallel", f"/parallel {rounds}\n", "-pthread")
