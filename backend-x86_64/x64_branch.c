@@ -189,7 +189,11 @@ static void lower_jmpr(struct x64 *x, const struct ir_insn *in)
     c->target = (int8_t)t;
     c->from[0] = x64_jcc(e, CC_NE);
     struct x64_mem code = x64_sib(RDX, RCX, 3, offsetof(struct gw_jump_entry, code));
-    if (x->b->anywhere) {
+    if (x->b->anywhere && place_last_use(&x->p, in->a)) {
+        x64_alu_ri(e, X_W, EXT_AND, t, -(int32_t)GW_PAGE_SIZE);
+        x64_store(e, t, X64_RUN(page));
+        x64_rm(e, OP_GROUP5, EXT_JMP, code, 0);
+    } else if (x->b->anywhere) {
         x64_load(e, RDX, code);
         x64_mov(e, RCX, t);
         x64_alu_ri(e, X_W, EXT_AND, RCX, -(int32_t)GW_PAGE_SIZE);
