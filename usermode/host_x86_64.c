@@ -52,9 +52,10 @@ int64_t um_host_blocking_call(const uint32_t *attention, long nr, const uint64_t
     return um_x64_blocking_call(attention, nr, args);
 }
 
+static const uint32_t never = 0;
+
 int64_t um_host_call(long nr, const uint64_t args[6])
 {
-    static const uint32_t never = 0;
     return um_x64_blocking_call(&never, nr, args);
 }
 
@@ -62,7 +63,8 @@ void um_host_interrupt(void *uctx)
 {
     ucontext_t *u = uctx;
     uint64_t pc = (uint64_t)u->uc_mcontext.gregs[REG_RIP];
-    if (pc >= (uintptr_t)um_x64_window_start && pc < (uintptr_t)um_x64_window_end)
+    if (pc >= (uintptr_t)um_x64_window_start && pc < (uintptr_t)um_x64_window_end &&
+        (uintptr_t)u->uc_mcontext.gregs[REG_RBX] != (uintptr_t)&never)
         u->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)um_x64_interrupted;
 }
 
