@@ -53,8 +53,9 @@ static void point(struct engine *e, const struct link *l, uint64_t target, bool 
 {
     struct code_cache *c = e->cc;
     const struct tb *from = cc_tb(c, l->owner);
+    /* To the stub, it may be another vCPU's thread. */
     e->cfg.backend->patch(c->mem.rw + from->code, tb_rx(c, from), &l->d, target, global, gen,
-                          page_left(e, l));
+                          target ? page_left(e, l) : 0);
 }
 
 /* Another vCPU may have passed the guard and stand ahead of the jump, so the link gets another guard
