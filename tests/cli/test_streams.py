@@ -47,7 +47,7 @@ class Streams(CliTest):
         lost = "godwit: error: cannot write the dump: /dev/full: No space left on device\n"
         for last, status in ((power(0x5555), 125), (power(7 << 16 | 0x3333), 7)):
             words = self.guest(say("up\n"), last)
-            for what in ("decode", "decode,ir,opt,host"):
+            for what in ("decode", "decode,ir,opt"):
                 r = self.call(*words, "--dump", what + "=/dev/full")
                 self.assertEqual((r.returncode, r.stdout, r.stderr.decode()), (status, b"up\n", lost))
             self.assertEqual(self.call(*words, "--dump", "decode=" + self.path("d")).stderr, b"")
@@ -68,7 +68,7 @@ class Streams(CliTest):
         for code, status in ((0, 125), (3, 3)):
             leave = self.program("leave", *li(A0, code), addi(A7, ZERO, 93), ECALL)
             for words, said in ((["--strace=/dev/full"], calls), (["--dump=decode=/dev/full"], dump),
-                                (["--strace=/dev/full", "--dump=ir,host=/dev/full"], calls + dump)):
+                                (["--strace=/dev/full", "--dump=ir,opt=/dev/full"], calls + dump)):
                 r = self.call("exec", *words, leave)
                 self.assertEqual((r.returncode, r.stderr.decode()), (status, said))
             r = self.call("exec", "--strace=/dev/full", "--report", self.path("r"), leave)
