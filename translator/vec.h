@@ -9,7 +9,8 @@
 struct vec {
     void *data; /* NULL: nothing yet */
     uint32_t count, cap;
-    size_t fixed; /* bytes of a place of its own, where elements stay; 0: they may be moved */
+    size_t mapped; /* bytes of pages of its own; 0: of the heap */
+    bool fixed;    /* elements stay where they are */
 };
 
 /* Of an empty array: at most `most` elements, that never are moved, so that they can be read while others

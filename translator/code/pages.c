@@ -37,7 +37,7 @@ bool pages_open(struct code_cache *c)
 void pages_close(struct code_cache *c)
 {
     free(c->pages);
-    free(c->nodes.data);
+    vec_free(&c->nodes);
 }
 
 /* --- lists --------------------------------------------------------------------------------------- */

@@ -22,7 +22,7 @@ bool rmap_open(struct rmap *r, uint64_t pages, uint32_t most)
 void rmap_close(struct rmap *r)
 {
     free(r->head);
-    free(r->nodes.data);
+    vec_free(&r->nodes);
 }
 
 void rmap_forget(struct rmap *r)
