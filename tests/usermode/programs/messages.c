@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "timer.h"
 
 /* More parts of a message than there may be. */
 static void long_messages(void)
@@ -32,18 +33,6 @@ static void long_messages(void)
 static void on_signal(int sig)
 {
     (void)sig;
-}
-
-static void handle(int sig, void (*fn)(int), int flags)
-{
-    struct sigaction sa = {.sa_handler = fn, .sa_flags = flags};
-    CHECK(sigaction(sig, &sa, NULL) == 0);
-}
-
-static void start_timer(long first_us, long every_us)
-{
-    struct itimerval it = {{0, every_us}, {0, first_us}};
-    CHECK(setitimer(ITIMER_REAL, &it, NULL) == 0);
 }
 
 /* A socket with a timeout of its own is not waited for again, whatever the handler's flags. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "timer.h"
 
 static volatile sig_atomic_t count, last;
 static volatile uintptr_t handler_sp;
@@ -29,18 +30,6 @@ static void on_info(int sig, siginfo_t *info, void *uc)
     (void)uc;
     last = sig;
     seen = *info;
-}
-
-static void handle(int sig, void (*fn)(int), int flags)
-{
-    struct sigaction sa = {.sa_handler = fn, .sa_flags = flags};
-    CHECK(sigaction(sig, &sa, NULL) == 0);
-}
-
-static void start_timer(long first_us, long every_us)
-{
-    struct itimerval it = {{0, every_us}, {0, first_us}};
-    CHECK(setitimer(ITIMER_REAL, &it, NULL) == 0);
 }
 
 static void sent_and_masked(void)
