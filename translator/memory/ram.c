@@ -1,8 +1,6 @@
 /* Accesses to RAM by C: see ram.h. */
 #include "translator/memory/ram.h"
 
-#include <string.h>
-
 uint64_t ram_page_number(const struct gw_bus *bus, uint64_t paddr)
 {
     uint64_t n = 0;
@@ -23,13 +21,25 @@ uint64_t ram_pages(const struct gw_bus *bus)
     return n;
 }
 
-uint64_t ram_load(const uint8_t *p, unsigned size)
+/* Bytes in any order to those who look meanwhile, but each of them one that was stored. */
+static uint64_t load_bytes(const uint8_t *p, unsigned size)
 {
     uint64_t v = 0;
-    if ((uintptr_t)p & (size - 1)) {
-        memcpy(&v, p, size);
-        return v;
-    }
+    for (unsigned i = 0; i < size; i++)
+        v |= (uint64_t)__atomic_load_n(p + i, __ATOMIC_RELAXED) << (8 * i);
+    return v;
+}
+
+static void store_bytes(uint8_t *p, unsigned size, uint64_t v)
+{
+    for (unsigned i = 0; i < size; i++)
+        __atomic_store_n(p + i, (uint8_t)(v >> (8 * i)), __ATOMIC_RELAXED);
+}
+
+uint64_t ram_load(const uint8_t *p, unsigned size)
+{
+    if (size & (size - 1) || (uintptr_t)p & (size - 1))
+        return load_bytes(p, size);
     switch (size) {
     case 1: return __atomic_load_n(p, __ATOMIC_RELAXED);
     case 2: return __atomic_load_n((const uint16_t *)(const void *)p, __ATOMIC_RELAXED);
@@ -41,7 +51,7 @@ uint64_t ram_load(const uint8_t *p, unsigned size)
 void ram_store(uint8_t *p, unsigned size, uint64_t v)
 {
     if (size & (size - 1) || (uintptr_t)p & (size - 1)) {
-        memcpy(p, &v, size);
+        store_bytes(p, size, v);
         return;
     }
     switch (size) {

@@ -12,9 +12,8 @@
 uint64_t ram_pages(const struct gw_bus *bus);
 uint64_t ram_page_number(const struct gw_bus *bus, uint64_t paddr);
 
-/* size: 1, 2, 4 or 8. */
-uint64_t ram_load(const uint8_t *p, unsigned size);
 /* size: 1 to 8. */
+uint64_t ram_load(const uint8_t *p, unsigned size);
 void ram_store(uint8_t *p, unsigned size, uint64_t v);
 /* One try of an aligned size-byte compare-and-swap; *old becomes what was there. */
 bool ram_swap(void *p, unsigned size, uint64_t *old, uint64_t value);

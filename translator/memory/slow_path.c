@@ -125,8 +125,7 @@ uint32_t slow_load(void *cpu, uint32_t desc)
     if ((va & GW_PAGE_MASK) + size > GW_PAGE_SIZE) {
         if (!resolve_two(e, va, size, GW_ACCESS_LOAD, p, &first))
             return faulted(e);
-        memcpy(&v, p[0].host, first);
-        memcpy((uint8_t *)&v + first, p[1].host, size - first);
+        v = ram_load(p[0].host, first) | ram_load(p[1].host, size - first) << (8 * first);
     } else {
         if (!resolve(e, va, size, GW_ACCESS_LOAD, &p[0]))
             return faulted(e);
