@@ -19,6 +19,9 @@ enum {
 /* "godwit: error: what failed: object: why", and the hint. */
 void cli_print_error(const struct gw_error *err);
 int cli_status_of(enum gw_status status);
+/* What the user wanted to read is not all there: a run that went well otherwise has failed, with this status
+ * (0: error is 0). Nobody is told more of a reader that is gone, as of SIGPIPE. file: NULL is standard error. */
+int cli_print_lost(const char *what, const char *file, int error);
 
 /* One function a verb; the exit status. */
 int cli_run(const struct cli_options *o);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -24,6 +25,19 @@ int cli_status_of(enum gw_status status)
     case GW_ERR_UNSUPPORTED: return CLI_CANNOT_RUN;
     default: return CLI_FAILURE;
     }
+}
+
+int cli_print_lost(const char *what, const char *file, int error)
+{
+    struct gw_error err;
+    if (!error)
+        return 0;
+    if (error == EPIPE)
+        return 128 + SIGPIPE;
+    gw_fail(&err, GW_ERR_STATE, file ? file : "standard error", "cannot write %s: %s", what,
+            strerror(error));
+    cli_print_error(&err);
+    return CLI_FAILURE;
 }
 
 static void json_string(FILE *f, const char *text)

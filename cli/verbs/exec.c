@@ -198,24 +198,13 @@ static void no_core(void)
     setrlimit(RLIMIT_CORE, &none);
 }
 
-/* What the user wanted to read is not all there: a run that went well otherwise has failed. */
-static int say_lost(const char *what, const char *file, int error)
-{
-    struct gw_error err;
-    if (!error)
-        return 0;
-    gw_fail(&err, GW_ERR_STATE, file ? file : "standard error", "cannot write %s: %s", what,
-            strerror(error));
-    cli_print_error(&err);
-    return CLI_FAILURE;
-}
-
 static int lost_status(const struct cli_options *o, const struct um_result *r)
 {
     int trace = 0, dump = 0;
     if (!r->child) {
-        trace = say_lost("what the program asks of the kernel", o->strace_file, r->strace_error);
-        dump = say_lost("the dump", o->spec.dump_file, r->dump_error);
+        trace = cli_print_lost("what the program asks of the kernel", o->strace_file,
+                               r->strace_error);
+        dump = cli_print_lost("the dump", o->spec.dump_file, r->dump_error);
     }
     return trace ? trace : dump;
 }

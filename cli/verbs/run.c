@@ -160,20 +160,13 @@ static enum gw_status open_report(const struct cli_options *o, int *fd, struct g
     return GW_OK;
 }
 
-/* What the guest said is its work, and a listing what its user wanted: a run that lost some of it has not
- * gone well. Nobody is told more of a reader that is gone, as of SIGPIPE. */
+/* What the guest said is its work, and a listing what its user wanted. */
 static int lost_status(const struct machine_result *r, const char *dump_file)
 {
-    int error = r->output_error ? r->output_error : r->dump_error;
-    struct gw_error err;
-    if (r->dump_error && r->dump_error != EPIPE) {
-        gw_fail(&err, GW_ERR_STATE, dump_file ? dump_file : "standard error",
-                "cannot write the dump: %s", strerror(r->dump_error));
-        cli_print_error(&err);
-    }
-    if (!error)
-        return 0;
-    return error == EPIPE ? 128 + SIGPIPE : CLI_FAILURE;
+    int dump = cli_print_lost("the dump", dump_file, r->dump_error);
+    if (!r->output_error)
+        return dump;
+    return r->output_error == EPIPE ? 128 + SIGPIPE : CLI_FAILURE;
 }
 
 /* Runs it, and says what there is to say of its end; returns the exit status. */
