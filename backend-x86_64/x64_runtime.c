@@ -209,6 +209,8 @@ static uint32_t emit_slow(struct rt *r, uint64_t fn)
     load_gprs(r, false);
     move_xmms(r, false);
     move_scratch(r, false, true);
+    if (r->cfg->mem == GW_MEM_FLAT) /* the view may go by another one now */
+        load_maps(r);
     x64_plain(e, OP_RET);
     x64_link(e, leave, x64_pos(e));
     leave_path(r);

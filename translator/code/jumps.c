@@ -40,11 +40,14 @@ void jumps_clear(struct jumps *j)
 
 void jumps_clear_of(struct jumps *j, uint64_t key, uint32_t gen)
 {
-    for (uint32_t i = 0; i < JC_POOL; i++)
-        if (j->pool[i].valid && j->pool[i].key == key) {
-            clear(j, &j->pool[i]);
-            j->pool[i].gen = gen;
-        }
+    for (uint32_t i = 0; i < JC_POOL; i++) {
+        struct jump_cache *jc = &j->pool[i];
+        if (!jc->valid || (jc->key != key && !(jc->own && key == GLOBAL_KEY)))
+            continue;
+        clear(j, jc);
+        if (jc->key == key)
+            jc->gen = gen;
+    }
 }
 
 static void drop_at(struct jumps *j, uint64_t pc, const void *code)
@@ -84,6 +87,17 @@ static bool is_of(const struct engine *e, const struct jump_cache *jc, uint64_t 
     return jc->valid && jc->key == key && jc->flags == e->flags;
 }
 
+uint64_t jumps_key(const struct engine *e)
+{
+    const struct jumps *j = e->jumps;
+    if (!e->view.kernel)
+        return e->view.fetch_key;
+    for (uint32_t i = 0; j->own && i < JC_POOL; i++)
+        if (is_of(e, &j->pool[i], e->view.fetch_key))
+            return e->view.fetch_key;
+    return GLOBAL_KEY;
+}
+
 /* The one that was longest without use is given to it. */
 static uint8_t take(struct engine *e, uint64_t key)
 {
@@ -99,6 +113,9 @@ static uint8_t take(struct engine *e, uint64_t key)
         jc->filled = true; /* with anything */
     }
     clear(j, jc);
+    j->own -= jc->own;
+    jc->own = e->view.kernel && key != GLOBAL_KEY;
+    j->own += jc->own;
     jc->key = key;
     jc->flags = e->flags;
     jc->valid = true;
@@ -154,8 +171,12 @@ void jumps_insert(struct engine *e, uint32_t i, bool global)
 {
     struct jumps *j = e->jumps;
     const struct tb *tb = cc_tb(e->cc, i);
-    if (tb_state(tb) != TB_LIVE || tb->once || (e->view.kernel && !global))
+    if (tb_state(tb) != TB_LIVE || tb->once)
         return;
+    if (!global && j->current->key == GLOBAL_KEY) {
+        uint8_t at = 0;
+        jumps_select(e, e->view.fetch_key, &at);
+    }
     fill(e, tb);
     *far_slot(j, e->run->pc) = (struct far_jump){.pc = e->run->pc, .id = j->current->id, .tb = i};
 }

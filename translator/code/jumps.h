@@ -3,15 +3,18 @@
  * them.
  *
  * Model. A jump cache maps pc to code, by address space and tb_flags; kernel code has one for all
- * spaces, which only blocks of global pages enter. A vCPU has a pool of them. What they lose to another
- * jump with the same entry is kept in a larger table of far jumps, where an entry counts only under the
- * number that its jump cache had, a new one each time that it is emptied.
+ * spaces, which only blocks of global pages enter. A space whose kernel runs from other pages gets one of its
+ * own for it, when the first block of those is found, which then has global ones too, and gives it up as any
+ * does. A vCPU has a pool of them. What they lose to another jump with the same entry is kept in a larger
+ * table of far jumps, where an entry counts only under the number that its jump cache had, a new one each
+ * time that it is emptied.
  *
  * Invariants
  *   1. Jump caches hold LIVE blocks only: they are filled under the world's lock, or the block is looked
  *      at again behind that, and one that becomes stale is taken out of those of all vCPUs. Far jumps may
  *      hold others.
- *   2. A jump cache is emptied when the generation moves under which it was filled.
+ *   2. A jump cache is emptied when a generation moves under which it was filled: its space's, that of
+ *      global pages, or for a space's own of kernel code both.
  *
  * Derived data of one vCPU, and its thread's, except that others take entries out, under the lock.
  */
@@ -20,7 +23,7 @@
 
 #include "translator/code/cache.h"
 
-#define GLOBAL_KEY (~UINT64_C(0)) /* the space of kernel code's jump cache */
+#define GLOBAL_KEY (~UINT64_C(0)) /* the space of kernel code in global pages */
 
 enum { JC_POOL = 16, FAR_JUMP_BITS = 15 };
 
@@ -30,6 +33,7 @@ struct jump_cache {
     uint32_t gen; /* generation of what it holds */
     uint32_t id;  /* of the same, in the far jumps; never 0 */
     bool valid;
+    bool own;    /* a space's own, of kernel code: global pages' blocks are in it too */
     bool filled; /* something was put in since it was emptied */
     uint64_t used;
     struct gw_jump_entry *entry; /* 1 << GW_JC_BITS */
@@ -44,6 +48,7 @@ struct far_jump {
 struct jumps {
     struct jump_cache pool[JC_POOL];
     struct jump_cache *current;
+    uint32_t own;         /* in the pool */
     uint32_t ids;         /* given to jump caches so far */
     uint64_t tick;        /* of their use */
     struct far_jump *far; /* 1 << FAR_JUMP_BITS */
@@ -52,12 +57,14 @@ struct jumps {
 bool jumps_open(struct jumps *j);
 void jumps_close(struct jumps *j);
 
+/* What the cache of e->view goes by: its fetch_key, or GLOBAL_KEY. */
+uint64_t jumps_key(const struct engine *e);
 /* Is there a cache of that space, under e->flags? Then it is the current one, empty if the vCPU knows another
  * generation by now; *hint: where it was last. Without the lock. False: jumps_select(). */
 bool jumps_go_on(struct engine *e, uint64_t key, uint8_t *hint);
 /* Under the lock. Makes the cache of that space, under e->flags, the current one; *hint: where it was last. */
 void jumps_select(struct engine *e, uint64_t key, uint8_t *hint);
-/* Puts the block, which was just found by this vCPU, in. */
+/* Puts the block, which was just found by this vCPU, in. Under the lock. */
 void jumps_insert(struct engine *e, uint32_t tb, bool global);
 /* Is the block at run.pc among the far jumps? Then it is entered at e->at. Under the lock, unless blocks
  * stay in place (code_cache.fixed). */

@@ -77,12 +77,11 @@ bool links_wait(struct engine *e, uint32_t link)
 
 /* Leads it to where another address space goes by it, and may again? Then it is left alone: this one has
  * its jump cache. A space that nobody has gone to for long gives it up. */
-static bool is_of_another(const struct engine *e, const struct link *l, bool global)
+static bool is_of_another(const struct engine *e, const struct link *l)
 {
     enum { LONG = 8 };
     const struct spaces *s = e->world->spaces;
-    if (!l->d.gen_offset || l->space == GLOBAL_PAGES || l->space == e->adopted->current ||
-        (e->view.kernel && !global))
+    if (!l->d.gen_offset || l->space == GLOBAL_PAGES || l->space == e->adopted->current)
         return false;
     const struct space *of = &s->pool[l->space];
     return of->gen == l->gen && s->tick - __atomic_load_n(&of->used, __ATOMIC_RELAXED) < LONG;
@@ -100,7 +99,7 @@ bool links_make(struct engine *e, uint32_t link, uint32_t to, bool global)
     if (l->to != NO_TB) { /* taken because its guard no longer holds */
         if (!l->d.gen_offset)
             return true;
-        if (is_of_another(e, l, global))
+        if (is_of_another(e, l))
             return false;
         remove_incoming(c, link);
         if (e->world->shared)

@@ -342,7 +342,21 @@ static uint32_t take_map(struct engine *e, uint8_t cls)
 
 static bool shows(const struct map *p, const struct gw_view *v)
 {
-    return p->valid && p->key == v->data_key && p->cls == v->data_class;
+    return p->valid && p->key == v->data_key && (!p->cls || p->cls == v->data_class);
+}
+
+/* The map is that of the view with this key from now on, and the current one. */
+static void go_by(struct engine *e, uint32_t i, uint64_t key, uint64_t asid)
+{
+    struct page_maps *m = e->maps;
+    struct map *p = &m->map[i];
+    p->key = key;
+    p->asid = asid;
+    p->valid = true;
+    p->used = ++m->tick;
+    m->current = i;
+    e->run->map_read = p->read;
+    e->run->map_write = p->write;
 }
 
 void maps_select(struct engine *e, uint8_t *hint)
@@ -355,8 +369,7 @@ void maps_select(struct engine *e, uint8_t *hint)
         m->tlb_key = v->data_key;
         return;
     }
-    struct map *p = &m->map[*hint];
-    if (!shows(p, v)) {
+    if (!shows(&m->map[*hint], v)) {
         uint32_t i;
         for (i = 0; i < m->count; i++)
             if (shows(&m->map[i], v))
@@ -367,16 +380,21 @@ void maps_select(struct engine *e, uint8_t *hint)
             i = 0;
             map_clear(&m->map[0]);
         }
-        p = &m->map[i];
-        p->key = v->data_key;
-        p->asid = v->asid;
-        p->valid = true;
         *hint = (uint8_t)i;
     }
-    m->current = *hint;
-    p->used = ++m->tick;
-    e->run->map_read = p->read;
-    e->run->map_write = p->write;
+    go_by(e, *hint, v->data_key, v->asid);
+}
+
+/* The current view has a page in the upper half that others of its class must not see: it goes on by a map
+ * whose upper half is its own. */
+static void leave_class(struct engine *e)
+{
+    struct page_maps *m = e->maps;
+    struct map *p = &m->map[m->current];
+    map_clear(p);
+    p->valid = false;
+    go_by(e, take_map(e, 0), p->key, p->asid);
+    e->stats.map_leaves++;
 }
 
 /* --- filling ------------------------------------------------------------------------------------- */
@@ -453,9 +471,9 @@ void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8
         return;
     }
     uint64_t index = vaddr >> GW_PAGE_SHIFT & (2 * HALF_ENTRIES - 1);
-    struct half *h = half_of(m, index);
     if (index >= HALF_ENTRIES && m->map[m->current].cls && !x->global)
-        return; /* would be seen by other address spaces */
+        leave_class(e);
+    struct half *h = half_of(m, index);
     uint64_t i = index & (HALF_ENTRIES - 1);
     /* Room for the piece first, since making it may empty the lists; room in the lists may empty the
      * piece, so that it is marked anew. */

@@ -3,8 +3,9 @@
  * guest page, once for reads and once for writes; 0: not inline. See docs/map-protocol.md.
  *
  * A map is two 512 GiB windows of one sparse memory object. Their upper halves, where kernels keep
- * global pages, are one slice for all maps of a class of views; only global translations enter it.
- * Where such windows can't be had, a tagged TLB takes their place.
+ * global pages, are one slice for all maps of a class of views; only global translations enter it. A view
+ * that accesses other pages there gets a map whose upper half is its own, as maps of no class have, and has
+ * it until the map is taken over. Where such windows can't be had, a tagged TLB takes their place.
  *
  * Invariants
  *   1. A write entry exists only for RAM pages that have no flag of GW_RAM_WATCHED.
@@ -38,7 +39,7 @@ struct half {
 };
 struct map {
     uint64_t key, asid, used;
-    uint8_t cls;
+    uint8_t cls; /* of views that share the upper half; 0: it is this map's own */
     bool valid;
     struct half low, own_high;
     uint8_t *read, *write; /* 512 GiB each */
@@ -75,7 +76,8 @@ void *maps_inline_store(void *cpu, uint64_t vaddr);
 /* An access came to C, so generated code has looked at its entry: that brings the piece of the map
  * into existence, whatever becomes of the access. Before the page is filled. */
 void maps_looked_up(struct engine *e, uint64_t vaddr);
-/* host_page: of vaddr's page in RAM. may_write: its flags allow it; they are looked at before. */
+/* host_page: of vaddr's page in RAM. may_write: its flags allow it; they are looked at before. Another map
+ * may be the current one behind it. */
 void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8_t *host_page,
                bool may_write);
 void maps_flush_page(struct page_maps *m, uint64_t vaddr, uint64_t asid, bool asid_all);

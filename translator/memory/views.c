@@ -36,13 +36,13 @@ void views_refresh(struct engine *e)
     isa->view(e->cfg.cpu, &e->view);
     struct view_hint *hint = hint_of(e);
     maps_select(e, &hint->map);
-    uint64_t jumps = e->view.kernel ? GLOBAL_KEY : e->view.fetch_key;
     if (!spaces_go_on(e, &hint->space)) {
         world_lock(e->world);
         spaces_select(e, &hint->space);
         world_unlock(e->world);
     }
     spaces_adopt(e);
+    uint64_t jumps = jumps_key(e);
     if (!jumps_go_on(e, jumps, &hint->jumps)) {
         world_lock(e->world);
         jumps_select(e, jumps, &hint->jumps);

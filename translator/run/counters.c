@@ -17,6 +17,8 @@ static const struct counter_field counter_fields[] = {
     COUNTER(struct engine_stats, map_flushes, "page maps emptied"),
     COUNTER(struct engine_stats, map_drops,
             "page maps given back to the host: touched too sparsely"),
+    COUNTER(struct engine_stats, map_leaves,
+            "page maps that got an upper half of their own: a kernel's pages that are not global"),
     COUNTER(struct engine_stats, code_flushes, "times the code cache was emptied"),
     COUNTER(struct engine_stats, stale_blocks, "blocks whose page was written"),
     COUNTER(struct engine_stats, revived_blocks, "of those, found unchanged and used again"),

@@ -336,6 +336,66 @@ static void global_code(void)
     csr_write(satp, space_satp(&sp));
 }
 
+static uint64_t call_in(const struct space *s, uint64_t pc)
+{
+    csr_write(satp, space_satp(s));
+    run4(&c, PRIV_S, addr(snip_call) + to_s, 0, pc, 0, 0);
+    CHECK_EQ(c.cause, CAUSE_ECALL_S);
+    return c.x[10];
+}
+
+/* Kernels without a G bit: in the upper half each space has pages of its own beside those of all. A fence in
+ * one leaves the other as it was, and one that changes nothing changes nothing. */
+static void high_pages_of_one_space(void)
+{
+    uint64_t of_all = HIGH + 64 * PAGE, own = of_all + PAGE, code = of_all + 2 * PAGE;
+    uint64_t code_of_all = of_all + 3 * PAGE;
+    struct space *spaces[] = {&sp, &other};
+    uint64_t *pages[] = {page_a, page_b};
+    bool b = false; /* what all spaces have */
+    page_a[5] = 0x5a;
+    page_b[5] = 0x5b;
+    for (int i = 0; i < 2; i++) {
+        space_map(spaces[i], of_all, addr(page_a), PTE_RW | PTE_G);
+        space_map(spaces[i], code_of_all, addr(a_code), PTE_RX | PTE_G);
+    }
+    for (enum form f = ALL; f < FORMS; f++)
+        for (int round = 0; round < 6; round++) {
+            guest_note("form", f);
+            guest_note("round", (uint64_t)round);
+            int at[] = {round & 1, !(round & 1)}; /* whose page and code each space has */
+            for (int i = 0; i < 2; i++) {
+                space_map(spaces[i], own, addr(pages[at[i]]), PTE_RW);
+                space_map(spaces[i], code, addr(at[i] ? b_code : a_code), PTE_RX);
+                csr_write(satp, space_satp(spaces[i]));
+                fence(f, own, spaces[i]->asid);
+                fence(f, code, spaces[i]->asid);
+            }
+            b = f == ALL || f == BY_PAGE ? round & 1 : b;
+            for (int i = 0; i < 2; i++) {
+                space_map(spaces[i], of_all, addr(pages[b]), PTE_RW | PTE_G);
+                space_map(spaces[i], code_of_all, addr(b ? b_code : a_code), PTE_RX | PTE_G);
+            }
+            fence(f, of_all, 0);
+            fence(f, code_of_all, 0);
+            for (int turn = 0; turn < 6; turn++) {
+                const struct space *s = spaces[turn & 1];
+                int mine = at[turn & 1];
+                CHECK_EQ(load_in(s, own + 40), mine ? 0x5b : 0x5a);
+                CHECK_EQ(load_in(s, of_all + 40), b ? 0x5b : 0x5a);
+                CHECK_EQ(call_in(s, code), mine ? 0xb : 0xa);
+                CHECK_EQ(call_in(s, code_of_all), b ? 0xb : 0xa);
+            }
+        }
+    /* The page of one goes away. */
+    *space_pte(&sp, own, 0) = 0;
+    csr_write(satp, space_satp(&sp));
+    fence(BY_BOTH, own, sp.asid);
+    load_faults(own);
+    CHECK_EQ(load_in(&other, own + 40), pages[0][5]);
+    csr_write(satp, space_satp(&sp));
+}
+
 /* More spaces than any pool holds. */
 static void many_spaces(void)
 {
@@ -394,6 +454,7 @@ void guest_main(void)
         fenced_in_s();
         asids();
         global_code();
+        high_pages_of_one_space();
         many_spaces();
         csr_write(satp, 0);
         sfence_all();

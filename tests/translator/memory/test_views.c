@@ -1,0 +1,183 @@
+/* Kernels that run, or keep data, in pages that are not global: each space has what it looks up for itself, and
+ * goes by it without C; what is global is still there. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "frontend/riscv64/priv.h"
+#include "tests/translator/run/world.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define CODE     W_RAM
+#define CALLEE   (W_RAM + 0x4000)
+#define TRAP     (W_RAM + 0x10000)
+#define DATA     (W_RAM + 0x20000)
+#define LOWER    UINT64_C(0x40000000)
+#define UPPER    UINT64_C(0xffffffc000000000)
+#define GLOBAL   (UPPER + 0x1000)
+
+enum { SPACES = 2, TURNS = 1000, ROUNDS = 8 };
+
+static void each_way(void (*test)(struct world *))
+{
+    for (unsigned i = 0; i < world_way_count; i++) {
+        static struct world w;
+        static const uint32_t handler[] = {I_WFI, 0xffdff06f /* j .-4 */};
+        world_open(&w, &world_ways[i]);
+        world_code(&w, TRAP, handler, COUNT(handler));
+        w.cpu->c.mtvec = TRAP;
+        test(&w);
+        world_close(&w);
+    }
+}
+
+static void run_in(struct world *w, uint64_t root, unsigned asid, uint64_t pc)
+{
+    world_satp(w, root, 3, asid);
+    w->cpu->c.priv = RV_PRIV_S;
+    w->cpu->run.view_dirty = 1;
+    w->cpu->run.pc = pc;
+    w->cpu->c.halted = 0;
+    world_expect(w, "stop", engine_run(w->engine, 1000000, false), ENGINE_WAIT);
+    world_expect(w, "privilege", w->cpu->c.priv, RV_PRIV_S); /* no trap */
+}
+
+static uint64_t of_slow_paths(const struct world *w)
+{
+    const struct engine_stats *s = engine_stats(w->engine);
+    return s->slow_loads + s->slow_stores;
+}
+
+/* Loops over a page of the space's own and one of all. */
+static void access_upper(struct world *w)
+{
+    const uint32_t code[] = {
+        i_ld(A2, A0, 8),
+        i_ld(A3, A1, 8),
+        i_sd(A2, A0, 16),
+        i_sd(A3, A1, 16),
+        i_addi(A5, A5, -1),
+        i_branch(1, A5, X0, -20),
+        I_WFI,
+    };
+    uint64_t root[SPACES];
+    world_code(w, CODE, code, COUNT(code));
+    world_poke(w, DATA + 8, 100);
+    for (unsigned i = 0; i < SPACES; i++) {
+        root[i] = world_root(w);
+        world_map(w, root[i], 3, CODE, CODE, PTE_R | PTE_X);
+        world_map(w, root[i], 3, UPPER, DATA + (i + 1) * UINT64_C(0x1000), PTE_R | PTE_W);
+        world_map(w, root[i], 3, GLOBAL, DATA, PTE_R | PTE_W | PTE_G);
+        world_poke(w, DATA + (i + 1) * UINT64_C(0x1000) + 8, 101 + i);
+    }
+    for (unsigned round = 0; round < ROUNDS; round++)
+        for (unsigned i = 0; i < SPACES; i++) {
+            uint64_t slow = of_slow_paths(w);
+            w->cpu->x[A0] = UPPER;
+            w->cpu->x[A1] = GLOBAL;
+            w->cpu->x[A5] = TURNS;
+            run_in(w, root[i], i + 1, CODE);
+            world_expect(w, "own", w->cpu->x[A2], 101 + i);
+            world_expect(w, "global", w->cpu->x[A3], 100);
+            world_expect(w, "stored", world_peek(w, DATA + (i + 1) * UINT64_C(0x1000) + 16),
+                         101 + i);
+            slow = of_slow_paths(w) - slow;
+            if (slow > (round ? 0 : 16) && !w->way->no_flat && !w->way->interp)
+                fail_msg("%s: round %u: %llu slow paths", w->way->name, round,
+                         (unsigned long long)slow);
+        }
+    world_expect(w, "maps with a half of their own", engine_stats(w->engine)->map_leaves,
+                 w->way->no_flat ? 0 : SPACES);
+}
+
+static void pages_of_one_space_in_the_upper_half_go_inline(void **state)
+{
+    each_way(access_upper);
+}
+
+/* A space comes back when its map is another's: nothing of that one is seen. */
+static void take_over_maps(struct world *w)
+{
+    enum { MANY = 40 };
+    const uint32_t code[] = {i_ld(A4, A1, 8), i_ld(A2, A0, 8), i_ld(A3, A0, 8), I_WFI};
+    uint64_t root[MANY];
+    world_code(w, CODE, code, COUNT(code));
+    for (unsigned i = 0; i < MANY; i++) {
+        root[i] = world_root(w);
+        world_map(w, root[i], 3, CODE, CODE, PTE_R | PTE_X);
+        world_map(w, root[i], 3, LOWER, DATA + (uint64_t)i * 0x1000, PTE_R | PTE_W);
+        world_map(w, root[i], 3, UPPER + (i % 3) * UINT64_C(0x1000), DATA + (uint64_t)i * 0x1000,
+                  PTE_R | PTE_W);
+        world_poke(w, DATA + (uint64_t)i * 0x1000 + 8, i);
+    }
+    for (unsigned round = 0; round < 3; round++)
+        for (unsigned i = 0; i < MANY; i++) {
+            unsigned at = round & 1 ? i * 7 % MANY : i;
+            w->cpu->x[A0] = UPPER + (at % 3) * UINT64_C(0x1000);
+            w->cpu->x[A1] = LOWER;
+            run_in(w, root[at], at + 1, CODE);
+            world_expect(w, "lower half", w->cpu->x[A4], at);
+            world_expect(w, "first", w->cpu->x[A2], at);
+            world_expect(w, "own", w->cpu->x[A3], at);
+        }
+}
+
+static void maps_of_many_spaces_are_taken_over_and_show_no_other(void **state)
+{
+    each_way(take_over_maps);
+}
+
+/* Calls through a register, of code in a page of the space's own and in one of all. */
+static void call_far(struct world *w)
+{
+    const uint32_t code[] = {
+        i_jalr(RA, A0, 0), i_jalr(RA, A1, 0), i_addi(A5, A5, -1), i_branch(1, A5, X0, -12), I_WFI,
+    };
+    const uint32_t of_all[] = {i_addi(A3, A3, 1), i_jalr(X0, RA, 0)};
+    uint64_t root[SPACES];
+    world_code(w, CODE, code, COUNT(code));
+    world_code(w, CALLEE, of_all, COUNT(of_all));
+    for (unsigned i = 0; i < SPACES; i++) {
+        uint64_t frame = CALLEE + (i + 1) * UINT64_C(0x1000);
+        const uint32_t own[] = {i_addi(A2, A2, (int)i + 2), i_jalr(X0, RA, 0)};
+        world_code(w, frame, own, COUNT(own));
+        root[i] = world_root(w);
+        world_map(w, root[i], 3, CODE, CODE, PTE_R | PTE_X);
+        world_map(w, root[i], 3, UPPER, frame, PTE_R | PTE_X);
+        world_map(w, root[i], 3, GLOBAL, CALLEE, PTE_R | PTE_X | PTE_G);
+    }
+    for (unsigned round = 0; round < ROUNDS; round++)
+        for (unsigned i = 0; i < SPACES; i++) {
+            uint64_t lookups = engine_stats(w->engine)->lookups;
+            w->cpu->x[A0] = UPPER;
+            w->cpu->x[A1] = GLOBAL;
+            w->cpu->x[A2] = w->cpu->x[A3] = 0;
+            w->cpu->x[A5] = TURNS;
+            run_in(w, root[i], i + 1, CODE);
+            world_expect(w, "own", w->cpu->x[A2], (i + 2) * TURNS);
+            world_expect(w, "global", w->cpu->x[A3], TURNS);
+            lookups = engine_stats(w->engine)->lookups - lookups;
+            /* the last instructions of a run are looked up singly */
+            if (lookups > (round ? 4 : 32) && !w->way->code_cache_bytes)
+                fail_msg("%s: round %u: %llu lookups", w->way->name, round,
+                         (unsigned long long)lookups);
+        }
+}
+
+static void code_of_one_space_is_in_its_jump_cache(void **state)
+{
+    each_way(call_far);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pages_of_one_space_in_the_upper_half_go_inline),
+        cmocka_unit_test(maps_of_many_spaces_are_taken_over_and_show_no_other),
+        cmocka_unit_test(code_of_one_space_is_in_its_jump_cache),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
