@@ -1,5 +1,6 @@
 #include "backend-x86_64/x64_branch.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "backend-x86_64/x64_compare.h"
@@ -188,23 +189,24 @@ static void lower_jmpr(struct x64 *x, const struct ir_insn *in)
     struct cold_path *c = x64_cold(x, COLD_MISS);
     c->target = (int8_t)t;
     c->from[0] = x64_jcc(e, CC_NE);
-    struct x64_mem code = x64_sib(RDX, RCX, 3, offsetof(struct gw_jump_entry, code));
-    if (x->b->anywhere && place_last_use(&x->p, in->a)) {
-        x64_alu_ri(e, X_W, EXT_AND, t, -(int32_t)GW_PAGE_SIZE);
-        x64_store(e, t, X64_RUN(page));
-        x64_rm(e, OP_GROUP5, EXT_JMP, code, 0);
-    } else if (x->b->anywhere) {
-        x64_load(e, RDX, code);
-        x64_mov(e, RCX, t);
-        x64_alu_ri(e, X_W, EXT_AND, RCX, -(int32_t)GW_PAGE_SIZE);
-        x64_store(e, RCX, X64_RUN(page));
-        x64_rr(e, OP_GROUP5, EXT_JMP, RDX);
-    } else {
-        x64_rm(e, OP_GROUP5, EXT_JMP, code, 0);
-    }
+    x64_rm(e, OP_GROUP5, EXT_JMP, x64_sib(RDX, RCX, 3, offsetof(struct gw_jump_entry, code)), 0);
     x64_done(x, in->a);
 }
-_Static_assert(sizeof(struct gw_jump_entry) == 16, "as lower_jmpr scales it");
+_Static_assert(sizeof(struct gw_jump_entry) == 16 && offsetof(struct gw_jump_entry, pc) == 0,
+               "as lower_jmpr scales it, and a door reads it");
+
+/* rdx and rcx are lower_jmpr's, T_JUMP_OR_EXIT's or enter's. */
+void x64_door(uint8_t out[GW_DOOR_BYTES], uint64_t base, uint64_t target)
+{
+    uint8_t bytes[GW_DOOR_BYTES + X64_MAX_INSN];
+    struct x64_buf e = {.start = bytes, .p = bytes, .end = bytes + sizeof bytes, .base = base};
+    x64_load(&e, RAX, x64_sib(RDX, RCX, 3, 0));
+    x64_alu_ri(&e, X_W, EXT_AND, RAX, -(int32_t)GW_PAGE_SIZE);
+    x64_store(&e, RAX, X64_RUN(page));
+    x64_jmp_to(&e, target);
+    assert(!e.full && x64_pos(&e) <= GW_DOOR_BYTES);
+    memcpy(out, bytes, x64_pos(&e));
+}
 
 static void lower_leave(struct x64 *x, const struct ir_insn *in)
 {

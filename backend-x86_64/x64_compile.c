@@ -196,6 +196,7 @@ const struct host_backend x64_backend = {
     .emit_runtime = x64_emit_runtime,
     .compile = compile,
     .patch = x64_patch,
+    .door = x64_door,
     .fp_control = fp_control,
     .fp_trap_control = fp_trap_control,
 };

@@ -1,7 +1,5 @@
 #include "backend-x86_64/x64_encode.h"
 
-/* Room for the longest sequence any single encoder writes; checked by each. */
-enum { MAX_INSN = 16 };
 /* Bytes ahead of an opcode (SDM 2.2.1, 2.3), and the ModRM byte's mode for a register. */
 enum { REX = 0x40, REX_W = 8, REX_R = 4, REX_X = 2, REX_B = 1 };
 enum { ESCAPE = 0x0f, ESCAPE_38 = 0x38, ESCAPE_3A = 0x3a };
@@ -19,7 +17,7 @@ enum { MOD_REG = 0xc0 };
 static void room(struct x64_buf *e)
 {
     e->insns++;
-    if (e->end - e->p >= MAX_INSN)
+    if (e->end - e->p >= X64_MAX_INSN)
         return;
     e->full = true;
     e->p = e->start; /* keeps writing harmlessly; the block is thrown away */

@@ -35,6 +35,9 @@ enum {
     X64_REGS = XMM0 + 16
 };
 
+/* Room for the longest sequence that any single encoder writes; checked by each. */
+enum { X64_MAX_INSN = 16 };
+
 struct x64_buf {
     uint8_t *start, *p, *end;
     uint64_t base;     /* run address of start */

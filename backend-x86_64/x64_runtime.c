@@ -119,6 +119,7 @@ static void load_maps(struct rt *r)
 
 static const uint8_t callee_saved[] = {RBP, RBX, R12, R13, R14, R15};
 
+/* What is entered may be a door: rdx and rcx stay. */
 static void emit_enter(struct rt *r)
 {
     struct x64_buf *e = &r->e;
@@ -179,8 +180,7 @@ static void emit_jump_or_exit(struct rt *r)
     x64_rm(e, X_W | OP_ADD, RDX, X64_RUN(jump_cache), 0);
     x64_rm(e, X_W | OP_CMP_MR, RCX, x64_at(RDX, offsetof(struct gw_jump_entry, pc)), 0);
     x64_link(e, x64_jcc(e, CC_NE), r->ep->table[r->fp][T_EXIT_LINK]);
-    x64_alu_ri(e, X_W, EXT_AND, RCX, -(int32_t)GW_PAGE_SIZE);
-    x64_store(e, RCX, X64_RUN(page));
+    x64_mov_ri(e, RCX, 0); /* for x64_door */
     x64_rm(e, OP_GROUP5, EXT_JMP, x64_at(RDX, offsetof(struct gw_jump_entry, code)), 0);
 }
 

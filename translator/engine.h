@@ -65,6 +65,7 @@ struct engine_config {
                                            the vCPU; 0: default */
     bool no_fold;                       /* builder and liveness off (tests) */
     bool fixed_code;                    /* no block runs anywhere (tests) */
+    bool moving_code;                   /* all of programs' do, from the first (tests) */
     uint32_t features_off;              /* backend features to leave unused */
     bool verify;                        /* check the IR after each pass; a fault in it aborts */
     bool time_translation;              /* count translate_ns */

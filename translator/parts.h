@@ -62,7 +62,7 @@ struct engine {
     struct gw_vcpu *run;
     struct gw_view view;
     uint32_t flags; /* of blocks */
-    bool anywhere;  /* they run at any address */
+    bool anywhere;  /* they may run at any address */
     unsigned fp;    /* entry variant */
 
     /* code/ */

@@ -148,7 +148,7 @@ struct guest_isa {
     /* IR_FPM_* of code under these flags; NULL: IR_FPM_RISCV always. */
     unsigned (*fp_model)(uint32_t tb_flags);
     /* In a machine: does code under these flags run in address spaces that come and go, where one page is
-     * found at many addresses? Then its blocks run anywhere (ir_block.anywhere). NULL: none does. */
+     * found at many addresses? Then its blocks may run anywhere (ir_block.anywhere). NULL: none does. */
     bool (*anywhere)(uint32_t tb_flags);
     enum gw_lift_status (*lift)(const struct gw_lift_request *rq);
     size_t (*disasm)(char *buf, size_t size, uint64_t pc, const uint8_t *bytes, size_t count,

@@ -53,7 +53,8 @@ struct gw_runtime {
  * [1] carries the guest's float registers and FP control. */
 struct gw_entry_points {
     uint32_t size; /* bytes emitted */
-    /* uint64_t enter(void *cpu, void *code): runs until an exit; enum gw_exit_kind. */
+    /* uint64_t enter(void *cpu, void *code, uint64_t *pc, uint64_t zero): runs until an exit; enum
+     * gw_exit_kind. code: a block's, or a door's, which takes the address from *pc. */
     uint32_t enter[2];
     uint32_t fault[2];      /* a host fault at a user-mode access continues here (signal handler) */
     uint32_t table[2][160]; /* the backend's own thunks */
@@ -84,6 +85,8 @@ struct gw_row {
     uint16_t kind;        /* enum gw_row_kind */
     uint32_t slow_offset; /* FLAT: where to go on when the access faults */
 };
+
+#define GW_DOOR_BYTES 24
 
 struct gw_compile_job {
     const struct gw_backend_config *cfg;
@@ -130,6 +133,9 @@ struct host_backend {
      * passed the guard before may stand ahead of the jump still. */
     void (*patch)(uint8_t *block, uint64_t block_rx, const struct gw_link_desc *link,
                   uint64_t target, bool gen_global, uint32_t gen, uint64_t page);
+    /* Writes the door of a block that runs anywhere, whose code is at rx `target`, to run at `base`: what jump
+     * caches hold for it. It makes run.page of the address that the cache was asked for. */
+    void (*door)(uint8_t out[GW_DOOR_BYTES], uint64_t base, uint64_t target);
     /* Value of run.fp_control_quiet for a rounding mode and an FP model: what the backend's inline
      * operations want. Operations of models that it has none for go to gw_runtime.eval. */
     uint32_t (*fp_control)(unsigned round, unsigned model);

@@ -43,7 +43,7 @@ struct gw_fault {
 
 struct gw_jump_entry {
     uint64_t pc; /* guest virtual address; ~0 when empty (never a valid, aligned pc) */
-    void *code;  /* host entry point */
+    void *code;  /* host entry point; of code that runs anywhere: its door (host_backend.door) */
 };
 
 struct gw_hooks;

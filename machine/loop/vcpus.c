@@ -143,6 +143,7 @@ static enum gw_status make_engine(struct vm *m, struct vcpu *v, bool no_flat, st
         .max_guest_insns = m->spec->max_block,
         .no_fold = m->spec->no_fold,
         .fixed_code = m->spec->fixed_code,
+        .moving_code = m->spec->moving_code,
         .quantum = m->spec->deterministic ? VM_REPEAT_STEP : 0,
         .fp_traps = (enum engine_fp_traps)(m->spec->fp_traps - SPEC_FP_TRAPS_OFF),
         .time_translation = m->spec->stats,

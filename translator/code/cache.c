@@ -129,6 +129,7 @@ void cc_flush(struct engine *e)
     __atomic_store_n(&c->complete, 0, __ATOMIC_RELEASE);
     c->tbs.count = c->places.count = c->links.count = c->rows.count = c->guests.count = 0;
     c->mem.used = c->runtime_size;
+    c->doors = c->doors_end = 0;
     c->interp_used = 0;
     c->flushes++;
     for (unsigned i = 0; i < w->vcpus; i++)
@@ -155,6 +156,23 @@ void cc_complete(struct code_cache *c, uint32_t i)
     __atomic_store_n(&c->complete, i + 1, __ATOMIC_RELEASE);
 }
 
+bool cc_add_door(struct engine *e, struct tb *tb)
+{
+    enum { AT_ONCE = 16 };
+    struct code_cache *c = e->cc;
+    if (c->doors == c->doors_end) {
+        if (!code_mem_reserve(&c->mem, AT_ONCE * GW_DOOR_BYTES))
+            return false;
+        c->doors = (uint32_t)c->mem.used;
+        c->doors_end = c->doors + AT_ONCE * GW_DOOR_BYTES;
+        c->mem.used += cc_room(AT_ONCE * GW_DOOR_BYTES);
+    }
+    e->cfg.backend->door(c->mem.rw + c->doors, c->mem.rx + c->doors, tb_rx(c, tb));
+    tb->door = c->doors;
+    c->doors += GW_DOOR_BYTES;
+    return true;
+}
+
 void cc_drop_last(struct code_cache *c, uint32_t i)
 {
     if (i + 1 != c->tbs.count || !cc_tb(c, i)->once)
@@ -167,7 +185,8 @@ void cc_drop_last(struct code_cache *c, uint32_t i)
     } else {
         c->rows.count = tb->row_first;
         c->links.count = tb->link_first;
-        c->mem.used = tb->code;
+        if (c->mem.used == tb->code + cc_room(tb->size)) /* no doors came behind it */
+            c->mem.used = tb->code;
     }
     c->tbs.count = c->places.count = i;
 }

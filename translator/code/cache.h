@@ -32,6 +32,7 @@ struct code_cache {
     uint8_t *interp_mem;
     size_t interp_used, interp_size;
     uint32_t runtime_size; /* thunks come first */
+    uint32_t doors, doors_end; /* the next door's place, and the end of those there are */
     struct gw_entry_points ep;
     uint64_t flushes; /* times that it was emptied: a number of before names nothing any more */
 
@@ -62,15 +63,24 @@ static inline uint32_t cc_complete_count(const struct code_cache *c)
 {
     return __atomic_load_n(&c->complete, __ATOMIC_ACQUIRE);
 }
+/* What a piece of code takes of the memory. */
+static inline size_t cc_room(uint32_t size)
+{
+    return (size + 15) & ~(size_t)15;
+}
 /* Where its code runs. */
 static inline uint64_t tb_rx(const struct code_cache *c, const struct tb *tb)
 {
     return c->mem.rx + tb->code;
 }
-/* What a jump cache holds for it. */
+/* What a jump cache holds for it; NULL: it has no door yet. */
 static inline void *tb_entry(const struct code_cache *c, const struct tb *tb)
 {
-    return tb->interp ? (void *)tb->interp : (void *)(uintptr_t)tb_rx(c, tb);
+    if (tb->interp)
+        return tb->interp;
+    if (tb->anywhere)
+        return tb->door ? (void *)(uintptr_t)(c->mem.rx + tb->door) : NULL;
+    return (void *)(uintptr_t)tb_rx(c, tb);
 }
 
 /* Does the vCPU stand for a cache, when all of them are gone through? */
@@ -88,6 +98,8 @@ void cc_flush(struct engine *e);
  * to it, it is complete. */
 bool cc_add(struct code_cache *c);
 void cc_complete(struct code_cache *c, uint32_t i);
+/* Makes the door of a block that runs anywhere. False: there is no room. */
+bool cc_add_door(struct engine *e, struct tb *tb);
 /* Takes the memory of a block that ran once back, if it is the newest. */
 void cc_drop_last(struct code_cache *c, uint32_t i);
 

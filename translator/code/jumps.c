@@ -71,6 +71,8 @@ static void drop(struct jumps *j, const struct tb *tb, const void *code)
 void jumps_drop(struct engine *e, const struct tb *tb)
 {
     void *code = tb_entry(e->cc, tb);
+    if (!code) /* in none */
+        return;
     if (tb->interp) {
         drop(e->jumps, tb, code);
         return;
@@ -170,8 +172,8 @@ static struct gw_jump_entry *fill(struct engine *e, const struct tb *tb)
 void jumps_insert(struct engine *e, uint32_t i, bool global)
 {
     struct jumps *j = e->jumps;
-    const struct tb *tb = cc_tb(e->cc, i);
-    if (tb_state(tb) != TB_LIVE || tb->once)
+    struct tb *tb = cc_tb(e->cc, i);
+    if (tb_state(tb) != TB_LIVE || tb->once || (!tb_entry(e->cc, tb) && !cc_add_door(e, tb)))
         return;
     if (!global && j->current->key == GLOBAL_KEY) {
         uint8_t at = 0;

@@ -87,12 +87,32 @@ static bool is_of_another(const struct engine *e, const struct link *l)
     return of->gen == l->gen && s->tick - __atomic_load_n(&of->used, __ATOMIC_RELAXED) < LONG;
 }
 
+/* Where one of both runs anywhere. On one page live blocks do not meet so. Who has one address does not set
+ * run.page: it goes by the jump cache, whose doors do, behind a guard that holds no generation. */
+static bool leads_to_other(struct engine *e, uint32_t link, const struct tb *tb)
+{
+    const uint32_t no_generation = UINT32_MAX;
+    struct link *l = link_at(e->cc, link);
+    const struct tb *from = cc_tb(e->cc, l->owner);
+    if (!l->d.gen_offset)
+        return false;
+    if (!tb->anywhere)
+        return true;
+    if (l->to == NO_TB && l->gen != no_generation && !links_wait(e, link)) {
+        l->gen = no_generation;
+        point(e, l, tb_rx(e->cc, from) + l->d.stub_offset, false, l->gen);
+    }
+    return false;
+}
+
 bool links_make(struct engine *e, uint32_t link, uint32_t to, bool global)
 {
     struct code_cache *c = e->cc;
     struct link *l = link_at(c, link);
     struct tb *tb = cc_tb(c, to);
     if (tb_state(tb) != TB_LIVE || cc_tb(c, l->owner)->once || tb->once)
+        return false;
+    if (cc_tb(c, l->owner)->anywhere != tb->anywhere && !leads_to_other(e, link, tb))
         return false;
     if (e->cfg.bus && (!spaces_latest(e, global) || (tb->paddr2 != NO_PADDR && !l->d.gen_offset)))
         return false;
@@ -145,7 +165,7 @@ void links_cut_off(struct engine *e, struct tb *tb)
     for (uint32_t k = tb->in_first; k != NO_TB;) {
         struct link *l = link_at(e->cc, k);
         uint32_t next = l->next_in;
-        if (!l->il)
+        if (l->owner != NO_TB)
             point_to_stub(e, l);
         else if (l->il->next == tb->interp)
             __atomic_store_n(&l->il->next, NULL, __ATOMIC_RELAXED);

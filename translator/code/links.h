@@ -20,15 +20,20 @@
 
 struct link {
     struct gw_link_desc d;
-    struct interp_link *il; /* interpreter's */
-    uint32_t owner;         /* tb */
-    uint32_t to;            /* tb or NO_TB */
-    uint64_t cut;           /* atomic; shared, guarded: when it was cut off last, by world.cuts */
-    uint32_t gen;           /* linked, guarded: under this generation of this space */
-    uint8_t space;
+    uint32_t owner; /* tb; NO_TB: the interpreter's */
+    uint32_t to;    /* tb or NO_TB */
+    uint64_t cut;   /* atomic; shared, guarded: when it was cut off last, by world.cuts */
+    union {
+        struct {
+            uint32_t gen; /* linked, guarded: under this generation of this space */
+            uint8_t space;
+        };
+        struct interp_link *il; /* of the interpreter's */
+    };
     uint32_t next_in; /* the block's other incoming links */
     uint32_t prev_in;
 };
+_Static_assert(sizeof(struct link) <= 56, "there are millions");
 
 /* Branches of block `owner`, not linked yet; the first gets number c->links.count. False: out of
  * memory. */

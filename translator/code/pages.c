@@ -176,6 +176,44 @@ static void stale_page(struct engine *e, uint64_t page)
     }
 }
 
+/* --- programs' ----------------------------------------------------------------------------------- */
+
+static bool is_programs(const struct engine *e, const struct page_node *n)
+{
+    return !(n->tb & 1) && e->cfg.isa->anywhere(cc_tb(e->cc, n->tb >> 1)->flags);
+}
+
+const struct tb *pages_program(struct engine *e, uint64_t paddr)
+{
+    const struct code_cache *c = e->cc;
+    const struct code_page *p = page_slot(e->cc, paddr >> GW_PAGE_SHIFT);
+    uint32_t k = p->page == NO_PAGE ? NO_TB : p->first;
+    while (k != NO_TB && !is_programs(e, node(c, k)))
+        k = node(c, k)->next;
+    return k == NO_TB ? NULL : cc_tb(c, node(c, k)->tb >> 1);
+}
+
+void pages_leave_address(struct engine *e, uint64_t paddr)
+{
+    struct code_cache *c = e->cc;
+    uint32_t *from = &page_slot(c, paddr >> GW_PAGE_SHIFT)->first, k;
+    while ((k = *from) != NO_TB) {
+        struct page_node *n = node(c, k);
+        if (!is_programs(e, n)) {
+            from = &n->next;
+            continue;
+        }
+        struct tb *tb = cc_tb(c, n->tb >> 1);
+        pages_make_stale(e, tb);
+        tb->listed &= (uint8_t)~1u;
+        *from = n->next;
+        n->next = c->node_free;
+        c->node_free = k;
+    }
+}
+
+/* --- changes ------------------------------------------------------------------------------------- */
+
 static void unmark(struct engine *e, uint64_t page)
 {
     uint8_t *f = e->cfg.bus ? gw_bus_page_flags(e->cfg.bus, page << GW_PAGE_SHIFT) : NULL;

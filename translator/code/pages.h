@@ -35,6 +35,11 @@ void pages_make_stale(struct engine *e, struct tb *tb);
 /* Makes a stale block LIVE again if no breakpoint is in it and bytes, which are what it would be made of
  * now, are the same. */
 bool pages_revive(struct engine *e, uint32_t i, const uint8_t *bytes);
+/* A block of a program (guest_isa.anywhere) that starts on the physical page; NULL: none has come since the page
+ * changed. All of those that are live are of one kind: they run anywhere, or have one address. */
+const struct tb *pages_program(struct engine *e, uint64_t paddr);
+/* Those of the page, which have one address, are made stale: it is found at another. */
+void pages_leave_address(struct engine *e, uint64_t paddr);
 uint64_t pages_hash(const uint8_t *bytes, uint32_t count);
 
 /* Everything translated from the page may change: before it does. Takes the lock itself. */

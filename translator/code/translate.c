@@ -109,7 +109,6 @@ static enum gw_lift_status lift(struct engine *e, uint64_t pc, const uint8_t *by
         .unroll = e->cfg.no_fold ? 1 : 4,
     };
     e->ir->no_fold = e->cfg.no_fold;
-    e->ir->anywhere = e->anywhere;
     ir_begin(e->ir, pc, e->flags);
     e->ir->helpers = e->cfg.isa->helpers;
     return e->cfg.isa->lift(&rq);
@@ -150,7 +149,7 @@ static bool emit_host(struct engine *e, struct tb *tb, enum gw_status *st)
     tb->row_count = j->row_count;
     tb->link_first = c->links.count - j->link_count;
     tb->link_count = j->link_count;
-    c->mem.used += (j->size + 15) & ~15u;
+    c->mem.used += cc_room(j->size);
     e->stats.host_bytes += j->size;
     e->stats.host_insns += j->host_insns;
     if (e->cfg.dump && e->cfg.dump->what & ENGINE_DUMP_HOST)

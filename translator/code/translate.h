@@ -5,7 +5,7 @@
 #include "translator/code/cache.h"
 
 /*
- * Makes the block at pc, under e->flags, of the `size` bytes there: to the end of its page, and as many
+ * Makes the block at pc, under e->flags and of the kind that e->ir->anywhere says, of the `size` bytes there: to the end of its page, and as many
  * behind it as an instruction that begins on the page may take. limit: most guest instructions; 0: the usual.
  * Gives its number; it is not in any list or table yet, and knows no physical address or hash. NO_TB:
  * *fault is that of the next page, or e->needs_stop: the cache is full, and others may be in it. May

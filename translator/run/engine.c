@@ -42,10 +42,10 @@ static enum gw_exit_kind enter(struct engine *e)
     e->stats.exits++;
     if (!e->interp) {
         e->run->page = e->run->pc & ~(uint64_t)GW_PAGE_MASK;
-        uint64_t (*fn)(void *, void *);
+        uint64_t (*fn)(void *, void *, uint64_t *, uint64_t);
         void *at = (void *)(uintptr_t)(e->cc->mem.rx + e->cc->ep.enter[e->fp]);
         memcpy(&fn, &at, sizeof fn);
-        return (enum gw_exit_kind)fn(e->cfg.cpu, e->at.code);
+        return (enum gw_exit_kind)fn(e->cfg.cpu, e->at.code, &e->run->pc, 0);
     }
     if (e->cfg.bus)
         return interp_run(e->interp, e->at.interp);

@@ -102,8 +102,7 @@ static bool locate(struct engine *e, struct wanted *q, struct gw_fault *fault)
     q->id = (struct tb_id){.pc = pc,
                            .paddr = it->ppage << GW_PAGE_SHIFT | (pc & GW_PAGE_MASK),
                            .paddr2 = NO_PADDR,
-                           .flags = e->flags,
-                           .anywhere = e->anywhere};
+                           .flags = e->flags};
     q->more = straddles(e, pc, q->it.host);
     if (q->more && !second_page(e, q, fault))
         return false;
@@ -186,12 +185,42 @@ static uint32_t look_up(struct engine *e, struct wanted *q)
     return i;
 }
 
+/* A first guess at programs' code: what was linked for one address is low, what is put where there is room is
+ * high, and will be somewhere else in the next process. */
+static bool is_of_one_address(uint64_t pc)
+{
+    return pc < UINT64_C(1) << 32;
+}
+
+/* The same of a program's, which is of the page's kind; sets that. Blocks of one address are shared by all spaces
+ * that have the page there. */
+static uint32_t look_up_program(struct engine *e, struct wanted *q)
+{
+    const struct tb *other = pages_program(e, q->id.paddr);
+    if (other) {
+        bool moved = !other->anywhere && (other->pc ^ q->id.pc) >> GW_PAGE_SHIFT;
+        if (moved)
+            pages_leave_address(e, q->id.paddr);
+        q->id.anywhere = moved || other->anywhere;
+        return look_up(e, q);
+    }
+    q->id.anywhere = true; /* as it was before the page changed */
+    uint32_t i = look_up(e, q);
+    if (i == NO_TB && !e->cfg.moving_code) {
+        q->id.anywhere = false;
+        i = look_up(e, q);
+        q->id.anywhere = i == NO_TB && !is_of_one_address(q->id.pc);
+    }
+    return i;
+}
+
 static uint32_t make(struct engine *e, struct wanted *q, struct gw_fault *fault)
 {
     if (!reach(e, q)) {
         *fault = (struct gw_fault){.vaddr = q->id.pc, .access = GW_ACCESS_FETCH};
         return NO_TB;
     }
+    e->ir->anywhere = q->id.anywhere;
     uint32_t i = translate(e, q->id.pc, bytes_at(q), q->size, q->limit, fault);
     if (i == NO_TB)
         return NO_TB;
@@ -216,7 +245,7 @@ static uint32_t make(struct engine *e, struct wanted *q, struct gw_fault *fault)
 /* Under the lock. */
 static bool find_or_make(struct engine *e, struct wanted *q, struct gw_fault *fault)
 {
-    uint32_t i = q->limit ? NO_TB : look_up(e, q);
+    uint32_t i = q->limit ? NO_TB : e->anywhere ? look_up_program(e, q) : look_up(e, q);
     if (i == NO_TB)
         i = make(e, q, fault);
     if (i == NO_TB)

@@ -97,6 +97,7 @@ void world_open(struct world *w, const struct world_way *way)
         .max_guest_insns = way->max_guest_insns,
         .trace = way->trace,
         .no_fold = way->no_fold,
+        .moving_code = way->moving_code,
         .features_off = way->features_off,
         .fp_traps = way->fp_traps,
     };

@@ -16,7 +16,7 @@
 
 struct world_way {
     const char *name;
-    bool interp, no_flat, no_fold;
+    bool interp, no_flat, no_fold, moving_code;
     uint32_t features_off;
     size_t code_cache_bytes;
     unsigned max_guest_insns, trace;
