@@ -13,8 +13,8 @@ static inline uint32_t exits_row(struct gw_compile_job *job, enum gw_row_kind ki
         *full = true;
         return 0;
     }
-    job->rows[job->row_count] =
-        (struct gw_row){.host_offset = position, .guest = guest, .kind = (uint16_t)kind};
+    job->rows[job->row_count] = (struct gw_row){
+        .host_offset = position & (GW_BLOCK_BYTES - 1), .guest = guest & 0x7ff, .kind = kind & 1};
     return job->row_count++;
 }
 

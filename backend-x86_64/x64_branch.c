@@ -34,11 +34,14 @@ static void add_pages(struct x64 *x, unsigned ext, uint64_t target)
         x64_alu_mi(&x->e, X_W, ext, X64_RUN(page), pages);
 }
 
-/* cmp dword [run.gen_space], 0: patched to what guards the link. Returns where its value is. */
+/* What the guard of a link that was never made looks at: no generation. */
+#define NO_GEN X64_RUN(exit_link)
+
+/* cmp dword [NO_GEN], 0: patched to what guards the link. Returns where its value is. */
 static uint32_t link_guard(struct x64 *x)
 {
     align_field(x, 6);
-    x64_rm(&x->e, OP_GROUP1_I32, EXT_CMP, X64_RUN(gen_space), 4);
+    x64_rm(&x->e, OP_GROUP1_I32, EXT_CMP, NO_GEN, 4);
     x64_u32(&x->e, 0);
     return x64_pos(&x->e) - 4;
 }
@@ -67,12 +70,24 @@ static void guarded_jump(struct x64 *x, struct gw_link_desc *l, uint32_t *from)
     l->jump_offset = from[0] = link_jump(x);
 }
 
+/* A link that is made for the first time: from now on, who does not pass its guard asks the jump cache. */
+static void lead_to_jump_cache(uint8_t *block, const struct gw_link_desc *link)
+{
+    uint8_t *at = block + link->stub_offset + link->stub_jump;
+    int32_t disp, none = (int32_t)NO_GEN.disp;
+    if (memcmp(block + link->gen_offset - 4, &none, 4) != 0)
+        return;
+    memcpy(&disp, at, 4);
+    __atomic_store_n((int32_t *)(void *)at, disp - X64_JUMP_OR_EXIT_AHEAD, __ATOMIC_RELAXED);
+}
+
 void x64_patch(uint8_t *block, uint64_t block_rx, const struct gw_link_desc *link, uint64_t target,
                bool gen_global, uint32_t gen, uint64_t page)
 {
     uint32_t to = target ? (uint32_t)(target - (block_rx + link->jump_offset + 4))
                          : link->stub_offset - (link->jump_offset + 4);
     if (link->gen_offset && target) {
+        lead_to_jump_cache(block, link);
         /* the guard's displacement chooses the generation; its value follows */
         struct x64_mem m = gen_global ? X64_RUN(gen_global) : X64_RUN(gen_space);
         int32_t disp = (int32_t)m.disp;
@@ -102,7 +117,8 @@ static void link_out(struct x64 *x, uint32_t from, uint64_t target)
 }
 
 /* Where an unlinked branch goes: asks the run loop for its target. So does one whose guard does not hold,
- * unless the jump cache knows where it leads in this address space. from: of guarded_jump. */
+ * unless the jump cache knows where it leads in this address space (lead_to_jump_cache). from: of
+ * guarded_jump. */
 static void exit_stub(struct x64 *x, uint32_t link, const uint32_t *from)
 {
     struct gw_link_desc *l = &x->job->links[link];
@@ -114,12 +130,10 @@ static void exit_stub(struct x64 *x, uint32_t link, const uint32_t *from)
             x64_link(&x->e, from[k], k ? x64_pos(&x->e) : l->stub_offset);
     x64_set_pc(x, l->target);
     x64_mov_ri(&x->e, RAX, x->job->link_base + link);
-    if (l->gen_offset) {
-        x64_alu_mi(&x->e, 0, EXT_CMP, x64_at(X64_RIP, (int64_t)(x->e.base + l->gen_offset)), 0);
-        x64_link(&x->e, x64_jcc(&x->e, CC_NE),
-                 (uint32_t)(x64_thunk(x, T_JUMP_OR_EXIT) - x->e.base));
-    }
+    if (l->gen_offset)
+        align_field(x, 1);
     x64_jmp_to(&x->e, x64_thunk(x, T_EXIT_LINK));
+    l->stub_jump = (x64_pos(&x->e) - 4 - l->stub_offset) & 0xff;
 }
 
 static void guarded_exit(struct x64 *x, uint32_t link)

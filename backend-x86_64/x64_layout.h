@@ -72,7 +72,7 @@ enum x64_thunk {
     T_EXIT_INDIRECT,
     T_EXIT_LEAVE,
     T_EXIT_HELPER,
-    T_JUMP_OR_EXIT, /* by the jump cache to run.pc, or as T_EXIT_LINK */
+    T_JUMP_OR_EXIT, /* by the jump cache to run.pc, or as T_EXIT_LINK, which is behind it */
     T_EVAL,
     T_LOAD,                       /* + size | sign << 2 (8), then F32, F64 */
     T_LOAD_ALIGNED = T_LOAD + 10, /* W, D; sign-extended */
@@ -88,6 +88,8 @@ enum {
     X64_MAX_HELPERS = sizeof(((struct gw_entry_points *)0)->table[0]) / sizeof(uint32_t) - T_HELPER
 };
 _Static_assert(T_AMO + 4 * X64_AMO_KINDS == T_LOOKUP, "four sizes of each kind");
+
+enum { X64_JUMP_OR_EXIT_AHEAD = 48 }; /* T_JUMP_OR_EXIT is so many bytes ahead of T_EXIT_LINK */
 
 /* Constants at the start of the runtime's bytes: byte offsets, 16 each. */
 enum {

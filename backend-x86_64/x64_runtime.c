@@ -141,6 +141,27 @@ static void emit_enter(struct rt *r)
     x64_rr(e, OP_GROUP5, EXT_JMP, RAX);
 }
 
+/* eax: the link. What is behind it, T_EXIT_LINK, is at a distance that x64_patch knows. */
+static void emit_jump_or_exit(struct rt *r)
+{
+    struct x64_buf *e = &r->e;
+    uint32_t end = x64_pos(e) + X64_JUMP_OR_EXIT_AHEAD;
+    r->ep->table[r->fp][T_JUMP_OR_EXIT] = x64_pos(e);
+    x64_load(e, RCX, X64_RUN(pc));
+    x64_zext32(e, RDX, RCX);
+    x64_alu_ri(e, 0, EXT_AND, RDX, ((1 << GW_JC_BITS) - 1) << 1);
+    x64_shift_ri(e, X_W, EXT_SHL, RDX, 3);
+    x64_rm(e, X_W | OP_ADD, RDX, X64_RUN(jump_cache), 0);
+    x64_rm(e, X_W | OP_CMP_MR, RCX, x64_at(RDX, offsetof(struct gw_jump_entry, pc)), 0);
+    uint32_t missed = x64_jcc(e, CC_NE);
+    x64_mov_ri(e, RCX, 0); /* for x64_door */
+    x64_rm(e, OP_GROUP5, EXT_JMP, x64_at(RDX, offsetof(struct gw_jump_entry, code)), 0);
+    assert(x64_pos(e) <= end);
+    while (x64_pos(e) < end)
+        x64_u8(e, OP_NOP);
+    x64_link(e, missed, end);
+}
+
 static void emit_exits(struct rt *r)
 {
     struct x64_buf *e = &r->e;
@@ -159,6 +180,8 @@ static void emit_exits(struct rt *r)
         x64_r(e, OP_POP_R, callee_saved[k]);
     x64_plain(e, OP_RET);
     for (unsigned k = 0; k < sizeof kind; k++) {
+        if (kind[k] == GW_EXIT_LINK)
+            emit_jump_or_exit(r);
         r->ep->table[r->fp][T_EXIT_BUDGET + k] = x64_pos(e);
         if (kind[k] == GW_EXIT_LINK)
             x64_store(e, RAX, X64_RUN(exit_link));
@@ -166,22 +189,6 @@ static void emit_exits(struct rt *r)
         jmp_pos(r, r->exit_save);
     }
     r->ep->fault[r->fp] = r->ep->table[r->fp][T_EXIT_HELPER];
-}
-
-/* eax: the link. */
-static void emit_jump_or_exit(struct rt *r)
-{
-    struct x64_buf *e = &r->e;
-    r->ep->table[r->fp][T_JUMP_OR_EXIT] = x64_pos(e);
-    x64_load(e, RCX, X64_RUN(pc));
-    x64_zext32(e, RDX, RCX);
-    x64_alu_ri(e, 0, EXT_AND, RDX, ((1 << GW_JC_BITS) - 1) << 1);
-    x64_shift_ri(e, X_W, EXT_SHL, RDX, 3);
-    x64_rm(e, X_W | OP_ADD, RDX, X64_RUN(jump_cache), 0);
-    x64_rm(e, X_W | OP_CMP_MR, RCX, x64_at(RDX, offsetof(struct gw_jump_entry, pc)), 0);
-    x64_link(e, x64_jcc(e, CC_NE), r->ep->table[r->fp][T_EXIT_LINK]);
-    x64_mov_ri(e, RCX, 0); /* for x64_door */
-    x64_rm(e, OP_GROUP5, EXT_JMP, x64_at(RDX, offsetof(struct gw_jump_entry, code)), 0);
 }
 
 /* After a C call in a thunk: guest registers are in state; the block is left. */
@@ -392,7 +399,6 @@ enum gw_status x64_emit_runtime(const struct gw_backend_config *cfg, const struc
     for (r.fp = 0; r.fp < 2 && !r.e.full; r.fp++) {
         emit_enter(&r);
         emit_exits(&r);
-        emit_jump_or_exit(&r);
         emit_memory(&r, rt);
         for (int t = RAX; t <= RDX && cfg->mem == GW_MEM_FLAT; t++) {
             emit_lookup(&r, t, false);

@@ -72,7 +72,8 @@ enum gw_exit_kind {
 struct gw_link_desc {
     uint64_t target;      /* guest pc */
     uint32_t jump_offset; /* of the patchable branch displacement */
-    uint32_t stub_offset; /* where it goes while unlinked */
+    uint32_t stub_offset : 24; /* where it goes while unlinked */
+    uint32_t stub_jump : 8;    /* guarded: from there to the displacement of the stub's last jump */
     uint32_t gen_offset;  /* FLAT and TLB, another page: the guard's compare; 0: no guard */
     uint32_t page_offset; /* the guard's compare of run.page, of blocks that run anywhere; or 0 */
 };
@@ -80,11 +81,13 @@ struct gw_link_desc {
 /* Row of the side table: host position -> guest instruction. */
 enum gw_row_kind { GW_ROW_ACCESS, GW_ROW_CALL };
 struct gw_row {
-    uint32_t host_offset; /* of the access (the faulting instruction), or a call's return address */
-    uint16_t guest;       /* index of the guest instruction */
-    uint16_t kind;        /* enum gw_row_kind */
-    uint32_t slow_offset; /* FLAT: where to go on when the access faults */
+    uint32_t host_offset : 20; /* of the access (the faulting instruction), or a call's return address */
+    uint32_t guest : 11;       /* index of the guest instruction */
+    uint32_t kind : 1;         /* enum gw_row_kind */
+    uint32_t slow_offset : 20; /* FLAT: where to go on when the access faults */
 };
+_Static_assert(sizeof(struct gw_row) == 8 && IR_MAX_GUEST <= 1 << 11, "there are millions");
+#define GW_BLOCK_BYTES (1 << 20) /* of host code, the most that rows and links can tell of */
 
 #define GW_DOOR_BYTES 24
 

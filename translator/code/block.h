@@ -25,14 +25,18 @@ struct tb {
     uint8_t once;               /* it runs once: nothing finds it again */
     uint8_t listed;             /* in the list of its first page: 1, of its second: 2 */
     uint8_t anywhere;           /* as ir_block.anywhere: pc is where it was made */
-    uint32_t code, size;        /* offset into code memory, bytes */
+    union {
+        struct {
+            uint32_t code, size; /* offset into code memory, bytes */
+        };
+        size_t interp_at; /* where the interpreter's begins */
+    };
     struct interp_block *interp;
     uint64_t hash; /* of the guest bytes; see pages.h */
     uint32_t row_first, row_count, link_first, link_count, guest_first;
     uint32_t in_first; /* list of links that lead here */
     uint16_t guest_count, code_bytes;
     uint32_t door; /* runs anywhere: offset into code memory of what jump caches hold; 0: none yet */
-    size_t interp_at; /* its memory starts here */
 };
 
 static inline enum tb_state tb_state(const struct tb *tb)

@@ -120,7 +120,9 @@ static bool emit_host(struct engine *e, struct tb *tb, enum gw_status *st)
 {
     struct code_cache *c = e->cc;
     struct gw_compile_job *j = e->job;
-    size_t bound = 2048 + (size_t)e->ir->count * 96;
+    enum { FIXED = 2048, EACH = 96 };
+    _Static_assert(FIXED + IR_MAX_INSNS * EACH <= GW_BLOCK_BYTES, "rows have room");
+    size_t bound = FIXED + (size_t)e->ir->count * EACH;
     if (!code_mem_reserve(&c->mem, bound)) {
         *st = GW_ERR_NOMEM;
         return false;
