@@ -174,7 +174,8 @@ static enum after run_exactly(struct engine *e, enum engine_stop *stop)
         after = left_by(e, enter(e), stop);
         find_drop(e);
         e->stats.interp_insns += (uint64_t)(before - run->budget);
-        if (after != AFTER_NEXT)
+        /* It may have gone on by the jump cache, to a block that is longer than the rest. */
+        if (after != AFTER_NEXT && after != AFTER_NO_ROOM)
             break;
         if (world_wanted(e))
             return AFTER_LOOK;
