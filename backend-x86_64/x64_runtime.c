@@ -18,7 +18,9 @@ struct rt {
     const struct pins *pins;
     struct gw_entry_points *ep;
     unsigned fp;
-    uint32_t exit_save, exit_nosave; /* positions: eax is the exit kind */
+    uint32_t exit_save, exit_nosave, exit_host; /* positions: eax is the exit kind */
+    uint32_t
+        again[2]; /* of each variant: rax is the code; nothing of the guest's is in registers */
 };
 
 static const uint8_t caller_saved[] = {RSI, RDI, R8, R9, R10, R11};
@@ -129,6 +131,7 @@ static void emit_enter(struct rt *r)
     x64_alu_ri(e, X_W, EXT_SUB, RSP, 8);
     x64_rm(e, X_W | OP_LEA, R_STATE, x64_at(RDI, X64_BIAS), 0);
     x64_rr(e, X_W | OP_MOV, RAX, RSI);
+    r->again[r->fp] = x64_pos(e);
     if (r->fp) {
         x64_stmxcsr(e, X64_HOST(mxcsr));
         x64_ldmxcsr(e, X64_RUN(fp_control));
@@ -162,6 +165,40 @@ static void emit_jump_or_exit(struct rt *r)
     x64_link(e, missed, end);
 }
 
+/* FP control and flags are the host's again. */
+static void leave_fp(struct rt *r)
+{
+    if (!r->fp)
+        return;
+    gather_flags(r);
+    x64_ldmxcsr(&r->e, X64_HOST(mxcsr));
+}
+
+/* Behind LEAVE: C says whether and where to go on, maybe in the other variant. */
+static void emit_go_on(struct rt *r, const struct gw_runtime *rt)
+{
+    struct x64_buf *e = &r->e;
+    if (!rt->go_on)
+        return;
+    r->ep->table[r->fp][T_EXIT_LEAVE] = x64_pos(e);
+    save_gprs(r);
+    move_xmms(r, true);
+    leave_fp(r);
+    cpu_arg(r);
+    x64_mov_ri(e, RAX, (uint64_t)(uintptr_t)rt->go_on);
+    x64_rr(e, OP_GROUP5, EXT_CALL, RAX);
+    x64_rr(e, X_W | OP_TEST, RAX, RAX);
+    uint32_t none = x64_jcc(e, CC_E);
+    x64_rm(e, X_W | OP_LEA, RDX, X64_RUN(pc), 0); /* these two as emit_enter has them, for a door */
+    x64_mov_ri(e, RCX, 0);
+    x64_alu_mi(e, 0, EXT_CMP, X64_RUN(fp_on), 0);
+    x64_link(e, x64_jcc(e, CC_NE), r->again[1]);
+    jmp_pos(r, r->again[0]);
+    x64_link(e, none, x64_pos(e));
+    x64_mov_ri(e, RAX, GW_EXIT_LEAVE);
+    jmp_pos(r, r->exit_host);
+}
+
 static void emit_exits(struct rt *r)
 {
     struct x64_buf *e = &r->e;
@@ -171,10 +208,8 @@ static void emit_exits(struct rt *r)
     save_gprs(r);
     move_xmms(r, true);
     r->exit_nosave = x64_pos(e);
-    if (r->fp) {
-        gather_flags(r);
-        x64_ldmxcsr(e, X64_HOST(mxcsr));
-    }
+    leave_fp(r);
+    r->exit_host = x64_pos(e);
     x64_alu_ri(e, X_W, EXT_ADD, RSP, 8);
     for (unsigned k = sizeof callee_saved; k-- > 0;)
         x64_r(e, OP_POP_R, callee_saved[k]);
@@ -396,9 +431,11 @@ enum gw_status x64_emit_runtime(const struct gw_backend_config *cfg, const struc
         return GW_ERR_LIMIT;
     r.e.end -= 64;
     emit_constants(&r);
-    for (r.fp = 0; r.fp < 2 && !r.e.full; r.fp++) {
+    for (r.fp = 0; r.fp < 2; r.fp++)
         emit_enter(&r);
+    for (r.fp = 0; r.fp < 2 && !r.e.full; r.fp++) {
         emit_exits(&r);
+        emit_go_on(&r, rt);
         emit_memory(&r, rt);
         for (int t = RAX; t <= RDX && cfg->mem == GW_MEM_FLAT; t++) {
             emit_lookup(&r, t, false);

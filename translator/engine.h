@@ -95,8 +95,8 @@ struct engine_stats {
     uint64_t retired_insns, translated_blocks, translated_insns, translate_ns, host_bytes,
         host_insns, lookups, links, indirect_misses, slow_loads, slow_stores, map_fills,
         map_flushes, map_drops, map_leaves, code_flushes, stale_blocks, revived_blocks, exits,
-        exits_link, exits_leave, exits_helper, exits_budget, refreshes, host_faults, interp_insns,
-        fp_gathers, fp_trap_stays, fp_traps, lock_takes, lock_waits, world_stops;
+        exits_link, exits_leave, exits_helper, exits_budget, exits_saved, refreshes, host_faults,
+        interp_insns, fp_gathers, fp_trap_stays, fp_traps, lock_takes, lock_waits, world_stops;
 };
 extern const struct counter_desc engine_counters;
 

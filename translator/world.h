@@ -78,6 +78,13 @@ static inline bool world_wanted(const struct engine *e)
 {
     return __atomic_load_n(&e->world->pending, __ATOMIC_RELAXED);
 }
+/* The vCPU is inside, and no block of it runs: as if it had been outside for a moment. */
+static inline void world_passes(struct engine *e)
+{
+    uint64_t cuts = __atomic_load_n(&e->world->cuts, __ATOMIC_ACQUIRE);
+    if (e->world->shared && cuts != __atomic_load_n(&e->seen_cuts, __ATOMIC_RELAXED))
+        __atomic_store_n(&e->seen_cuts, cuts, __ATOMIC_SEQ_CST);
+}
 /* Has each other vCPU been outside since that cut (world.cuts)? */
 bool world_passed(const struct engine *me, uint64_t cut);
 

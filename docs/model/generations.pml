@@ -18,6 +18,7 @@
  * BROKEN_REFRESH_ADOPTS so it is when a view is derived anew, as after a switch of the space
  * BROKEN_OLD_WALK       a walk that a fence came into is used
  * BROKEN_OLD_LINK       a link is made by a vCPU whose generation is not the latest
+ * BROKEN_PASSES_WITHIN  a vCPU that is inside says that it has been outside between a guard and the jump
  * BROKEN_FOLD_EARLY     requests are looked at before the vCPU says that it is inside
  * BROKEN_KEEPS_FOUND    what was looked up before the vCPU was outside is used after it
  */
@@ -182,6 +183,9 @@ inline jump(me)
 {
 	if
 	:: guard != POISON && guard == copy[AT(me, space)] ->
+#ifdef BROKEN_PASSES_WITHIN
+	   inside[me] = epoch;
+#endif
 	   found = target
 	:: else ->
 	   found = STUB
@@ -257,6 +261,8 @@ active [VCPUS] proctype vcpu()
 	   :: jump(_pid)
 	   :: fence(_pid)
 	   :: remote_fence(_pid)
+	   :: inside[_pid] = epoch; /* world_passes: nothing of a block is under way */
+	      jump(_pid)
 	   fi;
 	   atomic {
 	      world_leave(_pid);

@@ -349,11 +349,16 @@ static enum rv_flow environment(struct rv_lift *l, enum rv_helper helper)
     return RV_FLOW_END;
 }
 
-/* A program's may be done at once. */
+/* A program's may be done at once; that of a machine is a trap, but for those to its own firmware. */
 LIFT(ecall)
 {
-    if (!(l->b->flags & RV_TBF_USER))
-        return environment(l, RV_HELPER_ECALL);
+    unsigned priv = l->b->flags & RV_TBF_PRIV;
+    if (!(l->b->flags & RV_TBF_USER)) {
+        if (l->cfg->firmware && priv == RV_PRIV_S)
+            return environment(l, RV_HELPER_ECALL);
+        ir_leave(l->b, ir_call(l->b, RV_HELPER_ECALL_TRAP, IR_NONE, IR_NONE, IR_NONE));
+        return RV_FLOW_END;
+    }
     ir_call(l->b, RV_HELPER_ECALL, IR_NONE, IR_NONE, IR_NONE);
     ir_jmp(l->b, l->next);
     return RV_FLOW_END;

@@ -18,14 +18,18 @@ uint64_t rv_h_ecall(void *opaque, uint64_t a, uint64_t b, uint64_t c)
             cpu->run.leave = GW_LEAVE_SYSCALL;
         return 0;
     }
-    if (cpu->cfg.firmware && cpu->c.priv == RV_PRIV_S) {
-        cpu->run.leave = GW_LEAVE_HCALL;
-        return 0;
-    }
-    /* Causes 8, 9 and 11 are ordered by privilege. */
-    rv_trap(cpu, (uint64_t)RV_CAUSE_ECALL_U + cpu->c.priv, false, 0);
-    cpu->run.leave = GW_LEAVE_TRAP;
+    cpu->run.leave = GW_LEAVE_HCALL;
     return 0;
+}
+
+/* It does not retire (Priv. 1.13, 3.3.1), though its block was taken off the budget. Causes 8, 9 and 11 are
+ * ordered by privilege. */
+uint64_t rv_h_ecall_trap(void *opaque, uint64_t a, uint64_t b, uint64_t c)
+{
+    struct rv_cpu *cpu = opaque;
+    cpu->run.budget++;
+    rv_trap(cpu, (uint64_t)RV_CAUSE_ECALL_U + cpu->c.priv, false, 0);
+    return cpu->run.pc;
 }
 
 uint64_t rv_h_ebreak(void *opaque, uint64_t a, uint64_t b, uint64_t c)

@@ -46,6 +46,9 @@ struct gw_runtime {
     /* ir_eval by the default helper: in is the backend's copy of the instruction; operands in
      * run.operand[0..3], result there in [0]; flags go to run.fp_flags. */
     void (*eval)(void *cpu, const struct ir_insn *in);
+    /* Behind LEAVE, run.pc set: code to go on at, in the variant that run.fp_on names, or NULL: the block is
+     * left by GW_EXIT_LEAVE. Itself NULL: it always is. */
+    void *(*go_on)(void *cpu);
 };
 
 /* Entry, exit and slow-path thunks, produced once per code cache by emit_runtime. Offsets from the

@@ -98,8 +98,9 @@ struct gw_vcpu {
     /* Nobody else writes to the guest's memory while this vCPU runs: its atomics need not be the host's.
      * Of no meaning where vCPUs share memory. The vCPU's thread. */
     uint32_t alone;
-    uint64_t fp_gathers;       /* times that generated code read the host's flags */
-    uint64_t other_insns;      /* where vCPUs take turns: what the machine's others retired */
+    uint32_t fp_on;       /* code of now may touch FP state: the variant of thunks that it has */
+    uint64_t fp_gathers;  /* times that generated code read the host's flags */
+    uint64_t other_insns; /* where vCPUs take turns: what the machine's others retired */
     struct gw_slot operand[4]; /* of helpers and of ir_eval; [0] is ir_eval's result */
     /* Addends (host - guest) that accesses of the running block share, 0 where each is on its own. A
      * slow path empties them all. */

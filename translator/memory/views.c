@@ -26,7 +26,7 @@ void views_refresh(struct engine *e)
                   isa->anywhere(e->flags);
     unsigned round = isa->fp_round(e->flags);
     unsigned model = isa->fp_model ? isa->fp_model(e->flags) : IR_FPM_RISCV;
-    e->fp = round != IR_FP_OFF;
+    e->fp = run->fp_on = round != IR_FP_OFF;
     if (e->cfg.backend)
         run->fp_control = run->fp_control_quiet = e->cfg.backend->fp_control(round, model);
     if (!e->cfg.bus) {

@@ -28,6 +28,8 @@ static const struct counter_field counter_fields[] = {
             "by an instruction that ends its block for the run loop"),
     COUNTER(struct engine_stats, exits_helper, "by a trap, fault or call"),
     COUNTER(struct engine_stats, exits_budget, "by the end of the quantum"),
+    COUNTER(struct engine_stats, exits_saved,
+            "times that the run loop had nothing to do behind such an instruction"),
     COUNTER(struct engine_stats, refreshes, "times block key and view were derived anew"),
     COUNTER(struct engine_stats, host_faults, "host faults at guest accesses"),
     COUNTER(struct engine_stats, interp_insns, "instructions run singly up to an exact stop"),

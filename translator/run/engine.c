@@ -232,10 +232,57 @@ static void count_idle(struct engine *e, bool retired)
         e->run->budget--;
 }
 
-static void grant(struct gw_vcpu *run, uint64_t retired, uint64_t insns)
+/* A round begins: blocks run for a quantum, or to the run's end. */
+static void grant(struct engine *e, unsigned how)
 {
-    run->insns_base = retired + insns;
+    struct progress *p = e->progress;
+    struct gw_vcpu *run = e->run;
+    uint64_t quantum = e->cfg.quantum ? e->cfg.quantum : QUANTUM, left;
+    p->round = gw_retired(run);
+    left = p->most - (p->round - p->start);
+    p->last = left <= quantum;
+    if (e->fp)
+        fp_trap_look(e, p->round);
+    uint64_t insns = how & ENGINE_SINGLE ? 1 : p->last ? left : quantum;
+    run->insns_base = p->round + insns;
     run->budget = (int64_t)insns;
+}
+
+/* Something is for the loop itself to do. */
+static bool wants_loop(const struct engine *e)
+{
+    return world_wanted(e) || __atomic_load_n(&e->requests, __ATOMIC_RELAXED) ||
+           __atomic_load_n(&e->run->attention, __ATOMIC_RELAXED) || e->at.once;
+}
+
+/*
+ * Behind an instruction that ends its block for the run loop, such as a trap or a return from one: does what
+ * a round of the loop does, without leaving generated code, and at the same instructions. A guest can't tell
+ * the two apart, and neither can who counts.
+ */
+void *engine_go_on(void *cpu)
+{
+    struct engine *e = gw_run(cpu)->engine;
+    const struct guest_isa *isa = e->cfg.isa;
+    struct progress *p = e->progress;
+    uint64_t retired = gw_retired(e->run);
+    if (retired == p->round || retired - p->start >= p->most || wants_loop(e))
+        return NULL;
+    if (isa->interrupt(cpu, false))
+        e->run->leave = GW_LEAVE_NONE;
+    else if (isa->waiting(cpu))
+        return NULL;
+    e->stats.exits_saved++;
+    e->passing = false;
+    p->idle = 0;
+    world_passes(e);
+    if (e->run->view_dirty)
+        views_refresh(e);
+    grant(e, 0);
+    if (find_first(e) != FOUND_BLOCK)
+        return NULL;
+    e->run->page = e->run->pc & ~(uint64_t)GW_PAGE_MASK;
+    return e->at.code;
 }
 
 /* What was not used is not retired. */
@@ -250,26 +297,24 @@ enum engine_stop engine_run_on(struct engine *e, uint64_t max_insns, bool exact,
     struct gw_vcpu *run = e->run;
     struct progress *p = e->progress;
     enum engine_stop stop = ENGINE_BUDGET;
-    uint64_t start = gw_retired(run), done, quantum = e->cfg.quantum ? e->cfg.quantum : QUANTUM;
     if (!(how & ENGINE_CONTINUE))
         *p = (struct progress){.look = true, .clock = true};
-    while ((done = gw_retired(run) - start) < max_insns) {
+    p->start = gw_retired(run);
+    p->most = max_insns;
+    while (gw_retired(run) - p->start < max_insns) {
         world_enter(e); /* before the look: what comes later is seen at the next one */
         if (between(e, &stop))
             break;
-        if (e->fp)
-            fp_trap_look(e, start + done);
-        bool last = max_insns - done <= quantum;
-        grant(run, start + done, how & ENGINE_SINGLE ? 1 : last ? max_insns - done : quantum);
+        grant(e, how);
         enum after after = how & ENGINE_SINGLE ? run_exactly(e, &stop) : run_blocks(e, &stop);
-        if (after == AFTER_NO_ROOM && last && exact && run->budget > 0 && !run->view_dirty)
+        if (after == AFTER_NO_ROOM && p->last && exact && run->budget > 0 && !run->view_dirty)
             after = run_exactly(e, &stop);
         e->passing = false;
-        p->look = after == AFTER_LOOK || !last || run->view_dirty;
+        p->look = after == AFTER_LOOK || !p->last || run->view_dirty;
         if (after != AFTER_STOP)
-            count_idle(e, gw_retired(run) != start + done);
+            count_idle(e, gw_retired(run) != p->round);
         if (after == AFTER_STOP || how & ENGINE_SINGLE ||
-            (after == AFTER_NO_ROOM && last && !run->view_dirty))
+            (after == AFTER_NO_ROOM && p->last && !run->view_dirty))
             break;
     }
     take_back(run); /* inside: who has the world stopped looks at the counts */

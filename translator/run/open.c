@@ -127,6 +127,7 @@ static struct engine *new_whole(const struct engine_config *cfg)
     if (cfg->syscall)
         e->hooks.syscall = hook_syscall;
     if (cfg->bus) {
+        e->rt.go_on = engine_go_on;
         e->hooks.data_view = views_data;
         e->hooks.inline_store = maps_inline_store;
         e->hooks.reserve = reserve_hook;

@@ -18,6 +18,12 @@ struct progress {
     /* At the clock too: once in a run, since the caller bounds how late timers may be. */
     bool clock;
     uint32_t idle; /* rounds since an instruction retired */
+    /* The run's first count and most of instructions; the round's first count, and may it be the last? */
+    uint64_t start, most, round;
+    bool last;
 };
+
+/* See gw_runtime.go_on: a round, within generated code. */
+void *engine_go_on(void *cpu);
 
 #endif

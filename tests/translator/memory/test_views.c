@@ -1,5 +1,6 @@
-/* Kernels that run, or keep data, in pages that are not global: each space has what it looks up for itself, and
- * goes by it without C; what is global is still there. */
+/* What data and code go by now, and what it costs to change that. Kernels that run, or keep data, in pages that
+ * are not global: each space has what it looks up for itself, and goes by it without C; what is global is still
+ * there. Traps and returns from them do not leave generated code. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -172,12 +173,70 @@ static void code_of_one_space_is_in_its_jump_cache(void **state)
     each_way(call_far);
 }
 
+/* Calls of M mode, by S mode. */
+static void trap_and_return(struct world *w)
+{
+    enum { HANDLER = 0x8000, CSR_MEPC = 0x341 };
+    const uint32_t code[] = {I_ECALL, i_addi(A5, A5, -1), i_branch(1, A5, X0, -8), I_WFI};
+    const uint32_t handler[] = {
+        i_i(0x73, 2, T0, X0, CSR_MEPC),
+        i_addi(T0, T0, 4),
+        i_csrrw(X0, CSR_MEPC, T0),
+        i_addi(A3, A3, 1),
+        I_MRET,
+    };
+    uint64_t root = world_root(w);
+    world_code(w, CODE, code, COUNT(code));
+    world_code(w, W_RAM + HANDLER, handler, COUNT(handler));
+    world_map(w, root, 3, CODE, CODE, PTE_R | PTE_X);
+    for (unsigned round = 0; round < 3; round++) {
+        const struct engine_stats *s = engine_stats(w->engine);
+        uint64_t exits = s->exits, retired = engine_retired(w->engine);
+        w->cpu->c.mtvec = W_RAM + HANDLER;
+        w->cpu->x[A3] = 0;
+        w->cpu->x[A5] = TURNS;
+        run_in(w, root, 1, CODE);
+        world_expect(w, "traps", w->cpu->x[A3], TURNS);
+        world_expect(w, "retired", engine_retired(w->engine) - retired, 7 * TURNS + 1);
+        exits = s->exits - exits;
+        if (exits > (round ? 4 : 32) && !w->way->interp && !w->way->code_cache_bytes)
+            fail_msg("%s: generated code was left %llu times", w->way->name,
+                     (unsigned long long)exits);
+    }
+}
+
+static void traps_and_returns_go_on_in_generated_code(void **state)
+{
+    each_way(trap_and_return);
+}
+
+/* Each call traps again: nothing retires, and yet the run ends, at the same count in all ways. */
+static void trap_for_ever(struct world *w)
+{
+    const uint32_t code[] = {i_addi(A5, A5, 1), I_ECALL}, again = I_ECALL;
+    uint64_t retired = engine_retired(w->engine);
+    world_code(w, CODE, code, COUNT(code));
+    world_code(w, W_RAM + 0x8000, &again, 1);
+    w->cpu->c.mtvec = W_RAM + 0x8000;
+    w->cpu->run.pc = CODE;
+    world_expect(w, "stop", engine_run(w->engine, 500, true), ENGINE_BUDGET);
+    world_expect(w, "counted", engine_retired(w->engine) - retired, 500);
+    world_expect(w, "pc", w->cpu->run.pc, W_RAM + 0x8000);
+}
+
+static void a_handler_that_traps_at_once_ends_with_the_run(void **state)
+{
+    each_way(trap_for_ever);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_of_one_space_in_the_upper_half_go_inline),
         cmocka_unit_test(maps_of_many_spaces_are_taken_over_and_show_no_other),
         cmocka_unit_test(code_of_one_space_is_in_its_jump_cache),
+        cmocka_unit_test(traps_and_returns_go_on_in_generated_code),
+        cmocka_unit_test(a_handler_that_traps_at_once_ends_with_the_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
