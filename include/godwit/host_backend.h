@@ -2,7 +2,8 @@
  * What a host backend exports: one const struct host_backend. It turns one IR block into bytes at a
  * given address and never writes elsewhere, so any backend runs on any host.
  *
- * Memory access modes: USER adds run.guest_base; FLAT looks the page up in run.map_read/map_write
+ * Memory access modes: USER adds run.guest_base; on a host that does not look at all bits of an
+ * address, one that has more than GW_USER_BITS takes the slow path, which makes the fault. FLAT looks the page up in run.map_read/map_write
  * (8-byte addends, index = address bits 47:12); TLB compares tags in run.tlb_read/tlb_write
  * (struct gw_tlb_entry, GW_TLB_BITS of the page number).
  */
@@ -19,7 +20,8 @@
 
 enum gw_mem_mode { GW_MEM_USER, GW_MEM_FLAT, GW_MEM_TLB };
 
-#define GW_TLB_BITS 10
+#define GW_USER_BITS 47 /* of a guest address in user mode; more are a fault */
+#define GW_TLB_BITS  10
 struct gw_tlb_entry {
     uint64_t tag;    /* page address; empty: one that has another index */
     uint64_t addend; /* host - guest */

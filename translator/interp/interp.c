@@ -38,6 +38,8 @@ static inline void *host_user(struct gw_vcpu *run, const struct interp_op *op, b
 {
     (void)write;
     (void)size;
+    if (addr >> GW_USER_BITS)
+        return NULL;
     run->exit_row = op->guest; /* a host fault finds the instruction here */
     return (void *)(uintptr_t)(run->guest_base + addr);
 }

@@ -18,6 +18,15 @@ static uint32_t faulted(struct engine *e)
     return 1;
 }
 
+/* User mode: an address that no program has, and that this host might take for another. */
+static bool is_nowhere(struct engine *e, uint64_t va, enum gw_access access)
+{
+    if (e->cfg.bus)
+        return false;
+    e->run->fault = (struct gw_fault){.vaddr = va, .access = (uint8_t)access};
+    return true;
+}
+
 static uint32_t misaligned(struct engine *e, uint64_t va, enum gw_access access)
 {
     if (e->cfg.isa->misaligned)
@@ -122,6 +131,8 @@ uint32_t slow_load(void *cpu, uint32_t desc)
     begin(e, va);
     if (desc & IR_ALIGNED && va & (size - 1))
         return misaligned(e, va, GW_ACCESS_LOAD);
+    if (is_nowhere(e, va, GW_ACCESS_LOAD))
+        return faulted(e);
     if ((va & GW_PAGE_MASK) + size > GW_PAGE_SIZE) {
         if (!resolve_two(e, va, size, GW_ACCESS_LOAD, p, &first))
             return faulted(e);
@@ -174,6 +185,8 @@ uint32_t slow_store(void *cpu, uint32_t desc)
     struct piece p[2];
     e->stats.slow_stores++;
     begin(e, va);
+    if (is_nowhere(e, va, GW_ACCESS_STORE))
+        return faulted(e);
     if ((va & GW_PAGE_MASK) + size > GW_PAGE_SIZE) {
         if (!resolve_two(e, va, size, GW_ACCESS_STORE, p, &first))
             return faulted(e);
@@ -211,6 +224,8 @@ uint32_t slow_zero(void *cpu, uint32_t desc)
     struct piece p;
     e->stats.slow_stores++;
     begin(e, va);
+    if (is_nowhere(e, va, GW_ACCESS_STORE))
+        return faulted(e);
     if (!resolve(e, first, IR_ZERO_BYTES, GW_ACCESS_STORE, &p)) {
         e->run->fault.vaddr = va;
         return faulted(e);
@@ -307,6 +322,8 @@ uint32_t slow_amo(void *cpu, uint32_t desc)
     begin(e, va);
     if (va & (size - 1))
         return misaligned(e, va, GW_ACCESS_STORE);
+    if (is_nowhere(e, va, GW_ACCESS_STORE))
+        return faulted(e);
     if (!resolve(e, va, size, GW_ACCESS_STORE, &p))
         return faulted(e);
     if (p.host) {
