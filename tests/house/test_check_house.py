@@ -173,6 +173,9 @@ class Houses(unittest.TestCase):
 
     def test_each_source_is_built(self):
         self.refused("built", "translator/u.c", "")
+        hosts = {"machine/CMakeLists.txt": SOUND["machine/CMakeLists.txt"] + "gw_host_source(h run/of m.c)\n"}
+        self.assertEqual(self.breaches("built", {**hosts, "machine/run/of_aarch64.c": ""}), [])
+        self.assertEqual(len(self.breaches("built", {**hosts, "machine/run/of_all.c": ""})), 1)
 
     def test_names_of_ours_exist(self):
         self.refused("names", "translator/t.c", "/* as gw_gone() has it */\n")
