@@ -1,0 +1,81 @@
+/* AArch64 Linux: um_host.h by hand, since the window between the look at *attention and the svc
+ * instruction must be known to the signal handler. */
+#include "usermode/um_host.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+
+enum { ATTENTION = 9 }; /* the register that holds its address in the window */
+
+/* int64_t um_a64_blocking_call(const uint32_t *attention, long nr, const uint64_t args[6]) */
+__asm__(".text\n"
+        ".p2align 4\n"
+        ".type um_a64_blocking_call, %function\n"
+        "um_a64_blocking_call:\n"
+        "    mov x9, x0\n"
+        "    mov x8, x1\n"
+        "    mov x10, x2\n"
+        "    ldp x0, x1, [x10]\n"
+        "    ldp x2, x3, [x10, #16]\n"
+        "    ldp x4, x5, [x10, #32]\n"
+        "um_a64_window_start:\n"
+        "    ldr w11, [x9]\n"
+        "    cbnz w11, um_a64_interrupted\n"
+        "    svc #0\n"
+        "um_a64_window_end:\n"
+        "    ret\n"
+        "um_a64_interrupted:\n"
+        "    mov x0, #-4\n" /* -EINTR */
+        "    ret\n"
+        ".size um_a64_blocking_call, . - um_a64_blocking_call\n");
+
+extern int64_t um_a64_blocking_call(const uint32_t *attention, long nr, const uint64_t *args);
+extern const char um_a64_window_start[], um_a64_window_end[], um_a64_interrupted[];
+
+_Static_assert(EINTR == 4, "as written above");
+
+int64_t um_host_blocking_call(const uint32_t *attention, long nr, const uint64_t args[6])
+{
+    return um_a64_blocking_call(attention, nr, args);
+}
+
+static const uint32_t never = 0;
+
+int64_t um_host_call(long nr, const uint64_t args[6])
+{
+    return um_a64_blocking_call(&never, nr, args);
+}
+
+void um_host_interrupt(void *uctx)
+{
+    ucontext_t *u = uctx;
+    uint64_t pc = u->uc_mcontext.pc;
+    if (pc >= (uintptr_t)um_a64_window_start && pc < (uintptr_t)um_a64_window_end &&
+        u->uc_mcontext.regs[ATTENTION] != (uintptr_t)&never)
+        u->uc_mcontext.pc = (uintptr_t)um_a64_interrupted;
+}
+
+/* The kernel's own struct sigaction. Without a restorer of ours handlers return by the vDSO's. */
+struct kernel_sigaction {
+    uint64_t handler, flags, restorer, mask;
+};
+
+int64_t um_host_sigaction(int signal, uintptr_t handler, uint64_t flags, uint64_t mask,
+                          uintptr_t *old_handler)
+{
+    struct kernel_sigaction sa = {handler, flags, 0, mask};
+    struct kernel_sigaction old = {0, 0, 0, 0};
+    uint64_t args[6] = {(uint64_t)signal, (uintptr_t)&sa, (uintptr_t)&old, sizeof mask, 0, 0};
+    int64_t r = um_host_call(SYS_rt_sigaction, args);
+    if (old_handler)
+        *old_handler = old.handler;
+    return r;
+}
+
+void um_host_sigmask(uint64_t mask, uint64_t *old)
+{
+    uint64_t args[6] = {SIG_SETMASK, (uintptr_t)&mask, (uintptr_t)old, sizeof mask, 0, 0};
+    um_host_call(SYS_rt_sigprocmask, args);
+}
