@@ -23,6 +23,7 @@ SETS = {
     "qemu-sid": ("sid", ["qemu-system-riscv", "qemu-user", "opensbi"], {
         "qemu-riscv64-sid": ("usr/bin/qemu-riscv64", ""),
         "qemu-x86_64-sid": ("usr/bin/qemu-x86_64", ""),
+        "qemu-aarch64-sid": ("usr/bin/qemu-aarch64", ""),
         "qemu-system-riscv64-sid": ("usr/bin/qemu-system-riscv64", "-L {root}/usr/share/qemu"),
     }),
     "qemu-bookworm": ("bookworm", ["qemu-system-misc", "qemu-user", "opensbi"], {
@@ -36,7 +37,8 @@ SETS = {
 }
 # The variable that tells tests and bench where each wrapper is.
 ENV = {"GODWIT_QEMU_USER": "qemu-riscv64-sid", "GODWIT_QEMU_SYSTEM": "qemu-system-riscv64-sid",
-       "GODWIT_QEMU_X86": "qemu-x86_64-sid", "GODWIT_OBJDUMP": "riscv64-objdump-trixie"}
+       "GODWIT_QEMU_X86": "qemu-x86_64-sid", "GODWIT_QEMU_AARCH64": "qemu-aarch64-sid",
+       "GODWIT_OBJDUMP": "riscv64-objdump-trixie"}
 
 
 def wrapper(root, program, extra):
@@ -56,34 +58,45 @@ def wrapper(root, program, extra):
             f"'{root}/{program}' {extra + ' ' if extra else ''}\"$@\"\n")
 
 
+def write_wrappers(name, root, wraps):
+    """Those that are not as they should be: a set may get a wrapper more, and others may be running."""
+    os.makedirs(BIN, exist_ok=True)
+    for file, (program, extra) in wraps.items():
+        if not os.path.exists(os.path.join(root, program)):
+            raise Failure(f"{name}: {program} is not in the packages")
+        path, text = os.path.join(BIN, file), wrapper(root, program, extra)
+        if os.path.exists(path):
+            with open(path) as f:
+                if f.read() == text:
+                    continue
+        with open(path + ".new", "w") as f:
+            f.write(text)
+        os.chmod(path + ".new", 0o755)
+        os.replace(path + ".new", path)
+
+
 def ensure(name):
     suite, packages, wraps = SETS[name]
     root = os.path.join(PEERS, suite, name)
     stamp = os.path.join(PEERS, f"{name}.stamp")
-    want = f"{ENV} {packages} {wraps} {root}"
     if os.path.exists(stamp):
         with open(stamp) as f:
-            if f.read() == want:
-                return
+            fetched = f.read()
+        if str(packages) in fetched and fetched.endswith(root):
+            write_wrappers(name, root, wraps)
+            return
     box = AptBox(suite, "amd64")
     box.update()
     debs = box.download_closure(*packages)
     shutil.rmtree(root, ignore_errors=True)
     for deb in debs:
         extract(deb, root)
-    os.makedirs(BIN, exist_ok=True)
-    for file, (program, extra) in wraps.items():
-        if not os.path.exists(os.path.join(root, program)):
-            raise Failure(f"{name}: {program} is not in the packages")
-        path = os.path.join(BIN, file)
-        with open(path, "w") as f:
-            f.write(wrapper(root, program, extra))
-        os.chmod(path, 0o755)
+    write_wrappers(name, root, wraps)
     # The packages are extracted: what was downloaded is not needed twice.
     for deb in debs:
         os.unlink(deb)
     with open(stamp, "w") as f:
-        f.write(want)
+        f.write(f"{packages} {root}")
     say(f"peers: {name}: {', '.join(wraps)}")
 
 
