@@ -333,6 +333,43 @@ static ir_val fold_same(struct ir_block *b, enum ir_op op, enum ir_type type, ir
     }
 }
 
+/* x << k, and x >> (width - k), in one: how code without a rotate instruction writes it. The halves have no
+ * bit in common, so they may be joined by OR, XOR or ADD. Of 32 bits the upper half of the result is its
+ * sign, which the left shift's extension brings. IR_NONE: they are something else. */
+static ir_val fold_rotate(struct ir_block *b, ir_val a, ir_val c)
+{
+    const struct ir_insn *left = &b->insn[a], *right = &b->insn[c];
+    if (left->op != IR_SHR && right->op != IR_SHR)
+        return IR_NONE;
+    if (left->op == IR_SHR || right->op == IR_SEXT32) {
+        const struct ir_insn *t = left;
+        left = right;
+        right = t;
+    }
+    bool narrow = left->op == IR_SEXT32;
+    if (narrow)
+        left = &b->insn[left->a];
+    unsigned type = narrow ? IR_W32 : IR_I64;
+    if (left->op != IR_SHL || right->op != IR_SHR || left->type != type || right->type != type ||
+        left->a != right->a || !ir_is_const(b, left->b) || !ir_is_const(b, right->b) ||
+        value_of(b, left->b) + value_of(b, right->b) != width_of(type))
+        return IR_NONE;
+    ir_val by = right->b, x = left->a;
+    ir_val v = emit2(b, IR_ROTR, (enum ir_type)type, x, by);
+    return narrow ? emit1(b, IR_SEXT32, IR_I64, v) : v;
+}
+
+/* Neither operand is a constant, and they differ. */
+static ir_val fold_values(struct ir_block *b, enum ir_op op, enum ir_type type, ir_val a, ir_val c)
+{
+    if (type == IR_I64 && (op == IR_OR || op == IR_XOR || op == IR_ADD)) {
+        ir_val v = fold_rotate(b, a, c);
+        if (v != IR_NONE)
+            return v;
+    }
+    return emit2(b, op, type, a, c);
+}
+
 ir_val ir_op2(struct ir_block *b, enum ir_op op, enum ir_type type, ir_val a, ir_val c)
 {
     if (b->no_fold)
@@ -354,7 +391,7 @@ ir_val ir_op2(struct ir_block *b, enum ir_op op, enum ir_type type, ir_val a, ir
         return fold_same(b, op, type, a);
     if (ir_is_const(b, c) && !ir_is_const(b, a))
         return fold_const_right(b, op, type, a, c);
-    return emit2(b, op, type, a, c);
+    return fold_values(b, op, type, a, c);
 }
 
 /* --- comparisons ------------------------------------------------------------------------------ */

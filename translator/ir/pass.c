@@ -1,22 +1,26 @@
 /*
- * Dead code and dead state writes, in one backward pass.
+ * Dead code, dead state writes, and extensions that nobody looks at, in one backward pass.
  *
  * Model: `over` remembers, per 8-byte granule of state, which bytes are written later with nothing
  * between that could observe them. It is direct-mapped by granule; a collision only forgets. Every
  * point where state must be exact (a fault, an exit, a call, the end) forgets all, by epoch.
+ *
+ * WHOLE tells the values of which somebody uses more than the low 32 bits. An extension of those 32 that is
+ * none of them is its operand to all who use it: the builder cannot know, since state holds nearly all
+ * values until PUTs are found dead.
  */
 #include <string.h>
 
 #include "godwit/vcpu.h"
 #include "translator/ir/pass.h"
 
-enum { GRANULES = 256 };
+enum { GRANULES = 128 };
 
 struct overwritten {
-    uint32_t epoch[GRANULES];
+    uint16_t epoch[GRANULES];
     uint32_t granule[GRANULES];
     uint8_t bytes[GRANULES];
-    uint32_t now;
+    uint16_t now; /* not more of them than instructions */
 };
 
 enum { OBSERVES = IRF_MEM | IRF_EXIT | IRF_END, KEPT = IRF_SIDE | OBSERVES | IRF_FP };
@@ -72,15 +76,85 @@ static void remove_insn(struct ir_insn *in)
                            .guest = in->guest};
 }
 
-static void count_use(struct ir_block *b, ir_val v)
+/* While the pass runs, insn.uses has this set if somebody uses more than the low 32 bits. */
+enum { WHOLE = 0x8000 };
+_Static_assert(4 * IR_MAX_INSNS < WHOLE, "uses never reach it");
+
+/* Where the upper half of its operands makes no difference to an operation: each WHOLE, or 0. */
+struct spares {
+    uint16_t always;
+    uint16_t w32;    /* if its type is W32 */
+    uint16_t as_own; /* if that of its result makes none */
+};
+#define SPARES_ALL                                                                                 \
+    {                                                                                              \
+        .always = WHOLE                                                                            \
+    }
+#define SPARES_BY_TYPE                                                                             \
+    {                                                                                              \
+        .w32 = WHOLE                                                                               \
+    }
+#define SPARES_AS_OWN                                                                              \
+    {                                                                                              \
+        .w32 = WHOLE, .as_own = WHOLE                                                              \
+    }
+static const struct spares spares[IR_OP_COUNT] = {
+    [IR_ADD] = SPARES_AS_OWN,     [IR_SUB] = SPARES_AS_OWN,       [IR_MUL] = SPARES_AS_OWN,
+    [IR_AND] = SPARES_AS_OWN,     [IR_OR] = SPARES_AS_OWN,        [IR_XOR] = SPARES_AS_OWN,
+    [IR_ANDN] = SPARES_AS_OWN,    [IR_MULHU] = SPARES_BY_TYPE,    [IR_MULHS] = SPARES_BY_TYPE,
+    [IR_MULHSU] = SPARES_BY_TYPE, [IR_CLMUL] = SPARES_BY_TYPE,    [IR_CLMULH] = SPARES_BY_TYPE,
+    [IR_DIVU] = SPARES_BY_TYPE,   [IR_DIVS] = SPARES_BY_TYPE,     [IR_REMU] = SPARES_BY_TYPE,
+    [IR_REMS] = SPARES_BY_TYPE,   [IR_SHL] = SPARES_BY_TYPE,      [IR_SHR] = SPARES_BY_TYPE,
+    [IR_SAR] = SPARES_BY_TYPE,    [IR_ROTL] = SPARES_BY_TYPE,     [IR_ROTR] = SPARES_BY_TYPE,
+    [IR_SEXT8] = SPARES_ALL,      [IR_SEXT16] = SPARES_ALL,       [IR_SEXT32] = SPARES_ALL,
+    [IR_ZEXT8] = SPARES_ALL,      [IR_ZEXT16] = SPARES_ALL,       [IR_ZEXT32] = SPARES_ALL,
+    [IR_CLZ] = SPARES_BY_TYPE,    [IR_CTZ] = SPARES_BY_TYPE,      [IR_POPCNT] = SPARES_BY_TYPE,
+    [IR_BSWAP] = SPARES_BY_TYPE,  [IR_BYTEMASK] = SPARES_BY_TYPE, [IR_SETCC] = SPARES_BY_TYPE,
+    [IR_BRCC] = SPARES_BY_TYPE,
+};
+
+/* What it uses of its operands: WHOLE or 0. No branches: they would be mispredicted. */
+static unsigned wanted(const struct ir_insn *in, unsigned whole)
 {
-    if (v != IR_NONE && b->insn[v].uses < UINT16_MAX)
-        b->insn[v].uses++;
+    const struct spares *s = &spares[in->op];
+    unsigned w32 = in->type == IR_W32 ? s->w32 : 0;
+    return WHOLE & ~(s->always | w32 | (s->as_own & ~whole));
+}
+
+static inline void use(struct ir_block *b, ir_val v, unsigned how)
+{
+    if (v != IR_NONE)
+        b->insn[v].uses = (uint16_t)((b->insn[v].uses | how) + 1);
+}
+
+static inline void replace(const struct ir_block *b, ir_val *operand)
+{
+    if (*operand != IR_NONE && b->insn[*operand].op == IR_NOP)
+        *operand = b->insn[*operand].a;
+}
+
+/* Extensions that are to go are NOPs already, the first of them at `first`. All who use one use its operand
+ * from now on; operands of those before it have been replaced. */
+static void spare_extensions(struct ir_block *b, uint32_t first)
+{
+    for (uint32_t i = first; i < b->count; i++) {
+        struct ir_insn *in = &b->insn[i];
+        replace(b, &in->a);
+        replace(b, &in->b);
+        replace(b, &in->c);
+        replace(b, &in->d);
+        if (in->op == IR_NOP && in->a != IR_NONE)
+            b->insn[in->a].uses = (uint16_t)(b->insn[in->a].uses + in->uses - 1);
+    }
+    for (uint32_t i = first; i < b->count; i++)
+        if (b->insn[i].op == IR_NOP)
+            remove_insn(&b->insn[i]);
 }
 
 void ir_liveness(struct ir_block *b)
 {
     struct overwritten over;
+    uint32_t first = b->count;
 
     memset(over.epoch, 0, sizeof over.epoch);
     over.now = 1;
@@ -104,11 +178,19 @@ void ir_liveness(struct ir_block *b)
             observe(&over, in);
         if (flags & OBSERVES)
             over.now++;
-        count_use(b, in->a);
-        count_use(b, in->b);
-        count_use(b, in->c);
-        count_use(b, in->d);
+        unsigned whole = in->uses & WHOLE, how = wanted(in, whole);
+        in->uses ^= (uint16_t)whole;
+        use(b, in->a, how);
+        use(b, in->b, how);
+        use(b, in->c, how);
+        use(b, in->d, how);
+        if (!whole && (in->op == IR_SEXT32 || in->op == IR_ZEXT32)) {
+            in->op = IR_NOP;
+            first = i;
+        }
     }
+    if (first < b->count)
+        spare_extensions(b, first);
 }
 
 uint32_t ir_live_count(const struct ir_block *b)

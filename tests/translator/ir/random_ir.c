@@ -132,6 +132,22 @@ static uint32_t float_reg(const struct gen *g, uint32_t reg, enum ir_type type)
 
 /* --- one operation of each kind --------------------------------------------------------------- */
 
+/* Two shifts whose halves are joined: mostly a rotate, as programs write one. */
+static ir_val by_halves(struct gen *g, enum ir_type type, ir_val a)
+{
+    static const uint8_t joins[] = {IR_OR, IR_XOR, IR_ADD, IR_SUB};
+    uint32_t width = type == IR_W32 ? 32 : 64, left = below(g, width);
+    uint32_t right = below(g, 8) ? width - left : below(g, width);
+    ir_val up = ir_const(g->b, left), down = ir_const(g->b, right);
+    up = ir_op2(g->b, IR_SHL, type, a, up);
+    down = ir_op2(g->b, IR_SHR, type, a, down);
+    if (type == IR_W32 && below(g, 4))
+        up = ir_op1(g->b, IR_SEXT32, IR_I64, up);
+    bool swap = below(g, 2);
+    enum ir_op join = (enum ir_op)joins[below(g, 4)];
+    return ir_op2(g->b, join, below(g, 4) ? IR_I64 : type, swap ? down : up, swap ? up : down);
+}
+
 static void gen_int(struct gen *g)
 {
     static const uint8_t ops1[] = {IR_SEXT8,    IR_SEXT16, IR_SEXT32, IR_ZEXT8,  IR_ZEXT16,
@@ -139,7 +155,7 @@ static void gen_int(struct gen *g)
                                    IR_BYTEMASK, IR_SEXT32, IR_ZEXT32};
     enum ir_type type = below(g, 3) == 0 ? IR_W32 : IR_I64;
     enum ir_cond cc = (enum ir_cond)below(g, 10);
-    uint32_t what = below(g, 16);
+    uint32_t what = below(g, 17);
     ir_val v, a = int_operand(g), c = int_operand(g);
 
     if (what < 9) {
@@ -151,6 +167,8 @@ static void gen_int(struct gen *g)
         v = ir_op1(g->b, (enum ir_op)ops1[below(g, sizeof ops1)], type, a);
     } else if (what < 15) {
         v = ir_setcc(g->b, type, cc, a, c);
+    } else if (what < 16) {
+        v = by_halves(g, type, a);
     } else {
         ir_val t = int_operand(g), f = int_operand(g);
         v = ir_select(g->b, type, cc, a, c, t, f);

@@ -161,6 +161,41 @@ static void shift_pairs_become_extensions(void **state)
             "%6 = get i64 [16:8]\n%9 = sext16 i64 %6\nput i64 [16:8] %9\n");
 }
 
+/* Of 32 bits, what is put together is a rotate and its sign, whichever half comes first. */
+static void shifts_that_are_joined_rotate(void **state)
+{
+    struct fixture *f = *state;
+    struct ir_block *b = &f->b;
+    ir_val a = x(f, 1), six = k(f, 6), rest = k(f, 26);
+    ir_val down = ir_op2(b, IR_SHR, IR_W32, a, six);
+    ir_val up = ir_op1(b, IR_SEXT32, IR_I64, ir_op2(b, IR_SHL, IR_W32, a, rest));
+    set(f, 2, up);
+    set(f, 2, op(f, IR_OR, down, up));
+    ir_val high = opk(f, IR_SHL, a, 60), low = opk(f, IR_SHR, a, 4);
+    set(f, 3, op(f, IR_XOR, high, low));
+    left(f, "%0 = get i64 [8:8]\n%1 = const 0x6\n%7 = rotr w32 %0, %1\n%8 = sext32 i64 %7\n"
+            "put i64 [16:8] %8\n%12 = const 0x4\n%14 = rotr i64 %0, %12\nput i64 [24:8] %14\n");
+}
+
+static void other_shifts_stay_apart(void **state)
+{
+    struct fixture *f = *state;
+    struct ir_block *b = &f->b;
+    ir_val a = x(f, 1), c = x(f, 2), up = opk(f, IR_SHL, a, 60), down = opk(f, IR_SHR, a, 4);
+    ir_val other = opk(f, IR_SHR, c, 4), less = opk(f, IR_SHR, a, 3), by_c = op(f, IR_SHR, a, c);
+    ir_val sign = opk(f, IR_SAR, a, 4);
+    ir_val k4 = k(f, 4), k28 = k(f, 28), down32 = ir_op2(b, IR_SHR, IR_W32, a, k4);
+    ir_val up32 = ir_op2(b, IR_SHL, IR_W32, a, k28);
+    ir_val whole = op(f, IR_OR, ir_op1(b, IR_SEXT32, IR_I64, up32), down);
+    const ir_val not [] = {
+        op(f, IR_OR, up, other),   op(f, IR_OR, up, less),   op(f, IR_OR, up, by_c),
+        op(f, IR_OR, up, sign),    op(f, IR_OR, up, up32),   op(f, IR_AND, up, down),
+        op(f, IR_SUB, up, down),   op(f, IR_OR, up, down32), whole,
+        op(f, IR_OR, up32, down32)};
+    for (unsigned i = 0; i < sizeof not / sizeof not [0]; i++)
+        assert_true(b->insn[not [i]].op != IR_ROTR && b->insn[not [i]].op != IR_SEXT32);
+}
+
 static void addresses_take_constants(void **state)
 {
     struct fixture *f = *state;
@@ -437,6 +472,40 @@ static void flag_raising_operations_stay(void **state)
     left(f, want);
 }
 
+/* As of a sum that is made of sums: the state that held the first one is overwritten. */
+static void extensions_that_nobody_looks_at_go(void **state)
+{
+    struct fixture *f = *state;
+    struct ir_block *b = &f->b;
+    ir_val x1 = x(f, 1), x2 = x(f, 2);
+    ir_val sum = ir_op1(b, IR_SEXT32, IR_I64, ir_op2(b, IR_ADD, IR_W32, x1, x2));
+    set(f, 3, sum);
+    ir_val mixed = op(f, IR_XOR, sum, x(f, 4));
+    set(f, 3, mixed);
+    sum = ir_op1(b, IR_SEXT32, IR_I64, ir_op2(b, IR_ADD, IR_W32, mixed, x2));
+    set(f, 3, sum);
+    left(f, "%0 = get i64 [8:8]\n%1 = get i64 [16:8]\n%2 = add w32 %0, %1\n%5 = get i64 [32:8]\n"
+            "%6 = xor i64 %2, %5\n%8 = add w32 %6, %1\n%9 = sext32 i64 %8\nput i64 [24:8] %9\n");
+    assert_int_equal(b->insn[2].uses, 1);
+}
+
+/* The same, but that the whole of the mixture goes to state; and that somebody shifts it down. */
+static void extensions_that_somebody_looks_at_stay(void **state)
+{
+    struct fixture *f = *state;
+    struct ir_block *b = &f->b;
+    ir_val x1 = x(f, 1), x2 = x(f, 2);
+    ir_val sum = ir_op1(b, IR_SEXT32, IR_I64, ir_op2(b, IR_ADD, IR_W32, x1, x2));
+    ir_val mixed = op(f, IR_XOR, sum, x(f, 4));
+    set(f, 3, mixed);
+    ir_val other = ir_op1(b, IR_SEXT32, IR_I64, ir_op2(b, IR_SUB, IR_W32, x1, x2));
+    set(f, 5, ir_op1(b, IR_ZEXT32, IR_I64, opk(f, IR_SHR, other, 4)));
+    left(f, "%0 = get i64 [8:8]\n%1 = get i64 [16:8]\n%2 = add w32 %0, %1\n%3 = sext32 i64 %2\n"
+            "%4 = get i64 [32:8]\n%5 = xor i64 %3, %4\nput i64 [24:8] %5\n%7 = sub w32 %0, %1\n"
+            "%8 = sext32 i64 %7\n%9 = const 0x4\n%10 = shr i64 %8, %9\n%11 = zext32 i64 %10\n"
+            "put i64 [40:8] %11\n");
+}
+
 static void uses_are_counted(void **state)
 {
     struct fixture *f = *state;
@@ -478,6 +547,8 @@ int main(void)
         T(chains_of_additions_collapse),
         T(extensions_of_extended_values_vanish),
         T(shift_pairs_become_extensions),
+        T(shifts_that_are_joined_rotate),
+        T(other_shifts_stay_apart),
         T(addresses_take_constants),
         T(addresses_keep_a_base_that_state_holds),
         T(displacements_stay_within_32_bits),
@@ -499,6 +570,8 @@ int main(void)
         T(far_offsets_do_not_hide_each_other),
         T(reads_keep_the_write_before_them),
         T(flag_raising_operations_stay),
+        T(extensions_that_nobody_looks_at_go),
+        T(extensions_that_somebody_looks_at_stay),
         T(uses_are_counted),
         T(a_block_that_is_full_says_so),
     };
