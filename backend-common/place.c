@@ -81,11 +81,70 @@ static int victim(const struct place *p, enum reg_class cls, reg_set set)
     return reg_first(set);
 }
 
-/* A free scratch register, evicting if need be; locked. */
-static int grab(struct place *p, enum reg_class cls)
+/* --- pinned registers that are dead -------------------------------------------------------------- */
+
+static bool observes(const struct ir_insn *in)
 {
-    reg_set mine = reg_class_set(cls) & ~p->lock, avail = p->free & mine;
+    return ir_op_info[in->op].flags & (IRF_MEM | IRF_EXIT | IRF_END);
+}
+
+/* Finds those whose next use behind this instruction is a PUT, with nothing before it that wants state to
+ * be exact. */
+static void find_lendable(struct place *p)
+{
+    enum { LATER = 8 }; /* each look goes over all that is ahead */
+    reg_set seen = p->lent;
+    if (p->i < p->look_at || observes(&p->b->insn[p->i]))
+        return;
+    p->look_at = p->i + LATER;
+    for (uint32_t k = p->i + 1; k < p->b->count && !observes(&p->b->insn[k]); k++) {
+        const struct ir_insn *in = &p->b->insn[k];
+        if ((in->op != IR_GET && in->op != IR_PUT) || in->type != IR_I64)
+            continue;
+        int r = pins_int(p->pins, (uint32_t)in->imm, in->aux);
+        if (r < 0 || seen & reg_bit(r))
+            continue;
+        seen |= reg_bit(r);
+        if (in->op == IR_PUT)
+            p->lendable |= reg_bit(r);
+    }
+}
+
+static bool has_alias(const struct place *p, int reg)
+{
+    for (uint32_t k = 0; k < p->alias_count; k++)
+        if (p->v[p->alias[k]].flags & VALUE_PINNED && p->v[p->alias[k]].reg == reg)
+            return true;
+    return false;
+}
+
+/* Makes one more scratch register of those, if there is one. */
+static void borrow(struct place *p)
+{
+    if (!p->lendable)
+        find_lendable(p);
+    for (reg_set m = p->lendable & ~p->lock; m; m &= m - 1) {
+        int r = reg_first(m);
+        if (has_alias(p, r))
+            continue;
+        p->lendable &= ~reg_bit(r);
+        p->lent |= reg_bit(r);
+        p->scratch |= reg_bit(r);
+        disown(p, r);
+        return;
+    }
+}
+
+/* A free scratch register, evicting if need be; locked. One that was lent must not become a temporary's. */
+static int grab(struct place *p, enum reg_class cls, bool temporary)
+{
+    reg_set mine = reg_class_set(cls) & ~p->lock & ~(temporary ? p->lent : 0);
+    reg_set avail = p->free & mine;
     int r;
+    if (!avail && cls == REG_INT && !temporary) {
+        borrow(p);
+        avail = p->free & mine;
+    }
     if (avail) {
         r = reg_first(avail);
     } else {
@@ -104,25 +163,30 @@ static int grab(struct place *p, enum reg_class cls)
 
 int place_temp(struct place *p, enum reg_class cls)
 {
-    int r = grab(p, cls);
+    int r = grab(p, cls, true);
     p->temp |= reg_bit(r);
     return r;
+}
+
+/* The integer moves off its scratch register. */
+static void leave_register(struct place *p, ir_val v, int reg)
+{
+    reg_set avail = p->free & reg_class_set(REG_INT) & ~p->lock & ~reg_bit(reg);
+    if (avail) {
+        int r = reg_first(avail);
+        p->target->move(p->code, r, reg);
+        own(p, v, r);
+        disown(p, reg);
+    } else {
+        evict(p, reg);
+    }
 }
 
 void place_take(struct place *p, int reg)
 {
     ir_val v = p->owner[reg];
-    if (v != IR_NONE) {
-        reg_set avail = p->free & reg_class_set(REG_INT) & ~p->lock & ~reg_bit(reg);
-        if (avail) {
-            int r = reg_first(avail);
-            p->target->move(p->code, r, reg);
-            own(p, v, r);
-            disown(p, reg);
-        } else {
-            evict(p, reg);
-        }
-    }
+    if (v != IR_NONE)
+        leave_register(p, v, reg);
     p->lock |= reg_bit(reg);
     p->temp |= reg_bit(reg);
 }
@@ -133,7 +197,7 @@ int place_fetch(struct place *p, ir_val v)
 {
     const struct value *w = &p->v[v];
     int64_t imm;
-    int r = grab(p, w->flags & VALUE_VECTOR ? REG_VEC : REG_INT);
+    int r = grab(p, w->flags & VALUE_VECTOR ? REG_VEC : REG_INT, false);
     if (place_is_const(p, v, &imm))
         p->target->constant(p->code, r, (uint64_t)imm, true);
     else
@@ -245,7 +309,7 @@ static void rescue_slot(struct place *p, uint32_t off, unsigned size, ir_val kee
             continue;
         }
         if (w->reg < 0) { /* fetch it before the slot changes */
-            int r = grab(p, w->flags & VALUE_VECTOR ? REG_VEC : REG_INT);
+            int r = grab(p, w->flags & VALUE_VECTOR ? REG_VEC : REG_INT, false);
             p->target->load(p->code, r, at, WHOLE);
             p->lock &= ~reg_bit(r);
             own(p, v, r);
@@ -254,6 +318,52 @@ static void rescue_slot(struct place *p, uint32_t off, unsigned size, ir_val kee
         w->flags &= (uint8_t)~VALUE_SLOT;
         drop_alias(p, v);
     }
+}
+
+/* The value has its register in common with the guest's from now on, and gives its scratch back. */
+static void share_pin(struct place *p, ir_val v, int pin)
+{
+    struct value *w = &p->v[v];
+    disown(p, w->reg);
+    if (w->flags & VALUE_SLOT)
+        drop_alias(p, v);
+    free_spill(p, w);
+    if (p->b->insn[v].op == IR_CONST) {
+        *w = (struct value){.mem = PLACE_NO_COPY, .left = w->left, .reg = REG_NONE};
+        return;
+    }
+    w->flags = (uint8_t)((w->flags & ~VALUE_SLOT) | VALUE_PINNED);
+    w->reg = (int8_t)pin;
+    add_alias(p, v);
+}
+
+/* keep, which is going to be the guest's value, stays there; any other value moves. */
+static void give_back(struct place *p, int reg, ir_val keep)
+{
+    ir_val v = p->owner[reg];
+    if (v != IR_NONE && v == keep)
+        share_pin(p, v, reg);
+    else if (v != IR_NONE)
+        leave_register(p, v, reg);
+    p->owner[reg] = IR_NONE;
+    p->lent &= ~reg_bit(reg);
+    p->scratch &= ~reg_bit(reg);
+    p->free &= ~reg_bit(reg);
+}
+
+/* The PUT for which the register was dead: it is the guest's again. */
+static void take_back(struct place *p, int reg, ir_val keep)
+{
+    p->lendable &= ~reg_bit(reg);
+    if (p->lent & reg_bit(reg))
+        give_back(p, reg, keep);
+}
+
+/* Values that alias the pinned register, or have it on loan: it is about to change. */
+static void clear_pin(struct place *p, int reg)
+{
+    take_back(p, reg, IR_NONE);
+    rescue_reg(p, reg, IR_NONE);
 }
 
 void place_spill_scratch(struct place *p)
@@ -266,7 +376,7 @@ void place_spill_scratch(struct place *p)
 static void copy_slot(struct place *p, ir_val v, uint32_t from)
 {
     uint32_t to = spill_slot(p);
-    int r = grab(p, REG_INT);
+    int r = grab(p, REG_INT, false);
     p->target->load(p->code, r, from, WHOLE);
     p->target->store(p->code, r, to, WHOLE);
     p->lock &= ~reg_bit(r);
@@ -344,7 +454,7 @@ int place_def(struct place *p, enum reg_class cls, reg_set avoid)
     define(p, cls);
     int r = put_hint(p);
     if (r >= 0 && !(avoid & reg_bit(r))) {
-        rescue_reg(p, r, IR_NONE);
+        clear_pin(p, r);
         nans_overwritten(&p->nans, r);
         pin_result(p, r);
         return r;
@@ -357,7 +467,7 @@ int place_def(struct place *p, enum reg_class cls, reg_set avoid)
     } else {
         reg_set saved = p->lock;
         p->lock |= avoid;
-        r = grab(p, cls);
+        r = grab(p, cls, false);
         p->lock = saved | reg_bit(r);
     }
     own(p, (ir_val)p->i, r);
@@ -373,7 +483,7 @@ int place_def_in(struct place *p, int reg)
         own(p, (ir_val)p->i, reg);
         return reg;
     }
-    rescue_reg(p, pin, IR_NONE);
+    clear_pin(p, pin);
     if (pin != reg)
         p->target->move(p->code, pin, reg);
     pin_result(p, pin);
@@ -439,23 +549,6 @@ static void put_float(struct place *p, const struct ir_insn *in, int pin)
     }
 }
 
-/* The value has its register in common with the guest's from now on, and gives its scratch back. */
-static void share_pin(struct place *p, ir_val v, int pin)
-{
-    struct value *w = &p->v[v];
-    disown(p, w->reg);
-    if (w->flags & VALUE_SLOT)
-        drop_alias(p, v);
-    free_spill(p, w);
-    if (p->b->insn[v].op == IR_CONST) {
-        *w = (struct value){.mem = PLACE_NO_COPY, .left = w->left, .reg = REG_NONE};
-        return;
-    }
-    w->flags = (uint8_t)((w->flags & ~VALUE_SLOT) | VALUE_PINNED);
-    w->reg = (int8_t)pin;
-    add_alias(p, v);
-}
-
 static void put_pinned(struct place *p, ir_val v, int pin)
 {
     const struct value *w = &p->v[v];
@@ -477,7 +570,7 @@ static void put_const(struct place *p, uint32_t off, unsigned size, uint64_t val
     rescue_slot(p, off, 1u << size, IR_NONE);
     if (p->target->store_constant(p->code, off, size, value))
         return;
-    int r = grab(p, REG_INT);
+    int r = grab(p, REG_INT, false);
     p->target->constant(p->code, r, value, true);
     p->target->store(p->code, r, off, size);
     p->lock &= ~reg_bit(r);
@@ -511,6 +604,8 @@ void place_put(struct place *p, const struct ir_insn *in)
     uint32_t off = (uint32_t)in->imm;
     int pin = pin_of(p, in);
     int64_t imm;
+    if (pin >= 0 && reg_class_of(pin) == REG_INT)
+        take_back(p, pin, in->a);
     if (is_float(in)) {
         put_float(p, in, pin);
     } else if (is_there(p, in, pin)) {
@@ -556,6 +651,8 @@ void place_begin(struct place *p, const struct place_setup *s)
     p->spill_at = s->spill_at;
     p->scratch = p->free = s->scratch;
     p->lock = p->temp = 0;
+    p->lendable = p->lent = 0;
+    p->look_at = 0;
     p->spilled = p->unspilled = 0;
     p->alias_count = 0;
     memset(p->owner, 0xff, sizeof p->owner);

@@ -7,11 +7,15 @@
  *
  * Invariants
  *   1. At each guest instruction's start every guest register is where it belongs: pinned ones in
- *      their host register, the others in state. PUTs are never delayed, so a fault needs no repair.
+ *      their host register, the others in state; unless nobody can see it before it is written again
+ *      (ir_liveness, and 4). PUTs are never delayed, so a fault needs no repair.
  *   2. A value is in at most one host register. Besides, it may have a memory copy (`mem`), either a
  *      spill slot or the state slot it was read from or stored to while that slot is unchanged.
  *   3. A value that aliases a pinned register or a state slot is moved away before the slot changes.
- *   4. Nothing is emitted but by the target's operations, and what waits in nans.h is tested before a
+ *   4. A pinned integer register whose next use is a PUT that nothing before it could miss (nothing faults,
+ *      leaves or reads the guest's register until then) is dead, and lent out as scratch when there is no
+ *      other. The PUT has it back. Temporaries never get one, nor does anything where state is exact.
+ *   5. Nothing is emitted but by the target's operations, and what waits in nans.h is tested before a
  *      value that it concerns is moved or stored.
  *
  * How to lower an IR instruction: place_use or place_operand for each operand; place_done for each,
@@ -85,6 +89,9 @@ struct place {
     reg_set free;       /* of those, hold no live value */
     reg_set lock;       /* not to be evicted or handed out now */
     reg_set temp;       /* temporaries of this IR instruction: no result may land there */
+    reg_set lendable;   /* pinned ones that are dead until a PUT, and have not been lent */
+    reg_set lent;       /* of scratch: pinned ones that are to be given back */
+    uint32_t look_at;   /* the instruction at which lendable may be found anew */
     uint32_t spilled;   /* spill slots in use, a bit each */
     uint32_t unspilled; /* of those, free when this IR instruction is done */
     uint16_t alias_count;

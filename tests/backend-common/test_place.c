@@ -243,8 +243,11 @@ static void lower_any(struct sim *s, const struct ir_insn *in)
     const ir_val v[4] = {in->a, in->b, in->c, in->d};
     uint64_t x[4];
     char result = ir_op_info[in->op].result;
+    int temp = REG_NONE; /* that is in use until behind the result */
     for (unsigned k = 0; k < 4; k++)
         x[k] = operand(s, v[k]);
+    if (in->op == IR_SUB || in->op == IR_AND)
+        temp = place_temp(&s->p, REG_INT);
     for (unsigned k = 0; k < 4; k++)
         done(s, v[k]);
     if (in->op == IR_FPGET)
@@ -255,7 +258,10 @@ static void lower_any(struct sim *s, const struct ir_insn *in)
         x[0] = ir_eval(in, x[0], x[1], x[2], x[3], &s->cpu->run.fp_flags);
     if (result != 'V') {
         int d = place_def(&s->p, result == 'F' ? REG_VEC : REG_INT, 0);
+        assert_int_not_equal(d, temp);
         s->reg[d] = x[0];
+        if (temp >= 0)
+            s->reg[temp] = RUBBISH;
     }
 }
 
