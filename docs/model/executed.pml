@@ -21,13 +21,17 @@
  * BROKEN_SAME_TURN      or one that the filter named before the walk, another filter than now
  * BROKEN_OLD_COPY       a fence without the lock, by a vCPU that does not know the latest generation
  * BROKEN_FORGETS_FIRST  a page leaves the table before the generation moves
+ * BROKEN_LAST_FOUND     a page is known by what was found there last, and not by what all have found
+ * BROKEN_NOT_ASKED      a fence that came while the vCPU was in another space is never answered
  */
 #define PAGES 2
 #define NONE 15
+#define MIXED 14
 #define AT(v, p) (2 * (v) + (p))
 
 byte mapped[PAGES];
 bit executed[PAGES];         /* the table */
+byte what[PAGES];            /* what all have found there that have entered it */
 bit filter[PAGES] = 1;       /* and what it is said to hold without the lock: more, until it is renewed */
 bit turn;                    /* of the filter; its last here */
 byte gen = 1, drawn = 1;
@@ -36,6 +40,7 @@ bit came[2];                 /* by vCPU: a fence came since it looked (the code 
 byte guard[PAGES];           /* the links; 0 is no generation */
 byte target[PAGES];
 
+bit doubtful[2];             /* by vCPU: a fence came that its tables could not be asked about */
 byte copy[2] = 1;            /* by vCPU: the generation that it has adopted */
 byte fetched[4] = NONE;      /* by vCPU and page: its fetch TLB */
 byte oldest[4];              /* the property */
@@ -92,6 +97,58 @@ inline leave(p)
 	}
 }
 
+/* Would a walk find another page than all have found? */
+#define CHANGED(p) (executed[p] && what[p] != mapped[p])
+
+/* The vCPU comes back to the space. */
+inline ask_again(me)
+{
+#ifdef BROKEN_NOT_ASKED
+	skip
+#else
+	if
+	:: doubtful[me] ->
+	   atomic {
+	      !locked;
+	      doubtful[me] = 0;
+	      adopt(me, gen);
+	      if
+	      :: CHANGED(0) || CHANGED(1) ->
+	         forget(me);
+	         came[0] = 1;
+	         came[1] = 1;
+	         move(me);
+	         executed[0] = 0;
+	         executed[1] = 0
+	      :: else
+	      fi
+	   }
+	:: else
+	fi
+#endif
+}
+
+/* Under the lock. */
+inline enter(p, number)
+{
+#ifdef BROKEN_NOT_ENTERED
+	skip
+#else
+	if
+	:: !executed[p] -> what[p] = number
+	:: executed[p] && what[p] != number ->
+#ifdef BROKEN_LAST_FOUND
+	   what[p] = number
+#else
+	   what[p] = MIXED
+#endif
+	:: else
+	fi;
+	executed[p] = 1;
+	filter[p] = 1
+#endif
+}
+
 inline fence_page(me, p)
 {
 	number = mapped[p];
@@ -114,15 +171,16 @@ inline fence_page(me, p)
 	      came[0] = 1;
 	      came[1] = 1
 	   };
-	   other = executed[p];
-#ifdef BROKEN_FORGETS_FIRST
-	   leave(p);
-#endif
 	   if
-	   :: other -> move(me)
-	   :: else
+	   :: CHANGED(p) ->
+#ifdef BROKEN_FORGETS_FIRST
+	      leave(p);
+#endif
+	      move(me);
+	      leave(p)
+	   :: executed[p] -> doubtful[me] = 1  /* it is another space's */
+	   :: !CHANGED(p)
 	   fi;
-	   leave(p);
 #ifdef BROKEN_FORGETS_OTHERS
 	   executed[1 - p] = 0;
 #endif
@@ -142,11 +200,12 @@ inline fence_all(me)
 		came[0] = 1;
 		came[1] = 1;
 		if
-		:: executed[0] || executed[1] ->
+		:: CHANGED(0) || CHANGED(1) ->
 		   move(me);
 		   executed[0] = 0;
 		   executed[1] = 0
-		:: else
+		:: executed[0] || executed[1] -> doubtful[me] = 1
+		:: !(CHANGED(0) || CHANGED(1))
 		fi;
 		oldest[AT(me, 0)] = number;
 		oldest[AT(me, 1)] = other
@@ -162,50 +221,51 @@ inline find(me, p)
 	   :: fetched[AT(me, p)] == NONE ->
 	      atomic { other = filter[p]; before = turn };
 	      number = mapped[p];
-	      atomic {
-	         !locked;
+	      do
+	      :: atomic {
+	            !locked;
 #ifdef BROKEN_ENTERED_SINCE
-	         other = filter[p];
+	            other = filter[p];
 #elif !defined(BROKEN_SAME_TURN)
-	         other = other && turn == before;
+	            other = other && turn == before;
 #endif
-	         before = 0;
-#ifndef BROKEN_NOT_ENTERED
-	         executed[p] = 1;
-	         filter[p] = 1
-#endif
-	      };
-	      /* A fence that did not find it there was made before; what it is about is seen now. Of a page
-	       * that was there all the time, fences come in. */
+	            enter(p, number)
+	         };
+	         /* A fence that did not find it there was made before; what it is about is seen now. Of a page
+	          * that was there all the time, fences come in. */
 #ifndef BROKEN_NO_SECOND_WALK
-	      if
-	      :: !other -> number = mapped[p]
-	      :: else
-	      fi;
+	         if
+	         :: !other && number != mapped[p] -> number = mapped[p]
+	         :: else -> break
+	         fi
+#else
+	         break
 #endif
-	      atomic { fetched[AT(me, p)] = number; other = 0; number = 0 }
+	      od;
+	      atomic { fetched[AT(me, p)] = number; other = 0; number = 0; before = 0 }
 	   :: else
 	   fi;
-	   atomic {
-	      !locked;
-	      number = fetched[AT(me, p)];
-	      if
+	   /* Without the lock, which only a link takes. */
+	   if
 #ifdef BROKEN_NO_RETRY
-	      :: true ->
+	   :: true ->
 #else
-	      :: !came[me] ->
+	   :: !came[me] ->
 #endif
+	      number = fetched[AT(me, p)];
+	      atomic {
+	         !locked;
 	         if
 	         :: copy[me] == gen ->
 	            guard[p] = gen;
 	            target[p] = number
 	         :: else
 	         fi;
-	         GO_ON(me, p, number);
-	         break
-	      :: else -> forget(me)
-	      fi
-	   }
+	         GO_ON(me, p, number)
+	      };
+	      break
+	   :: else -> forget(me)
+	   fi
 	od
 }
 
@@ -232,7 +292,7 @@ active [2] proctype vcpu()
 	   fi;
 	   if
 	   :: _pid == 0 && page == 1 && mapped[1] == 0 -> mapped[1]++; fence_page(_pid, 1)
-	   :: jump(_pid, page)
+	   :: ask_again(_pid); jump(_pid, page)
 	   :: fence_page(_pid, page)
 	   :: _pid == 0 -> fence_all(0)
 	   :: atomic { _pid == 0 && !turn && !locked && filter[1] != executed[1] -> renew() }

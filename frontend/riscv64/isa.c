@@ -87,6 +87,7 @@ const struct guest_isa rv_guest_isa = {
     .disasm = disasm,
     .view = rv_view,
     .translate = rv_translate,
+    .refetch = rv_refetch,
     .bus_fault = rv_bus_fault,
     .misaligned = rv_misaligned,
     .raise = rv_raise,

@@ -318,6 +318,31 @@ static uint64_t view_key(const struct rv_cpu *cpu, unsigned priv, bool data)
            (cpu->c.satp & ((UINT64_C(1) << 60) - 1));
 }
 
+/* Keys of one satp differ in the view alone. */
+bool rv_refetch(const void *opaque, uint64_t fetch_key, bool kernel, uint64_t vaddr,
+                struct gw_xlate *out)
+{
+    const struct rv_cpu *cpu = opaque;
+    const uint64_t view = UINT64_C(7) << 61;
+    bool user = !kernel && fetch_key >> 61 == VIEW_U;
+    unsigned priv = user ? RV_PRIV_U : RV_PRIV_S;
+    struct leaf leaf;
+    if (satp_mode(cpu) == RV_SATP_BARE ||
+        (!kernel && fetch_key != (view_key(cpu, priv, false) & ~view) + (fetch_key & view)))
+        return false;
+    if (!kernel && !user && fetch_key >> 61 != VIEW_S)
+        return false;
+    if (!out)
+        return true;
+    if (!canonical(vaddr, vaddr_bits(cpu)) || walk(cpu, vaddr, true, &leaf) != WALK_OK ||
+        !(leaf_perms(cpu, leaf.pte, priv) >> GW_ACCESS_FETCH & 1))
+        return false;
+    *out = (struct gw_xlate){.paddr = leaf.paddr, .global = leaf.global, .shift = leaf.shift};
+    out->perms =
+        (uint8_t)(1u << GW_ACCESS_FETCH & rv_pmp_perms(cpu, leaf.paddr, 2, priv, &out->whole_page));
+    return out->perms != 0;
+}
+
 void rv_view(const void *opaque, struct gw_view *out)
 {
     const struct rv_cpu *cpu = opaque;

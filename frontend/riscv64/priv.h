@@ -36,6 +36,9 @@ extern const struct gw_reg rv_regs[RV_REG_COUNT];
 bool rv_csr_peek(void *cpu, uint16_t csr, uint64_t *value);
 bool rv_csr_poke(void *cpu, uint16_t csr, uint64_t value);
 bool rv_probe(const void *cpu, uint64_t vaddr, uint64_t *paddr);
+/* As guest_isa.refetch. */
+bool rv_refetch(const void *cpu, uint64_t fetch_key, bool kernel, uint64_t vaddr,
+                struct gw_xlate *out);
 
 /* The functions behind rv_helpers.inc. */
 #define RV_HELPER(NAME, fn, args, flags) uint64_t fn(void *cpu, uint64_t a, uint64_t b, uint64_t c);

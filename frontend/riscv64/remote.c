@@ -40,7 +40,7 @@ void rv_fence(struct rv_cpu *cpu, const struct rv_fence *f)
         return;
     pages = ((f->vaddr + f->size - 1) >> GW_PAGE_SHIFT) - first + 1;
     if (f->size == 0 || f->vaddr + f->size - 1 < f->vaddr || pages > FENCE_PAGES) {
-        hooks->flush(cpu, 0, 1, f->asid, f->asid_all);
+        hooks->flush(cpu, 0, GW_FLUSH_TABLES, f->asid, f->asid_all);
         return;
     }
     for (uint64_t i = 0; i < pages; i++)
@@ -51,7 +51,7 @@ static void do_fences(struct rv_cpu *cpu, bool all)
 {
     uint32_t end = __atomic_load_n(&cpu->fences_asked, __ATOMIC_ACQUIRE);
     if (all && cpu->run.hooks)
-        cpu->run.hooks->flush(cpu, 0, 1, 0, 1);
+        cpu->run.hooks->flush(cpu, 0, GW_FLUSH_TABLES, 0, 1);
     for (uint32_t i = cpu->fences_done; !all && i != end; i++)
         rv_fence(cpu, &cpu->fence[i % RV_FENCES]);
     __atomic_store_n(&cpu->fences_done, end, __ATOMIC_RELEASE);

@@ -160,6 +160,11 @@ struct guest_isa {
      * For accesses that the guest makes: may set accessed and dirty bits in its page tables. */
     bool (*translate)(void *cpu, uint64_t vaddr, unsigned size, enum gw_access access,
                       struct gw_xlate *out, struct gw_fault *fault);
+    /* What a fetch at vaddr would find now in the address space and view fetch_key, or by the kernel; changes
+     * nothing. False: it faults, or other page tables than the CPU's are asked about. out NULL: are they the
+     * CPU's? NULL: never known. */
+    bool (*refetch)(const void *cpu, uint64_t fetch_key, bool kernel, uint64_t vaddr,
+                    struct gw_xlate *out);
     /* Access faults of the bus after a successful translation. */
     void (*bus_fault)(void *cpu, uint64_t vaddr, enum gw_access access, struct gw_fault *fault);
     /* Misaligned atomic: fills in the fault (address-misaligned or access fault). */

@@ -116,10 +116,14 @@ static inline struct gw_vcpu *gw_run(void *cpu)
     return (struct gw_vcpu *)(void *)((uint8_t *)cpu + GW_VCPU_OFFSET);
 }
 
+enum { GW_FLUSH_TABLES = 2 };
+
 /* What a frontend tells whoever holds derived data. Filled in by the engine; vCPU thread. */
 struct gw_hooks {
     /* Translations of vaddr's page (all pages: vaddr_all) of address space asid (all: asid_all)
-     * may have changed. Global translations survive when asid is given. */
+     * may have changed. Global translations survive when asid is given. GW_FLUSH_TABLES as vaddr_all: by
+     * what is in page tables alone, so who asks them again knows (guest_isa.refetch); of one page it always
+     * is so. */
     void (*flush)(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all);
     /* What data accesses see has changed, and nothing else that run.view_dirty stands for: they go by it
      * from now on, so the helper has GW_HELPER_MAPS. NULL: user mode. */

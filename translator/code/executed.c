@@ -41,6 +41,7 @@ void executed_open(struct executed *x)
 void executed_close(struct executed *x)
 {
     free(x->at);
+    free(x->found);
     free(x->filter[0]);
     free(x->filter[1]);
     *x = (struct executed){0};
@@ -97,22 +98,50 @@ static bool renew(struct executed *x)
     while (live >= 1u << (bits - 1))
         bits++;
     struct executed_page *fresh = bits > MOST_BITS ? NULL : malloc(sizeof *fresh << bits);
-    if (!fresh)
+    struct executed_found *found = fresh ? calloc(1u << bits, sizeof *found) : NULL;
+    if (!found) {
+        free(fresh);
         return false;
+    }
     for (uint32_t i = 0; i < 1u << bits; i++)
         fresh[i] = (struct executed_page){.page = NO_PAGE};
     for (uint32_t i = 0; i < cap; i++)
-        if (x->at[i].page != NO_PAGE && x->at[i].spaces)
-            *place(fresh, bits, x->at[i].page) = x->at[i];
+        if (x->at[i].page != NO_PAGE && x->at[i].spaces) {
+            struct executed_page *p = place(fresh, bits, x->at[i].page);
+            *p = x->at[i];
+            found[p - fresh] = x->found[i];
+        }
     free(x->at);
+    free(x->found);
     x->at = fresh;
+    x->found = found;
     x->bits = bits;
     x->count = live;
     filter_renew(x);
     return true;
 }
 
-void executed_add(struct executed *x, uint64_t page, unsigned space)
+/* A space that enters a page anew has its way; one that finds something else has none, until it is dropped. */
+static void note(struct executed_found *f, uint64_t spaces, uint64_t bit, uint64_t what)
+{
+    uint32_t way = EXECUTED_WAYS;
+    for (uint32_t i = 0; i < EXECUTED_WAYS; i++) {
+        bool same = what && f->what[i] == what;
+        if (spaces & bit && f->by[i] & bit && same)
+            return;
+        f->by[i] &= ~bit;
+        if (same || (way == EXECUTED_WAYS && !(f->by[i] & spaces)))
+            way = i;
+    }
+    if (!what || spaces & bit || way == EXECUTED_WAYS)
+        return;
+    if (f->what[way] != what)
+        f->by[way] = 0;
+    f->what[way] = what;
+    f->by[way] |= bit;
+}
+
+void executed_add(struct executed *x, uint64_t page, unsigned space, uint64_t what)
 {
     if (x->full) /* until it is cleared */
         return;
@@ -124,8 +153,10 @@ void executed_add(struct executed *x, uint64_t page, unsigned space)
         }
         p = place(x->at, x->bits, page);
         *p = (struct executed_page){.page = page};
+        x->found[p - x->at] = (struct executed_found){0};
         x->count++;
     }
+    note(&x->found[p - x->at], p->spaces, UINT64_C(1) << space, what);
     p->spaces |= UINT64_C(1) << space;
     x->any |= UINT64_C(1) << space;
     filter_set(x, x->turn & 1, page);
@@ -136,6 +167,44 @@ uint64_t executed_by(const struct executed *x, uint64_t page)
     if (x->full)
         return ~UINT64_C(0);
     return x->at ? place(x->at, x->bits, page)->spaces : 0;
+}
+
+static uint64_t changed_at(const struct executed *x, uint32_t i, uint64_t spaces, executed_ask *ask,
+                           void *context)
+{
+    const struct executed_found *f = &x->found[i];
+    uint64_t changed = 0;
+    for (uint64_t left = spaces & x->at[i].spaces; left; left &= left - 1) {
+        unsigned space = (unsigned)__builtin_ctzll(left);
+        uint64_t what = 0;
+        for (uint32_t way = 0; way < EXECUTED_WAYS; way++)
+            if (f->by[way] >> space & 1)
+                what = f->what[way];
+        if (!what || !ask(context, x->at[i].page, space, what))
+            changed |= UINT64_C(1) << space;
+    }
+    return changed;
+}
+
+uint64_t executed_changed(const struct executed *x, uint64_t page, uint64_t spaces,
+                          executed_ask *ask, void *context)
+{
+    if (x->full)
+        return spaces;
+    const struct executed_page *p = x->at ? place(x->at, x->bits, page) : NULL;
+    return p && p->page == page ? changed_at(x, (uint32_t)(p - x->at), spaces, ask, context) : 0;
+}
+
+uint64_t executed_changed_any(const struct executed *x, uint64_t spaces, executed_ask *ask,
+                              void *context)
+{
+    uint64_t changed = 0;
+    if (x->full)
+        return spaces;
+    for (uint32_t i = 0; x->at && spaces & ~changed && i < 1u << x->bits; i++)
+        if (x->at[i].spaces & spaces & ~changed && x->at[i].page != NO_PAGE)
+            changed |= changed_at(x, i, spaces & ~changed, ask, context);
+    return changed;
 }
 
 void executed_drop(struct executed *x, uint64_t page, uint64_t spaces)
@@ -168,7 +237,9 @@ uint64_t executed_drop_all(struct executed *x, uint64_t spaces)
 void executed_clear(struct executed *x)
 {
     free(x->at);
+    free(x->found);
     x->at = NULL;
+    x->found = NULL;
     x->bits = x->count = 0;
     x->any = 0;
     filter_renew(x);

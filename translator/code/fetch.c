@@ -75,7 +75,7 @@ static bool walk(struct engine *e, uint64_t vaddr, struct gw_xlate *x, struct gw
         return false;
     do {
         *x = now;
-        spaces_executed(e, vpage, x->shift, is_global(e, x));
+        spaces_executed(e, vpage, x, is_global(e, x));
         if (!e->world->shared || (known && executed_turn(table) == turn))
             return true;
         if (!translate(e, vaddr, &now, fault))

@@ -24,10 +24,12 @@ void spaces_join(struct engine *e)
 
 /* --- pages that code ran from -------------------------------------------------------------------- */
 
+enum { LARGE_SHIFT = 56 };
+
 /* Mappings larger than a page are remembered as one, by their size and number. */
 static uint64_t large_page(uint64_t vpage, unsigned shift)
 {
-    return vpage >> (shift - GW_PAGE_SHIFT) | (uint64_t)shift << 56;
+    return vpage >> (shift - GW_PAGE_SHIFT) | (uint64_t)shift << LARGE_SHIFT;
 }
 
 /* The spaces in which code ran from the page, or from a larger mapping with it. */
@@ -46,15 +48,24 @@ static void forget_executed(struct spaces *s, uint64_t vpage, uint64_t spaces)
         executed_drop(&s->executed, large_page(vpage, (unsigned)__builtin_ctzll(left)), spaces);
 }
 
-void spaces_executed(struct engine *e, uint64_t vpage, unsigned shift, bool global)
+/* What a walk found, of the whole mapping. 0: not known of all of the page. */
+static uint64_t packed(const struct gw_xlate *x)
+{
+    unsigned shift = x->shift > GW_PAGE_SHIFT ? x->shift : GW_PAGE_SHIFT;
+    uint64_t base = x->paddr >> shift << shift;
+    return x->whole_page ? base | (uint64_t)x->global << 8 | shift : 0;
+}
+
+void spaces_executed(struct engine *e, uint64_t vpage, const struct gw_xlate *x, bool global)
 {
     struct spaces *s = e->world->spaces;
+    unsigned shift = x->shift;
     world_lock(e->world);
     unsigned space = global ? GLOBAL_PAGES : e->adopted->current;
     uint64_t page = shift > GW_PAGE_SHIFT ? large_page(vpage, shift) : vpage;
     if (shift > GW_PAGE_SHIFT)
         __atomic_fetch_or(&s->large_shifts, UINT64_C(1) << shift, __ATOMIC_SEQ_CST);
-    executed_add(&s->executed, page, space);
+    executed_add(&s->executed, page, space, packed(x));
     world_unlock(e->world);
 }
 
@@ -254,6 +265,70 @@ static void go_on_to(struct engine *e, const struct moved *m)
         e->run->gen_space = m->gen;
 }
 
+/* --- asking again -------------------------------------------------------------------------------- */
+
+/* How often in one answer, since it is given under the lock. */
+enum { MOST_ASKED = 1024 };
+
+struct asker {
+    struct engine *e;
+    unsigned left;
+};
+
+/* Would the guest's tables, as this vCPU sees them, still lead there? */
+static bool is_as_found(void *context, uint64_t page, unsigned space, uint64_t what)
+{
+    struct asker *a = context;
+    const struct guest_isa *isa = a->e->cfg.isa;
+    unsigned shift = (unsigned)(page >> LARGE_SHIFT);
+    uint64_t number = page & ((UINT64_C(1) << LARGE_SHIFT) - 1);
+    uint64_t key = space == GLOBAL_PAGES ? 0 : a->e->world->spaces->pool[space].key;
+    struct gw_xlate x;
+    return a->left && a->left-- &&
+           isa->refetch(a->e->cfg.cpu, key, space == GLOBAL_PAGES,
+                        number << (shift ? shift : GW_PAGE_SHIFT), &x) &&
+           packed(&x) == what;
+}
+
+/* Those of the spaces whose tables this vCPU can ask: they are those that it goes by. */
+static uint64_t can_ask(const struct engine *e, uint64_t spaces)
+{
+    const struct guest_isa *isa = e->cfg.isa;
+    uint64_t can = 0;
+    for (uint64_t left = isa->refetch ? spaces : 0; left; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+        if (isa->refetch(e->cfg.cpu, i == GLOBAL_PAGES ? 0 : e->world->spaces->pool[i].key,
+                         i == GLOBAL_PAGES, 0, NULL))
+            can |= UINT64_C(1) << i;
+    }
+    return can;
+}
+
+/* Those of the spaces, whose tables can be asked, where code from the page (or from any) would be other code. */
+static uint64_t changed(struct engine *e, uint64_t vpage, bool all, uint64_t spaces)
+{
+    const struct spaces *s = e->world->spaces;
+    struct asker a = {.e = e, .left = MOST_ASKED};
+    if (!spaces || all)
+        return spaces ? executed_changed_any(&s->executed, spaces, is_as_found, &a) : 0;
+    uint64_t moved = executed_changed(&s->executed, vpage, spaces, is_as_found, &a);
+    for (uint64_t left = s->large_shifts; left; left &= left - 1)
+        moved |= executed_changed(&s->executed, large_page(vpage, (unsigned)__builtin_ctzll(left)),
+                                  spaces, is_as_found, &a);
+    return moved;
+}
+
+/* Of spaces that a fence is about: those whose generation has to move. Where the tables lead to what all have
+ * found, it need not. Of a space that this vCPU is not in, it asks when it comes there. */
+static uint64_t concerned(struct engine *e, uint64_t vpage, bool all, uint64_t spaces)
+{
+    uint64_t asked = can_ask(e, spaces);
+    uint64_t here = UINT64_C(1) << e->adopted->current | UINT64_C(1) << GLOBAL_PAGES;
+    uint64_t later = e->cfg.isa->refetch ? spaces & ~asked & ~here : 0;
+    e->adopted->doubtful |= later;
+    return (spaces & ~asked & ~later) | changed(e, vpage, all, asked);
+}
+
 /* --- fences -------------------------------------------------------------------------------------- */
 
 /* The spaces that a fence is about; global pages survive that of one ASID. Spaces also hold some
@@ -270,12 +345,14 @@ static uint64_t spaces_of(const struct spaces *s, uint64_t asid, bool asid_all)
 /* Other pages of a space stay known as executed, since what was fetched from them stays too. Pages leave
  * the table when the generation has moved: who does not find one there knows by its own. Returns how many
  * spaces have moved. */
-static uint32_t fence(struct engine *e, uint64_t vpage, bool all, uint64_t spaces,
+static uint32_t fence(struct engine *e, uint64_t vpage, bool all, bool tables, uint64_t spaces,
                       struct moved *moved)
 {
     struct spaces *s = e->world->spaces;
     uint32_t n = 0;
     spaces &= all ? executed_spaces(&s->executed) : executed_in(s, vpage);
+    if (tables)
+        spaces = concerned(e, vpage, all, spaces);
     for (uint64_t left = spaces; left; left &= left - 1)
         move(e, (uint32_t)__builtin_ctzll(left), &moved[n++]);
     if (all)
@@ -292,11 +369,38 @@ static bool is_of_data(const struct engine *e, uint64_t vpage)
     return !spaces_maybe_executed(e, vpage) && knows_latest(e);
 }
 
-void spaces_fence(struct engine *e, uint64_t vpage, bool vpage_all, uint64_t asid, bool asid_all)
+/* What came to this vCPU while it was elsewhere. What it has fetched was dropped then by the page alone, so
+ * all goes. */
+void spaces_ask_again(struct engine *e)
+{
+    struct spaces *s = e->world->spaces;
+    uint64_t space = UINT64_C(1) << e->adopted->current;
+    struct moved moved;
+    bool moves;
+    if (!(e->adopted->doubtful & space))
+        return;
+    e->adopted->doubtful &= ~space;
+    world_lock(e->world);
+    spaces_adopt(e);
+    moves = !can_ask(e, space) || changed(e, 0, true, space);
+    if (moves) {
+        fetch_forget(e->fetches);
+        __atomic_store_n(&s->fences, s->fences + 1, __ATOMIC_SEQ_CST);
+        move(e, e->adopted->current, &moved);
+        executed_drop_all(&s->executed, space);
+    }
+    world_unlock(e->world);
+    if (moves)
+        go_on_to(e, &moved);
+}
+
+void spaces_fence(struct engine *e, uint64_t vpage, enum spaces_fence_of of, uint64_t asid,
+                  bool asid_all)
 {
     struct spaces *s = e->world->spaces;
     struct moved moved[SPACE_POOL + 1];
     uint32_t n;
+    bool vpage_all = of != FENCE_OF_PAGE;
     if (e->world->shared && !vpage_all && is_of_data(e, vpage))
         return;
     world_lock(e->world);
@@ -304,10 +408,10 @@ void spaces_fence(struct engine *e, uint64_t vpage, bool vpage_all, uint64_t asi
     __atomic_store_n(&s->fences, s->fences + 1, __ATOMIC_SEQ_CST);
     if (s->executed.full) { /* everything goes once, and it starts anew */
         fetch_forget(e->fetches);
-        n = fence(e, 0, true, spaces_of(s, 0, true), moved);
+        n = fence(e, 0, true, false, spaces_of(s, 0, true), moved);
         executed_clear(&s->executed);
     } else {
-        n = fence(e, vpage, vpage_all, spaces_of(s, asid, asid_all), moved);
+        n = fence(e, vpage, vpage_all, of != FENCE_OF_ALL, spaces_of(s, asid, asid_all), moved);
     }
     world_unlock(e->world);
     for (uint32_t i = 0; i < n; i++)

@@ -39,6 +39,8 @@ struct spaces {
 struct adopted {
     uint32_t current;          /* space; atomic, others read it */
     uint32_t seen[SPACE_POOL]; /* generation of each when this vCPU last dropped what it knew */
+    uint64_t
+        doubtful; /* a bit for each: a fence of this vCPU's came that it has not answered yet */
 };
 
 void spaces_open(struct spaces *s);
@@ -58,14 +60,23 @@ void spaces_adopt(struct engine *e);
 uint64_t spaces_before_walk(struct engine *e);
 /* Does this vCPU know the latest, of global pages or of its space? Under the lock. */
 bool spaces_latest(const struct engine *e, bool global);
-/* Code runs from vaddr's page, of a mapping of 2^shift bytes: a fence of it must be noticed. Takes the lock
+/* Code runs from vaddr's page, by what a walk has found: a fence of it must be noticed. Takes the lock
  * itself. A fence of a page that code may not have run from takes none, and nobody who walks the guest's
  * tables meanwhile learns of it. So the page is walked again behind this, unless it was one that code may
  * have run from ever since before the walk: while executed_turn() is the same. */
-void spaces_executed(struct engine *e, uint64_t vpage, unsigned shift, bool global);
+void spaces_executed(struct engine *e, uint64_t vpage, const struct gw_xlate *x, bool global);
 bool spaces_maybe_executed(const struct engine *e, uint64_t vpage);
 /* A fence of one page (or all) in one ASID (or all): the generation moves where code ran from there.
  * What this vCPU fetched from there is dropped already. Takes the lock itself. */
-void spaces_fence(struct engine *e, uint64_t vpage, bool vpage_all, uint64_t asid, bool asid_all);
+enum spaces_fence_of {
+    FENCE_OF_PAGE,
+    FENCE_OF_TABLES, /* of all pages: what the guest's tables say */
+    FENCE_OF_ALL,    /* and all else that fetches depend on */
+};
+void spaces_fence(struct engine *e, uint64_t vpage, enum spaces_fence_of of, uint64_t asid,
+                  bool asid_all);
+/* The vCPU's current space is about to be run in: fences of its that came to this vCPU in another one are
+ * answered now. Takes the lock itself. */
+void spaces_ask_again(struct engine *e);
 
 #endif

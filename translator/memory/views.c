@@ -42,6 +42,7 @@ void views_refresh(struct engine *e)
         world_unlock(e->world);
     }
     spaces_adopt(e);
+    spaces_ask_again(e);
     uint64_t jumps = jumps_key(e);
     if (!jumps_go_on(e, jumps, &hint->jumps)) {
         world_lock(e->world);
@@ -94,5 +95,9 @@ void views_flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int as
     else
         maps_flush_page(e->maps, vaddr, asid, asid_all);
     fetch_flush(e->fetches, vpage, vaddr_all, asid_all);
-    spaces_fence(e, vpage, vaddr_all, asid, asid_all);
+    spaces_fence(e, vpage,
+                 !vaddr_all                     ? FENCE_OF_PAGE
+                 : vaddr_all == GW_FLUSH_TABLES ? FENCE_OF_TABLES
+                                                : FENCE_OF_ALL,
+                 asid, asid_all);
 }

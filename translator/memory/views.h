@@ -18,7 +18,7 @@ struct view_hint {
 /* A flush that came while the vCPU was outside: then others may be at its maps. */
 struct late_flush {
     uint64_t vaddr, asid;
-    bool vaddr_all, asid_all;
+    int vaddr_all, asid_all; /* as gw_hooks.flush has them */
 };
 
 struct views {

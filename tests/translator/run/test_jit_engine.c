@@ -608,6 +608,78 @@ static void linked_jumps_follow_a_page_that_the_guest_moves(void **state)
     each_way(self_remap_in);
 }
 
+/* Fences that change nothing: who asks the tables again need not look for code again. Returns how often it
+ * did. */
+static uint64_t fenced_for_nothing(struct world *w, uint32_t fence)
+{
+    const uint32_t code[] = {
+        fence, fence, i_jal(RA, 0x1000 - 8), i_jal(RA, 0x2000 - 12), SWAP_AND_REPEAT(-32), I_WFI,
+    };
+    uint64_t before = engine_stats(w->engine)->lookups;
+    world_expect(w, "sum", self_remap(w, PTE_G, code, COUNT(code)), 40 * 100);
+    return engine_stats(w->engine)->lookups - before;
+}
+
+static void fenced_for_nothing_in(struct world *w)
+{
+    const uint32_t fences[] = {I_SFENCE, I_SFENCE | A4 << 15, I_SFENCE | (uint32_t)S1 << 20};
+    bool whole = w->way->code_cache_bytes == 0 && !w->way->max_guest_insns;
+    for (unsigned k = 0; k < COUNT(fences); k++) {
+        uint64_t lookups = fenced_for_nothing(w, fences[k]);
+        if (whole && lookups > 30)
+            fail_msg("%s: fence %u looked up %llu times", w->way->name, k,
+                     (unsigned long long)lookups);
+    }
+}
+
+static void a_fence_that_changes_nothing_costs_no_lookup(void **state)
+{
+    each_way(fenced_for_nothing_in);
+}
+
+/* Two spaces take turns. In one of them a fence comes that is about the other, whose page of code has moved,
+ * or has not. */
+static void elsewhere_in(struct world *w)
+{
+    const uint32_t code[] = {i_jal(RA, 0x1000), I_WFI, I_NOP, I_NOP, I_NOP, I_NOP, I_NOP, I_NOP};
+    const uint32_t fences[] = {I_SFENCE, I_SFENCE | A4 << 15, I_SFENCE | (uint32_t)S1 << 20};
+    uint64_t root[2] = {world_root(w), world_root(w)}, sum = 0;
+    uint32_t gen = 0;
+    world_code(w, CODE, code, COUNT(code));
+    for (unsigned k = 0; k < 2; k++) {
+        const uint32_t body[] = {i_addi(A1, A1, k ? 100 : 1), i_jalr(X0, RA, 0)};
+        world_code(w, FAR_CODE + 4096 * k, body, COUNT(body));
+        world_map(w, root[k], 3, CODE, CODE, PTE_R | PTE_X);
+        world_map(w, root[k], 3, BESIDE, BESIDE, PTE_R | PTE_X);
+    }
+    w->cpu->x[A1] = 0;
+    w->cpu->x[A4] = CALLEE;
+    w->cpu->x[S1] = 1;
+    for (unsigned i = 0; i < 60; i++) {
+        const uint32_t fence[] = {fences[i / 2 % COUNT(fences)], I_WFI};
+        if (i < COUNT(fences) * 2)
+            world_code(w, BESIDE + 16 * (i / 2), fence, COUNT(fence));
+        unsigned frame = i < 30 ? i & 1 : 1; /* then it stays */
+        world_map(w, root[0], 3, CALLEE, FAR_CODE + 4096 * frame, PTE_R | PTE_X);
+        for (unsigned space = 2; space-- > 0;) { /* the fence in the other one, then the call */
+            world_satp(w, root[space], 3, 1 + space);
+            w->cpu->c.priv = RV_PRIV_S;
+            w->cpu->run.view_dirty = 1;
+            run_to_wfi(w, space ? BESIDE + 16 * (i / 2 % COUNT(fences)) : CODE);
+        }
+        sum += frame ? 100 : 1;
+        world_expect(w, "sum", w->cpu->x[A1], sum);
+        if (i != 30)
+            world_expect(w, "the same generation", gen == w->cpu->run.gen_space, i > 30);
+        gen = w->cpu->run.gen_space;
+    }
+}
+
+static void a_fence_is_answered_where_the_vcpu_comes_to_the_space(void **state)
+{
+    each_way(elsewhere_in);
+}
+
 /* Pages of code that could not be remembered: the next fence is taken to be about all of them. */
 static void forgetful_in(struct world *w)
 {
@@ -1034,6 +1106,8 @@ int main(void)
         cmocka_unit_test(a_page_of_code_may_move),
         cmocka_unit_test(a_pair_may_lie_on_two_pages),
         cmocka_unit_test(linked_jumps_follow_a_page_that_the_guest_moves),
+        cmocka_unit_test(a_fence_that_changes_nothing_costs_no_lookup),
+        cmocka_unit_test(a_fence_is_answered_where_the_vcpu_comes_to_the_space),
         cmocka_unit_test(code_on_pages_that_nobody_remembers_may_move),
         cmocka_unit_test(a_fence_of_one_page_forgets_no_other),
         cmocka_unit_test(memory_is_shared_with_devices_while_they_write),
