@@ -21,6 +21,8 @@
  * BROKEN_FLAG_FIRST        the flag is cleared before the blocks are stale: a FENCE.I waits for nobody
  * BROKEN_FAR_UNSEEN        a far jump is taken, without the lock, and not looked at again once it is in
  *                          the jump cache
+ * BROKEN_LOOK_UNSEEN       nor is a block that was looked up without the lock
+ * BROKEN_LINK_STALE        a link is made to such a block when it is stale by then
  */
 #define VCPUS 2
 #define PARTICIPANTS 2
@@ -184,6 +186,38 @@ inline by_far_jump(me)
 	fi
 }
 
+/* found_live: the block that there is, if it is live, is found without the lock. Then a jump cache gets it as
+ * from a far jump, or a link under the lock. */
+inline by_look(me)
+{
+	found = live;
+	if
+	:: found == NONE
+	:: found != NONE ->
+	   jump[me] = found;
+	   if
+#ifdef BROKEN_LOOK_UNSEEN
+	   :: true -> RUNS(me, found)
+#else
+	   :: live == found -> RUNS(me, found)
+	   :: else -> jump[me] = NONE
+#endif
+	   fi
+	:: found != NONE ->
+	   lock(world_lock);
+	   if
+#ifdef BROKEN_LINK_STALE
+	   :: true -> link = found
+#else
+	   :: live == found -> link = found
+	   :: else
+#endif
+	   fi;
+	   unlock(world_lock);
+	   RUNS(me, found)
+	fi
+}
+
 inline run_code(me)
 {
 	if
@@ -192,6 +226,7 @@ inline run_code(me)
 	:: atomic { link != NONE -> found = link };
 	   RUNS(me, found)
 	:: far[me] != NONE -> by_far_jump(me)
+	:: by_look(me)
 	:: jump[me] == NONE && link == NONE ->
 	   find(me);
 	   RUNS(me, found);

@@ -111,7 +111,7 @@ inline enter(me)
 }
 
 /* look: leaves the page in found. The walk is made without the lock, and again if a fence came
- * into it. */
+ * into it, which is looked at without it too. */
 inline find(me)
 {
 	do
@@ -125,13 +125,10 @@ inline find(me)
 #ifdef BROKEN_OLD_WALK
 	   copy[AT(me, space)] = gen[space];
 #endif
-	   atomic {
-	      world_lock == 0;
-	      if
-	      :: copy[AT(me, space)] == gen[space] -> break
-	      :: else
-	      fi
-	   }
+	   if
+	   :: copy[AT(me, space)] == gen[space] -> break
+	   :: else
+	   fi
 	od
 }
 

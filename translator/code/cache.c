@@ -92,7 +92,7 @@ enum gw_status cc_open(struct engine *e, struct gw_error *err)
     if (!e->interp)
         e->cc = e->world->cc;
     struct code_cache *c = e->cc;
-    if (c->slots) /* another vCPU has opened it */
+    if (c->table) /* another vCPU has opened it */
         return GW_OK;
     size_t size = e->cfg.code_cache_bytes;
     if (size < SMALLEST)

@@ -22,7 +22,7 @@
 #include "translator/world.h"
 
 struct code_page;
-struct tb_slot;
+struct tb_table;
 
 /* Derived data throughout. */
 struct code_cache {
@@ -44,8 +44,8 @@ struct code_cache {
     bool fixed;              /* the arrays above stay where they are */
 
     /* table.c */
-    struct tb_slot *slots; /* 1 << slot_bits, at most three quarters full; NULL: not open yet */
-    uint32_t slot_bits, slot_count;
+    struct tb_table *table; /* atomic; NULL: not open yet */
+    uint32_t table_count;
 
     /* pages.c */
     struct code_page *pages;

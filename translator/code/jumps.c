@@ -169,18 +169,37 @@ static struct gw_jump_entry *fill(struct engine *e, const struct tb *tb)
     return je;
 }
 
-void jumps_insert(struct engine *e, uint32_t i, bool global)
+/* Puts a block in that is live. Who makes it stale says so and then takes it out of the caches: it is seen
+ * there, or seen to be stale here. False: it is. */
+static bool fill_live(struct engine *e, const struct tb *tb)
+{
+    struct gw_jump_entry *je = fill(e, tb);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (tb_state(tb) == TB_LIVE)
+        return true;
+    __atomic_store_n(&je->pc, NO_PC, __ATOMIC_RELAXED);
+    return false;
+}
+
+bool jumps_ready(const struct engine *e, uint32_t i, bool global)
+{
+    return tb_entry(e->cc, cc_tb(e->cc, i)) && (global || e->jumps->current->key != GLOBAL_KEY);
+}
+
+bool jumps_insert(struct engine *e, uint32_t i, bool global)
 {
     struct jumps *j = e->jumps;
     struct tb *tb = cc_tb(e->cc, i);
-    if (tb_state(tb) != TB_LIVE || tb->once || (!tb_entry(e->cc, tb) && !cc_add_door(e, tb)))
-        return;
+    if (tb_state(tb) != TB_LIVE)
+        return false;
+    if (tb->once || (!tb_entry(e->cc, tb) && !cc_add_door(e, tb)))
+        return true;
     if (!global && j->current->key == GLOBAL_KEY) {
         uint8_t at = 0;
         jumps_select(e, e->view.fetch_key, &at);
     }
-    fill(e, tb);
     *far_slot(j, e->run->pc) = (struct far_jump){.pc = e->run->pc, .id = j->current->id, .tb = i};
+    return fill_live(e, tb);
 }
 
 bool jumps_far(struct engine *e)
@@ -190,16 +209,8 @@ bool jumps_far(struct engine *e)
     if (f->pc != e->run->pc || f->id != j->current->id)
         return false;
     const struct tb *tb = cc_tb(e->cc, f->tb);
-    if (tb_state(tb) != TB_LIVE)
+    if (tb_state(tb) != TB_LIVE || !fill_live(e, tb))
         return false;
-    struct gw_jump_entry *je = fill(e, tb);
-    /* Without the lock: who makes it stale says so and then takes it out of the caches. It is seen there,
-     * or seen to be stale here. */
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (tb_state(tb) != TB_LIVE) {
-        __atomic_store_n(&je->pc, NO_PC, __ATOMIC_RELAXED);
-        return false;
-    }
     e->at = (struct entry){.code = (void *)(uintptr_t)tb_rx(e->cc, tb), .interp = tb->interp};
     return true;
 }

@@ -64,8 +64,10 @@ uint64_t jumps_key(const struct engine *e);
 bool jumps_go_on(struct engine *e, uint64_t key, uint8_t *hint);
 /* Under the lock. Makes the cache of that space, under e->flags, the current one; *hint: where it was last. */
 void jumps_select(struct engine *e, uint64_t key, uint8_t *hint);
-/* Puts the block, which was just found by this vCPU, in. Under the lock. */
-void jumps_insert(struct engine *e, uint32_t tb, bool global);
+/* Puts the block, which was just found by this vCPU, in, if it may be there. Under the lock, unless blocks
+ * stay in place and it is ready: it has an entry, and there is a cache for it. False: it is stale by now. */
+bool jumps_ready(const struct engine *e, uint32_t tb, bool global);
+bool jumps_insert(struct engine *e, uint32_t tb, bool global);
 /* Is the block at run.pc among the far jumps? Then it is entered at e->at. Under the lock, unless blocks
  * stay in place (code_cache.fixed). */
 bool jumps_far(struct engine *e);

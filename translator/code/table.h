@@ -2,7 +2,9 @@
  * The table of blocks: which of them there are for (pc, physical addresses, tb_flags). Open addressing
  * by a key of those, a tag of which spares a look at blocks that can't match. Blocks of one page lie
  * close together. A block is never taken out: it becomes stale, and may be revived in its place.
- * Derived data of a code cache, under the same lock.
+ * Derived data of a code cache, under the same lock; where blocks stay in place (code_cache.fixed) it is
+ * looked at without it too. A table that has become too small is kept for those who look at it, until the
+ * cache is emptied.
  */
 #ifndef TRANSLATOR_CODE_TABLE_H
 #define TRANSLATOR_CODE_TABLE_H
@@ -20,12 +22,14 @@ bool table_open(struct code_cache *c);
 void table_close(struct code_cache *c);
 void table_clear(struct code_cache *c);
 
-/* Block i, which is complete, can be found from now on; or not, if memory is out: then it will be
+/* Block i, which is complete (cc_complete), can be found from now on; or not, if memory is out: then it will be
  * translated again. */
 void table_add(struct code_cache *c, uint32_t i);
 
-/* A look for the blocks of one id, live or stale: NO_TB when there is no further one. */
+/* A look for the blocks of one id, live or stale: NO_TB when there is no further one. Without the lock, it
+ * may miss such as are added meanwhile. */
 struct table_look {
+    const struct tb_table *in;
     const struct tb_id *id;
     uint32_t at, tag;
 };

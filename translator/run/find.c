@@ -148,8 +148,7 @@ static bool reach(struct engine *e, struct wanted *q)
         return false;
     q->size = (uint32_t)(border - at);
     if (isa->insn_bytes && isa->insn_bytes(border - isa->insn_align) > isa->insn_align &&
-        (!e->cfg.fetch_ok ||
-         e->cfg.fetch_ok(e->cfg.opaque, (q->id.pc | GW_PAGE_MASK) + 1, most)) &&
+        (!e->cfg.fetch_ok || e->cfg.fetch_ok(e->cfg.opaque, (q->id.pc | GW_PAGE_MASK) + 1, most)) &&
         readable(e, border))
         q->size += most;
     return true;
@@ -233,13 +232,22 @@ static uint32_t make(struct engine *e, struct wanted *q, struct gw_fault *fault)
         /* again, if the cache was emptied: that lets go of all pages */
         page_ready(e, q->id.paddr);
         page_ready(e, q->id.paddr2);
-        if (pages_list(e, i))
-            table_add(e->cc, i);
-        else
-            tb->once = true;
+        tb->once = !pages_list(e, i);
     }
     cc_complete(e->cc, i);
+    if (!tb->once)
+        table_add(e->cc, i);
     return i;
+}
+
+static void enter_at(struct engine *e, uint32_t i, bool global)
+{
+    const struct tb *tb = cc_tb(e->cc, i);
+    e->at = (struct entry){.code = (void *)(uintptr_t)tb_rx(e->cc, tb),
+                           .interp = tb->interp,
+                           .tb = i,
+                           .once = tb->once,
+                           .global = global};
 }
 
 /* Under the lock. */
@@ -250,12 +258,7 @@ static bool find_or_make(struct engine *e, struct wanted *q, struct gw_fault *fa
         i = make(e, q, fault);
     if (i == NO_TB)
         return false;
-    const struct tb *tb = cc_tb(e->cc, i);
-    e->at = (struct entry){.code = (void *)(uintptr_t)tb_rx(e->cc, tb),
-                           .interp = tb->interp,
-                           .tb = i,
-                           .once = tb->once,
-                           .global = q->it.global};
+    enter_at(e, i, q->it.global);
     return true;
 }
 
@@ -278,6 +281,32 @@ static void lead_here(struct engine *e, const struct from *from)
         jumps_insert(e, at->tb, at->global);
 }
 
+/* The block that is wanted, if there is a live one: without the lock, which only a link to it takes. It is
+ * found by what a walk led to that no fence came into; one that becomes stale from now on may run once more,
+ * as on any other vCPU, but nothing leads to it. False: under the lock. */
+static bool found_live(struct engine *e, const struct wanted *q, uint64_t fences,
+                       const struct from *from)
+{
+    const struct engine_world *w = e->world;
+    if (!w->shared || !e->cc->fixed || q->limit || q->more)
+        return false;
+    struct table_look look = table_look(e->cc, &q->id);
+    uint32_t i;
+    while ((i = table_next(e->cc, &look)) != NO_TB && tb_state(cc_tb(e->cc, i)) != TB_LIVE)
+        ;
+    if (i == NO_TB || fences != __atomic_load_n(&w->spaces->fences, __ATOMIC_SEQ_CST))
+        return false;
+    enter_at(e, i, q->it.global);
+    if (from->kind == FROM_JUMP)
+        return jumps_insert(e, i, q->it.global);
+    if (from->kind == FROM_LINK) {
+        world_lock(e->world);
+        lead_here(e, from);
+        world_unlock(e->world);
+    }
+    return true;
+}
+
 /* False: *fault, or e->needs_stop. */
 static bool look(struct engine *e, uint32_t limit, const struct from *from, struct gw_fault *fault)
 {
@@ -290,6 +319,8 @@ static bool look(struct engine *e, uint32_t limit, const struct from *from, stru
         uint64_t fences = spaces_before_walk(e);
         if (!locate(e, &q, fault))
             return false;
+        if (found_live(e, &q, fences, from))
+            return true;
         world_lock(w);
         if (fences == w->spaces->fences) {
             e->needs_stop = !q.limit && (!page_ready(e, q.id.paddr) || !page_ready(e, q.id.paddr2));
