@@ -30,6 +30,7 @@ struct jumps;
 struct page_maps;
 struct positions;
 struct progress;
+struct translate_apart;
 struct views;
 
 /* Where a block that was found begins; good until the world stops. */
@@ -74,8 +75,9 @@ struct engine {
     struct interp *interp; /* NULL: generated code runs */
     struct ir_block *ir;   /* these two: the block that is being made */
     struct gw_compile_job *job;
-    struct entry at; /* of the block that was found last */
-    bool passing;    /* the breakpoint at pass_pc is not met the next time */
+    struct translate_apart *apart; /* the same, made without the lock; NULL: it is not */
+    struct entry at;               /* of the block that was found last */
+    bool passing;                  /* the breakpoint at pass_pc is not met the next time */
     uint64_t pass_pc;
     bool needs_stop; /* the last lookup can be done with the world stopped only */
 

@@ -1,7 +1,7 @@
 /*
  * Code pages: protection, stores, blocks that become stale and live again, FENCE.I.
  *
- * Code: look (translator/run/find.c), pages_changed (translator/code/pages.c), protect_page
+ * Code: look, make_apart (translator/run/find.c), pages_changed (translator/code/pages.c), protect_page
  * (translator/memory/protect.c), slow_store (translator/memory/slow_path.c), maps_fill and maps_protect
  * (translator/memory/page_map.c).
  *
@@ -23,6 +23,8 @@
  *                          the jump cache
  * BROKEN_LOOK_UNSEEN       nor is a block that was looked up without the lock
  * BROKEN_LINK_STALE        a link is made to such a block when it is stale by then
+ * BROKEN_APART_UNSEEN      a block that was made without the lock is used, whatever became of the page
+ * BROKEN_APART_OUTSIDE     the vCPU is outside while it makes one: the page may be protected anew
  */
 #define VCPUS 2
 #define PARTICIPANTS 2
@@ -126,6 +128,31 @@ inline find_or_make(me)
 	live = found
 }
 
+/* Another block of a page that has one already is made while the lock is let go, and counts if the page is
+ * protected still. */
+inline make_apart(me)
+{
+	unlock(world_lock);
+#ifdef BROKEN_APART_OUTSIDE
+	world_leave(me);
+#endif
+	bytes = mem;
+#ifdef BROKEN_APART_OUTSIDE
+	world_enter(me);
+#endif
+	lock(world_lock);
+#ifndef BROKEN_APART_UNSEEN
+	again = !code;
+#endif
+	if
+	:: !again ->
+	   found = bytes;
+	   live = found;
+	   remember(me)
+	:: else
+	fi
+}
+
 /* find_block: a look, and what it does if that wants the world stopped. */
 inline find(me)
 {
@@ -133,13 +160,19 @@ inline find(me)
 	bytes = mem;
 #endif
 	lock(world_lock);
+	again = !code;
 	if
 	:: code ->
 	   find_or_make(me);
-	   remember(me);
-	   unlock(world_lock)
+	   remember(me)
+	:: code ->
+	   make_apart(me)
+	:: else
+	fi;
+	unlock(world_lock);
+	if
+	:: !again
 	:: else ->
-	   unlock(world_lock);
 #ifndef BROKEN_NO_STOP
 	   world_leave(me);
 	   world_stop(me);
@@ -150,8 +183,9 @@ inline find(me)
 	   remember(me);
 	   unlock(world_lock);
 #ifndef BROKEN_NO_STOP
-	   world_resume_inside(me)
+	   world_resume_inside(me);
 #endif
+	   again = 0
 	fi
 }
 
@@ -249,7 +283,7 @@ inline fence_i(me)
 active [VCPUS] proctype vcpu()
 {
 	byte round, found, bytes;
-	bit value;
+	bit value, again;
 
 	do
 	:: round == ROUNDS -> break

@@ -36,7 +36,7 @@ struct tb {
     uint32_t row_first, row_count, link_first, link_count, guest_first;
     uint32_t in_first; /* list of links that lead here */
     uint16_t guest_count, code_bytes;
-    uint32_t door; /* runs anywhere: offset into code memory of what jump caches hold; 0: none yet */
+    uint32_t door; /* atomic; runs anywhere: offset into code memory of what jump caches hold; 0: none yet */
 };
 
 static inline enum tb_state tb_state(const struct tb *tb)

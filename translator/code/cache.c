@@ -153,7 +153,8 @@ void cc_complete(struct code_cache *c, uint32_t i)
     const struct tb *tb = cc_tb(c, i);
     __atomic_store_n((uint64_t *)c->places.data + i, (uint64_t)tb->code << 32 | tb->size,
                      __ATOMIC_RELAXED);
-    __atomic_store_n(&c->complete, i + 1, __ATOMIC_RELEASE);
+    if (i >= c->complete) /* else there are others behind it already */
+        __atomic_store_n(&c->complete, i + 1, __ATOMIC_RELEASE);
 }
 
 bool cc_add_door(struct engine *e, struct tb *tb)
@@ -168,7 +169,7 @@ bool cc_add_door(struct engine *e, struct tb *tb)
         c->mem.used += cc_room(AT_ONCE * GW_DOOR_BYTES);
     }
     e->cfg.backend->door(c->mem.rw + c->doors, c->mem.rx + c->doors, tb_rx(c, tb));
-    tb->door = c->doors;
+    __atomic_store_n(&tb->door, c->doors, __ATOMIC_RELEASE);
     c->doors += GW_DOOR_BYTES;
     return true;
 }

@@ -78,8 +78,9 @@ static inline void *tb_entry(const struct code_cache *c, const struct tb *tb)
 {
     if (tb->interp)
         return tb->interp;
+    uint32_t door = tb->anywhere ? __atomic_load_n(&tb->door, __ATOMIC_ACQUIRE) : 0;
     if (tb->anywhere)
-        return tb->door ? (void *)(uintptr_t)(c->mem.rx + tb->door) : NULL;
+        return door ? (void *)(uintptr_t)(c->mem.rx + door) : NULL;
     return (void *)(uintptr_t)tb_rx(c, tb);
 }
 

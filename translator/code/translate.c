@@ -116,33 +116,33 @@ static enum gw_lift_status lift(struct engine *e, uint64_t pc, const uint8_t *by
 
 /* --- emission ------------------------------------------------------------------------------------ */
 
-static bool emit_host(struct engine *e, struct tb *tb, enum gw_status *st)
+enum { BOUND = 2048, BOUND_EACH = 96 }; /* bytes of code: of a block, and of each IR operation */
+_Static_assert(BOUND + IR_MAX_INSNS * BOUND_EACH <= GW_BLOCK_BYTES, "rows have room");
+
+/* Code for offset `at` of code memory, with links from `link` on, written to out. */
+static enum gw_status compile(struct engine *e, uint8_t *out, size_t cap, size_t at, uint32_t link)
 {
-    struct code_cache *c = e->cc;
+    const struct code_cache *c = e->cc;
     struct gw_compile_job *j = e->job;
-    enum { FIXED = 2048, EACH = 96 };
-    _Static_assert(FIXED + IR_MAX_INSNS * EACH <= GW_BLOCK_BYTES, "rows have room");
-    size_t bound = FIXED + (size_t)e->ir->count * EACH;
-    if (!code_mem_reserve(&c->mem, bound)) {
-        *st = GW_ERR_NOMEM;
-        return false;
-    }
     j->cfg = &e->bcfg;
     j->ep = &c->ep;
     j->runtime_base = c->mem.rx;
     j->block = e->ir;
-    j->out = c->mem.rw + c->mem.used;
-    j->base = c->mem.rx + c->mem.used;
-    j->cap = bound;
-    j->link_base = c->links.count;
-    *st = e->cfg.backend->compile(j);
-    if (*st != GW_OK)
-        return false;
+    j->out = out;
+    j->base = c->mem.rx + at;
+    j->cap = cap;
+    j->link_base = link;
+    return e->cfg.backend->compile(j);
+}
+
+/* What was compiled last has its place at the end of code memory, and all that belongs to it. */
+static bool take_place(struct engine *e, struct tb *tb)
+{
+    struct code_cache *c = e->cc;
+    const struct gw_compile_job *j = e->job;
     struct gw_row *rows = vec_push(&c->rows, sizeof *rows, j->row_count);
-    if ((j->row_count && !rows) || !links_add(c, c->tbs.count - 1, j->links, j->link_count)) {
-        *st = GW_ERR_NOMEM;
+    if ((j->row_count && !rows) || !links_add(c, c->tbs.count - 1, j->links, j->link_count))
         return false;
-    }
     if (j->row_count)
         memcpy(rows, j->rows, j->row_count * sizeof *rows);
     tb->code = (uint32_t)c->mem.used;
@@ -154,6 +154,22 @@ static bool emit_host(struct engine *e, struct tb *tb, enum gw_status *st)
     c->mem.used += cc_room(j->size);
     e->stats.host_bytes += j->size;
     e->stats.host_insns += j->host_insns;
+    return true;
+}
+
+static bool emit_host(struct engine *e, struct tb *tb, enum gw_status *st)
+{
+    struct code_cache *c = e->cc;
+    const struct gw_compile_job *j = e->job;
+    size_t bound = BOUND + (size_t)e->ir->count * BOUND_EACH;
+    *st = GW_ERR_NOMEM;
+    if (!code_mem_reserve(&c->mem, bound))
+        return false;
+    *st = compile(e, c->mem.rw + c->mem.used, bound, c->mem.used, c->links.count);
+    if (*st == GW_OK && !take_place(e, tb))
+        *st = GW_ERR_NOMEM;
+    if (*st != GW_OK)
+        return false;
     if (e->cfg.dump && e->cfg.dump->what & ENGINE_DUMP_HOST)
         dump_host(e, j->out, j->base, j->size);
     return true;
@@ -174,15 +190,13 @@ static bool emit_interp(struct engine *e, struct tb *tb, enum gw_status *st)
     return true;
 }
 
-static bool emit(struct engine *e, uint32_t i, enum gw_status *st)
+/* All of the block but its code. */
+static bool describe(struct engine *e, struct tb *tb)
 {
     struct code_cache *c = e->cc;
-    struct tb *tb = cc_tb(c, i);
     int32_t *g = vec_push(&c->guests, sizeof *g, e->ir->guest_count);
-    if (!g) {
-        *st = GW_ERR_NOMEM;
+    if (!g)
         return false;
-    }
     for (uint32_t k = 0; k < e->ir->guest_count; k++)
         g[k] = (int32_t)e->ir->guest[k].pc_offset;
     *tb = (struct tb){
@@ -196,6 +210,15 @@ static bool emit(struct engine *e, uint32_t i, enum gw_status *st)
         .anywhere = e->ir->anywhere,
         .paddr2 = NO_PADDR,
     };
+    return true;
+}
+
+static bool emit(struct engine *e, uint32_t i, enum gw_status *st)
+{
+    struct tb *tb = cc_tb(e->cc, i);
+    *st = GW_ERR_NOMEM;
+    if (!describe(e, tb))
+        return false;
     return e->cfg.backend ? emit_host(e, tb, st) : emit_interp(e, tb, st);
 }
 
@@ -234,16 +257,21 @@ static uint32_t before_break(const struct engine *e)
     return n;
 }
 
-/* One try. False: *st says why not. */
-static bool make(struct engine *e, const uint8_t *bytes, enum gw_status *st)
+static void pass(struct engine *e)
 {
-    struct code_cache *c = e->cc;
-    dump_lifted(e, bytes);
     if (!e->ir->overflow)
         check_ir(e, "after lifting");
     ir_liveness(e->ir);
     if (!e->ir->overflow)
         check_ir(e, "after liveness");
+}
+
+/* One try. False: *st says why not. */
+static bool make(struct engine *e, const uint8_t *bytes, enum gw_status *st)
+{
+    struct code_cache *c = e->cc;
+    dump_lifted(e, bytes);
+    pass(e);
     if (e->cfg.dump && e->cfg.dump->what & ENGINE_DUMP_OPT)
         dump_ir(e, "opt");
     *st = GW_ERR_NOMEM;
@@ -257,31 +285,60 @@ static bool make(struct engine *e, const uint8_t *bytes, enum gw_status *st)
     return false;
 }
 
+/* Of how many guest instructions a block is made at most. */
+static uint32_t most_insns(const struct engine *e)
+{
+    return e->cfg.max_guest_insns ? e->cfg.max_guest_insns : 64;
+}
+
+/* Lifts a block that has no breakpoint but at its start. False: *fault is that of the next page. */
+static bool lift_to_break(struct engine *e, uint64_t pc, const uint8_t *bytes, uint32_t size,
+                          uint32_t *most, struct gw_fault *fault)
+{
+    for (;;) {
+        if (lift(e, pc, bytes, size, *most) == GW_LIFT_NEED_PAGE) {
+            *fault = (struct gw_fault){.vaddr = (pc | GW_PAGE_MASK) + 1, .access = GW_ACCESS_FETCH};
+            return false;
+        }
+        uint32_t before = before_break(e);
+        if (before == e->ir->guest_count)
+            return true;
+        *most = before;
+    }
+}
+
+/* It was too much for one block: half of it. */
+static uint32_t fewer(uint32_t most)
+{
+    if (most == 1)
+        abort(); /* no single instruction may be too large: a bug of ours */
+    return most > 2 ? most / 2 : 1;
+}
+
+static void count(struct engine *e, uint64_t start)
+{
+    e->stats.translated_blocks++;
+    e->stats.translated_insns += e->ir->guest_count;
+    if (e->cfg.time_translation)
+        e->stats.translate_ns += now_ns() - start;
+}
+
 uint32_t translate(struct engine *e, uint64_t pc, const uint8_t *bytes, uint32_t size,
                    uint32_t limit, struct gw_fault *fault)
 {
     uint64_t start = e->cfg.time_translation ? now_ns() : 0;
-    uint32_t most = e->cfg.max_guest_insns ? e->cfg.max_guest_insns : 64;
+    uint32_t most = most_insns(e);
     bool flushed = false;
     enum gw_status st;
     if (limit && limit < most)
         most = limit;
     for (;;) {
-        if (lift(e, pc, bytes, size, most) == GW_LIFT_NEED_PAGE) {
-            *fault = (struct gw_fault){.vaddr = (pc | GW_PAGE_MASK) + 1, .access = GW_ACCESS_FETCH};
+        if (!lift_to_break(e, pc, bytes, size, &most, fault))
             return NO_TB;
-        }
-        uint32_t before = before_break(e);
-        if (before < e->ir->guest_count) {
-            most = before;
-            continue;
-        }
         if (make(e, bytes, &st))
             break;
-        if (st == GW_ERR_LIMIT) { /* too much for one block: half of it */
-            if (most == 1)
-                abort(); /* no single instruction may be too large: a bug of ours */
-            most = most > 2 ? most / 2 : 1;
+        if (st == GW_ERR_LIMIT) {
+            most = fewer(most);
             continue;
         }
         if (flushed)
@@ -293,9 +350,111 @@ uint32_t translate(struct engine *e, uint64_t pc, const uint8_t *bytes, uint32_t
         cc_flush(e);
         flushed = true;
     }
-    e->stats.translated_blocks++;
-    e->stats.translated_insns += e->ir->guest_count;
-    if (e->cfg.time_translation)
-        e->stats.translate_ns += now_ns() - start;
+    count(e, start);
     return e->cc->tbs.count - 1;
+}
+
+/* --- apart from the lock ------------------------------------------------------------------------- */
+
+struct translate_apart {
+    uint64_t start; /* ns */
+    size_t at;      /* where it was made for: offset in code memory, number of its first link */
+    uint32_t link;
+    _Alignas(8)
+        uint8_t bytes[IR_MAX_GUEST * 4 + 128]; /* of the guest, as they were; and a group behind */
+    uint8_t code[BOUND + IR_MAX_INSNS * BOUND_EACH];
+};
+
+bool translate_open(struct engine *e)
+{
+    if (e->world->shared && e->cc->fixed && e->cfg.backend && e->cfg.bus && !e->cfg.dump &&
+        e->cfg.isa->max_insn_bytes <= 4)
+        return (e->apart = malloc(sizeof *e->apart)) != NULL;
+    return true;
+}
+
+bool translate_begin(struct engine *e)
+{
+    if (!e->apart || e->stopped)
+        return false;
+    e->apart->at = e->cc->mem.used;
+    e->apart->link = e->cc->links.count;
+    return true;
+}
+
+const uint8_t *translate_bytes(const struct engine *e)
+{
+    return e->apart->bytes;
+}
+
+/* Others may write there meanwhile; then it is not used. */
+static void copy_bytes(uint8_t *to, const uint8_t *from, uint32_t size)
+{
+    for (; size && (uintptr_t)from & 7; size--)
+        *to++ = __atomic_load_n(from++, __ATOMIC_RELAXED);
+    for (; size >= 8; size -= 8, from += 8, to += 8) {
+        uint64_t word = __atomic_load_n((const uint64_t *)(const void *)from, __ATOMIC_RELAXED);
+        memcpy(to, &word, 8);
+    }
+    for (; size; size--)
+        *to++ = __atomic_load_n(from++, __ATOMIC_RELAXED);
+}
+
+bool translate_apart(struct engine *e, uint64_t pc, const uint8_t *bytes, uint32_t size,
+                     struct gw_fault *fault)
+{
+    struct translate_apart *a = e->apart;
+    uint32_t most = most_insns(e);
+    a->start = e->cfg.time_translation ? now_ns() : 0;
+    if (size > sizeof a->bytes)
+        size = sizeof a->bytes;
+    copy_bytes(a->bytes, bytes, size);
+    for (;;) {
+        if (!lift_to_break(e, pc, a->bytes, size, &most, fault))
+            return false;
+        pass(e);
+        if (!e->ir->overflow && compile(e, a->code, sizeof a->code, a->at, a->link) == GW_OK)
+            return true;
+        most = fewer(most);
+    }
+}
+
+/* A place for it, with all that belongs to it but the code itself. */
+static bool reserve(struct engine *e)
+{
+    struct code_cache *c = e->cc;
+    uint32_t size = e->job->size, guests = c->guests.count, rows = c->rows.count;
+    if (!code_mem_reserve(&c->mem, size + 16) || !cc_add(c))
+        return false;
+    struct tb *tb = cc_tb(c, c->tbs.count - 1);
+    if (describe(e, tb) && take_place(e, tb))
+        return true;
+    c->tbs.count = --c->places.count;
+    c->guests.count = guests;
+    c->rows.count = rows;
+    return false;
+}
+
+uint32_t translate_end(struct engine *e)
+{
+    struct translate_apart *a = e->apart;
+    struct code_cache *c = e->cc;
+    size_t at = c->mem.used;
+    uint32_t link = c->links.count, size = e->job->size;
+    e->needs_stop = !reserve(e);
+    if (e->needs_stop)
+        return NO_TB;
+    uint32_t i = c->tbs.count - 1;
+    struct tb *tb = cc_tb(c, i);
+    tb_becomes(tb, TB_STALE); /* until it can be found */
+    cc_complete(c, i);
+    if (at != a->at || link != a->link) {
+        world_unlock(e->world);
+        if (compile(e, a->code, sizeof a->code, at, link) != GW_OK || e->job->size != size)
+            abort();
+        world_lock(e->world);
+    }
+    memcpy(c->mem.rw + at, a->code, size);
+    count(e, a->start);
+    return i;
 }

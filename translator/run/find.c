@@ -213,6 +213,33 @@ static uint32_t look_up_program(struct engine *e, struct wanted *q)
     return i;
 }
 
+static uint32_t look_up_any(struct engine *e, struct wanted *q)
+{
+    return e->anywhere ? look_up_program(e, q) : look_up(e, q);
+}
+
+/* A block that was made becomes one that can be found. */
+static void publish(struct engine *e, const struct wanted *q, uint32_t i, const uint8_t *bytes)
+{
+    struct tb *tb = cc_tb(e->cc, i);
+    tb->paddr = q->id.paddr;
+    tb->paddr2 = q->id.paddr2;
+    tb->once = q->limit != 0;
+    if (!tb->once) {
+        tb->hash = pages_hash(bytes, tb->code_bytes);
+        tb->once = !pages_list(e, i);
+    }
+    cc_complete(e->cc, i);
+    if (!tb->once)
+        table_add(e->cc, i);
+}
+
+static bool stand(struct engine *e, const struct wanted *q)
+{
+    return protect_stands(e, q->id.paddr, GW_RAM_CODE) &&
+           (q->id.paddr2 == NO_PADDR || protect_stands(e, q->id.paddr2, GW_RAM_CODE));
+}
+
 static uint32_t make(struct engine *e, struct wanted *q, struct gw_fault *fault)
 {
     if (!reach(e, q)) {
@@ -223,20 +250,11 @@ static uint32_t make(struct engine *e, struct wanted *q, struct gw_fault *fault)
     uint32_t i = translate(e, q->id.pc, bytes_at(q), q->size, q->limit, fault);
     if (i == NO_TB)
         return NO_TB;
-    struct tb *tb = cc_tb(e->cc, i);
-    tb->paddr = q->id.paddr;
-    tb->paddr2 = q->id.paddr2;
-    tb->once = q->limit != 0;
-    if (!tb->once) {
-        tb->hash = pages_hash(bytes_at(q), tb->code_bytes);
-        /* again, if the cache was emptied: that lets go of all pages */
+    if (!q->limit) { /* again, if the cache was emptied: that lets go of all pages */
         page_ready(e, q->id.paddr);
         page_ready(e, q->id.paddr2);
-        tb->once = !pages_list(e, i);
     }
-    cc_complete(e->cc, i);
-    if (!tb->once)
-        table_add(e->cc, i);
+    publish(e, q, i, bytes_at(q));
     return i;
 }
 
@@ -250,12 +268,43 @@ static void enter_at(struct engine *e, uint32_t i, bool global)
                            .global = global};
 }
 
+/* The lock is let go while it is made. If a page has changed meanwhile, or there is no room, all is done again with
+ * the world stopped; if another vCPU has made the block, that one is taken. A page of a program may have become
+ * one of the other kind. */
+static uint32_t make_apart(struct engine *e, struct wanted *q, struct gw_fault *fault)
+{
+    bool kind = q->id.anywhere;
+    e->ir->anywhere = kind;
+    uint32_t made = NO_TB;
+    world_unlock(e->world);
+    bool whole = translate_apart(e, q->id.pc, bytes_at(q), q->size, fault);
+    world_lock(e->world);
+    if (!whole)
+        return NO_TB;
+    for (unsigned turn = 0; turn < 2; turn++) {
+        if (!stand(e, q)) {
+            e->needs_stop = true;
+            return NO_TB;
+        }
+        uint32_t i = look_up_any(e, q);
+        if (i != NO_TB)
+            return i;
+        if (q->id.anywhere != kind)
+            return make(e, q, fault);
+        if (turn == 0 && (made = translate_end(e)) == NO_TB)
+            return NO_TB;
+    }
+    tb_becomes(cc_tb(e->cc, made), TB_LIVE);
+    publish(e, q, made, translate_bytes(e));
+    return made;
+}
+
 /* Under the lock. */
 static bool find_or_make(struct engine *e, struct wanted *q, struct gw_fault *fault)
 {
-    uint32_t i = q->limit ? NO_TB : e->anywhere ? look_up_program(e, q) : look_up(e, q);
+    uint32_t i = q->limit ? NO_TB : look_up_any(e, q);
     if (i == NO_TB)
-        i = make(e, q, fault);
+        i = !q->limit && translate_begin(e) ? make_apart(e, q, fault) : make(e, q, fault);
     if (i == NO_TB)
         return false;
     enter_at(e, i, q->it.global);
@@ -281,25 +330,35 @@ static void lead_here(struct engine *e, const struct from *from)
         jumps_insert(e, at->tb, at->global);
 }
 
-/* The block that is wanted, if there is a live one: without the lock, which only a link to it takes. It is
- * found by what a walk led to that no fence came into; one that becomes stale from now on may run once more,
- * as on any other vCPU, but nothing leads to it. False: under the lock. */
+static uint32_t live(const struct engine *e, const struct tb_id *id)
+{
+    struct table_look look = table_look(e->cc, id);
+    uint32_t i;
+    while ((i = table_next(e->cc, &look)) != NO_TB && tb_state(cc_tb(e->cc, i)) != TB_LIVE)
+        ;
+    return i;
+}
+
+/* The block that is wanted, if there is a live one: without the lock, which is taken for a link to it, and where the
+ * jump cache is not ready for it. It is found by what a walk led to that no fence came into; one that becomes stale
+ * from now on may run once more, as on any other vCPU, but nothing leads to it. False: under the lock. */
 static bool found_live(struct engine *e, const struct wanted *q, uint64_t fences,
                        const struct from *from)
 {
     const struct engine_world *w = e->world;
+    struct tb_id id = q->id;
     if (!w->shared || !e->cc->fixed || q->limit || q->more)
         return false;
-    struct table_look look = table_look(e->cc, &q->id);
-    uint32_t i;
-    while ((i = table_next(e->cc, &look)) != NO_TB && tb_state(cc_tb(e->cc, i)) != TB_LIVE)
-        ;
+    uint32_t i = live(e, &id);
+    id.anywhere = e->anywhere;
+    if (i == NO_TB && e->anywhere) /* whichever kind its page is of */
+        i = live(e, &id);
     if (i == NO_TB || fences != __atomic_load_n(&w->spaces->fences, __ATOMIC_SEQ_CST))
         return false;
     enter_at(e, i, q->it.global);
-    if (from->kind == FROM_JUMP)
+    if (from->kind == FROM_JUMP && jumps_ready(e, i, q->it.global))
         return jumps_insert(e, i, q->it.global);
-    if (from->kind == FROM_LINK) {
+    if (from->kind != FROM_NOTHING) {
         world_lock(e->world);
         lead_here(e, from);
         world_unlock(e->world);

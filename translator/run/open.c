@@ -7,6 +7,7 @@
 #include "translator/code/jumps.h"
 #include "translator/code/position.h"
 #include "translator/code/spaces.h"
+#include "translator/code/translate.h"
 #include "translator/memory/devices.h"
 #include "translator/memory/dirty.h"
 #include "translator/memory/page_map.h"
@@ -206,7 +207,11 @@ static enum gw_status open_parts(struct engine *e, struct gw_error *err)
     }
     e->cfg.mem = !e->cfg.bus ? GW_MEM_USER : e->maps->flat ? GW_MEM_FLAT : GW_MEM_TLB;
     st = e->cfg.backend ? open_backend(e, err) : open_interp(e, err);
-    return st == GW_OK ? cc_open(e, err) : st;
+    if (st == GW_OK)
+        st = cc_open(e, err);
+    if (st == GW_OK && !translate_open(e))
+        st = gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
+    return st;
 }
 
 enum gw_status engine_new(struct engine **out, const struct engine_config *cfg,
@@ -246,6 +251,7 @@ void engine_free(struct engine *e)
     free(e->interp);
     free(e->ir);
     free(e->job);
+    free(e->apart);
     free(e);
 }
 
