@@ -15,12 +15,17 @@ static struct fixture *fixture_in(unsigned priv, uint64_t mstatus)
     return f;
 }
 
-static void assert_trapped(struct fixture *f, uint64_t cause, uint64_t tval)
+static void assert_in_handler(const struct fixture *f, uint64_t cause, uint64_t tval)
 {
-    assert_int_equal(f->cpu.run.leave, GW_LEAVE_TRAP);
     assert_int_equal(f->cpu.c.mcause, cause);
     assert_true(f->cpu.c.mtval == tval && f->cpu.c.mepc == 0x1234567890);
     assert_true(f->cpu.run.pc == 0x1000);
+}
+
+static void assert_trapped(struct fixture *f, uint64_t cause, uint64_t tval)
+{
+    assert_int_equal(f->cpu.run.leave, GW_LEAVE_TRAP);
+    assert_in_handler(f, cause, tval);
     f->cpu.run.leave = GW_LEAVE_NONE;
 }
 
@@ -36,8 +41,11 @@ static void ecall_tells_where_it_comes_from(void **state)
     static const unsigned causes[] = {8, 9, 11};
     for (unsigned i = 0; i < 3; i++) {
         struct fixture *f = fixture_in(privs[i], 0);
-        rv_h_ecall(&f->cpu, 0, 0, 0);
-        assert_trapped(f, causes[i], 0);
+        int64_t budget = f->cpu.run.budget;
+        assert_int_equal(rv_h_ecall_trap(&f->cpu, 0, 0, 0), 0x1000);
+        assert_int_equal(f->cpu.run.leave, GW_LEAVE_NONE);
+        assert_int_equal(f->cpu.run.budget, budget + 1); /* it does not retire */
+        assert_in_handler(f, causes[i], 0);
     }
 }
 
@@ -50,8 +58,7 @@ static void ecall_reaches_the_firmware_from_s_alone(void **state)
     assert_int_equal(f->cpu.run.leave, GW_LEAVE_HCALL);
     assert_true(f->cpu.run.pc == 0x80200000 && f->cpu.c.priv == RV_PRIV_S);
     f->cpu.c.priv = RV_PRIV_U;
-    rv_h_ecall(&f->cpu, 0, 0, 0);
-    assert_int_equal(f->cpu.run.leave, GW_LEAVE_TRAP);
+    assert_int_equal(rv_h_ecall_trap(&f->cpu, 0, 0, 0), 0x4000);
     assert_true(f->cpu.c.scause == RV_CAUSE_ECALL_U && f->cpu.run.pc == 0x4000);
 }
 
@@ -319,7 +326,7 @@ static void sc_without_a_reservation(void **state)
     assert_trapped(f, RV_CAUSE_STORE_PAGE, 0x7010);
 }
 
-static void count_view(void *cpu)
+static void count_view(void *cpu, uint64_t bits)
 {
     known_page[0]++;
 }
