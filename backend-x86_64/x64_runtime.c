@@ -352,12 +352,45 @@ static void after_fp_helper(struct rt *r)
     x64_ldmxcsr(e, X64_RUN(fp_control)); /* drops flags already gathered */
 }
 
+/* One of two maps for the other. */
+static void exchange(struct rt *r, int reg, struct x64_mem current, struct x64_mem other)
+{
+    struct x64_buf *e = &r->e;
+    x64_load(e, RAX, other);
+    x64_store(e, reg, other);
+    x64_store(e, RAX, current);
+    x64_mov(e, reg, RAX);
+}
+
+/* GW_HELPER_MAPS: where only bits change that lead to the view whose maps are known, C is not asked. */
+static void emit_view_change(struct rt *r)
+{
+    struct x64_buf *e = &r->e;
+    const struct guest_isa *isa = r->cfg->isa;
+    struct x64_mem word = x64_state(isa->view_word);
+    assert(isa->view_mask <= INT32_MAX);
+    x64_load(e, RAX, x64_state(x64_operand_offset(0)));
+    x64_rm(e, X_W | OP_XOR, RAX, word, 0);
+    x64_alu_ri(e, X_W, EXT_AND, RAX, (int32_t)isa->view_mask);
+    x64_rm(e, X_W | OP_CMP, RAX, X64_RUN(view_bits), 0);
+    uint32_t others = x64_jcc(e, CC_NE);
+    x64_rm(e, X_W | OP_XOR, RAX, word, 0);
+    x64_store(e, RAX, word);
+    exchange(r, R_READ, X64_RUN(map_read), X64_RUN(other_read));
+    exchange(r, R_WRITE, X64_RUN(map_write), X64_RUN(other_write));
+    x64_mov_ri(e, RAX, 0);
+    x64_plain(e, OP_RET);
+    x64_link(e, others, x64_pos(e));
+}
+
 static void emit_helper(struct rt *r, unsigned index)
 {
     struct x64_buf *e = &r->e;
     const struct gw_helper *h = &r->cfg->isa->helpers[index];
     uint32_t leave = 0;
     r->ep->table[r->fp][T_HELPER + index] = x64_pos(e);
+    if (h->flags & GW_HELPER_MAPS && r->cfg->mem == GW_MEM_FLAT && r->cfg->isa->view_mask)
+        emit_view_change(r);
     save_gprs(r);
     move_xmms(r, true);
     if (r->fp && h->flags & GW_HELPER_FP)

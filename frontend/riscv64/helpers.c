@@ -13,7 +13,7 @@ static bool only_data_changes(struct rv_cpu *cpu, uint64_t value)
     if (!changed || changed & ~data || cpu->run.view_dirty || !hooks || !hooks->data_view)
         return false;
     cpu->c.mstatus ^= changed;
-    hooks->data_view(cpu);
+    hooks->data_view(cpu, changed);
     return true;
 }
 

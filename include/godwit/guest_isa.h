@@ -24,7 +24,11 @@ enum {
     GW_HELPER_PC = 8,     /* wants run.pc to be the current instruction's address */
     GW_HELPER_FP = 16,    /* reads or writes fp flags or rounding: run.fp_flags is complete on
                              entry, and taken from there on return */
-    GW_HELPER_MAPS = 32,  /* may have accesses go by other page maps (gw_hooks.data_view) */
+    GW_HELPER_MAPS =
+        32, /* may have accesses go by other page maps (gw_hooks.data_view). Its argument is what
+                             guest_isa.view_word is to be, of view_mask; where just run.view_bits of
+                             it change, generated code may write it and exchange the maps by
+                             itself, with 0 as the result */
 };
 
 struct gw_helper {
@@ -156,6 +160,8 @@ struct guest_isa {
 
     /* Machine mode; NULL where a guest has user mode only. */
     void (*view)(const void *cpu, struct gw_view *out);
+    uint32_t view_word; /* offset of 8 bytes of state with bits that data views depend on */
+    uint64_t view_mask; /* what helpers with GW_HELPER_MAPS may change there; 0: there are none */
     /* Translates one access of size bytes that stays within a page. False: *fault is filled in.
      * For accesses that the guest makes: may set accessed and dirty bits in its page tables. */
     bool (*translate)(void *cpu, uint64_t vaddr, unsigned size, enum gw_access access,

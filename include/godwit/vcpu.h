@@ -71,6 +71,11 @@ struct gw_vcpu {
     /* memory access: flat maps (machine), base (user), or tagged TLB */
     void *map_read;
     void *map_write;
+    /* Another view's maps, which data accesses go by when view_bits of guest_isa.view_word change and nothing
+     * else does; then these are those that they went by before. view_bits: ~0 where none is known. */
+    void *other_read;
+    void *other_write;
+    uint64_t view_bits;
     uint64_t guest_base;
     void *tlb_read;
     void *tlb_write;
@@ -125,9 +130,10 @@ struct gw_hooks {
      * what is in page tables alone, so who asks them again knows (guest_isa.refetch); of one page it always
      * is so. */
     void (*flush)(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all);
-    /* What data accesses see has changed, and nothing else that run.view_dirty stands for: they go by it
-     * from now on, so the helper has GW_HELPER_MAPS. NULL: user mode. */
-    void (*data_view)(void *cpu);
+    /* What data accesses see has changed with these bits of guest_isa.view_word, and nothing else that
+     * run.view_dirty stands for: they go by it from now on, so the helper has GW_HELPER_MAPS. NULL: user
+     * mode. */
+    void (*data_view)(void *cpu, uint64_t bits);
     /* User mode: does the system call that the registers ask for. False: leave with GW_LEAVE_SYSCALL. */
     bool (*syscall)(void *cpu);
     /* Guest code may have changed (FENCE.I). */

@@ -345,11 +345,54 @@ static bool shows(const struct map *p, const struct gw_view *v)
     return p->valid && p->key == v->data_key && (!p->cls || p->cls == v->data_class);
 }
 
+uint32_t maps_current(struct engine *e)
+{
+    struct page_maps *m = e->maps;
+    if (m->flat && m->map[m->current].read != e->run->map_read) {
+        uint32_t was = m->current;
+        m->current = m->other;
+        m->other = was;
+        m->map[m->current].used = ++m->tick;
+    }
+    return m->current;
+}
+
+/* Tells generated code of the other map of the current one, if there still is that. */
+static void tell_other(struct engine *e)
+{
+    struct page_maps *m = e->maps;
+    struct gw_vcpu *run = e->run;
+    const struct map *p = &m->map[m->current], *o = &m->map[p->other];
+    run->view_bits = ~UINT64_C(0);
+    if (!p->pair_bits || !o->valid || o->key != p->other_key)
+        return;
+    m->other = p->other;
+    run->other_read = o->read;
+    run->other_write = o->write;
+    run->view_bits = p->pair_bits;
+}
+
+void maps_pair(struct engine *e, uint32_t before, uint64_t bits)
+{
+    struct page_maps *m = e->maps;
+    struct map *p = &m->map[m->current], *o = &m->map[before];
+    if (p == o)
+        return;
+    p->pair_bits = o->pair_bits = bits;
+    p->other = (uint8_t)before;
+    o->other = (uint8_t)m->current;
+    p->other_key = o->key;
+    o->other_key = p->key;
+    tell_other(e);
+}
+
 /* The map is that of the view with this key from now on, and the current one. */
 static void go_by(struct engine *e, uint32_t i, uint64_t key, uint64_t asid)
 {
     struct page_maps *m = e->maps;
     struct map *p = &m->map[i];
+    if (p->key != key)
+        p->pair_bits = 0;
     p->key = key;
     p->asid = asid;
     p->valid = true;
@@ -357,6 +400,7 @@ static void go_by(struct engine *e, uint32_t i, uint64_t key, uint64_t asid)
     m->current = i;
     e->run->map_read = p->read;
     e->run->map_write = p->write;
+    tell_other(e);
 }
 
 void maps_select(struct engine *e, uint8_t *hint)
@@ -427,6 +471,7 @@ static struct half *half_of(struct page_maps *m, uint64_t index)
 void maps_looked_up(struct engine *e, uint64_t vaddr)
 {
     uint64_t index = vaddr >> GW_PAGE_SHIFT & (2 * HALF_ENTRIES - 1);
+    maps_current(e);
     if (e->maps->flat)
         chunk_exists(e, half_of(e->maps, index), index & (HALF_ENTRIES - 1));
 }
@@ -438,7 +483,8 @@ static void *host_by(uint64_t addend, uint64_t vaddr)
 
 void *maps_inline_store(void *cpu, uint64_t vaddr)
 {
-    struct page_maps *m = ((struct engine *)gw_run(cpu)->engine)->maps;
+    struct engine *e = gw_run(cpu)->engine;
+    struct page_maps *m = e->maps;
     uint64_t page = vaddr >> GW_PAGE_SHIFT, i = page & (HALF_ENTRIES - 1);
     if (!m->flat) {
         const struct gw_tlb_entry *t = &m->tlb[1][page & ((1 << GW_TLB_BITS) - 1)];
@@ -446,6 +492,7 @@ void *maps_inline_store(void *cpu, uint64_t vaddr)
     }
     if ((uint64_t)((int64_t)(vaddr << 16) >> 16) != vaddr)
         return NULL;
+    maps_current(e);
     const struct half *h = half_of(m, page & (2 * HALF_ENTRIES - 1));
     return chunk_filled(h, i) ? host_by(h->write[i], vaddr) : NULL;
 }
@@ -460,6 +507,7 @@ void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8
     /* Generated code takes a page that may be written for one that may be read, too. */
     bool writable = may_write && readable && x->perms >> GW_ACCESS_STORE & 1;
     e->stats.map_fills++;
+    maps_current(e);
     if (!m->flat) {
         uint64_t i = vaddr >> GW_PAGE_SHIFT & ((1 << GW_TLB_BITS) - 1);
         if (x->shift > GW_PAGE_SHIFT)

@@ -11,9 +11,11 @@
  *   1. A write entry exists only for RAM pages that have no flag of GW_RAM_WATCHED.
  *   2. Each write entry is on the reverse list of its RAM page (lists may hold entries long gone).
  *   3. An entry in a shared upper half came from a global translation.
- *   4. Maps are one vCPU's. It fills them while it is inside; another clears write entries of them
+ *   4. run.other_* are of a map that is its view's while run.view_bits says that they are anything; maps that
+ *      are given to another view, or left, take that back first.
+ *   5. Maps are one vCPU's. It fills them while it is inside; another clears write entries of them
  *      (maps_protect) with the world stopped only, so no addend is in flight.
- *   5. host + (guest - page's guest address) + 2^48 * k is no canonical host address for k != 0, so an
+ *   6. host + (guest - page's guest address) + 2^48 * k is no canonical host address for k != 0, so an
  *      address whose high bits are not those of the page's faults on the access itself.
  */
 #ifndef TRANSLATOR_MEMORY_PAGE_MAP_H
@@ -41,6 +43,9 @@ struct map {
     uint64_t key, asid, used;
     uint8_t cls; /* of views that share the upper half; 0: it is this map's own */
     bool valid;
+    uint8_t
+        other; /* with pair_bits: the view that it is about comes to that map's, if these bits change */
+    uint64_t pair_bits, other_key; /* that map's key then; 0 bits: there is none */
     struct half low, own_high;
     uint8_t *read, *write; /* 512 GiB each */
     uint64_t at[2][2];     /* of read and write: where their halves are in the memory object */
@@ -56,6 +61,7 @@ struct page_maps {
     uint64_t high_fd[MAX_CLASSES][2];
     struct map map[MAP_POOL];
     uint32_t count, current, most;
+    uint32_t other; /* whose are run.other_*, where run.view_bits says that there are any */
     uint32_t chunks, chunk_limit; /* of all halves */
     uint64_t tick;
     struct rmap rmap; /* by number of the page in RAM (ram.h) */
@@ -71,6 +77,11 @@ unsigned maps_possible(unsigned most);
 
 /* The map of e->view becomes current: run.map_*. *hint: where it was last. */
 void maps_select(struct engine *e, uint8_t *hint);
+/* The number of the current map. Generated code may have exchanged it for the other. */
+uint32_t maps_current(struct engine *e);
+/* A change of these bits of the guest's has led from that map to the current one, and leads back: from now on
+ * generated code may do it by itself, whenever it goes by one of the two. */
+void maps_pair(struct engine *e, uint32_t before, uint64_t bits);
 /* See gw_hooks. */
 void *maps_inline_store(void *cpu, uint64_t vaddr);
 /* An access came to C, so generated code has looked at its entry: that brings the piece of the map

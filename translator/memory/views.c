@@ -51,11 +51,13 @@ void views_refresh(struct engine *e)
     }
 }
 
-void views_data(void *cpu)
+void views_data(void *cpu, uint64_t bits)
 {
     struct engine *e = gw_run(cpu)->engine;
+    uint32_t before = maps_current(e);
     e->cfg.isa->view(cpu, &e->view);
     maps_select(e, &hint_of(e)->map);
+    maps_pair(e, before, bits);
 }
 
 static void flush_later(struct engine *e, const struct late_flush *f)

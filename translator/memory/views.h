@@ -30,7 +30,7 @@ struct views {
 /* Derives e->flags, e->fp and e->view anew, and makes their parts current. */
 void views_refresh(struct engine *e);
 /* See gw_hooks. */
-void views_data(void *cpu);
+void views_data(void *cpu, uint64_t bits);
 void views_flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all);
 /* Coming in: does what was asked while the vCPU was outside. */
 void views_catch_up(struct engine *e);

@@ -148,6 +148,7 @@ static void begin_run(struct engine *e)
     run->hooks = &e->hooks;
     run->guest_base = e->cfg.guest_base;
     run->view_dirty = 1;
+    run->view_bits = ~UINT64_C(0);
     run->fp_trap = 0;
     run->fp_gathers = 0;
 }

@@ -173,6 +173,70 @@ static void code_of_one_space_is_in_its_jump_cache(void **state)
     each_way(call_far);
 }
 
+/* SUM and MXR in windows around loads from a user page and one that may only be executed; then the map of the
+ * view with SUM is taken over by other spaces, that of the view without stays. */
+static void open_windows(struct world *w)
+{
+    enum { MANY = 40, CSR_SSTATUS = 0x100, CSRRS = 2, CSRRC = 3 };
+    const uint32_t code[] = {
+        i_i(0x73, CSRRS, X0, A0, CSR_SSTATUS),
+        i_ld(A2, A1, 8),
+        i_sd(A5, A1, 16),
+        i_i(0x73, CSRRC, X0, A0, CSR_SSTATUS),
+        i_ld(A4, S1, 8),
+        i_i(0x73, CSRRS, X0, S0, CSR_SSTATUS),
+        i_ld(A3, T0, 8),
+        i_i(0x73, CSRRC, X0, S0, CSR_SSTATUS),
+        i_addi(A5, A5, -1),
+        i_branch(1, A5, X0, -36),
+        I_WFI,
+    };
+    const uint64_t load = CODE + 0x800, kernel = LOWER + 0x2000;
+    const uint32_t user_load[] = {i_ld(A2, A1, 8), I_WFI};
+    uint64_t root[MANY];
+    world_code(w, CODE, code, COUNT(code));
+    world_code(w, load, user_load, COUNT(user_load));
+    for (unsigned i = 0; i < MANY; i++) {
+        uint64_t user = DATA + (uint64_t)i * 0x1000;
+        root[i] = world_root(w);
+        world_map(w, root[i], 3, CODE, CODE, PTE_R | PTE_X);
+        world_map(w, root[i], 3, LOWER, user, PTE_R | PTE_W | PTE_U);
+        world_map(w, root[i], 3, LOWER + 0x1000, user, PTE_X);
+        world_map(w, root[i], 3, kernel, user + 0x1000, PTE_R);
+        world_poke(w, user + 8, 500 + i);
+    }
+    for (unsigned round = 0; round < 4; round++) {
+        w->cpu->x[A0] = RV_MSTATUS_SUM;
+        w->cpu->x[S0] = RV_MSTATUS_MXR;
+        w->cpu->x[A1] = LOWER;
+        w->cpu->x[S1] = kernel;
+        w->cpu->x[T0] = LOWER + 0x1000;
+        w->cpu->x[A5] = round == 1 ? 1 : TURNS;
+        run_in(w, root[0], 1, CODE);
+        world_expect(w, "user's", w->cpu->x[A2], 500);
+        world_expect(w, "kernel's", w->cpu->x[A4], 501);
+        world_expect(w, "executable", w->cpu->x[A3], 500);
+        world_expect(w, "stored", world_peek(w, DATA + 16), 1);
+        world_expect(w, "status", w->cpu->c.mstatus & (RV_MSTATUS_SUM | RV_MSTATUS_MXR), 0);
+        /* Without SUM it faults, with the same maps about. */
+        w->cpu->run.pc = load;
+        w->cpu->c.halted = 0;
+        world_expect(w, "stop", engine_run(w->engine, 1000, false), ENGINE_WAIT);
+        world_expect(w, "cause", w->cpu->c.mcause, RV_CAUSE_LOAD_PAGE);
+        w->cpu->c.mstatus |= RV_MSTATUS_SUM;
+        for (unsigned i = 1; i < MANY; i++) {
+            run_in(w, root[i], i + 1, load);
+            world_expect(w, "another's", w->cpu->x[A2], 500 + i);
+        }
+        w->cpu->c.mstatus &= ~RV_MSTATUS_SUM;
+    }
+}
+
+static void windows_to_other_views_open_and_close(void **state)
+{
+    each_way(open_windows);
+}
+
 /* Calls of M mode, by S mode. */
 static void trap_and_return(struct world *w)
 {
@@ -235,6 +299,7 @@ int main(void)
         cmocka_unit_test(pages_of_one_space_in_the_upper_half_go_inline),
         cmocka_unit_test(maps_of_many_spaces_are_taken_over_and_show_no_other),
         cmocka_unit_test(code_of_one_space_is_in_its_jump_cache),
+        cmocka_unit_test(windows_to_other_views_open_and_close),
         cmocka_unit_test(traps_and_returns_go_on_in_generated_code),
         cmocka_unit_test(a_handler_that_traps_at_once_ends_with_the_run),
     };

@@ -115,7 +115,7 @@ static const struct lift_case cases[] = {
     {INSN(FENCE, 0x0330000f, "fence rw,rw")},
     {INSN(FENCE, 0x8330000f, "fence.tso")},
     {INSN(PAUSE, 0x0100000f, "pause")},
-    {INSN(ECALL, 0x00000073, "ecall"), .pc = 0x80001000, .helper = CALLS(ECALL)},
+    {INSN(ECALL, 0x00000073, "ecall"), .pc = 0x4000, .helper = CALLS(ECALL_TRAP), .result = 0x4000},
     {INSN(EBREAK, 0x00100073, "ebreak"), .pc = 0x80001000, .helper = CALLS(EBREAK)},
     {INSN(EBREAK, 0x9002, "c.ebreak"), .pc = 0x80001000, .helper = CALLS(EBREAK)},
     {INSN(FENCE_I, 0x0000100f, "fence.i"), .helper = CALLS(FENCE_I)},
