@@ -18,7 +18,7 @@
 
 #define GW_VCPU_OFFSET     256
 #define GW_VCPU_HOST_BYTES 624
-#define GW_JC_BITS         12 /* log2 entries of a jump cache */
+#define GW_JC_BITS         13 /* log2 entries of a jump cache */
 #define GW_SITES           16 /* lookups that accesses of one block share */
 
 /* Why a helper asks to leave the block; 0: it does not. The instruction has not retired, and pc is

@@ -5,6 +5,15 @@
 
 #define NO_PC (~UINT64_C(0)) /* no aligned pc */
 
+/* Cleared memory is empty too: 0 is an address that only the first entry could have. */
+static struct gw_jump_entry *entries_new(void)
+{
+    struct gw_jump_entry *entry = calloc(1u << GW_JC_BITS, sizeof *entry);
+    if (entry)
+        entry[0].pc = NO_PC;
+    return entry;
+}
+
 bool jumps_open(struct jumps *j)
 {
     j->far = calloc(1u << FAR_JUMP_BITS, sizeof *j->far);
@@ -26,9 +35,10 @@ static void clear(struct jumps *j, struct jump_cache *jc)
         j->ids = 1;
     }
     jc->id = j->ids;
-    for (uint32_t i = 0; jc->filled && i < 1u << GW_JC_BITS; i++)
-        __atomic_store_n(&jc->entry[i].pc, NO_PC, __ATOMIC_RELAXED);
-    jc->filled = false;
+    bool all = jc->fills > JC_FILLS;
+    for (uint32_t i = 0; i < (all ? 1u << GW_JC_BITS : jc->fills); i++)
+        __atomic_store_n(&jc->entry[all ? i : jc->filled[i]].pc, NO_PC, __ATOMIC_RELAXED);
+    jc->fills = 0;
 }
 
 void jumps_clear(struct jumps *j)
@@ -109,11 +119,8 @@ static uint8_t take(struct engine *e, uint64_t key)
         if (j->pool[i].used < j->pool[oldest].used)
             oldest = i;
     struct jump_cache *jc = &j->pool[oldest];
-    if (!jc->entry) {
-        if (!(jc->entry = aligned_alloc(64, sizeof *jc->entry << GW_JC_BITS)))
-            abort();       /* 64 KiB: the host is out of memory */
-        jc->filled = true; /* with anything */
-    }
+    if (!jc->entry && !(jc->entry = entries_new()))
+        abort(); /* 128 KiB: the host is out of memory */
     clear(j, jc);
     j->own -= jc->own;
     jc->own = e->view.kernel && key != GLOBAL_KEY;
@@ -162,10 +169,14 @@ static struct far_jump *far_slot(const struct jumps *j, uint64_t pc)
 /* With the block that run.pc is the address of. */
 static struct gw_jump_entry *fill(struct engine *e, const struct tb *tb)
 {
-    struct gw_jump_entry *je = &e->run->jump_cache[interp_jump_index(e->run->pc)];
+    struct jump_cache *jc = e->jumps->current;
+    uint32_t i = interp_jump_index(e->run->pc);
+    struct gw_jump_entry *je = &jc->entry[i];
+    if (jc->fills < JC_FILLS)
+        jc->filled[jc->fills] = (uint16_t)i;
+    jc->fills += jc->fills <= JC_FILLS;
     __atomic_store_n(&je->code, tb_entry(e->cc, tb), __ATOMIC_RELAXED);
     __atomic_store_n(&je->pc, e->run->pc, __ATOMIC_RELEASE);
-    e->jumps->current->filled = true;
     return je;
 }
 

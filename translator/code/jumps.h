@@ -25,7 +25,8 @@
 
 #define GLOBAL_KEY (~UINT64_C(0)) /* the space of kernel code in global pages */
 
-enum { JC_POOL = 16, FAR_JUMP_BITS = 15 };
+enum { JC_POOL = 16, JC_FILLS = 512, FAR_JUMP_BITS = 15 };
+_Static_assert(GW_JC_BITS <= 16, "jump_cache.filled names entries");
 
 struct jump_cache {
     uint64_t key;
@@ -33,8 +34,10 @@ struct jump_cache {
     uint32_t gen; /* generation of what it holds */
     uint32_t id;  /* of the same, in the far jumps; never 0 */
     bool valid;
-    bool own;    /* a space's own, of kernel code: global pages' blocks are in it too */
-    bool filled; /* something was put in since it was emptied */
+    bool own; /* a space's own, of kernel code: global pages' blocks are in it too */
+    /* Which entries were filled since it was emptied, in turn; more than there is room for: any. */
+    uint32_t fills;
+    uint16_t filled[JC_FILLS];
     uint64_t used;
     struct gw_jump_entry *entry; /* 1 << GW_JC_BITS */
 };

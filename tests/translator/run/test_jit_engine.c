@@ -893,6 +893,63 @@ static void jumps_that_share_an_entry_are_found_without_a_lookup(void **state)
     each_way(twins_in);
 }
 
+/* Calls of so many places, whose pages are others then; few, and more than a jump cache keeps account of. */
+static void many_targets_in(struct world *w)
+{
+    const uint32_t code[] = {i_jalr(RA, A3, 0),          i_addi(A3, A3, 8), i_addi(A5, A5, -1),
+                             i_branch(1, A5, X0, -12), I_WFI,             I_SFENCE, I_WFI};
+    const unsigned by[] = {1, 100}, counts[] = {10, 900};
+    uint64_t root = world_root(w);
+    world_map(w, root, 3, CODE, CODE, PTE_R | PTE_X);
+    world_satp(w, root, 3, 1);
+    world_code(w, CODE, code, COUNT(code));
+    for (unsigned n = 0; n < 2 * COUNT(counts); n++) {
+        unsigned k = n & 1;
+        for (unsigned page = 0; page < 2; page++) {
+            uint64_t frame = FAR_CODE + 4096 * (2 * k + page);
+            uint32_t body[1024];
+            for (unsigned i = 0; i < COUNT(body); i += 2) {
+                body[i] = i_addi(A1, A1, (int)by[k]);
+                body[i + 1] = i_jalr(X0, RA, 0);
+            }
+            if (n < 2)
+                world_code(w, frame, body, COUNT(body));
+            world_map(w, root, 3, CALLEE + 4096 * page, frame, PTE_R | PTE_X);
+        }
+        w->cpu->c.priv = RV_PRIV_S;
+        w->cpu->run.view_dirty = 1;
+        run_to_wfi(w, CODE + 20);
+        w->cpu->x[A1] = 0;
+        w->cpu->x[A3] = CALLEE;
+        w->cpu->x[A5] = counts[n / 2];
+        run_to_wfi(w, CODE);
+        world_expect(w, "sum", w->cpu->x[A1], (uint64_t)by[k] * counts[n / 2]);
+    }
+}
+
+static void jumps_to_many_places_are_forgotten_when_their_pages_move(void **state)
+{
+    each_way(many_targets_in);
+}
+
+/* Where nothing is, and no jump cache has had anything, nor of an address with the same entry. */
+static void nowhere_in(struct world *w)
+{
+    const uint32_t code[] = {I_NOP, i_jalr(RA, A3, 0), I_WFI}, handler[] = {I_NOP, I_WFI};
+    world_code(w, CODE, code, COUNT(code));
+    world_code(w, FAR_CODE, handler, COUNT(handler));
+    w->cpu->c.mtvec = FAR_CODE + 4;
+    w->cpu->x[A3] = 0;
+    run_to_wfi(w, CODE + 4);
+    world_expect(w, "mepc", w->cpu->c.mepc, 0);
+    world_expect(w, "mcause", w->cpu->c.mcause, RV_CAUSE_FETCH_ACCESS);
+}
+
+static void a_jump_to_address_0_faults(void **state)
+{
+    each_way(nowhere_in);
+}
+
 /* Stores through a mapping that has become read-only, or leads elsewhere, after the fence. */
 static void data_remap_in(struct world *w)
 {
@@ -1114,6 +1171,8 @@ int main(void)
         cmocka_unit_test(an_instruction_may_lie_on_a_global_page_and_another),
         cmocka_unit_test(an_address_space_that_comes_back_is_as_good_as_new),
         cmocka_unit_test(jumps_that_share_an_entry_are_found_without_a_lookup),
+        cmocka_unit_test(jumps_to_many_places_are_forgotten_when_their_pages_move),
+        cmocka_unit_test(a_jump_to_address_0_faults),
         cmocka_unit_test(a_page_of_data_may_move),
         cmocka_unit_test(comparisons_between_reading_and_restoring_flags_raise_none),
         cmocka_unit_test(a_guest_that_touches_sparsely_is_held_within_bounds),
