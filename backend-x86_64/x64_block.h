@@ -19,6 +19,7 @@ struct x64 {
     enum gw_mem_mode mem;
     unsigned fp;    /* variant: block may touch FP */
     int8_t budget;  /* x64_target.budget */
+    ir_val scaled;  /* a shift that the addition to come does besides, or IR_NONE */
     struct place p; /* p.i: the IR instruction being lowered */
     struct sites sites;
     struct cold_list cold;

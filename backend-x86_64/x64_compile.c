@@ -120,6 +120,7 @@ static void begin(struct x64 *x, struct gw_compile_job *job)
     x->mem = job->cfg->mem;
     x->fp = job->block->fp_round != IR_FP_OFF;
     x->budget = t->budget;
+    x->scaled = IR_NONE;
     place_begin(&x->p, &(struct place_setup){.target = &x64_place_target,
                                              .nans_test = x64_test_nans,
                                              .code = x,

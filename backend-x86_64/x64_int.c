@@ -56,6 +56,56 @@ static void lower_alu(struct x64 *x, const struct ir_insn *src, unsigned op, boo
     }
 }
 
+/* --- a + b * 2, 4, 8 ------------------------------------------------------------------------------- */
+
+/* Is the shift by 1, 2 or 3 there for an addition alone that comes next? What may stand between them emits
+ * nothing and changes nothing. Then the addition is left to do it. */
+static bool leave_scaling(struct x64 *x, const struct ir_insn *in, int64_t by)
+{
+    enum { WHOLE = 3 };
+    if (in->type != IR_I64 || in->uses != 1 || by < 1 || by > 3)
+        return false;
+    uint32_t n = x->p.i + 1;
+    const struct ir_insn *add = in;
+    for (; n < x->b->count; n++) {
+        add = &x->b->insn[n];
+        bool silent = add->op == IR_NOP || add->op == IR_CONST ||
+                      (add->op == IR_GET && add->type == IR_I64 && add->aux == WHOLE);
+        if (!silent)
+            break;
+    }
+    if (add->op != IR_ADD || add->type != IR_I64 || (add->a != x->p.i && add->b != x->p.i))
+        return false;
+    ir_val other = add->a == x->p.i ? add->b : add->a;
+    if (x->b->insn[other].op == IR_CONST)
+        return false;
+    x->scaled = (ir_val)x->p.i;
+    return true;
+}
+
+/* The addition that leave_scaling found, shift and all. */
+static void lower_scaled_add(struct x64 *x, const struct ir_insn *in)
+{
+    const struct ir_insn *shift = &x->b->insn[x->scaled];
+    ir_val other = in->a == x->scaled ? in->b : in->a;
+    unsigned by = (unsigned)x->b->insn[shift->b].imm;
+    int index = x64_use(x, shift->a), base = x64_use(x, other);
+    x->scaled = IR_NONE;
+    x64_done(x, shift->a);
+    x64_done(x, shift->b);
+    x64_done(x, other);
+    int d = x64_def(x, 0);
+    x64_rm(&x->e, X_W | OP_LEA, d, x64_sib(base, index, by, 0), 0);
+}
+
+static void lower_add(struct x64 *x, const struct ir_insn *in)
+{
+    if (x->scaled != IR_NONE)
+        lower_scaled_add(x, in);
+    else
+        lower_alu(x, in, OP_ADD, true);
+}
+
 static void lower_andn(struct x64 *x, const struct ir_insn *in)
 {
     int a = x64_use(x, in->a), b = x64_use(x, in->b);
@@ -117,7 +167,8 @@ static void lower_shift(struct x64 *x, const struct ir_insn *in, unsigned ext, u
 {
     int64_t imm;
     if (place_is_const(&x->p, in->b, &imm)) {
-        shift_const(x, in, ext, (uint64_t)imm);
+        if (ext != EXT_SHL || !leave_scaling(x, in, imm))
+            shift_const(x, in, ext, (uint64_t)imm);
         return;
     }
     if (!bmi2 || !(x->features & X64_F_BMI2)) {
@@ -183,7 +234,7 @@ bool x64_lower_int(struct x64 *x, const struct ir_insn *in)
 {
     switch (in->op) {
     case IR_CONST: place_def_const(&x->p); return true;
-    case IR_ADD: lower_alu(x, in, OP_ADD, true); return true;
+    case IR_ADD: lower_add(x, in); return true;
     case IR_SUB: lower_alu(x, in, OP_SUB, false); return true;
     case IR_AND: lower_alu(x, in, OP_AND, true); return true;
     case IR_OR: lower_alu(x, in, OP_OR, true); return true;

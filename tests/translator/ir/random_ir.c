@@ -148,6 +148,19 @@ static ir_val by_halves(struct gen *g, enum ir_type type, ir_val a)
     return ir_op2(g->b, join, below(g, 4) ? IR_I64 : type, swap ? down : up, swap ? up : down);
 }
 
+/* As an element of an array is found. */
+static ir_val scaled_sum(struct gen *g, enum ir_type type, ir_val a, ir_val c)
+{
+    ir_val by = ir_const(g->b, below(g, 5));
+    ir_val index = ir_op2(g->b, IR_SHL, type, a, by);
+    if (below(g, 4) == 0)
+        c = ir_get(g->b, toy_x(below(g, TOY_X)), 3);
+    if (below(g, 4) == 0)
+        keep(g, &g->ints, index);
+    bool swap = below(g, 2);
+    return ir_op2(g->b, IR_ADD, type, swap ? c : index, swap ? index : c);
+}
+
 static void gen_int(struct gen *g)
 {
     static const uint8_t ops1[] = {IR_SEXT8,    IR_SEXT16, IR_SEXT32, IR_ZEXT8,  IR_ZEXT16,
@@ -155,7 +168,7 @@ static void gen_int(struct gen *g)
                                    IR_BYTEMASK, IR_SEXT32, IR_ZEXT32};
     enum ir_type type = below(g, 3) == 0 ? IR_W32 : IR_I64;
     enum ir_cond cc = (enum ir_cond)below(g, 10);
-    uint32_t what = below(g, 17);
+    uint32_t what = below(g, 18);
     ir_val v, a = int_operand(g), c = int_operand(g);
 
     if (what < 9) {
@@ -169,6 +182,8 @@ static void gen_int(struct gen *g)
         v = ir_setcc(g->b, type, cc, a, c);
     } else if (what < 16) {
         v = by_halves(g, type, a);
+    } else if (what < 17) {
+        v = scaled_sum(g, type, a, c);
     } else {
         ir_val t = int_operand(g), f = int_operand(g);
         v = ir_select(g->b, type, cc, a, c, t, f);
