@@ -99,10 +99,10 @@ static bool is_of(const struct engine *e, const struct jump_cache *jc, uint64_t 
     return jc->valid && jc->key == key && jc->flags == e->flags;
 }
 
-uint64_t jumps_key(const struct engine *e)
+uint64_t jumps_key(const struct engine *e, uint8_t hint)
 {
     const struct jumps *j = e->jumps;
-    if (!e->view.kernel)
+    if (!e->view.kernel || (j->own && is_of(e, &j->pool[hint], e->view.fetch_key)))
         return e->view.fetch_key;
     for (uint32_t i = 0; j->own && i < JC_POOL; i++)
         if (is_of(e, &j->pool[i], e->view.fetch_key))

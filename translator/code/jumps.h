@@ -60,8 +60,8 @@ struct jumps {
 bool jumps_open(struct jumps *j);
 void jumps_close(struct jumps *j);
 
-/* What the cache of e->view goes by: its fetch_key, or GLOBAL_KEY. */
-uint64_t jumps_key(const struct engine *e);
+/* What the cache of e->view goes by: its fetch_key, or GLOBAL_KEY. hint: where it was last. */
+uint64_t jumps_key(const struct engine *e, uint8_t hint);
 /* Is there a cache of that space, under e->flags? Then it is the current one, empty if the vCPU knows another
  * generation by now; *hint: where it was last. Without the lock. False: jumps_select(). */
 bool jumps_go_on(struct engine *e, uint64_t key, uint8_t *hint);

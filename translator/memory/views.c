@@ -43,7 +43,7 @@ void views_refresh(struct engine *e)
     }
     spaces_adopt(e);
     spaces_ask_again(e);
-    uint64_t jumps = jumps_key(e);
+    uint64_t jumps = jumps_key(e, hint->jumps);
     if (!jumps_go_on(e, jumps, &hint->jumps)) {
         world_lock(e->world);
         jumps_select(e, jumps, &hint->jumps);
