@@ -207,10 +207,11 @@ static void open_windows(struct world *w)
     }
     for (unsigned round = 0; round < 4; round++) {
         w->cpu->x[A0] = RV_MSTATUS_SUM;
-        w->cpu->x[S0] = RV_MSTATUS_MXR;
+        w->cpu->x[S0] =
+            round ? RV_MSTATUS_SUM : RV_MSTATUS_MXR; /* the pair that is known when it comes back */
         w->cpu->x[A1] = LOWER;
         w->cpu->x[S1] = kernel;
-        w->cpu->x[T0] = LOWER + 0x1000;
+        w->cpu->x[T0] = round ? LOWER : LOWER + 0x1000;
         w->cpu->x[A5] = round == 1 ? 1 : TURNS;
         run_in(w, root[0], 1, CODE);
         world_expect(w, "user's", w->cpu->x[A2], 500);
