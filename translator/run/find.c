@@ -279,8 +279,10 @@ static uint32_t make_apart(struct engine *e, struct wanted *q, struct gw_fault *
     world_unlock(e->world);
     bool whole = translate_apart(e, q->id.pc, bytes_at(q), q->size, fault);
     world_lock(e->world);
-    if (!whole)
+    if (!whole) { /* an instruction of another length, perhaps, that was written meanwhile */
+        e->needs_stop = !stand(e, q);
         return NO_TB;
+    }
     for (unsigned turn = 0; turn < 2; turn++) {
         if (!stand(e, q)) {
             e->needs_stop = true;

@@ -86,8 +86,11 @@ void world_open(struct world *w, const struct world_way *way)
     rv_boot_supervisor(w->cpu, W_RAM, 0);
     w->cpu->c.priv = RV_PRIV_M;
     w->cpu->c.medeleg = w->cpu->c.mideleg = 0;
+    if (way->shared)
+        assert_int_equal(engine_world_new(&w->world, 2, &err), GW_OK);
     const struct engine_config ec = {
-        .isa = &rv_guest_isa,
+        .isa = way->isa ? way->isa : &rv_guest_isa,
+        .world = w->world,
         .backend = way->interp ? NULL : &x64_backend,
         .mem = GW_MEM_FLAT,
         .no_flat = way->no_flat,
@@ -114,6 +117,8 @@ void world_close(struct world *w)
 {
     running = NULL;
     engine_free(w->engine);
+    if (w->world)
+        engine_world_free(w->world);
     munmap(w->ram, W_RAM_BYTES);
     free(w->cpu);
 }

@@ -21,6 +21,8 @@ struct world_way {
     size_t code_cache_bytes;
     unsigned max_guest_insns, trace;
     enum engine_fp_traps fp_traps;
+    bool shared; /* in a world for two vCPUs, of which it is the only one */
+    const struct guest_isa *isa; /* NULL: RV64 */
 };
 extern const struct world_way world_ways[];
 extern const unsigned world_way_count;
@@ -28,6 +30,7 @@ extern const unsigned world_way_count;
 struct world {
     struct rv_cpu *cpu;
     struct engine *engine;
+    struct engine_world *world; /* way->shared */
     uint8_t *ram;
     uint8_t flags[W_RAM_BYTES / 4096];
     struct gw_ram region;
