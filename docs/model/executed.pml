@@ -7,8 +7,8 @@
  * A space has two pages, each mapped to memory whose number moves on with each change of the mapping,
  * and a link that leads to it from elsewhere. The link is one word here, and a lookup makes it at once:
  * how its words are changed while others run is the business of generations.pml. Checked, when a vCPU
- * goes on at a page: the memory is none from before its own last fence that was about the page. (A
- * remote fence is the target's own.)
+ * goes on at a page: the memory is none from before its own last fence that was about the page, or another's
+ * ahead of its coming to the space. (A remote fence is the target's own.)
  *
  * BROKEN_FORGETS_OTHERS a fence of one page empties the table, with the fetch TLB left as it is
  * BROKEN_KEEPS_FETCH    a fence leaves the page in the vCPU's fetch TLB
@@ -23,6 +23,9 @@
  * BROKEN_FORGETS_FIRST  a page leaves the table before the generation moves
  * BROKEN_LAST_FOUND     a page is known by what was found there last, and not by what all have found
  * BROKEN_NOT_ASKED      a fence that came while the vCPU was in another space is never answered
+ * BROKEN_OWN_DOUBT      or answered by that vCPU only
+ * BROKEN_ADOPTS_FIRST   who comes to the space adopts its generation, and then looks whether it is doubtful
+ * BROKEN_SURE_FIRST     who answers says so before the generation moves
  */
 #define PAGES 2
 #define NONE 15
@@ -40,7 +43,13 @@ bit came[2];                 /* by vCPU: a fence came since it looked (the code 
 byte guard[PAGES];           /* the links; 0 is no generation */
 byte target[PAGES];
 
-bit doubtful[2];             /* by vCPU: a fence came that its tables could not be asked about */
+#ifndef BROKEN_OWN_DOUBT
+#define DOUBTFUL(me) doubtful[0]
+#else
+#define DOUBTFUL(me) doubtful[me]
+#endif
+bit doubtful[2];             /* a fence came that the tables could not be asked about */
+bit away[2];                 /* by vCPU: it is in another space */
 byte copy[2] = 1;            /* by vCPU: the generation that it has adopted */
 byte fetched[4] = NONE;      /* by vCPU and page: its fetch TLB */
 byte oldest[4];              /* the property */
@@ -100,18 +109,32 @@ inline leave(p)
 /* Would a walk find another page than all have found? */
 #define CHANGED(p) (executed[p] && what[p] != mapped[p])
 
-/* The vCPU comes back to the space. */
+inline know(me, p)
+{
+	if
+	:: oldest[AT(1 - me, p)] > oldest[AT(me, p)] -> oldest[AT(me, p)] = oldest[AT(1 - me, p)]
+	:: else
+	fi
+}
+
+/* The vCPU comes to the space. */
 inline ask_again(me)
 {
-#ifdef BROKEN_NOT_ASKED
-	skip
-#else
+	atomic { know(me, 0); know(me, 1); away[me] = 0 };
+#ifdef BROKEN_ADOPTS_FIRST
+	adopt(me, gen);
+#endif
+#ifndef BROKEN_NOT_ASKED
 	if
-	:: doubtful[me] ->
+	:: DOUBTFUL(me) ->
 	   atomic {
-	      !locked;
-	      doubtful[me] = 0;
-	      adopt(me, gen);
+	      !locked -> locked = 1;
+	      adopt(me, gen)
+	   };
+#ifdef BROKEN_SURE_FIRST
+	   DOUBTFUL(me) = 0;
+#endif
+	   atomic {
 	      if
 	      :: CHANGED(0) || CHANGED(1) ->
 	         forget(me);
@@ -122,9 +145,16 @@ inline ask_again(me)
 	         executed[1] = 0
 	      :: else
 	      fi
+	   };
+	   atomic {
+	      DOUBTFUL(me) = 0;
+	      locked = 0
 	   }
 	:: else
-	fi
+	fi;
+#endif
+#ifndef BROKEN_ADOPTS_FIRST
+	atomic { number = gen; adopt(me, number); number = 0 }
 #endif
 }
 
@@ -178,7 +208,7 @@ inline fence_page(me, p)
 #endif
 	      move(me);
 	      leave(p)
-	   :: executed[p] -> doubtful[me] = 1  /* it is another space's */
+	   :: executed[p] -> atomic { DOUBTFUL(me) = 1; away[me] = 1 }  /* it is another space's */
 	   :: !CHANGED(p)
 	   fi;
 #ifdef BROKEN_FORGETS_OTHERS
@@ -204,7 +234,7 @@ inline fence_all(me)
 		   move(me);
 		   executed[0] = 0;
 		   executed[1] = 0
-		:: executed[0] || executed[1] -> doubtful[me] = 1
+		:: executed[0] || executed[1] -> atomic { DOUBTFUL(me) = 1; away[me] = 1 }
 		:: !(CHANGED(0) || CHANGED(1))
 		fi;
 		oldest[AT(me, 0)] = number;
@@ -292,7 +322,8 @@ active [2] proctype vcpu()
 	   fi;
 	   if
 	   :: _pid == 0 && page == 1 && mapped[1] == 0 -> mapped[1]++; fence_page(_pid, 1)
-	   :: ask_again(_pid); jump(_pid, page)
+	   :: ask_again(_pid)
+	   :: !away[_pid] -> jump(_pid, page)
 	   :: fence_page(_pid, page)
 	   :: _pid == 0 -> fence_all(0)
 	   :: atomic { _pid == 0 && !turn && !locked && filter[1] != executed[1] -> renew() }

@@ -319,13 +319,13 @@ static uint64_t changed(struct engine *e, uint64_t vpage, bool all, uint64_t spa
 }
 
 /* Of spaces that a fence is about: those whose generation has to move. Where the tables lead to what all have
- * found, it need not. Of a space that this vCPU is not in, it asks when it comes there. */
+ * found, it need not. Of a space that this vCPU is not in, who comes there next asks. */
 static uint64_t concerned(struct engine *e, uint64_t vpage, bool all, uint64_t spaces)
 {
     uint64_t asked = can_ask(e, spaces);
     uint64_t here = UINT64_C(1) << e->adopted->current | UINT64_C(1) << GLOBAL_PAGES;
     uint64_t later = e->cfg.isa->refetch ? spaces & ~asked & ~here : 0;
-    e->adopted->doubtful |= later;
+    __atomic_fetch_or(&e->world->spaces->doubtful, later, __ATOMIC_SEQ_CST);
     return (spaces & ~asked & ~later) | changed(e, vpage, all, asked);
 }
 
@@ -369,26 +369,25 @@ static bool is_of_data(const struct engine *e, uint64_t vpage)
     return !spaces_maybe_executed(e, vpage) && knows_latest(e);
 }
 
-/* What came to this vCPU while it was elsewhere. What it has fetched was dropped then by the page alone, so
- * all goes. */
+/* Others come there without the lock: they find it doubtful, or adopt what has become of it. */
 void spaces_ask_again(struct engine *e)
 {
     struct spaces *s = e->world->spaces;
     uint64_t space = UINT64_C(1) << e->adopted->current;
     struct moved moved;
     bool moves;
-    if (!(e->adopted->doubtful & space))
+    if (!(__atomic_load_n(&s->doubtful, __ATOMIC_SEQ_CST) & space))
         return;
-    e->adopted->doubtful &= ~space;
     world_lock(e->world);
     spaces_adopt(e);
-    moves = !can_ask(e, space) || changed(e, 0, true, space);
-    if (moves) {
+    moves = s->doubtful & space && (!can_ask(e, space) || changed(e, 0, true, space));
+    if (moves) { /* what was fetched was dropped by the page alone, so all goes */
         fetch_forget(e->fetches);
         __atomic_store_n(&s->fences, s->fences + 1, __ATOMIC_SEQ_CST);
         move(e, e->adopted->current, &moved);
         executed_drop_all(&s->executed, space);
     }
+    __atomic_fetch_and(&s->doubtful, ~space, __ATOMIC_SEQ_CST);
     world_unlock(e->world);
     if (moves)
         go_on_to(e, &moved);

@@ -32,6 +32,7 @@ struct spaces {
     uint64_t large_shifts; /* bit n: code ran from a mapping of 2^n bytes */
     uint32_t gen_global, gen_counter;
     uint64_t fences; /* atomic: so far; a walk that one of them came into is made again */
+    uint64_t doubtful; /* atomic; a bit for each: a fence came in another space, and is not answered yet */
     uint64_t tick;
 };
 
@@ -39,8 +40,6 @@ struct spaces {
 struct adopted {
     uint32_t current;          /* space; atomic, others read it */
     uint32_t seen[SPACE_POOL]; /* generation of each when this vCPU last dropped what it knew */
-    uint64_t
-        doubtful; /* a bit for each: a fence of this vCPU's came that it has not answered yet */
 };
 
 void spaces_open(struct spaces *s);
@@ -75,8 +74,8 @@ enum spaces_fence_of {
 };
 void spaces_fence(struct engine *e, uint64_t vpage, enum spaces_fence_of of, uint64_t asid,
                   bool asid_all);
-/* The vCPU's current space is about to be run in: fences of its that came to this vCPU in another one are
- * answered now. Takes the lock itself. */
+/* The vCPU's current space is about to be run in: fences of it that came in other spaces are answered now.
+ * Ahead of spaces_adopt(). Takes the lock itself. */
 void spaces_ask_again(struct engine *e);
 
 #endif

@@ -41,8 +41,8 @@ void views_refresh(struct engine *e)
         spaces_select(e, &hint->space);
         world_unlock(e->world);
     }
-    spaces_adopt(e);
     spaces_ask_again(e);
+    spaces_adopt(e);
     uint64_t jumps = jumps_key(e, hint->jumps);
     if (!jumps_go_on(e, jumps, &hint->jumps)) {
         world_lock(e->world);

@@ -221,6 +221,47 @@ static void stress(unsigned hart)
     sfence_all();
 }
 
+/* ---- who comes for the first time -------------------------------------------------------------- */
+
+static struct space fresh;
+static uint64_t *second[HARTS], turn;
+
+/* Each hart in turn calls the first page, which jumps to the second, and fences where it is in no space. No
+ * hart has been there before its turn, so it has nothing to fence. */
+static void come(unsigned hart)
+{
+    struct ctx *c = &of[hart].c;
+    wait_until(load(&turn) == hart);
+    csr_write(satp, space_satp(&fresh));
+    for (unsigned k = 0; k < LOOKS; k++) {
+        c->mode = PRIV_S;
+        c->pc = CODE;
+        ctx_run(c);
+        CHECK_EQ(c->cause, CAUSE_ECALL_S);
+        CHECK_EQ(c->x[10], hart);
+    }
+    csr_write(satp, 0);
+    if (hart + 1 < HARTS)
+        store(space_pte(&fresh, CODE + PAGE, 0), pte_make(addr(second[hart + 1]), PTE_RX));
+    sfence_all();
+    store(&turn, hart + 1);
+}
+
+static void prepare_fresh(void)
+{
+    uint64_t *first = page_new();
+    space_init(&fresh, 3, 2);
+    put_insn32(first, insn_jal0(PAGE));
+    for (unsigned h = 0; h < HARTS; h++) {
+        second[h] = page_new();
+        put_insn32(second[h], insn_li_a0((int)h));
+        put_insn32((uint32_t *)second[h] + 1, INSN_ECALL);
+    }
+    space_map(&fresh, CODE, addr(first), PTE_RX);
+    space_map(&fresh, CODE + PAGE, addr(second[0]), PTE_RX);
+    fence_i();
+}
+
 static void prepare(void)
 {
     space_init(&sp, 3, 1);
@@ -260,4 +301,6 @@ void guest_main(void)
     }
     stop = 0;
     harts_run(ALL_HARTS, stress);
+    prepare_fresh();
+    harts_run(ALL_HARTS, come);
 }
