@@ -24,6 +24,7 @@ enum cold_kind {
     COLD_HALF,   /* an unsigned integer that is no signed one */
     COLD_MINMAX, /* equal or unordered operands */
     COLD_DIVIDE, /* a divisor that the host's instruction does not take */
+    COLD_ROUND,  /* another rounding, where the flags are the host's */
     COLD_FPGET,  /* the flags are the host's */
     COLD_FPSET,
     COLD_KINDS

@@ -78,9 +78,10 @@ static bool lower_u64(struct x64 *x, const struct ir_insn *in)
 {
     struct x64_buf *e = &x->e;
     unsigned cvt = x64_scalar(in) | OP_CVTSI2S | X_W;
-    int a = x64_use(x, in->a), t = x64_temp(x);
+    int a = x64_use(x, in->a), t = x64_temp(x), u = x64_round_temp(x, in);
     x64_done(x, in->a);
     int d = x64_deff(x, 0);
+    x64_round(x, in, u);
     struct cold_path *c = x64_cold(x, COLD_HALF);
     c->eval = (struct cold_eval){.operand = {(int8_t)a, (int8_t)t}, .dest = (int8_t)d};
     x64_op3(e, OP_XORPS, d, d, d);
@@ -88,6 +89,7 @@ static bool lower_u64(struct x64 *x, const struct ir_insn *in)
     c->from[0] = x64_jcc(e, CC_S);
     x64_op3(e, cvt, d, d, a);
     c->back = x64_pos(e);
+    x64_round_back(x, in);
     return true;
 }
 
@@ -114,12 +116,12 @@ void x64_cold_convert(struct x64 *x, const struct cold_path *c)
 static bool lower_i2f(struct x64 *x, const struct ir_insn *in)
 {
     bool exact = !x64_single(in) && (in->imm == IR_INT_W || in->imm == IR_INT_WU);
-    if (!exact && !x64_rounds(x, in))
+    if (!exact && !x64_can_round(x, in))
         return false;
     if (in->imm == IR_INT_LU)
         return lower_u64(x, in);
     struct x64_buf *e = &x->e;
-    int a = x64_use(x, in->a);
+    int a = x64_use(x, in->a), u = exact ? 0 : x64_round_temp(x, in);
     unsigned w = in->imm == IR_INT_W ? 0 : X_W;
     if (in->imm == IR_INT_WU) {
         int t = x64_temp(x);
@@ -128,8 +130,12 @@ static bool lower_i2f(struct x64 *x, const struct ir_insn *in)
     }
     x64_done(x, in->a);
     int d = x64_deff(x, 0);
+    if (!exact)
+        x64_round(x, in, u);
     x64_op3(e, OP_XORPS, d, d, d); /* no dependence on what d held */
     x64_op3(e, x64_scalar(in) | OP_CVTSI2S | w, d, d, a);
+    if (!exact)
+        x64_round_back(x, in);
     return true;
 }
 
@@ -143,12 +149,16 @@ static void make_default(struct x64 *x, int d, unsigned cc)
 
 static bool lower_f2f(struct x64 *x, const struct ir_insn *in)
 {
-    if (x64_single(in) && !x64_rounds(x, in))
+    if (x64_single(in) && !x64_can_round(x, in))
         return false;
-    int a = x64_use(x, in->a);
+    int a = x64_use(x, in->a), t = x64_single(in) ? x64_round_temp(x, in) : 0;
     x64_done(x, in->a);
     int d = x64_deff(x, 0);
+    if (x64_single(in))
+        x64_round(x, in, t);
     x64_op1(&x->e, (x64_single(in) ? X_SD : X_SS) | OP_CVTS2S, d, a);
+    if (x64_single(in))
+        x64_round_back(x, in);
     x64_ucomis(&x->e, x64_single(in), d, d);
     make_default(x, d, CC_P);
     return true;

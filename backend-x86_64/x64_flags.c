@@ -16,19 +16,12 @@ static void gather(struct x64 *x, int t, int u)
     x64_rm(e, OP_OR, t, X64_RUN(fp_flags), 0);
 }
 
-/* Leaves to the cold path, which gathers, unless exceptions trap. */
-static uint32_t unless_trapping(struct x64 *x)
-{
-    x64_alu_mi(&x->e, 0, EXT_CMP, X64_RUN(fp_trap), 0);
-    return x64_jcc(&x->e, CC_E);
-}
-
 static void lower_fpget(struct x64 *x)
 {
     int t = x64_temp(x), u = x64_temp(x);
     struct cold_path *c = x64_cold(x, COLD_FPGET);
     c->flags = (struct cold_flags){.dest = (int8_t)t, .scratch = (int8_t)u};
-    c->from[0] = unless_trapping(x);
+    c->from[0] = x64_unless_trapping(x);
     x64_rm(&x->e, OP_MOV, t, X64_RUN(fp_flags), 0);
     c->back = x64_pos(&x->e);
     place_def_in(&x->p, t);
@@ -48,7 +41,7 @@ static void lower_fpset(struct x64 *x, const struct ir_insn *in)
     int t = x64_temp(x), u = x64_temp(x);
     struct cold_path *c = x64_cold(x, COLD_FPSET);
     c->flags = (struct cold_flags){.dest = (int8_t)t, .scratch = (int8_t)u, .value = (int8_t)v};
-    c->from[0] = unless_trapping(x);
+    c->from[0] = x64_unless_trapping(x);
     mask(x, u, v);
     x64_rm(&x->e, OP_CMP, u, X64_RUN(fp_flags), 0);
     c->from[1] = x64_jcc(&x->e, CC_NE);

@@ -32,28 +32,32 @@ static void check_later(struct x64 *x, const struct ir_insn *in, int d)
 
 static bool lower_two(struct x64 *x, const struct ir_insn *in, unsigned op)
 {
-    if (!x64_rounds(x, in))
+    if (!x64_can_round(x, in))
         return false;
-    int a = x64_use(x, in->a), b = x64_use(x, in->b);
+    int a = x64_use(x, in->a), b = x64_use(x, in->b), t = x64_round_temp(x, in);
     x64_done(x, in->a);
     x64_done(x, in->b);
     x->p.nans.consumed = reg_bit(a) | reg_bit(b);
     bool apart = !(x->features & X64_F_AVX) && a != b;
     int d = x64_deff(x, apart ? reg_bit(b) : 0);
+    x64_round(x, in, t);
     x64_op3(&x->e, x64_scalar(in) | op, d, a, b);
+    x64_round_back(x, in);
     check_later(x, in, d);
     return true;
 }
 
 static bool lower_sqrt(struct x64 *x, const struct ir_insn *in)
 {
-    if (!x64_rounds(x, in))
+    if (!x64_can_round(x, in))
         return false;
-    int a = x64_use(x, in->a);
+    int a = x64_use(x, in->a), t = x64_round_temp(x, in);
     x64_done(x, in->a);
     x->p.nans.consumed = reg_bit(a);
     int d = x64_deff(x, 0);
+    x64_round(x, in, t);
     x64_op1(&x->e, x64_scalar(in) | OP_SQRTS, d, a);
+    x64_round_back(x, in);
     check_later(x, in, d);
     return true;
 }
@@ -68,10 +72,10 @@ static bool lower_fma(struct x64 *x, const struct ir_insn *in)
     static const unsigned op231[4] = {OP_FMADD231S, OP_FNMADD231S, OP_FMSUB231S, OP_FNMSUB231S};
     static const unsigned op213[4] = {OP_FMADD213S, OP_FNMADD213S, OP_FMSUB213S, OP_FNMSUB213S};
     unsigned w = x64_single(in) ? 0 : X_W;
-    if (!x64_rounds(x, in) || !(x->features & X64_F_FMA) || !(x->features & X64_F_AVX))
+    if (!x64_can_round(x, in) || !(x->features & X64_F_FMA) || !(x->features & X64_F_AVX))
         return false;
     int a = x64_use(x, in->a), b = x64_use(x, in->b), c = x64_use(x, in->c);
-    int t = x64_tempf(x);
+    int t = x64_tempf(x), control = x64_round_temp(x, in);
     x64_done(x, in->a);
     x64_done(x, in->b);
     x64_done(x, in->c);
@@ -82,12 +86,14 @@ static bool lower_fma(struct x64 *x, const struct ir_insn *in)
         .dest = (int8_t)d};
     if (d == a || d == b || d == c)
         x64_movf(&x->e, t, d);
+    x64_round(x, in, control);
     if (d == a || d == b) {
         x64_vrr(&x->e, w | op213[in->imm & 3], d, d == a ? b : a, c);
     } else {
         x64_movf(&x->e, d, c);
         x64_vrr(&x->e, w | op231[in->imm & 3], d, a, b);
     }
+    x64_round_back(x, in);
     x64_ucomis(&x->e, x64_single(in), d, d);
     k->from[0] = x64_jcc(&x->e, CC_P);
     k->back = x64_pos(&x->e);

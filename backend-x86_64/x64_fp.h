@@ -6,7 +6,7 @@
 #ifndef X64_FP_H
 #define X64_FP_H
 
-#include "backend-x86_64/x64_block.h"
+#include "backend-x86_64/x64_round.h"
 
 bool x64_lower_arith(struct x64 *x, const struct ir_insn *in);   /* x64_fp.c */
 bool x64_lower_fcmp(struct x64 *x, const struct ir_insn *in);    /* x64_fcmp.c */
@@ -29,11 +29,6 @@ static inline bool x64_knows_model(const struct ir_insn *in)
 static inline unsigned x64_scalar(const struct ir_insn *in)
 {
     return in->type == IR_F64 ? X_SD : X_SS;
-}
-/* Whether MXCSR's rounding is the operation's. */
-static inline bool x64_rounds(const struct x64 *x, const struct ir_insn *in)
-{
-    return in->aux == x->b->fp_round;
 }
 
 #endif

@@ -25,6 +25,7 @@ enum {
     FCVT_W_D = 0x61,
     FCVT_D_L = 0x69
 };
+enum { RNE, RTZ, RDN, RUP, RMM };
 enum { FA0 = 10, FA1 = 11, FA2 = 12 };
 
 /* Of doubles: rm 7 takes the rounding mode of fcsr. */
@@ -92,6 +93,17 @@ static const struct {
     {FADD, 7, D_NAN, D_ONE, D_NAN, 0, false},
     {FSQRT, 7, D_NEG, 0, D_NAN, NV, false},
     {FSQRT, 7, D_3, 0, UINT64_C(0x3ffbb67ae8584caa), NX, false},
+    /* by a rounding mode of its own */
+    {FDIV, RUP, D_ONE, D_3, UINT64_C(0x3fd5555555555556), NX, false},
+    {FDIV, RDN, D_NEG, D_3, UINT64_C(0xbfd5555555555556), NX, false},
+    {FDIV, RTZ, D_NEG, D_3, UINT64_C(0xbfd5555555555555), NX, false},
+    {FMUL, RTZ, D_MAX, D_3, D_MAX, OF | NX, false},
+    {FDIV, RUP, D_MIN, D_3, UINT64_C(0x0005555555555556), UF | NX, false},
+    {FMUL, RUP, D_MIN, D_HALF, D_SUB, 0, false},
+    {FMUL, RDN, D_SUB, D_ONE, D_SUB, 0, false},
+    {FDIV, RTZ, D_ONE, 0, D_INF, DZ, false},
+    {FADD, RUP, D_SNAN, D_ONE, D_NAN, NV, false},
+    {FSQRT, RUP, D_3, 0, UINT64_C(0x3ffbb67ae8584cab), NX, false},
     {FCMP, 2, D_SNAN, D_ONE, 0, NV, true},
     {FCMP, 1, D_NAN, D_ONE, 0, NV, true},
     {FCVT_W_D, 1, D_HALF, 0, 0, NX, true},
@@ -186,6 +198,56 @@ static void rounding_modes_keep_their_meaning_and_the_flags(void **state)
     }
 }
 
+/* An instruction's own mode is its alone: what is behind it rounds by that of fcsr. */
+static void a_mode_of_its_own_ends_with_the_instruction(void **state)
+{
+    static const uint64_t third[] = {
+        [RNE] = UINT64_C(0x3fd5555555555555), [RTZ] = UINT64_C(0x3fd5555555555555),
+        [RDN] = UINT64_C(0x3fd5555555555555), [RUP] = UINT64_C(0x3fd5555555555556),
+        [RMM] = UINT64_C(0x3fd5555555555555)};
+    static const uint64_t odd[] = {[RNE] = UINT64_C(0x4340000000000000),
+                                   [RTZ] = UINT64_C(0x4340000000000000),
+                                   [RDN] = UINT64_C(0x4340000000000000),
+                                   [RUP] = UINT64_C(0x4340000000000001),
+                                   [RMM] = UINT64_C(0x4340000000000001)};
+    static const uint64_t huge[] = {[RNE] = UINT64_C(0x43f0000000000000),
+                                    [RTZ] = UINT64_C(0x43efffffffffffff),
+                                    [RDN] = UINT64_C(0x43efffffffffffff),
+                                    [RUP] = UINT64_C(0x43f0000000000000),
+                                    [RMM] = UINT64_C(0x43f0000000000000)};
+    static struct world w;
+    (void)state;
+    for (unsigned i = 0; i < world_way_count; i++) {
+        open_world(&w, &world_ways[i]);
+        for (unsigned frm = RNE; frm <= RMM; frm++)
+            for (unsigned rm = RNE; rm <= RMM; rm++) {
+                const uint32_t code[] = {
+                    i_float(FDIV, rm, FA2, FA0, FA1),
+                    i_float(FDIV, 7, FA2 + 1, FA0, FA1),
+                    i_float(FCVT_D_L, rm, FA2 + 2, T0, 2),
+                    i_float(FCVT_D_L, 7, FA2 + 3, T0, 2),
+                    i_float(FCVT_D_L, rm, FA2 + 4, T1, 3), /* unsigned, and beyond the signed ones */
+                    i_float(FCVT_D_L, 7, FA2 + 5, T1, 3),
+                    I_WFI,
+                };
+                const uint64_t want[] = {third[rm], third[frm], odd[rm],
+                                         odd[frm],  huge[rm],   huge[frm]};
+                world_code(&w, CODE, code, COUNT(code));
+                w.cpu->f[FA0] = D_ONE;
+                w.cpu->f[FA1] = D_3;
+                w.cpu->x[T0] = UINT64_C(0x20000000000001);
+                w.cpu->x[T1] = UINT64_MAX;
+                w.cpu->c.frm = (uint8_t)frm;
+                w.cpu->run.fp_flags = DZ;
+                run(&w);
+                for (unsigned k = 0; k < COUNT(want); k++)
+                    expect(&w, 100 * frm + 10 * rm + k, "result", w.cpu->f[FA2 + k], want[k]);
+                expect(&w, 100 * frm + 10 * rm, "flags", w.cpu->run.fp_flags, DZ | NX);
+            }
+        world_close(&w);
+    }
+}
+
 /* --- when it pays ------------------------------------------------------------------------------ */
 
 static const struct world_way jit = {.name = "flat", .fp_traps = ENGINE_FP_TRAPS};
@@ -240,6 +302,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_exception_raises_its_flags_from_any_others),
         cmocka_unit_test(rounding_modes_keep_their_meaning_and_the_flags),
+        cmocka_unit_test(a_mode_of_its_own_ends_with_the_instruction),
         cmocka_unit_test(flags_that_stay_are_read_without_the_host),
         cmocka_unit_test(flags_that_come_and_go_cost_few_traps),
     };

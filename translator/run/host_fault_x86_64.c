@@ -25,12 +25,12 @@ static uint64_t fault_address(const siginfo_t *si, const greg_t *gr, struct engi
 }
 
 /* MXCSR: flags in bits 0 to 5, their masks 7 bits higher. Denormal operands are always masked. */
-enum { FLAGS = 0x3f, MASK_SHIFT = 7, ZERO_DIVIDE = 4 };
+enum { FLAGS = 0x3f, MASK_SHIFT = 7, ZERO_DIVIDE = 4, ROUNDING = 3 << 13 };
 
 /*
  * An exception that was to trap. Nothing traps from here on; the instruction runs again and raises
- * its flags, all of them and exactly: what the trap has set need not be that, as a tiny result
- * traps though it is exact. Flags that were masked are in run.fp_flags already. The code may also
+ * its flags, all of them and exactly, by the rounding that it had: what the trap has set need not be that,
+ * as a tiny result traps though it is exact. Flags that were masked are in run.fp_flags already. The code may also
  * be C called from generated code, which runs under the guest's MXCSR.
  */
 static bool fp_trap(struct engine *e, ucontext_t *uc)
@@ -46,7 +46,8 @@ static bool fp_trap(struct engine *e, ucontext_t *uc)
     run->fp_trap = 0;
     run->fp_control = run->fp_control_quiet;
     e->stats.fp_traps++;
-    fp->mxcsr = run->fp_control_quiet | (fp->mxcsr & fp->mxcsr >> MASK_SHIFT & FLAGS);
+    fp->mxcsr = (run->fp_control_quiet & ~(uint32_t)ROUNDING) | (fp->mxcsr & ROUNDING) |
+                (fp->mxcsr & fp->mxcsr >> MASK_SHIFT & FLAGS);
     return true;
 }
 
