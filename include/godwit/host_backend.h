@@ -3,9 +3,9 @@
  * given address and never writes elsewhere, so any backend runs on any host.
  *
  * Memory access modes: USER adds run.guest_base; on a host that does not look at all bits of an
- * address, one that has more than GW_USER_BITS takes the slow path, which makes the fault. FLAT looks the page up in run.map_read/map_write
- * (8-byte addends, index = address bits 47:12); TLB compares tags in run.tlb_read/tlb_write
- * (struct gw_tlb_entry, GW_TLB_BITS of the page number).
+ * address, one that has more than GW_USER_BITS takes the slow path, which makes the fault. FLAT looks the
+ * page up in run.map_read/map_write (8-byte addends, index = address bits 47:12); TLB compares tags in
+ * run.tlb_read/tlb_write (struct gw_tlb_entry, GW_TLB_BITS of the page number).
  */
 #ifndef GODWIT_HOST_BACKEND_H
 #define GODWIT_HOST_BACKEND_H
@@ -134,6 +134,9 @@ struct host_backend {
                                    struct gw_entry_points *ep);
     /* GW_ERR_LIMIT when cap is too small. */
     enum gw_status (*compile)(struct gw_compile_job *job);
+    /* Bytes were written that will run at rx: whoever comes there by a branch that is patched after this, by
+     * a jump cache or by enter, runs them and none older. NULL: this host sees to it by itself. */
+    void (*flush)(uint64_t rx, size_t size);
     /* Points a link at rx `target`, or back at its stub (target 0). block: writable view of the
      * block's bytes, block_rx their run address. gen_global: which generation guards, gen: its value, page:
      * that of run.page.

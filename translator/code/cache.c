@@ -18,6 +18,7 @@ static enum gw_status emit_runtime(struct engine *e, struct gw_error *err)
         e->cfg.backend->emit_runtime(&e->bcfg, &e->rt, c->mem.rw, c->mem.size, c->mem.rx, &c->ep);
     if (st != GW_OK)
         return gw_fail(err, st, NULL, "the code cache is too small");
+    cc_written(e, c->mem.rx, c->ep.size);
     c->runtime_size = (c->ep.size + 63) & ~63u;
     c->mem.used = c->runtime_size;
     return GW_OK;
@@ -169,6 +170,7 @@ bool cc_add_door(struct engine *e, struct tb *tb)
         c->mem.used += cc_room(AT_ONCE * GW_DOOR_BYTES);
     }
     e->cfg.backend->door(c->mem.rw + c->doors, c->mem.rx + c->doors, tb_rx(c, tb));
+    cc_written(e, c->mem.rx + c->doors, GW_DOOR_BYTES);
     __atomic_store_n(&tb->door, c->doors, __ATOMIC_RELEASE);
     c->doors += GW_DOOR_BYTES;
     return true;

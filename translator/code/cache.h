@@ -99,6 +99,12 @@ void cc_flush(struct engine *e);
  * to it, it is complete. */
 bool cc_add(struct code_cache *c);
 void cc_complete(struct code_cache *c, uint32_t i);
+/* Bytes of code were written that run at rx. */
+static inline void cc_written(const struct engine *e, uint64_t rx, size_t size)
+{
+    if (e->cfg.backend->flush)
+        e->cfg.backend->flush(rx, size);
+}
 /* Makes the door of a block that runs anywhere. False: there is no room. */
 bool cc_add_door(struct engine *e, struct tb *tb);
 /* Takes the memory of a block that ran once back, if it is the newest. */

@@ -56,6 +56,9 @@ static void point(struct engine *e, const struct link *l, uint64_t target, bool 
     /* To the stub, it may be another vCPU's thread. */
     e->cfg.backend->patch(c->mem.rw + from->code, tb_rx(c, from), &l->d, target, global, gen,
                           target ? page_left(e, l) : 0);
+    cc_written(e, tb_rx(c, from) + l->d.jump_offset, 4);
+    if (l->d.gen_offset)
+        cc_written(e, tb_rx(c, from) + l->d.stub_offset + l->d.stub_jump, 4);
 }
 
 /* Another vCPU may have passed the guard and stand ahead of the jump, so the link gets another guard

@@ -166,6 +166,8 @@ static bool emit_host(struct engine *e, struct tb *tb, enum gw_status *st)
     if (!code_mem_reserve(&c->mem, bound))
         return false;
     *st = compile(e, c->mem.rw + c->mem.used, bound, c->mem.used, c->links.count);
+    if (*st == GW_OK)
+        cc_written(e, j->base, j->size);
     if (*st == GW_OK && !take_place(e, tb))
         *st = GW_ERR_NOMEM;
     if (*st != GW_OK)
@@ -455,6 +457,7 @@ uint32_t translate_end(struct engine *e)
         world_lock(e->world);
     }
     memcpy(c->mem.rw + at, a->code, size);
+    cc_written(e, c->mem.rx + at, size);
     count(e, a->start);
     return i;
 }
