@@ -7,7 +7,7 @@
 #include "tests/translator/fuzz/fz.h"
 #include "godwit/event.h"
 #include "frontend/riscv64/priv.h"
-#include "backend-x86_64/x64.h"
+#include "backend-common/hosts.h"
 
 /* Two banks: code and tables, and data. Nothing lies between them. */
 enum { RAM_BYTES = FZ_END - FZ_CODE, BANK_END = 0x1a0000, S_TRAP = 0x80, USER_BYTES = 16 << 20 };
@@ -20,7 +20,7 @@ const struct fz_config fz_configs[] = {
     {.name = "user-nofeat", .user = true, .features_off = ~0u, .code_cache_bytes = 1 << 20},
     {.name = "user-noavx",
      .user = true,
-     .features_off = X64_F_AVX | X64_F_FMA | X64_F_BMI2,
+     .features_off = 0x32 /* AVX, FMA, BMI2 of x86-64 */,
      .code_cache_bytes = 1 << 20},
     {.name = "user-one", .user = true, .max_guest_insns = 1, .code_cache_bytes = 65536},
     {.name = "user-trace", .user = true, .trace = 8, .code_cache_bytes = 1 << 20},
@@ -41,7 +41,7 @@ const struct fz_config fz_configs[] = {
     {.name = "tlb-nofold", .tlb = true, .no_fold = true, .code_cache_bytes = 1 << 20},
     {.name = "tlb-nobmi",
      .tlb = true,
-     .features_off = X64_F_BMI1 | X64_F_BMI2 | X64_F_LZCNT | X64_F_POPCNT,
+     .features_off = 0x0f /* BMI, LZCNT, POPCNT; LSE of AArch64 */,
      .code_cache_bytes = 1 << 20},
 };
 const unsigned fz_config_count = sizeof fz_configs / sizeof *fz_configs;
@@ -352,7 +352,7 @@ static struct fz_env *open_env(const struct fz_config *cfg, struct engine_dump *
             base_state(env, v);
     const struct engine_config ec = {
         .isa = &rv_guest_isa,
-        .backend = cfg->interp ? NULL : &x64_backend,
+        .backend = cfg->interp ? NULL : host_native(&gw_hosts),
         .mem = cfg->user ? GW_MEM_USER : GW_MEM_FLAT,
         .no_flat = cfg->tlb,
         .bus = cfg->user ? NULL : &env->bus,

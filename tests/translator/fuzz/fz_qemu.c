@@ -23,7 +23,7 @@
 
 #include "frontend/riscv64/decode.h"
 #include "tests/translator/fuzz/fz.h"
-#include "backend-x86_64/x64.h"
+#include "backend-common/hosts.h"
 
 enum {
     TEXT = FZ_CODE,
@@ -363,7 +363,7 @@ static bool run_engine(struct batch *b, bool interp, uint64_t *insns)
     memset(cpu, 0, sizeof *cpu);
     const struct engine_config ec = {
         .isa = &rv_guest_isa,
-        .backend = interp ? NULL : &x64_backend,
+        .backend = interp ? NULL : host_native(&gw_hosts),
         .mem = GW_MEM_USER,
         .cpu = cpu,
         .guest_base = (uint64_t)(uintptr_t)b->world,
