@@ -1,0 +1,11 @@
+/* Calls of C: helpers, and operations that are evaluated there. */
+#ifndef A64_CALL_H
+#define A64_CALL_H
+
+#include "backend-aarch64/a64_block.h"
+
+bool a64_lower_call(struct a64 *x, const struct ir_insn *in);
+/* Any pure operation, by gw_runtime.eval. */
+void a64_lower_eval(struct a64 *x, const struct ir_insn *in);
+
+#endif

@@ -1,0 +1,196 @@
+/* The driver: one block in, bytes and tables out; and the backend's export. */
+#include "backend-aarch64/a64.h"
+#include "backend-aarch64/a64_atomic.h"
+#include "backend-aarch64/a64_branch.h"
+#include "backend-aarch64/a64_call.h"
+#include "backend-aarch64/a64_compare.h"
+#include "backend-aarch64/a64_detect.h"
+#include "backend-aarch64/a64_int.h"
+#include "backend-aarch64/a64_mem.h"
+#include "backend-aarch64/a64_place.h"
+#include "backend-aarch64/a64_runtime.h"
+
+/* --- lowering ------------------------------------------------------------------------------------ */
+
+/* Operations on floats are C's, and raise their flags in run.fp_flags; the host's are left alone. */
+static void lower_flags(struct a64 *x, const struct ir_insn *in)
+{
+    struct a64_buf *e = &x->e;
+    if (in->op == IR_FPGET) {
+        a64_mem(e, A64_LDRW, a64_def(x), R_STATE, A64_RUN(fp_flags));
+        return;
+    }
+    a64_logical(e, A64_ANDI, X16, a64_use(x, in->a), 31);
+    a64_mem(e, A64_STRW, X16, R_STATE, A64_RUN(fp_flags));
+    a64_done(x, in->a);
+}
+
+static bool lower_bits(struct a64 *x, const struct ir_insn *in)
+{
+    const bool wide = in->type == IR_F64;
+    int a = a64_use(x, in->a);
+    a64_done(x, in->a);
+    if (in->op == IR_FBITS)
+        a64_rr(&x->e, wide ? A64_FMOV_XD : A64_FMOV_WS, a64_def(x), a);
+    else
+        a64_rr(&x->e, wide ? A64_FMOV_DX : A64_FMOV_SW, place_def(&x->p, REG_VEC, 0), a);
+    return true;
+}
+
+/* The budget is state that IR may read and add to, and lives in a register. */
+static bool lower_budget(struct a64 *x, const struct ir_insn *in)
+{
+    if (in->imm != A64_RUN(budget))
+        return false;
+    if (in->op == IR_GET) {
+        a64_move(&x->e, a64_def(x), R_BUDGET);
+    } else {
+        a64_move(&x->e, R_BUDGET, a64_use(x, in->a));
+        a64_done(x, in->a);
+    }
+    return true;
+}
+
+/* False: it is evaluated in C. */
+static bool lowered(struct a64 *x, const struct ir_insn *in)
+{
+    switch (in->op) {
+    case IR_NOP: return true;
+    case IR_GET:
+        if (!lower_budget(x, in))
+            place_get(&x->p, in);
+        return true;
+    case IR_PUT:
+        if (!lower_budget(x, in))
+            place_put(&x->p, in);
+        return true;
+    case IR_SETCC:
+    case IR_SELECT: return a64_lower_compare(x, in);
+    case IR_LD:
+    case IR_ST:
+    case IR_ZERO:
+    case IR_FENCE: return a64_lower_mem(x, in);
+    case IR_AMO:
+    case IR_CAS: return a64_lower_atomic(x, in);
+    case IR_CALL: return a64_lower_call(x, in);
+    case IR_BRCC:
+    case IR_JMP:
+    case IR_JMPR:
+    case IR_LEAVE: return a64_lower_branch(x, in);
+    case IR_FPGET:
+    case IR_FPSET: lower_flags(x, in); return true;
+    case IR_FBITS:
+    case IR_BITSF: return lower_bits(x, in);
+    default: return a64_lower_int(x, in);
+    }
+}
+
+/* A result that nobody uses (a load into x0): its register is free again. */
+static void drop_unused(struct a64 *x, const struct ir_insn *in)
+{
+    if (in->uses || ir_op_info[in->op].result == 'V' || in->op == IR_CALL || in->op == IR_CONST ||
+        (in->op == IR_GET && in->imm != A64_RUN(budget)) || in->op == IR_NOP)
+        return;
+    place_drop(&x->p);
+}
+
+/* --- cold paths ---------------------------------------------------------------------------------- */
+
+static void write_cold_paths(struct a64 *x)
+{
+    for (uint32_t k = 0; k < x->cold.count && !x->e.full; k++) {
+        const struct cold_path *c = &x->cold.path[k];
+        x->p.i = c->insn;
+        switch (c->kind) {
+        case COLD_ACCESS: a64_cold_access(x, c); break;
+        case COLD_ATOMIC: a64_cold_atomic(x, c); break;
+        default: a64_cold_branch(x, c); break;
+        }
+    }
+}
+
+/* --- a block ------------------------------------------------------------------------------------- */
+
+static void begin(struct a64 *x, struct gw_compile_job *job)
+{
+    const size_t cap = job->cap < GW_BLOCK_BYTES ? job->cap : GW_BLOCK_BYTES;
+    x->e = (struct a64_buf){.start = job->out,
+                            .p = job->out,
+                            .end = job->out + cap,
+                            .base = job->base,
+                            .features = job->cfg->features};
+    x->job = job;
+    x->b = job->block;
+    x->features = job->cfg->features;
+    x->mem = job->cfg->mem;
+    x->fp = job->block->fp_round != IR_FP_OFF;
+    place_begin(&x->p, &(struct place_setup){.target = &a64_place_target,
+                                             .code = x,
+                                             .block = job->block,
+                                             .pins = &a64_target(job->cfg)->pins,
+                                             .scratch = A64_SCRATCH,
+                                             .spill_at = A64_HOST(spill),
+                                             .floats = x->fp,
+                                             .full = &x->e.full});
+    cold_begin(&x->cold, &x->e.full);
+    job->row_count = job->link_count = 0;
+}
+
+static enum gw_status compile(struct gw_compile_job *job)
+{
+    struct a64 xs; /* large, not cleared: fields are set as they come into use */
+    struct a64 *x = &xs;
+    const struct ir_block *b = job->block;
+    if (job->cap < 1024)
+        return GW_ERR_LIMIT;
+    begin(x, job);
+    a64_enter_block(x);
+    for (x->p.i = 0; x->p.i < b->count && !x->e.full; x->p.i++) {
+        const struct ir_insn *in = &b->insn[x->p.i];
+        if (!lowered(x, in))
+            a64_lower_eval(x, in);
+        place_unlock(&x->p);
+        drop_unused(x, in);
+    }
+    job->host_insns = x->e.insns;
+    job->hot_size = a64_pos(&x->e);
+    write_cold_paths(x);
+    job->size = a64_pos(&x->e);
+    return x->e.full ? GW_ERR_LIMIT : GW_OK;
+}
+
+/* --- the FP unit --------------------------------------------------------------------------------- */
+
+/* It is not used: see lower_flags. */
+static uint32_t fp_control(unsigned round, unsigned model)
+{
+    return 0;
+}
+
+/* No AArch64 processor that we know traps. */
+static uint32_t fp_trap_control(uint32_t control, uint32_t fp_flags)
+{
+    return control;
+}
+
+static const struct host_feature features[] = {
+#define A64_FEATURE(NAME, bit, text) {A64_F_##NAME, text},
+#include "backend-aarch64/a64_features.inc"
+#undef A64_FEATURE
+};
+
+const struct host_backend a64_backend = {
+    .name = "aarch64",
+    .native = a64_native,
+    .detect = a64_detect,
+    .feature = features,
+    .feature_count = sizeof features / sizeof features[0],
+    .prepare = a64_prepare,
+    .emit_runtime = a64_emit_runtime,
+    .compile = compile,
+    .flush = a64_flush,
+    .patch = a64_patch,
+    .door = a64_door,
+    .fp_control = fp_control,
+    .fp_trap_control = fp_trap_control,
+};
