@@ -16,7 +16,9 @@ static void enter(unsigned hart)
 
 void harts_run(unsigned set, void (*f)(unsigned hart))
 {
-    present = (unsigned)(set & 1) + (set >> 1 & 1) + (set >> 2 & 1) + (set >> 3 & 1);
+    present = 0;
+    for (unsigned h = 0; h < HARTS; h++)
+        present += set >> h & 1;
     set_now = set;
     running = f;
     for (unsigned h = 1; h < HARTS; h++)
