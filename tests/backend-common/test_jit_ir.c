@@ -129,18 +129,10 @@ static void point_maps(struct rig *r, struct toy_cpu *cpu)
         backend()->fp_control(r->block.fp_round, r->block.fp_model);
 }
 
-static void fill_memory(uint8_t *mem, uint64_t seed)
-{
-    for (unsigned i = 0; i < TOY_WINDOW; i += 8) {
-        uint64_t v = random_u64(&seed);
-        memcpy(mem + i, &v, 8);
-    }
-}
-
 static void run_plain(struct rig *r, uint64_t seed, struct outcome *out)
 {
     random_ir_state(&out->cpu, seed);
-    fill_memory(out->memory, seed);
+    random_ir_memory(out->memory, seed);
     out->exit = toy_run(&out->cpu, out->memory, &r->block);
 }
 
@@ -175,7 +167,7 @@ static bool run_jit(struct rig *r, uint64_t seed, struct outcome *out)
     assert_int_equal(st, GW_OK);
     r->compiled++;
     random_ir_state(&out->cpu, seed);
-    fill_memory(r->memory, seed);
+    random_ir_memory(r->memory, seed);
     point_maps(r, &out->cpu);
     uint64_t (*enter)(void *, void *);
     void *entry = r->code + r->ep.enter[r->block.fp_round != IR_FP_OFF];

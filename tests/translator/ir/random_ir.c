@@ -445,3 +445,11 @@ void random_ir_state(struct toy_cpu *cpu, uint64_t seed)
     cpu->x[BASE_REG] = TOY_BASE + TOY_WINDOW / 2;
     cpu->run.budget = 1000;
 }
+
+void random_ir_memory(uint8_t *memory, uint64_t seed)
+{
+    for (unsigned i = 0; i < TOY_WINDOW; i += 8) {
+        uint64_t v = random_u64(&seed);
+        memcpy(memory + i, &v, 8);
+    }
+}

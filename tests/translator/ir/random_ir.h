@@ -29,5 +29,7 @@ uint8_t random_fp_model(uint64_t seed);
 void random_ir_block(struct ir_block *b, const struct random_ir *want);
 /* Registers that suit such a block: x[8] is the address of the window's middle. */
 void random_ir_state(struct toy_cpu *cpu, uint64_t seed);
+/* And the window: TOY_WINDOW bytes. */
+void random_ir_memory(uint8_t *memory, uint64_t seed);
 
 #endif

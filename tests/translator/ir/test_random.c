@@ -32,18 +32,10 @@ struct outcome {
     uint8_t memory[TOY_WINDOW];
 };
 
-static void fill_memory(uint8_t *mem, uint64_t seed)
-{
-    for (unsigned i = 0; i < TOY_WINDOW; i += 8) {
-        uint64_t v = random_u64(&seed);
-        memcpy(mem + i, &v, 8);
-    }
-}
-
 static void run_plain(struct rig *r, uint64_t seed, struct outcome *out)
 {
     random_ir_state(&out->cpu, seed);
-    fill_memory(out->memory, seed);
+    random_ir_memory(out->memory, seed);
     out->exit = toy_run(&out->cpu, out->memory, r->block);
 }
 
@@ -78,7 +70,7 @@ static void run_interp(struct rig *r, enum gw_mem_mode mode, uint64_t seed, stru
     size_t used;
 
     random_ir_state(&out->cpu, seed);
-    fill_memory(r->memory, seed);
+    random_ir_memory(r->memory, seed);
     point_maps(r, &out->cpu);
     interp_init(&r->interp, &out->cpu, mode, toy_helpers, &r->rt, &interp_direct_caller);
     assert_int_equal(interp_compile(&r->interp, r->block, r->code, sizeof r->code, &used, &blk),
