@@ -19,6 +19,7 @@
 #include "backend-aarch64/a64_encode.h"
 #include "backend-common/pins.h"
 #include "backend-common/place.h"
+#include "backend-common/slow.h"
 
 enum { R_WRITE = 26, R_BUDGET = 25, R_READ = 27, R_STATE = 28 };
 enum { A64_SCRATCH_INTS = 4, A64_SCRATCH_VECTORS = 8 };
@@ -63,9 +64,8 @@ enum a64_thunk {
     T_EXIT_LEAVE,
     T_EXIT_HELPER,
     T_EVAL,
-    T_LOAD,                       /* + size | sign << 2 (8), then F32, F64 */
-    T_LOAD_ALIGNED = T_LOAD + 10, /* W, D; sign-extended */
-    T_STORE = T_LOAD_ALIGNED + 2, /* + size (4) */
+    T_LOAD,                        /* + slow_load */
+    T_STORE = T_LOAD + SLOW_LOADS, /* + size (4) */
     T_ZERO = T_STORE + 4,
     T_AMO = T_ZERO + 1,    /* + kind * 4 + log2 size; the last kind is CAS */
     T_HELPER = T_AMO + 40, /* + helper index */

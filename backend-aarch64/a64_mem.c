@@ -92,17 +92,6 @@ static void access_insn(struct a64 *x, uint32_t op, int reg, struct a64_place at
 
 /* --- loads --------------------------------------------------------------------------------------- */
 
-static unsigned load_thunk(const struct ir_insn *in)
-{
-    if (in->type == IR_F32)
-        return T_LOAD + 8;
-    if (in->type == IR_F64)
-        return T_LOAD + 9;
-    if (in->aux & IR_ALIGNED)
-        return T_LOAD_ALIGNED + (in->aux & 1);
-    return T_LOAD + (in->aux & (IR_SIZE_MASK | IR_SIGN));
-}
-
 /* The result is written by the access alone, so it may be the address; and it is chosen ahead of the first
  * branch to the cold path, as making room may take moves. */
 static void lower_load(struct a64 *x, const struct ir_insn *in)
@@ -116,7 +105,7 @@ static void lower_load(struct a64 *x, const struct ir_insn *in)
     place_offer(&x->p, ta);
     int d = place_def(&x->p, is_float(in) ? REG_VEC : REG_INT, 0);
     c->access = (struct cold_access){
-        .address = (int8_t)ta, .dest = (int8_t)d, .thunk = (uint16_t)load_thunk(in)};
+        .address = (int8_t)ta, .dest = (int8_t)d, .thunk = (uint16_t)(T_LOAD + slow_load(in))};
     if (in->order & IR_ORDER_RELEASE)
         a64_word(&x->e, A64_DMB_ISH);
     struct a64_place at = a64_lookup(x, c, ta, size, false, in->aux & IR_ALIGNED);

@@ -18,6 +18,7 @@
 #include "godwit/host_backend.h"
 #include "backend-common/pins.h"
 #include "backend-common/place.h"
+#include "backend-common/slow.h"
 #include "backend-x86_64/x64_encode.h"
 
 enum { R_STATE = RBP, R_INDEX = R13, R_READ = R14, R_WRITE = R15 };
@@ -74,9 +75,8 @@ enum x64_thunk {
     T_EXIT_HELPER,
     T_JUMP_OR_EXIT, /* by the jump cache to run.pc, or as T_EXIT_LINK, which is behind it */
     T_EVAL,
-    T_LOAD,                       /* + size | sign << 2 (8), then F32, F64 */
-    T_LOAD_ALIGNED = T_LOAD + 10, /* W, D; sign-extended */
-    T_STORE = T_LOAD_ALIGNED + 2, /* + size (4) */
+    T_LOAD,                        /* + slow_load */
+    T_STORE = T_LOAD + SLOW_LOADS, /* + size (4) */
     T_ZERO = T_STORE + 4,
     T_AMO = T_ZERO + 1,      /* + kind * 4 + log2 size; the last kind is CAS */
     T_LOOKUP = T_AMO + 40,   /* FLAT: + register (RAX, RCX, RDX) + write * 3 */

@@ -64,17 +64,6 @@ static void load_insn(struct x64 *x, const struct ir_insn *in, int d, struct x64
         x64_rm(&x->e, op[in->aux & (IR_SIZE_MASK | IR_SIGN)], d, m, 0);
 }
 
-static unsigned load_thunk(const struct ir_insn *in)
-{
-    if (in->type == IR_F32)
-        return T_LOAD + 8;
-    if (in->type == IR_F64)
-        return T_LOAD + 9;
-    if (in->aux & IR_ALIGNED)
-        return T_LOAD_ALIGNED + (in->aux & 1);
-    return T_LOAD + (in->aux & (IR_SIZE_MASK | IR_SIGN));
-}
-
 /* The result's register is chosen before the first branch to the cold path: making room for it may
  * take moves, and those must be on every way to the end. It is written by the access alone, so it may
  * be the address or the temporary. */
@@ -97,7 +86,7 @@ static void lower_load(struct x64 *x, const struct ir_insn *in)
     c->access = (struct cold_access){.address = (int8_t)look.ta,
                                      .scratch = (int8_t)t,
                                      .dest = (int8_t)d,
-                                     .thunk = (uint16_t)load_thunk(in)};
+                                     .thunk = (uint16_t)(T_LOAD + slow_load(in))};
     if (site) {
         x64_site_lookup(x, c, site, look.ta);
     } else if (!user) {

@@ -271,12 +271,8 @@ static void slow_entry(struct rt *r, unsigned thunk, uint32_t desc, uint32_t bod
 static void emit_memory(struct rt *r, const struct gw_runtime *rt)
 {
     uint32_t body = emit_slow(r, (uint64_t)(uintptr_t)rt->load);
-    for (unsigned aux = 0; aux < 8; aux++)
-        slow_entry(r, T_LOAD + aux, IR_I64 << 8 | aux, body);
-    slow_entry(r, T_LOAD + 8, IR_F32 << 8 | 2, body);
-    slow_entry(r, T_LOAD + 9, IR_F64 << 8 | 3, body);
-    slow_entry(r, T_LOAD_ALIGNED, IR_I64 << 8 | IR_ALIGNED | IR_SIGN | 2, body);
-    slow_entry(r, T_LOAD_ALIGNED + 1, IR_I64 << 8 | IR_ALIGNED | 3, body);
+    for (unsigned k = 0; k < SLOW_LOADS; k++)
+        slow_entry(r, T_LOAD + k, slow_load_desc(k), body);
     body = emit_slow(r, (uint64_t)(uintptr_t)rt->store);
     for (unsigned aux = 0; aux < 4; aux++)
         slow_entry(r, T_STORE + aux, IR_I64 << 8 | aux, body);
