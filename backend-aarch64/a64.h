@@ -7,6 +7,7 @@
  *   a64_block                     the block being compiled; backend-common says where values live
  *   a64_place                     what that asks of this host
  *   a64_call                      calls of C
+ *   a64_page                      where guest memory is
  *   a64_int, a64_compare, a64_branch, a64_mem, a64_atomic
  *                                 lowering: IR operations and their cold paths
  *   a64_runtime, a64_detect       thunks; what this host offers

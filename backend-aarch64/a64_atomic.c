@@ -1,10 +1,12 @@
 /*
- * Atomics by exclusives. x2 is the address, x16 the host address; x3 the operand, or what a CAS expects;
- * x1 the new value; x0 the old one. They are sequentially consistent whatever the order asks for.
+ * Atomics, by FEAT_LSE or by exclusives. x2 is the address, x16 the host address; x3 the operand, or what a
+ * CAS expects; x1 the new value; x0 the old one. Whatever the order asks for, they are full barriers once
+ * they have written (docs/memory-model.md).
  */
 #include "backend-aarch64/a64_atomic.h"
 
-#include "backend-aarch64/a64_mem.h"
+#include "backend-aarch64/a64.h"
+#include "backend-aarch64/a64_page.h"
 
 /* An operand that is not in scratch: pinned register, state or constant. */
 static struct place_operand operand(struct a64 *x, const struct ir_insn *in, ir_val v)
@@ -61,24 +63,48 @@ static void compute(struct a64 *x, unsigned size, unsigned kind)
     }
 }
 
+/* A CAS writes in any case, if only the old value: what its store releases, a comparison that fails does too. */
 static void exclusive_loop(struct a64 *x, unsigned size, unsigned kind)
 {
     struct a64_buf *e = &x->e;
-    uint32_t again = a64_pos(e), differs = 0;
+    const uint32_t again = a64_pos(e);
+    int value = 1;
     a64_row(x, GW_ROW_ACCESS);
     a64_rr(e, a64_size(A64_LDAXR, size), 0, X16);
     if (kind == A64_AMO_CAS) {
         a64_rrr(e, A64_SUBS, A64_ZR, 0, 3);
-        differs = a64_bcond(e, A64_NE);
+        a64_cond(e, A64_CSEL, X17, 1, 0, A64_EQ);
+        value = X17;
     } else {
         compute(x, size, kind);
     }
     a64_row(x, GW_ROW_ACCESS); /* what can be read only faults here */
-    a64_rrr(e, a64_size(A64_STLXR, size), 1, X16, X17);
-    a64_link(e, a64_cb(e, a64_w(A64_CBNZ), X17), again);
-    if (differs)
-        a64_link(e, differs, a64_pos(e));
+    a64_rrr(e, a64_size(A64_STLXR, size), value, X16, X30);
+    a64_link(e, a64_cb(e, a64_w(A64_CBNZ), X30), again);
     a64_word(e, A64_DMB_ISH);
+}
+
+/* By one instruction, of its acquiring and releasing form. A CAS that fails writes nothing, and so releases
+ * nothing: a barrier does. */
+static void by_lse(struct a64 *x, const struct ir_insn *in, unsigned size, unsigned kind)
+{
+    static const uint32_t op[] = {
+        [IR_AMO_SWAP] = A64_SWP,   [IR_AMO_ADD] = A64_LDADD,   [IR_AMO_AND] = A64_LDCLR,
+        [IR_AMO_OR] = A64_LDSET,   [IR_AMO_XOR] = A64_LDEOR,   [IR_AMO_MIN] = A64_LDSMIN,
+        [IR_AMO_MAX] = A64_LDSMAX, [IR_AMO_MINU] = A64_LDUMIN, [IR_AMO_MAXU] = A64_LDUMAX};
+    struct a64_buf *e = &x->e;
+    if (kind == A64_AMO_CAS) {
+        a64_move(e, 0, 3);
+        if (in->order & IR_ORDER_RELEASE)
+            a64_word(e, A64_DMB_ISH);
+        a64_row(x, GW_ROW_ACCESS);
+        a64_rrr(e, a64_size(A64_CAS | A64_CAS_ACQUIRE | A64_CAS_RELEASE, size), 1, X16, 0);
+        return;
+    }
+    if (kind == IR_AMO_AND)
+        a64_rrr(e, A64_ORN, 3, A64_ZR, 3);
+    a64_row(x, GW_ROW_ACCESS);
+    a64_rrr(e, a64_size(op[kind] | A64_ACQUIRE | A64_RELEASE, size), 0, X16, 3);
 }
 
 bool a64_lower_atomic(struct a64 *x, const struct ir_insn *in)
@@ -97,12 +123,16 @@ bool a64_lower_atomic(struct a64 *x, const struct ir_insn *in)
         c->access.new_value = operand(x, in, in->c);
     a64_lookup_x16(x, c, 2, size, true, true);
     load_operand(x, 3, &c->access.value);
-    if (size < 3 && (cas || kind >= IR_AMO_MIN))
+    const bool lse = x->features & A64_F_LSE;
+    if (size < 3 && !lse && (cas || kind >= IR_AMO_MIN))
         extend(x, size, kind == IR_AMO_MIN || kind == IR_AMO_MAX, 3, 3);
     if (cas)
         load_operand(x, 1, &c->access.new_value);
     c->access.row = x->job->row_count;
-    exclusive_loop(x, size, kind);
+    if (lse)
+        by_lse(x, in, size, kind);
+    else
+        exclusive_loop(x, size, kind);
     c->access.rows = (uint8_t)(x->job->row_count - c->access.row);
     if (size < 3)
         extend(x, size, true, 0, 0);

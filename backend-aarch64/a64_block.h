@@ -7,6 +7,7 @@
 #include "backend-common/cold.h"
 #include "backend-common/exits.h"
 #include "backend-common/place.h"
+#include "backend-common/sites.h"
 
 /* Cold paths keep every register except the result. */
 struct a64 {
@@ -18,6 +19,11 @@ struct a64 {
     unsigned fp;    /* variant: block may touch FP */
     struct place p; /* p.i: the IR instruction being lowered */
     struct cold_list cold;
+    struct sites sites;
+    /* USER: roots (sites.h) that were looked at; x30 = run.guest_base + based + based_disp */
+    ir_val inside[8], based; /* IR_NONE: x30 is nothing */
+    unsigned inside_count;
+    int32_t based_disp;
 };
 
 static inline int a64_use(struct a64 *x, ir_val v)

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "backend-aarch64/a64_compare.h"
+#include "backend-aarch64/a64_detect.h"
 
 #define NO_PAGE UINT64_C(0x5555555555555000) /* no address */
 
@@ -66,9 +67,7 @@ static void guarded_jump(struct a64 *x, struct gw_link_desc *l, uint32_t *from)
 
 static uint32_t insn_at(const uint8_t *p)
 {
-    uint32_t insn;
-    memcpy(&insn, p, 4);
-    return insn;
+    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
 static void aim(uint8_t *at, int64_t distance)
@@ -86,6 +85,16 @@ static void lead_to_jump_cache(uint8_t *block, const struct gw_link_desc *link)
     aim(at, 4 * steps - A64_JUMP_OR_EXIT_AHEAD);
 }
 
+/* A branch with a condition that does not reach `to` goes by the jump ahead of its stub. */
+static void by_veneer(uint8_t *block, uint64_t block_rx, const struct gw_link_desc *link,
+                      uint64_t to)
+{
+    const uint32_t at = link->stub_offset - 4;
+    aim(block + at, (int64_t)(to - (block_rx + at)));
+    a64_flush(block_rx + at, 4);
+    aim(block + link->jump_offset, (int64_t)at - (int64_t)link->jump_offset);
+}
+
 void a64_patch(uint8_t *block, uint64_t block_rx, const struct gw_link_desc *link, uint64_t target,
                bool gen_global, uint32_t gen, uint64_t page)
 {
@@ -98,24 +107,43 @@ void a64_patch(uint8_t *block, uint64_t block_rx, const struct gw_link_desc *lin
             memcpy(block + link->page_offset, &page, 8);
     }
     const uint64_t to = target ? target : block_rx + link->stub_offset;
-    aim(block + link->jump_offset, (int64_t)(to - (block_rx + link->jump_offset)));
+    const int64_t distance = (int64_t)(to - (block_rx + link->jump_offset));
+    if (a64_aimed(insn_at(block + link->jump_offset), distance))
+        aim(block + link->jump_offset, distance);
+    else
+        by_veneer(block, block_rx, link, to);
 }
 
-/* Ends the hot path (from == 0: an unconditional jump here) or one of its branches, whose jump that can be
- * patched stands beside the hot path. */
+/* Arm names the instructions that may change while other threads run them ("Concurrent modification and
+ * execution of instructions"): B is one of them, those with a condition are not. */
+static bool conditions_are_patched(const struct a64 *x)
+{
+    return !x->job->cfg->shared;
+}
+
+/* Ends the hot path (from == 0: an unconditional jump here) or one of its branches. What is patched is the
+ * branch itself, or a jump that it leads to, beside the hot path. */
 static void link_out(struct a64 *x, uint32_t from, uint64_t target)
 {
     uint32_t link = exits_link(x->job, target);
     struct gw_link_desc *l = &x->job->links[link];
     bool guarded = exits_need_guard(x->job, target);
-    struct cold_path *c = a64_cold(x, from ? COLD_GUARD : COLD_EXIT);
+    bool itself = from && !guarded && conditions_are_patched(x);
+    struct cold_path *c = a64_cold(x, from && !itself ? COLD_GUARD : COLD_EXIT);
     c->link = link;
-    if (from)
+    if (itself)
+        l->jump_offset = c->from[0] = from;
+    else if (from)
         c->from[0] = from;
     else if (guarded)
         guarded_jump(x, l, c->from);
     else
         l->jump_offset = c->from[0] = a64_b(&x->e);
+}
+
+static bool is_conditional(const struct a64 *x, uint32_t at)
+{
+    return !x->e.full && (insn_at(x->e.start + at) & 0x7c000000) != A64_B;
 }
 
 /* Where an unlinked branch goes: asks the run loop for its target. So does one whose guard does not hold,
@@ -124,6 +152,8 @@ static void link_out(struct a64 *x, uint32_t from, uint64_t target)
 static void exit_stub(struct a64 *x, uint32_t link, const uint32_t *from)
 {
     struct gw_link_desc *l = &x->job->links[link];
+    if (is_conditional(x, l->jump_offset))
+        a64_b(&x->e); /* by_veneer */
     l->stub_offset = a64_pos(&x->e) & 0xffffff;
     if (l->page_offset)
         add_pages(x, true, l->target);
@@ -179,9 +209,8 @@ void a64_enter_block(struct a64 *x)
 
 static void lower_brcc(struct a64 *x, const struct ir_insn *in)
 {
-    enum a64_cc cc = a64_compare(x, in->type, in->aux, in->a, in->b);
     uint32_t left = exits_refund(x->job, in->guest);
-    uint32_t from = a64_bcond(&x->e, cc);
+    uint32_t from = a64_branch_if(x, in);
     if (!left) {
         link_out(x, from, (uint64_t)in->imm);
         return;

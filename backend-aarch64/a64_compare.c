@@ -44,6 +44,35 @@ enum a64_cc a64_compare(struct a64 *x, enum ir_type type, enum ir_cond cc, ir_va
     return result;
 }
 
+/* Against zero an instruction compares and branches: EQ and NE by the value, LT and GE by its sign. */
+static bool branch_by_zero(struct a64 *x, const struct ir_insn *in, uint32_t *from)
+{
+    const unsigned sign = in->type == IR_W32 ? 31 : 63;
+    int64_t imm;
+    if (!place_is_const(&x->p, in->b, &imm) || imm || in->aux > IR_GE)
+        return false;
+    int a = a64_use(x, in->a);
+    switch (in->aux) {
+    case IR_EQ: *from = a64_cb(&x->e, a64_typed(in, A64_CBZ), a); break;
+    case IR_NE: *from = a64_cb(&x->e, a64_typed(in, A64_CBNZ), a); break;
+    case IR_LT: *from = a64_tb(&x->e, A64_TBNZ, a, sign); break;
+    default: *from = a64_tb(&x->e, A64_TBZ, a, sign); break;
+    }
+    a64_done(x, in->a);
+    a64_done(x, in->b);
+    return true;
+}
+
+uint32_t a64_branch_if(struct a64 *x, const struct ir_insn *in)
+{
+    uint32_t from;
+    if (!branch_by_zero(x, in, &from)) {
+        enum a64_cc cc = a64_compare(x, in->type, in->aux, in->a, in->b);
+        from = a64_bcond(&x->e, cc);
+    }
+    return from;
+}
+
 static void lower_setcc(struct a64 *x, const struct ir_insn *in)
 {
     enum a64_cc cc = a64_compare(x, in->type, in->aux, in->a, in->b);

@@ -7,6 +7,7 @@
 #include "backend-aarch64/a64_detect.h"
 #include "backend-aarch64/a64_int.h"
 #include "backend-aarch64/a64_mem.h"
+#include "backend-aarch64/a64_page.h"
 #include "backend-aarch64/a64_place.h"
 #include "backend-aarch64/a64_runtime.h"
 
@@ -109,6 +110,12 @@ static void write_cold_paths(struct a64 *x)
     }
 }
 
+/* Those between which a64_page finds x30 as it was. */
+static bool keeps_base(const struct ir_insn *in)
+{
+    return in->op <= IR_SELECT || in->op == IR_LD || in->op == IR_ST || in->op == IR_BRCC;
+}
+
 /* --- a block ------------------------------------------------------------------------------------- */
 
 static void begin(struct a64 *x, struct gw_compile_job *job)
@@ -133,6 +140,7 @@ static void begin(struct a64 *x, struct gw_compile_job *job)
                                              .floats = x->fp,
                                              .full = &x->e.full});
     cold_begin(&x->cold, &x->e.full);
+    a64_begin_pages(x);
     job->row_count = job->link_count = 0;
 }
 
@@ -147,8 +155,12 @@ static enum gw_status compile(struct gw_compile_job *job)
     a64_enter_block(x);
     for (x->p.i = 0; x->p.i < b->count && !x->e.full; x->p.i++) {
         const struct ir_insn *in = &b->insn[x->p.i];
-        if (!lowered(x, in))
+        if (!lowered(x, in)) {
             a64_lower_eval(x, in);
+            x->based = IR_NONE;
+        }
+        if (!keeps_base(in))
+            x->based = IR_NONE;
         place_unlock(&x->p);
         drop_unused(x, in);
     }

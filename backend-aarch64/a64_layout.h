@@ -9,7 +9,7 @@
  *   x0-x3        scratch; v0-v7 scratch
  *   x16 x17      within one IR instruction; nobody's
  *   x18          the platform's
- *   x30          return addresses of thunks
+ *   x30          return addresses of thunks; between them, USER: x27 + a value whose accesses go by it
  *   the others   pinned: hot guest registers, in place across all blocks; v8-v31 the hot float registers
  */
 #ifndef A64_LAYOUT_H
@@ -67,7 +67,8 @@ enum a64_thunk {
     T_LOAD,                        /* + slow_load */
     T_STORE = T_LOAD + SLOW_LOADS, /* + size (4) */
     T_ZERO = T_STORE + 4,
-    T_AMO = T_ZERO + 1,    /* + kind * 4 + log2 size; the last kind is CAS */
+    T_LOOKUP,              /* + log2 size, + 4 to write; FLAT */
+    T_AMO = T_LOOKUP + 8,  /* + kind * 4 + log2 size; the last kind is CAS */
     T_HELPER = T_AMO + 40, /* + helper index */
 };
 enum {

@@ -1,22 +1,23 @@
-/*
- * Accesses. Linux on AArch64 ignores bits 63:56 of an address, so an address that is no guest's does not fault
- * by itself: each way to look one up sees to all of its bits.
- *   USER  what has more than GW_USER_BITS is left to the cold path
- *   FLAT  the map goes by bits 47:12; with others than those of the page the host address has bits above 47
- *   TLB   tags are whole
- */
 #include "backend-aarch64/a64_mem.h"
+
+#include "backend-aarch64/a64_page.h"
 
 static bool is_float(const struct ir_insn *in)
 {
     return in->type == IR_F32 || in->type == IR_F64;
 }
 
+/* By the rules of its mode, which may take the displacement along; others want the whole address. */
+static bool takes_displacement(const struct a64 *x, const struct ir_insn *in)
+{
+    return x->mem != GW_MEM_TLB && !(in->aux & IR_ALIGNED);
+}
+
 /* The address in a register that the cold path can read: a, or a + disp in a temporary. */
 static int address(struct a64 *x, const struct ir_insn *in)
 {
     int ra = a64_use(x, in->a), t = ra;
-    if (in->imm == 0)
+    if (in->imm == 0 || takes_displacement(x, in))
         return ra;
     if (!place_last_use(&x->p, in->a)) {
         t = place_temp(&x->p, REG_INT);
@@ -27,67 +28,36 @@ static int address(struct a64 *x, const struct ir_insn *in)
     return t;
 }
 
-static void test_alignment(struct a64 *x, struct cold_path *c, int ta, unsigned size)
+static uint32_t opcode(const struct ir_insn *in)
 {
-    a64_logical(&x->e, A64_ANDSI, A64_ZR, ta, (UINT64_C(1) << size) - 1);
-    c->from[FROM_MISALIGNED] = a64_bcond(&x->e, A64_NE);
-}
-
-static struct a64_place lookup_flat(struct a64 *x, struct cold_path *c, int ta, bool write)
-{
-    struct a64_buf *e = &x->e;
-    a64_bits(e, A64_UBFM, X16, ta, GW_PAGE_SHIFT, 47);
-    a64_mem_index(e, A64_LDR, X16, write ? R_WRITE : R_READ, X16, A64_LSL_X, true);
-    c->from[FROM_NOT_INLINE] = a64_cb(e, A64_CBZ, X16);
-    a64_rrr(e, A64_ADD, X16, X16, ta);
-    a64_bits(e, A64_UBFM, X17, X16, 48, 63);
-    c->from[FROM_NOWHERE] = a64_cb(e, A64_CBNZ, X17);
-    return (struct a64_place){X16, -1};
-}
-
-static struct a64_place lookup_tlb(struct a64 *x, struct cold_path *c, int ta, unsigned size,
-                                   bool write)
-{
-    struct a64_buf *e = &x->e;
-    a64_bits(e, A64_UBFM, X16, ta, GW_PAGE_SHIFT, GW_PAGE_SHIFT + GW_TLB_BITS - 1);
-    a64_shifted(e, A64_ADD, X16, write ? R_WRITE : R_READ, X16, A64_LSL_BY, 4);
-    a64_pair(e, A64_LDP, X16, X17, X16, 0);
-    a64_rrr(e, A64_EOR, X16, X16, ta);
-    a64_logical(e, A64_ANDSI, A64_ZR, X16, ~(uint64_t)GW_PAGE_MASK | ((UINT64_C(1) << size) - 1));
-    c->from[FROM_NOT_INLINE] = a64_bcond(e, A64_NE);
-    return (struct a64_place){X17, ta};
-}
-_Static_assert(sizeof(struct gw_tlb_entry) == 1 << 4, "as lookup_tlb scales it");
-
-struct a64_place a64_lookup(struct a64 *x, struct cold_path *c, int ta, unsigned size, bool write,
-                            bool aligned)
-{
-    if (size && (x->mem == GW_MEM_FLAT || (x->mem == GW_MEM_USER && aligned)))
-        test_alignment(x, c, ta, size);
-    switch (x->mem) {
-    case GW_MEM_FLAT: return lookup_flat(x, c, ta, write);
-    case GW_MEM_TLB: return lookup_tlb(x, c, ta, size, write);
-    default:
-        a64_bits(&x->e, A64_UBFM, X16, ta, GW_USER_BITS, 63);
-        c->from[FROM_NOWHERE] = a64_cb(&x->e, A64_CBNZ, X16);
-        return (struct a64_place){R_READ, ta};
+    static const uint32_t load[8] = {A64_LDRB,  A64_LDRH,  A64_LDRW,  A64_LDR,
+                                     A64_LDRSB, A64_LDRSH, A64_LDRSW, A64_LDR},
+                          store[4] = {A64_STRB, A64_STRH, A64_STRW, A64_STR};
+    if (in->op == IR_LD) {
+        if (is_float(in))
+            return in->type == IR_F64 ? A64_LDRD : A64_LDRS;
+        return load[in->aux & (IR_SIZE_MASK | IR_SIGN)];
     }
+    if (is_float(in))
+        return in->type == IR_F64 ? A64_STRD : A64_STRS;
+    return store[in->aux & IR_SIZE_MASK];
 }
 
-void a64_lookup_x16(struct a64 *x, struct cold_path *c, int ta, unsigned size, bool write,
-                    bool aligned)
+static struct a64_place find(struct a64 *x, struct cold_path *c, const struct ir_insn *in, int ta)
 {
-    struct a64_place at = a64_lookup(x, c, ta, size, write, aligned);
-    if (at.index >= 0)
-        a64_rrr(&x->e, A64_ADD, X16, at.base, at.index);
+    if (!takes_displacement(x, in))
+        return a64_lookup(x, c, ta, in->aux & IR_SIZE_MASK, in->op == IR_ST, in->aux & IR_ALIGNED);
+    return x->mem == GW_MEM_USER ? a64_user_place(x, c, in, ta, opcode(in))
+                                 : a64_flat_place(x, c, in, ta, opcode(in));
 }
 
-static void access_insn(struct a64 *x, uint32_t op, int reg, struct a64_place at)
+/* r: the register that is loaded or stored. */
+static void access_insn(struct a64 *x, const struct ir_insn *in, int r, struct a64_place at)
 {
     if (at.index < 0)
-        a64_mem(&x->e, op, reg, at.base, 0);
+        a64_mem(&x->e, opcode(in), r, at.base, at.disp);
     else
-        a64_mem_index(&x->e, op, reg, at.base, at.index, A64_LSL_X, false);
+        a64_mem_index(&x->e, opcode(in), r, at.base, at.index, A64_LSL_X, false);
 }
 
 /* --- loads --------------------------------------------------------------------------------------- */
@@ -96,9 +66,6 @@ static void access_insn(struct a64 *x, uint32_t op, int reg, struct a64_place at
  * branch to the cold path, as making room may take moves. */
 static void lower_load(struct a64 *x, const struct ir_insn *in)
 {
-    static const uint32_t op[8] = {A64_LDRB,  A64_LDRH,  A64_LDRW,  A64_LDR,
-                                   A64_LDRSB, A64_LDRSH, A64_LDRSW, A64_LDR};
-    const unsigned size = in->aux & IR_SIZE_MASK;
     struct cold_path *c = a64_cold(x, COLD_ACCESS);
     int ta = address(x, in);
     a64_done(x, in->a);
@@ -108,12 +75,9 @@ static void lower_load(struct a64 *x, const struct ir_insn *in)
         .address = (int8_t)ta, .dest = (int8_t)d, .thunk = (uint16_t)(T_LOAD + slow_load(in))};
     if (in->order & IR_ORDER_RELEASE)
         a64_word(&x->e, A64_DMB_ISH);
-    struct a64_place at = a64_lookup(x, c, ta, size, false, in->aux & IR_ALIGNED);
+    struct a64_place at = find(x, c, in, ta);
     c->access.row = a64_row(x, GW_ROW_ACCESS);
-    if (is_float(in))
-        access_insn(x, in->type == IR_F64 ? A64_LDRD : A64_LDRS, d, at);
-    else
-        access_insn(x, op[in->aux & (IR_SIZE_MASK | IR_SIGN)], d, at);
+    access_insn(x, in, d, at);
     c->back = a64_pos(&x->e);
     if (in->order & IR_ORDER_ACQUIRE)
         a64_word(&x->e, A64_DMB_ISHLD);
@@ -123,7 +87,6 @@ static void lower_load(struct a64 *x, const struct ir_insn *in)
 
 static void lower_store(struct a64 *x, const struct ir_insn *in)
 {
-    static const uint32_t op[4] = {A64_STRB, A64_STRH, A64_STRW, A64_STR};
     const unsigned size = in->aux & IR_SIZE_MASK;
     struct cold_path *c = a64_cold(x, COLD_ACCESS);
     int ta = address(x, in);
@@ -132,12 +95,9 @@ static void lower_store(struct a64 *x, const struct ir_insn *in)
         .address = (int8_t)ta, .thunk = (uint16_t)(T_STORE + size), .value = place_register(v)};
     if (in->order & IR_ORDER_RELEASE)
         a64_word(&x->e, A64_DMB_ISH);
-    struct a64_place at = a64_lookup(x, c, ta, size, true, false);
+    struct a64_place at = find(x, c, in, ta);
     c->access.row = a64_row(x, GW_ROW_ACCESS);
-    if (is_float(in))
-        access_insn(x, in->type == IR_F64 ? A64_STRD : A64_STRS, v, at);
-    else
-        access_insn(x, op[size], v, at);
+    access_insn(x, in, v, at);
     c->back = a64_pos(&x->e);
     if (in->order & IR_ORDER_ACQUIRE)
         a64_word(&x->e, A64_DMB_ISH);
@@ -171,15 +131,84 @@ static void lower_zero(struct a64 *x, const struct ir_insn *in)
 
 /* --- cold paths ---------------------------------------------------------------------------------- */
 
+static int8_t data_register(const struct cold_path *c, const struct ir_insn *in)
+{
+    return in->op == IR_LD ? c->access.dest : c->access.value.reg;
+}
+
+/* x17: where it is, or 0. */
+static void inline_after_all(struct a64 *x, const struct cold_path *c, const struct ir_insn *in,
+                             struct a64_place at)
+{
+    struct a64_buf *e = &x->e;
+    uint32_t not = a64_cb(e, at.index < 0 ? A64_CBZ : A64_CBNZ, X17);
+    a64_row(x, GW_ROW_ACCESS);
+    access_insn(x, in, data_register(c, in), at);
+    a64_cold_back(x, c);
+    a64_link(e, not, a64_pos(e));
+}
+
+/* USER: a value out of the window may be less than a displacement away. Only x16 is the address. */
+static void user_again(struct a64 *x, const struct cold_path *c, const struct ir_insn *in)
+{
+    a64_add_constant(&x->e, X16, c->access.address, in->imm);
+    if (!in->imm)
+        return;
+    if (c->access.first)
+        a64_base_on(x, in, c->access.address);
+    a64_bits(&x->e, A64_UBFM, X17, X16, GW_USER_BITS, 63);
+    inline_after_all(x, c, in, (struct a64_place){R_READ, X16, 0});
+}
+
+/* FLAT: misaligned on one page, or of a site whose accesses are on two. */
+static void flat_again(struct a64 *x, const struct cold_path *c, const struct ir_insn *in)
+{
+    struct a64_buf *e = &x->e;
+    const unsigned thunk = T_LOOKUP + (in->op == IR_ST) * 4u + (in->aux & IR_SIZE_MASK);
+    struct site *s = sites_at(&x->sites, c->insn);
+    const uint32_t row = x->job->row_count;
+    uint32_t empty = c->from[FROM_NOT_INLINE];
+    if (s) { /* its accesses are on their own now */
+        a64_cold_here(x, c);
+        if (c->access.first)
+            a64_store(e, A64_ZR, sites_slot(&x->sites, s));
+        empty = 0;
+    } else {
+        a64_link(e, c->from[FROM_MISALIGNED], a64_pos(e));
+    }
+    a64_add_constant(e, X16, c->access.address, in->imm);
+    a64_to(e, A64_BL, a64_thunk(x, thunk));
+    inline_after_all(x, c, in, (struct a64_place){X17, -1, 0});
+    if (row < x->job->row_count)
+        x->job->rows[row].slow_offset = a64_pos(e) & (GW_BLOCK_BYTES - 1);
+    x->job->rows[c->access.row].slow_offset = a64_pos(e) & (GW_BLOCK_BYTES - 1);
+    if (empty)
+        a64_link(e, empty, a64_pos(e));
+    a64_add_constant(e, X16, c->access.address, in->imm);
+}
+
 /* The access by the runtime, which may change page maps. */
 void a64_cold_access(struct a64 *x, const struct cold_path *c)
 {
     struct a64_buf *e = &x->e;
     const struct ir_insn *in = &x->b->insn[c->insn];
-    a64_cold_here(x, c);
-    if (x->mem != GW_MEM_USER)
-        x->job->rows[c->access.row].slow_offset = a64_pos(e) & (GW_BLOCK_BYTES - 1);
-    a64_store(e, c->access.address, A64_RUN(slow_addr));
+    int address = c->access.address;
+    if (takes_displacement(x, in)) {
+        if (x->mem == GW_MEM_USER && !c->from[FROM_NOWHERE])
+            return; /* a fault leaves by the signal handler */
+        if (x->mem == GW_MEM_USER) {
+            a64_cold_here(x, c);
+            user_again(x, c, in);
+        } else {
+            flat_again(x, c, in);
+        }
+        address = X16;
+    } else {
+        a64_cold_here(x, c);
+        if (x->mem != GW_MEM_USER)
+            x->job->rows[c->access.row].slow_offset = a64_pos(e) & (GW_BLOCK_BYTES - 1);
+    }
+    a64_store(e, address, A64_RUN(slow_addr));
     if (in->op == IR_ST)
         a64_store(e, c->access.value.reg, A64_RUN(slow_value));
     a64_to(e, A64_BL, a64_thunk(x, c->access.thunk));

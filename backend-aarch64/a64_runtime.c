@@ -7,6 +7,7 @@
 #include <assert.h>
 
 #include "backend-aarch64/a64_block.h"
+#include "backend-aarch64/a64_page.h"
 
 struct rt {
     struct a64_buf e;
@@ -212,6 +213,10 @@ static void emit_memory(struct rt *r, const struct gw_runtime *rt)
         slow_entry(r, T_STORE + aux, IR_I64 << 8 | aux, body);
     body = emit_slow(r, (uint64_t)(uintptr_t)rt->zero);
     slow_entry(r, T_ZERO, 0, body);
+    for (unsigned k = 0; k < 8 && r->cfg->mem == GW_MEM_FLAT; k++) {
+        r->ep->table[r->fp][T_LOOKUP + k] = a64_pos(&r->e);
+        a64_emit_lookup(&r->e, k & 3, k >> 2);
+    }
     body = emit_slow(r, (uint64_t)(uintptr_t)rt->amo);
     for (unsigned k = 0; k < A64_AMO_KINDS; k++)
         for (unsigned aux = 0; aux < 4; aux++)

@@ -160,6 +160,34 @@ static void far_away(void)
         all_fault(where[i], SIGSEGV, SEGV_MAPERR, 0);
 }
 
+/* Hosts may ignore bits of an address: with any of them set, one of a page that is there is none. */
+static void each_high_bit(void)
+{
+    static uint8_t there[2 * PAGE] __attribute__((aligned(PAGE)));
+    for (unsigned bit = 47; bit < 64; bit++) {
+        all_fault(((uint64_t)there + 0x40) | UINT64_C(1) << bit, SIGSEGV, SEGV_MAPERR, 0);
+        all_fault(((uint64_t)there + 0x40) | UINT64_MAX << bit, SIGSEGV, SEGV_MAPERR, 0);
+    }
+}
+
+/* A value that is no address, and a displacement from there to one that is. */
+static void around_zero(void)
+{
+    uint64_t *m = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, ANON | MAP_FIXED, -1, 0), first, second,
+             third;
+    if (m == MAP_FAILED)
+        return; /* who is not root may not have that page */
+    __asm__ volatile("sd %3, 16(%4)\n"
+                     "ld %0, 16(%4)\n"
+                     "lw %1, 17(%4)\n"
+                     "ld %2, 24(%4)"
+                     : "=&r"(first), "=&r"(second), "=&r"(third)
+                     : "r"(UINT64_C(0x123456789abc)), "r"(INT64_C(-8))
+                     : "memory");
+    CHECK(first == UINT64_C(0x123456789abc) && second == UINT64_C(0x3456789a) && third == 0);
+    CHECK(munmap(m, PAGE) == 0);
+}
+
 static void past_the_end_of_a_file(void)
 {
     int fd = memfd_create("file", 0);
@@ -284,6 +312,8 @@ int main(void)
         CHECK(sigaction(signals[i], &sa, NULL) == 0);
     pages();
     far_away();
+    each_high_bit();
+    around_zero();
     past_the_end_of_a_file();
     misaligned_atomics();
     fetches();
