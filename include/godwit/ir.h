@@ -199,7 +199,7 @@ struct ir_block {
     uint8_t overflow; /* sticky: did not fit; the translator retries with fewer instructions */
     struct ir_insn insn[IR_MAX_INSNS];
     struct ir_guest_insn guest[IR_MAX_GUEST];
-    /* Settings: ir_begin leaves them alone, as it does no_fold. Zero the struct once, when made. */
+    /* Settings: ir_begin leaves them alone, as it does no_fold. */
     const struct gw_helper
         *helpers; /* guest_isa.helpers, or NULL: any helper may write any state */
     /* The block is right at any address with this offset in a page, whatever pages there are before it
@@ -218,6 +218,8 @@ struct ir_block {
 };
 
 /* --- builder (translator/ir/build.c). Folds constants, forwards state, unless no_fold. ---------- */
+/* Once, when the struct is made: no settings, and nothing known. What is in a struct that is all zero. */
+void ir_init(struct ir_block *b);
 /* Sets fp_round to IR_RNE and fp_model to IR_FPM_RISCV: whoever knows them sets them after this. */
 void ir_begin(struct ir_block *b, uint64_t pc, uint32_t flags);
 /* Starts guest instruction at pc with len bytes; false when the block is full, or has ended by

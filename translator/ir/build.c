@@ -40,6 +40,13 @@ static void forget(struct ir_block *b, unsigned which)
     }
 }
 
+void ir_init(struct ir_block *b)
+{
+    const size_t settings = offsetof(struct ir_block, helpers);
+    b->no_fold = 0;
+    memset((uint8_t *)b + settings, 0, sizeof *b - settings);
+}
+
 void ir_begin(struct ir_block *b, uint64_t pc, uint32_t flags)
 {
     b->pc = pc;

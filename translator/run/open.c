@@ -200,6 +200,7 @@ static enum gw_status open_parts(struct engine *e, struct gw_error *err)
     e->job = malloc(sizeof *e->job);
     if (!e->ir || !e->job || !jumps_open(e->jumps))
         return gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
+    ir_init(e->ir);
     if (e->cfg.bus) {
         st = maps_open(e, err);
         if (st != GW_OK)

@@ -360,6 +360,26 @@ static void a_new_block_knows_nothing(void **state)
     assert_int_equal(f->b.count, 2);
 }
 
+/* It stands in memory where another stood, which knew just what is put here. */
+static void a_struct_that_is_made_knows_nothing(void **state)
+{
+    enum { KNOWN = sizeof((struct ir_block *)0)->known / sizeof(struct ir_known) };
+    struct fixture *f = *state;
+    memset(&f->b, 0, sizeof f->b);
+    f->b.no_fold = f->b.anywhere = 1;
+    for (unsigned i = 1; i < 4; i++)
+        f->b.known[toy_x(i) / 8 % KNOWN] =
+            (struct ir_known){.epoch = 1, .offset = toy_x(i), .size_log2 = 3, .type = IR_I64};
+    ir_init(&f->b);
+    ir_begin(&f->b, 0x1000, 0);
+    ir_begin_guest(&f->b, 0x1000, 4);
+    ir_val v = k(f, 5);
+    assert_int_equal(ir_pc(&f->b, 5), v);
+    for (unsigned i = 1; i < 4; i++)
+        ir_put(&f->b, toy_x(i), 3, v);
+    left(f, "%0 = const 0x5\nput i64 [8:8] %0\nput i64 [16:8] %0\nput i64 [24:8] %0\n");
+}
+
 /* Blocks are told apart by a counter; nothing stale comes back when it wraps. */
 static void knowledge_does_not_come_back(void **state)
 {
@@ -562,6 +582,7 @@ int main(void)
         T(calls_that_write_make_registers_unknown),
         T(the_engines_part_is_never_forwarded),
         T(a_new_block_knows_nothing),
+        T(a_struct_that_is_made_knows_nothing),
         T(knowledge_does_not_come_back),
         T(values_that_state_holds_are_not_written_again),
         T(overwritten_state_is_not_written),
