@@ -185,6 +185,10 @@ int64_t um_host(struct um_proc *p, unsigned flags, long nr, uint64_t a, uint64_t
 /* Gives up the right to set the host's clock, before the program starts. */
 void um_clock_keep(void);
 
+/* Flags of openat, openat2, pipe2 and F_SETFL as the host's kernel has them, and F_GETFL's back. */
+uint64_t um_open_flags_in(uint64_t guest);
+uint64_t um_open_flags_out(uint64_t host);
+
 /* Copies between guest and us: -EFAULT, or 0. */
 int64_t um_copy_in(struct um_proc *p, void *to, uint64_t from, uint64_t size);
 int64_t um_copy_out(struct um_proc *p, uint64_t to, const void *from, uint64_t size);

@@ -121,33 +121,50 @@ int64_t um_sys_openat(struct um_proc *p, const uint64_t *a)
 {
     char buf[PATH_MAX];
     const char *path, *name;
+    const uint64_t flags = um_open_flags_in(a[2]);
     int64_t r = um_path(p, a[1], buf, &path);
     if (r)
         return r;
     name = um_proc_self(path);
-    if (name && (r = um_proc_self_open(p, name, a[2])) != -ENOSYS)
+    if (name && (r = um_proc_self_open(p, name, flags)) != -ENOSYS)
         return r;
-    if (writes_program(p, (int)a[0], path, a[2]))
+    if (writes_program(p, (int)a[0], path, flags))
         return -ETXTBSY;
-    /* Flags have the generic values on x86-64 and riscv64 alike. */
-    return um_host(p, UM_BLOCK, SYS_openat, a[0], (uintptr_t)path, a[2], a[3], 0, 0);
+    return um_host(p, UM_BLOCK, SYS_openat, a[0], (uintptr_t)path, flags, a[3], 0, 0);
 }
 
-/* Who says how a path is to be resolved is told of the host's /proc/self/exe: its link is what counts. */
+/* Who says how a path is to be resolved is told of the host's /proc/self/exe: its link is what counts.
+ * What is said may be longer than what we know of it: the kernel looks at the rest. */
 int64_t um_sys_openat2(struct um_proc *p, const uint64_t *a)
 {
     char buf[PATH_MAX];
     const char *path;
-    struct open_how how = {0, 0, 0};
+    union {
+        struct open_how how;
+        uint8_t all[UM_PAGE];
+    } u;
     int64_t r = um_path(p, a[1], buf, &path);
     if (r)
         return r;
-    um_copy_in(p, &how, a[2], sizeof how); /* the kernel says what is wrong with it */
-    if (path == p->exe && how.resolve)
+    if (a[3] < sizeof u.how)
+        return -EINVAL;
+    if (a[3] > sizeof u.all)
+        return -E2BIG;
+    r = um_copy_in(p, u.all, a[2], a[3]);
+    if (r)
+        return r;
+    u.how.flags = um_open_flags_in(u.how.flags);
+    if (path == p->exe && u.how.resolve)
         path = "/proc/self/exe";
-    if (writes_program(p, (int)a[0], path, how.flags))
+    if (writes_program(p, (int)a[0], path, u.how.flags))
         return -ETXTBSY;
-    return um_host(p, UM_BLOCK, SYS_openat2, a[0], (uintptr_t)path, um_arg(p, a[2]), a[3], 0, 0);
+    return um_host(p, UM_BLOCK, SYS_openat2, a[0], (uintptr_t)path, (uintptr_t)&u, a[3], 0, 0);
+}
+
+/* O_DIRECT makes packets of what is written. */
+int64_t um_sys_pipe2(struct um_proc *p, const uint64_t *a)
+{
+    return um_host(p, 0, SYS_pipe2, um_arg(p, a[0]), um_open_flags_in(a[1]), 0, 0, 0, 0);
 }
 
 int64_t um_sys_truncate(struct um_proc *p, const uint64_t *a)
@@ -231,10 +248,12 @@ int64_t um_sys_fcntl(struct um_proc *p, const uint64_t *a)
     case F_SET_RW_HINT:
     case F_GET_FILE_RW_HINT:
     case F_SET_FILE_RW_HINT: arg = um_arg(p, a[2]); break;
+    case F_SETFL: arg = um_open_flags_in(a[2]); break;
     default: break;
     }
     unsigned flags = a[1] == F_SETLKW || a[1] == F_OFD_SETLKW ? UM_BLOCK : 0;
-    return um_host(p, flags, SYS_fcntl, a[0], a[1], arg, 0, 0, 0);
+    int64_t r = um_host(p, flags, SYS_fcntl, a[0], a[1], arg, 0, 0, 0);
+    return r >= 0 && (uint32_t)a[1] == F_GETFL ? (int64_t)um_open_flags_out((uint64_t)r) : r;
 }
 
 /* Requests whose argument is no pointer. All others of these families take one: terminals (0x54),

@@ -118,9 +118,9 @@ static void expect_text(const char *text, const char *part)
 static void programs_pass(void **state)
 {
     (void)state;
-    static const char *const names[] = {"@faults",  "@files",    "@floats",  "@mappings",
-                                        "@memory",  "@messages", "@signals", "@processes",
-                                        "@machine", "@selfmod",  "@raw",     "@raw_pie"};
+    static const char *const names[] = {
+        "@faults",  "@files",     "@flags",   "@floats",  "@mappings", "@memory", "@messages",
+        "@signals", "@processes", "@machine", "@selfmod", "@raw",      "@raw_pie"};
     static const char *const engines[] = {"--engine=jit", "--engine=interp", "--fp-traps=eager"};
     static struct run r;
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
