@@ -26,6 +26,9 @@ SETS = {
         "qemu-aarch64-sid": ("usr/bin/qemu-aarch64", ""),
         "qemu-system-riscv64-sid": ("usr/bin/qemu-system-riscv64", "-L {root}/usr/share/qemu"),
     }),
+    "qemu-arm-sid": ("sid", ["qemu-system-arm"], {
+        "qemu-system-aarch64-sid": ("usr/bin/qemu-system-aarch64", "-L {root}/usr/share/qemu"),
+    }),
     "qemu-bookworm": ("bookworm", ["qemu-system-misc", "qemu-user", "opensbi"], {
         "qemu-riscv64-bookworm": ("usr/bin/qemu-riscv64", ""),
         "qemu-system-riscv64-bookworm": ("usr/bin/qemu-system-riscv64", "-L {root}/usr/share/qemu"),
@@ -38,6 +41,7 @@ SETS = {
 # The variable that tells tests and bench where each wrapper is.
 ENV = {"GODWIT_QEMU_USER": "qemu-riscv64-sid", "GODWIT_QEMU_SYSTEM": "qemu-system-riscv64-sid",
        "GODWIT_QEMU_X86": "qemu-x86_64-sid", "GODWIT_QEMU_AARCH64": "qemu-aarch64-sid",
+       "GODWIT_QEMU_SYSTEM_AARCH64": "qemu-system-aarch64-sid",
        "GODWIT_OBJDUMP": "riscv64-objdump-trixie"}
 
 
