@@ -19,6 +19,7 @@
 
 #include "machine/host.h"
 #include "machine/lock/sandbox.h"
+#include "machine/lock/trapped.h"
 
 enum {
     L = 1 << SANDBOX_LOAD,
@@ -44,7 +45,8 @@ struct rule {
     int roles;
 };
 
-/* Allowed whatever the arguments. */
+/* Allowed whatever the arguments. Of calls that newer hosts have in one form alone both stand here;
+ * libseccomp leaves out what a host does not have. */
 static const struct rule plain_rules[] = {
     /* Descriptors that are open. */
     {SCMP_SYS(read), ALL},
@@ -75,6 +77,7 @@ static const struct rule plain_rules[] = {
     {SCMP_SYS(newfstatat), ALL},
     {SCMP_SYS(statx), ALL},
     {SCMP_SYS(readlink), M},
+    {SCMP_SYS(readlinkat), M},
     {SCMP_SYS(getcwd), M},
     /* Memory; what may be mapped is below. */
     {SCMP_SYS(brk), ALL},
@@ -112,6 +115,7 @@ static const struct rule plain_rules[] = {
     /* Whose the terminal is; a log in the place of standard error. */
     {SCMP_SYS(getpgrp), L},
     {SCMP_SYS(dup2), L},
+    {SCMP_SYS(dup3), L},
     /* Sockets that are connected, or that listen. */
     {SCMP_SYS(accept4), I | C | N},
     {SCMP_SYS(recvfrom), ALL},
@@ -132,6 +136,7 @@ static const struct rule plain_rules[] = {
     {SCMP_SYS(open), B},
     {SCMP_SYS(openat), B},
     {SCMP_SYS(access), B},
+    {SCMP_SYS(faccessat), B},
     {SCMP_SYS(linkat), B},
     {SCMP_SYS(rename), B},
     {SCMP_SYS(renameat), B},
@@ -157,6 +162,7 @@ static const struct value_rule value_rules[] = {
     {SCMP_SYS(mprotect), 2, PROT_EXEC, 0, ALL},
     {SCMP_SYS(clone), 0, THREAD, THREAD, L},
     {SCMP_SYS(prctl), 0, EXACT, PR_SET_NO_NEW_PRIVS, L},
+    {SCMP_SYS(getpgid), 0, EXACT, 0, L},
     {SCMP_SYS(socket), 0, EXACT, AF_INET, O},
     {SCMP_SYS(socket), 0, EXACT, AF_INET6, O},
     {SCMP_SYS(socket), 0, EXACT, AF_UNIX, B}, /* does anybody listen there still? */
@@ -177,8 +183,8 @@ static const struct value_rule value_rules[] = {
 
 /* Refused with EACCES, and not the end: the C library opens a file of /proc when it trims its heap,
  * and does without it. Names that are removed at the end of a run are the broker's. */
-static const int refused_calls[] = {SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(access),
-                                    SCMP_SYS(unlink), SCMP_SYS(unlinkat)};
+static const int refused_calls[] = {SCMP_SYS(open),   SCMP_SYS(openat),   SCMP_SYS(access),
+                                    SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(faccessat)};
 
 /* Of user networking that is not to call out, likewise: its guest's frames ask for it. */
 static const int refused_out[] = {SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(bind),
@@ -211,9 +217,12 @@ static const struct {
     {SCMP_SYS(tgkill), "tgkill"},
     {SCMP_SYS(ptrace), "ptrace"},
     {SCMP_SYS(rename), "rename"},
+    {SCMP_SYS(renameat), "renameat"},
     {SCMP_SYS(mkdir), "mkdir"},
+    {SCMP_SYS(mkdirat), "mkdirat"},
     {SCMP_SYS(prctl), "prctl"},
     {SCMP_SYS(readlink), "readlink"},
+    {SCMP_SYS(readlinkat), "readlinkat"},
     {SCMP_SYS(getdents64), "getdents64"},
     {SCMP_SYS(memfd_create), "memfd_create"},
 };
@@ -244,18 +253,19 @@ static void add_number(struct line *l, unsigned n)
 
 /* libslirp opens the list of name servers by name each time it has changed: it gets the file that
  * was opened beforehand. The only file that the network's thread can open. */
-static bool open_names(ucontext_t *u)
+static bool open_names(int call, void *context)
 {
-    greg_t *r = u->uc_mcontext.gregs;
     const char *path;
+    uint64_t at;
     int fd;
-    if (r[REG_RAX] != SYS_openat || resolv_fd < 0)
+    if (call != SYS_openat || resolv_fd < 0)
         return false;
-    path = (const char *)(uintptr_t)r[REG_RSI]; /* NOLINT(performance-no-int-to-ptr) */
+    at = trapped_argument(context, 1);
+    path = (const char *)(uintptr_t)at; /* NOLINT(performance-no-int-to-ptr) */
     fd = strcmp(path, resolv_conf) == 0 ? fcntl(resolv_fd, F_DUPFD_CLOEXEC, 3) : -1;
     if (fd >= 0)
         lseek(fd, 0, SEEK_SET);
-    r[REG_RAX] = fd < 0 ? -EACCES : fd;
+    trapped_return(context, fd < 0 ? -EACCES : fd);
     return true;
 }
 
@@ -264,7 +274,7 @@ static void forbidden(int signal, siginfo_t *info, void *context)
 {
     struct line l = {.used = 0};
     int e = errno;
-    if (open_names(context)) {
+    if (open_names(info->si_syscall, context)) {
         errno = e;
         return;
     }
