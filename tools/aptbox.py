@@ -22,6 +22,12 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 ALIASES = {"bookworm": ("oldstable",), "trixie": ("stable", "oldstable"), "sid": ("unstable",)}
 
 
+def native():
+    """This machine's architecture, by Debian's name."""
+    return subprocess.run(["dpkg", "--print-architecture"], check=True, capture_output=True,
+                          text=True).stdout.strip()
+
+
 class Failure(Exception):
     """A step that failed, with the command that may mend it."""
 

@@ -12,11 +12,13 @@ import shutil
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from aptbox import CACHE, AptBox, Failure, extract, main_guard, say  # noqa: E402
+from aptbox import CACHE, AptBox, Failure, extract, main_guard, native, say  # noqa: E402
 
 PEERS = os.path.join(CACHE, "peers")
 BIN = os.path.join(PEERS, "bin")
-LOADER = "ld-linux-x86-64.so.2"
+# Architecture -> (the loader of its programs, the folder of its libraries).
+LOADERS = {"amd64": ("ld-linux-x86-64.so.2", "x86_64-linux-gnu"),
+           "arm64": ("ld-linux-aarch64.so.1", "aarch64-linux-gnu")}
 
 # set -> (suite, packages, {wrapper: (program, extra arguments)}); {root} is where it was extracted.
 SETS = {
@@ -47,13 +49,16 @@ ENV = {"GODWIT_QEMU_USER": "qemu-riscv64-sid", "GODWIT_QEMU_SYSTEM": "qemu-syste
 
 def wrapper(root, program, extra):
     """Shell text that runs PROGRAM of ROOT by ROOT's own loader and libraries."""
-    loaders = [p for p in (f"{root}/usr/lib64/{LOADER}", f"{root}/lib64/{LOADER}",
-                           f"{root}/usr/lib/x86_64-linux-gnu/{LOADER}",
-                           f"{root}/lib/x86_64-linux-gnu/{LOADER}") if os.path.isfile(p)]
+    if native() not in LOADERS:
+        raise Failure(f"no peers are known for {native()} machines")
+    loader, folder = LOADERS[native()]
+    loaders = [p for p in (f"{root}/usr/lib64/{loader}", f"{root}/lib64/{loader}",
+                           f"{root}/usr/lib/{folder}/{loader}",
+                           f"{root}/lib/{folder}/{loader}") if os.path.isfile(p)]
     if not loaders:
         raise Failure(f"no loader below {root}")
-    libs = [d for d in glob.glob(f"{root}/lib/x86_64-linux-gnu") +
-            glob.glob(f"{root}/usr/lib/x86_64-linux-gnu") if os.path.isdir(d)]
+    libs = [d for d in glob.glob(f"{root}/lib/{folder}") + glob.glob(f"{root}/usr/lib/{folder}")
+            if os.path.isdir(d)]
     libs += sorted(d for lib in libs for d in glob.glob(lib + "/*/") if glob.glob(d + "*.so.*"))
     path = ":".join(d.rstrip("/") for d in libs)
     extra = extra.format(root=root)
@@ -89,7 +94,7 @@ def ensure(name):
         if str(packages) in fetched and fetched.endswith(root):
             write_wrappers(name, root, wraps)
             return
-    box = AptBox(suite, "amd64")
+    box = AptBox(suite, native())
     box.update()
     debs = box.download_closure(*packages)
     shutil.rmtree(root, ignore_errors=True)

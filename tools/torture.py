@@ -19,7 +19,7 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import peers  # noqa: E402
-from aptbox import CACHE, ROOT, AptBox, Failure, main_guard, say  # noqa: E402
+from aptbox import CACHE, ROOT, AptBox, Failure, main_guard, native, say  # noqa: E402
 
 TOP = os.path.join(CACHE, "torture")
 SRC = os.path.join(TOP, "execute")
@@ -31,7 +31,7 @@ EXCUSED = {}
 def fetch():
     if os.path.exists(os.path.join(TOP, "fetched")):
         return
-    box = AptBox("bookworm", "amd64")
+    box = AptBox("bookworm", native())
     box.update()
     deb, = box.download("gcc-12-source")
     shutil.rmtree(TOP, ignore_errors=True)
