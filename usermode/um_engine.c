@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "backend-common/hosts.h"
 #include "translator/debug.h"
@@ -17,6 +18,7 @@ void um_probe_host(struct um_host *out)
 
     engine_probe_host(&host);
     *out = (struct um_host){.code_cache_bytes = host.code_cache_bytes,
+                            .pages = sysconf(_SC_PAGESIZE) == UM_PAGE,
                             .flat_maps = host.flat_maps,
                             .flat_maps_most = ENGINE_HOST_MAPS};
     if (b)

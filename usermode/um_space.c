@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 /* Windows that the host's own mappings stay clear of: mmap grows down from the stack (0x7f...), or
  * up from 0x2aaa... with an unlimited stack; programs stand at 0x55... or low; sanitizers use what
@@ -50,8 +51,13 @@ static void *host_addr(const struct um_space *s, uint64_t addr)
 
 enum gw_status um_space_init(struct um_space *s, struct gw_error *err)
 {
+    const long page = sysconf(_SC_PAGESIZE);
     memset(s, 0, sizeof *s);
     s->limit = UM_LIMIT;
+    if (page != UM_PAGE)
+        return gw_fail(err, GW_ERR_STATE, "",
+                       "programs need a host with pages of %u bytes, and this one has %ld", UM_PAGE,
+                       page);
     for (unsigned i = 0; i < sizeof window_candidates / sizeof *window_candidates; i++) {
         /* A page of nothing on either side, so that small negative addresses fault. */
         void *want = (void *)(uintptr_t)(window_candidates[i] - UM_PAGE);

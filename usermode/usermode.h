@@ -80,6 +80,7 @@ enum gw_status um_run(const struct um_config *cfg, um_finish_fn *finish, void *o
 struct um_host {
     char features[160];      /* of the CPU, by name; empty: no backend makes code for it */
     size_t code_cache_bytes; /* most, by two mappings; 0: they are refused */
+    bool pages;              /* are of the size that programs need */
     unsigned flat_maps;      /* of flat_maps_most: address spaces with flat page maps at once */
     unsigned flat_maps_most;
 };

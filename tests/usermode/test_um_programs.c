@@ -425,6 +425,15 @@ static int setup(void **state)
     return mkdtemp(work) ? 0 : -1;
 }
 
+static void where_pages_are_larger_it_says_so(void **state)
+{
+    (void)state;
+    static struct run r;
+    RUN(&r, "@args");
+    expect_exit(&r, 125);
+    expect_text(r.err, "programs need a host with pages of 4096 bytes, and this one has ");
+}
+
 static int teardown(void **state)
 {
     (void)state;
@@ -444,6 +453,11 @@ int main(int argc, char **argv)
     godwit = argv[1];
     programs = argv[2];
     sysroot = argv[3];
+    const struct CMUnitTest larger[] = {
+        cmocka_unit_test(where_pages_are_larger_it_says_so),
+    };
+    if (sysconf(_SC_PAGESIZE) > 4096)
+        return cmocka_run_group_tests(larger, setup, teardown);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(programs_pass),
         cmocka_unit_test(tiny_code_cache_and_blocks_change_nothing),

@@ -16,6 +16,8 @@
 
 #define MAP_BYTES (UINT64_C(8) << 36)
 
+enum { LARGEST_PAGE = 65536 }; /* of any host */
+
 struct fixture {
     struct ir_block block;
     struct interp interp;
@@ -56,7 +58,8 @@ static int setup(void **state)
     if (!f)
         return -1;
     f->rt = (struct gw_runtime){.load = slow, .store = slow, .amo = slow, .zero = slow};
-    f->page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    f->page =
+        mmap(NULL, 2 * LARGEST_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     f->cpu.run.engine = f;
     f->cpu.run.budget = 100;
     f->cpu.run.guest_base = toy_guest_base(f->page);
@@ -68,7 +71,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *f = *state;
-    munmap(f->page, 8192);
+    munmap(f->page, 2 * LARGEST_PAGE);
     free(f);
     return 0;
 }
@@ -400,10 +403,10 @@ static void host_faults_name_their_instruction(void **state)
     struct fixture *f = *state;
     struct interp_block *blk =
         compile(f, THREE "%0 = get i64 [64:8]\n%1 = ld i64 u8 [%0]\nput i64 [8:8] %1\n"
-                         "@1 0x4 4\nst i64 u8 [%0 + 4096], %1\n" REST "jmp 0x2000\n");
+                         "@1 0x4 4\nst i64 u8 [%0 + 65536], %1\n" REST "jmp 0x2000\n");
     struct sigaction sa = {.sa_handler = fault_handler}, old;
     sigaction(SIGSEGV, &sa, &old);
-    mprotect(f->page + 4096, 4096, PROT_READ);
+    mprotect(f->page + LARGEST_PAGE, LARGEST_PAGE, PROT_READ);
     f->page[0] = 9;
     if (sigsetjmp(on_fault, 1) == 0) {
         interp_run(&f->interp, blk);
