@@ -2,28 +2,36 @@
 #include "translator/code/jumps.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #define NO_PC (~UINT64_C(0)) /* no aligned pc */
 
-/* Cleared memory is empty too: 0 is an address that only the first entry could have. */
+enum { ENTRIES_BYTES = sizeof(struct gw_jump_entry) << GW_JC_BITS };
+
+/* Cleared memory is empty too: 0 is an address that only the first entry could have. Nearly all pages of it
+ * come into use, first read and then written, so they are had at once and not by two faults each. */
 static struct gw_jump_entry *entries_new(void)
 {
-    struct gw_jump_entry *entry = calloc(1u << GW_JC_BITS, sizeof *entry);
-    if (entry)
-        entry[0].pc = NO_PC;
+    struct gw_jump_entry *entry = mmap(NULL, ENTRIES_BYTES, PROT_READ | PROT_WRITE,
+                                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (entry == MAP_FAILED)
+        return NULL;
+    entry[0].pc = NO_PC;
     return entry;
 }
 
 bool jumps_open(struct jumps *j)
 {
-    j->far = calloc(1u << FAR_JUMP_BITS, sizeof *j->far);
+    j->far_bits = FAR_JUMP_BITS_FIRST;
+    j->far = calloc(1u << j->far_bits, sizeof *j->far);
     return j->far != NULL;
 }
 
 void jumps_close(struct jumps *j)
 {
     for (uint32_t i = 0; i < JC_POOL; i++)
-        free(j->pool[i].entry);
+        if (j->pool[i].entry)
+            munmap(j->pool[i].entry, ENTRIES_BYTES);
     free(j->far);
 }
 
@@ -31,7 +39,7 @@ void jumps_close(struct jumps *j)
 static void clear(struct jumps *j, struct jump_cache *jc)
 {
     if (!++j->ids) { /* they have been used up: numbers of old mean nothing any more */
-        memset(j->far, 0, sizeof *j->far << FAR_JUMP_BITS);
+        memset(j->far, 0, sizeof *j->far << j->far_bits);
         j->ids = 1;
     }
     jc->id = j->ids;
@@ -159,11 +167,33 @@ void jumps_select(struct engine *e, uint64_t key, uint8_t *hint)
 
 /* --- filling, and far jumps ---------------------------------------------------------------------- */
 
-static struct far_jump *far_slot(const struct jumps *j, uint64_t pc)
+/* Of a jump cache's number. */
+static struct far_jump *far_slot(const struct jumps *j, uint64_t pc, uint32_t id)
 {
-    uint64_t h =
-        (pc >> 1) * UINT64_C(0x9e3779b97f4a7c15) + j->current->id * UINT64_C(0xd6e8feb86659fd93);
-    return &j->far[h >> (64 - FAR_JUMP_BITS)];
+    uint64_t h = (pc >> 1) * UINT64_C(0x9e3779b97f4a7c15) + id * UINT64_C(0xd6e8feb86659fd93);
+    return &j->far[h >> (64 - j->far_bits)];
+}
+
+/* Without memory for it all stays as it is. */
+static void far_grow(struct jumps *j)
+{
+    struct far_jump *old = j->far, *fresh = calloc(2u << j->far_bits, sizeof *fresh);
+    j->far_fills = 0;
+    if (!fresh)
+        return;
+    j->far = fresh;
+    j->far_bits++;
+    for (uint32_t i = 0; i < 1u << (j->far_bits - 1); i++)
+        if (old[i].id)
+            *far_slot(j, old[i].pc, old[i].id) = old[i];
+    free(old);
+}
+
+static void far_put(struct jumps *j, uint64_t pc, uint32_t tb)
+{
+    if (j->far_bits < FAR_JUMP_BITS && ++j->far_fills > 1u << (j->far_bits - 3))
+        far_grow(j);
+    *far_slot(j, pc, j->current->id) = (struct far_jump){.pc = pc, .id = j->current->id, .tb = tb};
 }
 
 /* With the block that run.pc is the address of. */
@@ -209,14 +239,14 @@ bool jumps_insert(struct engine *e, uint32_t i, bool global)
         uint8_t at = 0;
         jumps_select(e, e->view.fetch_key, &at);
     }
-    *far_slot(j, e->run->pc) = (struct far_jump){.pc = e->run->pc, .id = j->current->id, .tb = i};
+    far_put(j, e->run->pc, i);
     return fill_live(e, tb);
 }
 
 bool jumps_far(struct engine *e)
 {
     const struct jumps *j = e->jumps;
-    const struct far_jump *f = far_slot(j, e->run->pc);
+    const struct far_jump *f = far_slot(j, e->run->pc, j->current->id);
     if (f->pc != e->run->pc || f->id != j->current->id)
         return false;
     const struct tb *tb = cc_tb(e->cc, f->tb);

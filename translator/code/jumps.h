@@ -25,7 +25,7 @@
 
 #define GLOBAL_KEY (~UINT64_C(0)) /* the space of kernel code in global pages */
 
-enum { JC_POOL = 16, JC_FILLS = 512, FAR_JUMP_BITS = 15 };
+enum { JC_POOL = 16, JC_FILLS = 512, FAR_JUMP_BITS_FIRST = 8, FAR_JUMP_BITS = 15 };
 _Static_assert(GW_JC_BITS <= 16, "jump_cache.filled names entries");
 
 struct jump_cache {
@@ -54,7 +54,9 @@ struct jumps {
     uint32_t own;         /* in the pool */
     uint32_t ids;         /* given to jump caches so far */
     uint64_t tick;        /* of their use */
-    struct far_jump *far; /* 1 << FAR_JUMP_BITS */
+    struct far_jump *far; /* 1 << far_bits: it grows, as most programs make little use of it */
+    uint32_t far_bits;    /* at most FAR_JUMP_BITS */
+    uint32_t far_fills;   /* entries made since it has that size; it grows with an eighth of that */
 };
 
 bool jumps_open(struct jumps *j);

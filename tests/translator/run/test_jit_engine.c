@@ -893,11 +893,64 @@ static void jumps_that_share_an_entry_are_found_without_a_lookup(void **state)
     each_way(twins_in);
 }
 
+/* The same of many twins: more than the table of what jump caches have lost begins with. */
+static void many_twins_in(struct world *w)
+{
+    const unsigned pairs = 400;
+    const uint32_t code[] = {
+        i_jalr(RA, A3, 0),
+        i_jalr(RA, A4, 0),
+        i_addi(A3, A3, 8),
+        i_addi(A4, A4, 8),
+        i_addi(A5, A5, -1),
+        i_branch(1, A5, X0, -20),
+        I_WFI,
+    };
+    uint64_t root = world_root(w), before = 0;
+    world_map(w, root, 3, CODE, CODE, PTE_R | PTE_X);
+    world_satp(w, root, 3, 1);
+    w->cpu->run.hooks->flush(w->cpu, 0, 1, 0, 1);
+    world_code(w, CODE, code, COUNT(code));
+    for (unsigned k = 0; k < 2; k++) {
+        uint32_t body[1024];
+        for (unsigned i = 0; i < COUNT(body); i += 2) {
+            body[i] = i_addi(A1, A1, k ? 100 : 1);
+            body[i + 1] = i_jalr(X0, RA, 0);
+        }
+        world_code(w, FAR_CODE + 4096 * k, body, COUNT(body));
+        world_map(w, root, 3, k ? TWIN : CALLEE, FAR_CODE + 4096 * k, PTE_R | PTE_X);
+    }
+    for (unsigned round = 0; round < 2; round++) {
+        before = engine_stats(w->engine)->lookups;
+        w->cpu->x[A1] = 0;
+        w->cpu->x[A3] = CALLEE;
+        w->cpu->x[A4] = TWIN;
+        w->cpu->x[A5] = pairs;
+        w->cpu->c.priv = RV_PRIV_S;
+        w->cpu->run.view_dirty = 1;
+        run_to_wfi(w, CODE);
+        world_expect(w, "sum", w->cpu->x[A1], pairs * 101);
+    }
+    if (w->way->code_cache_bytes == 0 && engine_stats(w->engine)->lookups - before > pairs)
+        fail_msg("%s: looked up %llu times", w->way->name,
+                 (unsigned long long)(engine_stats(w->engine)->lookups - before));
+}
+
+static void many_jumps_that_share_entries_are_found_without_a_lookup(void **state)
+{
+    each_way(many_twins_in);
+}
+
 /* Calls of so many places, whose pages are others then; few, and more than a jump cache keeps account of. */
 static void many_targets_in(struct world *w)
 {
-    const uint32_t code[] = {i_jalr(RA, A3, 0),          i_addi(A3, A3, 8), i_addi(A5, A5, -1),
-                             i_branch(1, A5, X0, -12), I_WFI,             I_SFENCE, I_WFI};
+    const uint32_t code[] = {i_jalr(RA, A3, 0),
+                             i_addi(A3, A3, 8),
+                             i_addi(A5, A5, -1),
+                             i_branch(1, A5, X0, -12),
+                             I_WFI,
+                             I_SFENCE,
+                             I_WFI};
     const unsigned by[] = {1, 100}, counts[] = {10, 900};
     uint64_t root = world_root(w);
     world_map(w, root, 3, CODE, CODE, PTE_R | PTE_X);
@@ -1171,6 +1224,7 @@ int main(void)
         cmocka_unit_test(an_instruction_may_lie_on_a_global_page_and_another),
         cmocka_unit_test(an_address_space_that_comes_back_is_as_good_as_new),
         cmocka_unit_test(jumps_that_share_an_entry_are_found_without_a_lookup),
+        cmocka_unit_test(many_jumps_that_share_entries_are_found_without_a_lookup),
         cmocka_unit_test(jumps_to_many_places_are_forgotten_when_their_pages_move),
         cmocka_unit_test(a_jump_to_address_0_faults),
         cmocka_unit_test(a_page_of_data_may_move),
