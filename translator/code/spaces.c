@@ -8,7 +8,6 @@
 void spaces_open(struct spaces *s)
 {
     s->gen_global = ++s->gen_counter;
-    executed_open(&s->executed);
 }
 
 void spaces_close(struct spaces *s)
@@ -18,8 +17,11 @@ void spaces_close(struct spaces *s)
 
 void spaces_join(struct engine *e)
 {
-    e->run->gen_global = e->world->spaces->gen_global;
+    struct spaces *s = e->world->spaces;
+    e->run->gen_global = s->gen_global;
     e->run->gen_space = 0; /* no space's */
+    if (e->cfg.bus && !s->executed.filter[0])
+        executed_open(&s->executed);
 }
 
 /* --- pages that code ran from -------------------------------------------------------------------- */

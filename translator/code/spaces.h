@@ -44,7 +44,7 @@ struct adopted {
 
 void spaces_open(struct spaces *s);
 void spaces_close(struct spaces *s);
-/* The vCPU is new, and has fetched nothing. */
+/* The vCPU is new, and has fetched nothing; no other runs yet. */
 void spaces_join(struct engine *e);
 
 /* Is the space of e->view there still? Then it is current; *hint: where it was last. Without the lock. False:
