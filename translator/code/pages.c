@@ -7,7 +7,7 @@
 #include "translator/code/jumps.h"
 #include "translator/code/links.h"
 
-enum { FIRST_PAGES = 4096 };
+enum { FIRST_PAGES = 128 };
 
 struct page_node {
     uint32_t tb; /* number, shifted left by one; lowest bit: the page is the block's second */

@@ -3,14 +3,14 @@
 
 #include <sys/mman.h>
 
-enum { FIRST_BITS = 14 };
+enum { FIRST_BITS = 10 };
 
 /* As one word, atomic: a block's number + 1 in the low half, its tag in the high one. 0: empty. */
 typedef uint64_t slot;
 
 struct tb_table {
     struct tb_table *before; /* smaller, and perhaps still looked at; or NULL */
-    uint32_t bits;           /* 1 << bits slots, at most three quarters full */
+    uint32_t bits; /* 1 << bits slots, at most half full: what is not there is soon missed */
     slot slot[];
 };
 
@@ -97,7 +97,7 @@ static bool grow(struct code_cache *c)
 
 void table_add(struct code_cache *c, uint32_t i)
 {
-    if (c->table_count < 3u << (c->table->bits - 2) || grow(c)) {
+    if (c->table_count < 1u << (c->table->bits - 1) || grow(c)) {
         place(c, c->table, i);
         c->table_count++;
     }
