@@ -76,27 +76,37 @@ static void remove_insn(struct ir_insn *in)
                            .guest = in->guest};
 }
 
-/* While the pass runs, insn.uses has this set if somebody uses more than the low 32 bits. */
+/* Uses of each value by what has been seen of the block; WHOLE is set if somebody uses more than the low 32
+ * bits. Apart from the instructions, so that it is cleared at once and stays close. */
 enum { WHOLE = 0x8000 };
 _Static_assert(4 * IR_MAX_INSNS < WHOLE, "uses never reach it");
+struct uses {
+    uint16_t of[IR_MAX_INSNS];
+};
 
 /* Where the upper half of its operands makes no difference to an operation: each WHOLE, or 0. */
 struct spares {
-    uint16_t always;
-    uint16_t w32;    /* if its type is W32 */
-    uint16_t as_own; /* if that of its result makes none */
+    struct {
+        uint16_t always;
+        uint16_t as_own; /* if that of its result makes none */
+    } of[2];             /* by whether its type is W32 */
+    bool extends;        /* its result's low 32 bits are its operand's */
 };
 #define SPARES_ALL                                                                                 \
     {                                                                                              \
-        .always = WHOLE                                                                            \
+        .of = { {.always = WHOLE}, {.always = WHOLE} }                                             \
+    }
+#define SPARES_EXTENDS                                                                             \
+    {                                                                                              \
+        .of = {{.always = WHOLE}, {.always = WHOLE}}, .extends = true                              \
     }
 #define SPARES_BY_TYPE                                                                             \
     {                                                                                              \
-        .w32 = WHOLE                                                                               \
+        .of[1].always = WHOLE                                                                      \
     }
 #define SPARES_AS_OWN                                                                              \
     {                                                                                              \
-        .w32 = WHOLE, .as_own = WHOLE                                                              \
+        .of = { {.as_own = WHOLE}, {.always = WHOLE} }                                             \
     }
 static const struct spares spares[IR_OP_COUNT] = {
     [IR_ADD] = SPARES_AS_OWN,     [IR_SUB] = SPARES_AS_OWN,       [IR_MUL] = SPARES_AS_OWN,
@@ -106,25 +116,17 @@ static const struct spares spares[IR_OP_COUNT] = {
     [IR_DIVU] = SPARES_BY_TYPE,   [IR_DIVS] = SPARES_BY_TYPE,     [IR_REMU] = SPARES_BY_TYPE,
     [IR_REMS] = SPARES_BY_TYPE,   [IR_SHL] = SPARES_BY_TYPE,      [IR_SHR] = SPARES_BY_TYPE,
     [IR_SAR] = SPARES_BY_TYPE,    [IR_ROTL] = SPARES_BY_TYPE,     [IR_ROTR] = SPARES_BY_TYPE,
-    [IR_SEXT8] = SPARES_ALL,      [IR_SEXT16] = SPARES_ALL,       [IR_SEXT32] = SPARES_ALL,
-    [IR_ZEXT8] = SPARES_ALL,      [IR_ZEXT16] = SPARES_ALL,       [IR_ZEXT32] = SPARES_ALL,
+    [IR_SEXT8] = SPARES_ALL,      [IR_SEXT16] = SPARES_ALL,       [IR_SEXT32] = SPARES_EXTENDS,
+    [IR_ZEXT8] = SPARES_ALL,      [IR_ZEXT16] = SPARES_ALL,       [IR_ZEXT32] = SPARES_EXTENDS,
     [IR_CLZ] = SPARES_BY_TYPE,    [IR_CTZ] = SPARES_BY_TYPE,      [IR_POPCNT] = SPARES_BY_TYPE,
     [IR_BSWAP] = SPARES_BY_TYPE,  [IR_BYTEMASK] = SPARES_BY_TYPE, [IR_SETCC] = SPARES_BY_TYPE,
     [IR_BRCC] = SPARES_BY_TYPE,
 };
 
-/* What it uses of its operands: WHOLE or 0. No branches: they would be mispredicted. */
-static unsigned wanted(const struct ir_insn *in, unsigned whole)
-{
-    const struct spares *s = &spares[in->op];
-    unsigned w32 = in->type == IR_W32 ? s->w32 : 0;
-    return WHOLE & ~(s->always | w32 | (s->as_own & ~whole));
-}
-
-static inline void use(struct ir_block *b, ir_val v, unsigned how)
+static inline void use(struct uses *u, ir_val v, unsigned how)
 {
     if (v != IR_NONE)
-        b->insn[v].uses = (uint16_t)((b->insn[v].uses | how) + 1);
+        u->of[v] = (uint16_t)((u->of[v] | how) + 1);
 }
 
 static inline void replace(const struct ir_block *b, ir_val *operand)
@@ -154,37 +156,45 @@ static void spare_extensions(struct ir_block *b, uint32_t first)
 void ir_liveness(struct ir_block *b)
 {
     struct overwritten over;
+    struct uses u;
     uint32_t first = b->count;
 
     memset(over.epoch, 0, sizeof over.epoch);
     over.now = 1;
-    for (uint32_t i = 0; i < b->count; i++)
-        b->insn[i].uses = 0;
+    memset(u.of, 0, b->count * sizeof u.of[0]);
     for (uint32_t i = b->count; i-- > 0;) {
         struct ir_insn *in = &b->insn[i];
-        uint8_t flags = ir_op_info[in->op].flags;
+        const struct ir_op_info *info = &ir_op_info[in->op];
+        unsigned whole = u.of[i] & WHOLE;
 
-        if (in->op == IR_NOP)
-            continue;
-        if (in->uses == 0 && !(flags & KEPT)) {
+        in->uses = (uint16_t)(u.of[i] ^ whole);
+        if (in->uses == 0 && !(info->flags & KEPT)) {
             remove_insn(in);
+            continue;
+        }
+        if (in->op == IR_GET) {
+            observe(&over, in);
             continue;
         }
         if (in->op == IR_PUT && put_is_dead(&over, in)) {
             remove_insn(in);
             continue;
         }
-        if (in->op == IR_GET)
-            observe(&over, in);
-        if (flags & OBSERVES)
+        if (info->flags & OBSERVES)
             over.now++;
-        unsigned whole = in->uses & WHOLE, how = wanted(in, whole);
-        in->uses ^= (uint16_t)whole;
-        use(b, in->a, how);
-        use(b, in->b, how);
-        use(b, in->c, how);
-        use(b, in->d, how);
-        if (!whole && (in->op == IR_SEXT32 || in->op == IR_ZEXT32)) {
+        if (info->args == 0)
+            continue;
+        /* No branches for what it uses of its operands: they would be mispredicted. */
+        const struct spares *s = &spares[in->op];
+        bool w32 = in->type == IR_W32;
+        unsigned how = WHOLE & ~(s->of[w32].always | (s->of[w32].as_own & ~whole));
+        use(&u, in->a, how);
+        use(&u, in->b, how);
+        if (info->args > 2) {
+            use(&u, in->c, how);
+            use(&u, in->d, how);
+        }
+        if (s->extends && !whole) {
             in->op = IR_NOP;
             first = i;
         }
