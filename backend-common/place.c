@@ -419,10 +419,10 @@ static int pin_of(const struct place *p, const struct ir_insn *in)
 static struct value *define(struct place *p, enum reg_class cls)
 {
     struct value *w = &p->v[p->i];
-    *w = (struct value){.mem = PLACE_NO_COPY,
-                        .left = p->b->insn[p->i].uses,
-                        .reg = REG_NONE,
-                        .flags = cls == REG_VEC ? VALUE_VECTOR : 0};
+    w->mem = PLACE_NO_COPY;
+    w->left = p->b->insn[p->i].uses;
+    w->reg = REG_NONE;
+    w->flags = cls == REG_VEC ? VALUE_VECTOR : 0;
     return w;
 }
 

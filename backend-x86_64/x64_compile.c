@@ -17,7 +17,7 @@ static bool hides_nans(const struct x64 *x, const struct ir_insn *in)
 {
     if (ir_is_arith(in->op))
         return x64_rounds(x, in);
-    return in->op <= IR_SELECT || in->op == IR_NOP;
+    return in->op <= IR_SELECT;
 }
 
 /* Who lowers what, beside NOP, GET and PUT. False, or nobody: it is evaluated in C. */
@@ -64,7 +64,6 @@ static void lower(struct x64 *x, const struct ir_insn *in)
     if (x->p.nans.pending && !hides_nans(x, in))
         nans_flush(&x->p.nans);
     switch (in->op) {
-    case IR_NOP: return;
     case IR_GET: place_get(&x->p, in); return;
     case IR_PUT: place_put(&x->p, in); return;
     default: break;
@@ -76,8 +75,8 @@ static void lower(struct x64 *x, const struct ir_insn *in)
 /* A result that nobody uses (a load into x0): its register is free again. */
 static void drop_unused(struct x64 *x, const struct ir_insn *in)
 {
-    if (in->uses || ir_op_info[in->op].result == 'V' || in->op == IR_CALL || in->op == IR_CONST ||
-        in->op == IR_GET || in->op == IR_NOP)
+    if (ir_op_info[in->op].result == 'V' || in->op == IR_CALL || in->op == IR_CONST ||
+        in->op == IR_GET)
         return;
     place_drop(&x->p);
 }
@@ -145,10 +144,15 @@ static enum gw_status compile(struct gw_compile_job *job)
         return GW_ERR_LIMIT;
     begin(x, job);
     x64_enter_block(x);
-    for (x->p.i = 0; x->p.i < b->count && !x->e.full; x->p.i++) {
-        lower(x, &b->insn[x->p.i]);
+    for (uint32_t i = 0, count = b->count; i < count && !x->e.full; i++) {
+        const struct ir_insn *in = &b->insn[i];
+        if (in->op == IR_NOP) /* about half of them */
+            continue;
+        x->p.i = i;
+        lower(x, in);
         place_unlock(&x->p);
-        drop_unused(x, &b->insn[x->p.i]);
+        if (!in->uses)
+            drop_unused(x, in);
     }
     job->host_insns = x->e.insns;
     job->hot_size = x64_pos(&x->e);

@@ -59,15 +59,16 @@ unsigned rv_fp_round(uint32_t tb_flags)
 unsigned rv_lift_fetch(const struct gw_lift_request *rq, uint32_t at, uint32_t *word)
 {
     const uint8_t *p = rq->code + at;
+    if (rq->code_size >= at + 4) {
+        uint32_t w = p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+        bool wide = (w & 3) == 3;
+        *word = wide ? w : w & 0xffff;
+        return wide ? 4 : 2;
+    }
     if (rq->code_size < at + 2)
         return 0;
     *word = p[0] | (uint32_t)p[1] << 8;
-    if ((*word & 3) != 3)
-        return 2;
-    if (rq->code_size < at + 4)
-        return 0;
-    *word |= (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-    return 4;
+    return (*word & 3) == 3 ? 0 : 2;
 }
 
 /* May the block go on at target, ahead of the instruction at code offset `at`? */
@@ -84,8 +85,13 @@ static bool can_follow(const struct gw_lift_request *rq, const struct rv_lift *l
 static bool may_unroll(const struct gw_lift_request *rq, uint32_t copies, uint32_t count)
 {
     enum { IR_ENOUGH = 500 };
-    return copies < rq->unroll && count / copies * (copies + 1) <= rq->max_guest &&
-           rq->block->count / copies * (copies + 1) <= IR_ENOUGH;
+    uint32_t insns = count, ir = rq->block->count;
+    if (copies > 1) { /* seldom: divisions take their time */
+        insns /= copies;
+        ir /= copies;
+    }
+    return copies < rq->unroll && insns * (copies + 1) <= rq->max_guest &&
+           ir * (copies + 1) <= IR_ENOUGH;
 }
 
 /* Does the block, of count instructions so far, have room for the pair? */
@@ -183,8 +189,6 @@ enum gw_lift_status rv_lift(const struct gw_lift_request *rq)
             break;
         count++;
         l.next = l.pc + len;
-        if (b->code_bytes < at + len)
-            b->code_bytes = at + len;
         l.unroll = !l.pair_sc && may_unroll(rq, copies, count);
         if (pairing == PAIR_HERE)
             begin_pair(&l, &pair);
