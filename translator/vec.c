@@ -59,18 +59,14 @@ static bool grow(struct vec *v, size_t elem, uint32_t cap)
     return true;
 }
 
-void *vec_push(struct vec *v, size_t elem, uint32_t n)
+void *vec_push_slow(struct vec *v, size_t elem, uint32_t n)
 {
-    if (!v->data || v->count + n > v->cap) {
-        uint32_t cap = v->cap ? v->cap : 256;
-        if (v->fixed)
-            return NULL;
-        while (cap < v->count + n)
-            cap *= 2;
-        if (!grow(v, elem, cap))
-            return NULL;
-    }
-    void *at = (uint8_t *)v->data + v->count * elem;
-    v->count += n;
-    return at;
+    uint32_t cap = v->cap ? v->cap : 256;
+    if (v->fixed)
+        return NULL;
+    while (cap < v->count + n)
+        cap *= 2;
+    if (!grow(v, elem, cap))
+        return NULL;
+    return vec_push(v, elem, n);
 }

@@ -18,8 +18,17 @@ struct vec {
 bool vec_fix(struct vec *v, size_t elem, uint32_t most);
 void vec_free(struct vec *v);
 
+void *vec_push_slow(struct vec *v, size_t elem, uint32_t n); /* for vec_push */
+
 /* Room for n more elements of elem bytes at the end, not initialised. NULL: out of memory, or fixed and
  * full. */
-void *vec_push(struct vec *v, size_t elem, uint32_t n);
+static inline void *vec_push(struct vec *v, size_t elem, uint32_t n)
+{
+    if (!v->data || n > v->cap - v->count)
+        return vec_push_slow(v, elem, n);
+    void *at = (uint8_t *)v->data + v->count * elem;
+    v->count += n;
+    return at;
+}
 
 #endif
