@@ -12,7 +12,7 @@ struct host_registry {
     unsigned count;
 };
 
-/* Those of hosts.inc. */
+/* Of hosts.inc the one that this build is for; all of them, if it is none. */
 extern const struct host_registry gw_hosts;
 
 /* The one whose code runs on this host; NULL: there is none, the interpreter serves. */

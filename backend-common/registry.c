@@ -4,12 +4,12 @@
 #include <stdio.h>
 
 #define HOST(name, backend) extern const struct host_backend backend;
-#include "backend-common/hosts.inc"
+#include "backend-common/hosts_here.inc"
 #undef HOST
 
 static const struct host_backend *const hosts[] = {
 #define HOST(name, backend) &backend,
-#include "backend-common/hosts.inc"
+#include "backend-common/hosts_here.inc"
 #undef HOST
 };
 
