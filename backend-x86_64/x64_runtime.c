@@ -174,23 +174,73 @@ static void leave_fp(struct rt *r)
     x64_ldmxcsr(&r->e, X64_HOST(mxcsr));
 }
 
+/* Asks C for code to go on at, in rax. Returns the jump that is taken where it has none. */
+static uint32_t ask_for_code(struct rt *r, void *(*fn)(void *cpu))
+{
+    struct x64_buf *e = &r->e;
+    cpu_arg(r);
+    x64_mov_ri(e, RAX, (uint64_t)(uintptr_t)fn);
+    x64_rr(e, OP_GROUP5, EXT_CALL, RAX);
+    x64_rr(e, X_W | OP_TEST, RAX, RAX);
+    return x64_jcc(e, CC_E);
+}
+
+/* As emit_enter has them, for a door. */
+static void door_args(struct rt *r)
+{
+    x64_rm(&r->e, X_W | OP_LEA, RDX, X64_RUN(pc), 0);
+    x64_mov_ri(&r->e, RCX, 0);
+}
+
+/* Goes to the code in rax where it is of this variant and, of that with FP, under the same control: what MXCSR has
+ * gathered stays there. What C keeps is in its registers still. */
+static void go_near(struct rt *r)
+{
+    struct x64_buf *e = &r->e;
+    uint32_t other = 0, control = 0;
+    x64_alu_mi(e, 0, EXT_CMP, X64_RUN(fp_on), (int32_t)r->fp);
+    other = x64_jcc(e, CC_NE);
+    if (r->fp) {
+        x64_rm(e, OP_MOV, RCX, X64_HOST(fp_before), 0);
+        x64_rm(e, OP_CMP, RCX, X64_RUN(fp_control), 0);
+        control = x64_jcc(e, CC_NE);
+    }
+    load_gprs(r, false);
+    move_xmms(r, false);
+    load_maps(r);
+    door_args(r);
+    x64_rr(e, OP_GROUP5, EXT_JMP, RAX);
+    x64_link(e, other, x64_pos(e));
+    if (r->fp)
+        x64_link(e, control, x64_pos(e));
+}
+
 /* Behind LEAVE: C says whether and where to go on, maybe in the other variant. */
 static void emit_go_on(struct rt *r, const struct gw_runtime *rt)
 {
     struct x64_buf *e = &r->e;
+    uint32_t far = 0, found = 0;
     if (!rt->go_on)
         return;
     r->ep->table[r->fp][T_EXIT_LEAVE] = x64_pos(e);
     save_gprs(r);
     move_xmms(r, true);
+    if (rt->go_on_near) {
+        if (r->fp) {
+            x64_rm(e, OP_MOV, RCX, X64_RUN(fp_control), 0);
+            x64_rm(e, OP_MOV_MR, RCX, X64_HOST(fp_before), 0);
+        }
+        far = ask_for_code(r, rt->go_on_near);
+        go_near(r);
+        leave_fp(r);
+        found = x64_jmp(e);
+        x64_link(e, far, x64_pos(e));
+    }
     leave_fp(r);
-    cpu_arg(r);
-    x64_mov_ri(e, RAX, (uint64_t)(uintptr_t)rt->go_on);
-    x64_rr(e, OP_GROUP5, EXT_CALL, RAX);
-    x64_rr(e, X_W | OP_TEST, RAX, RAX);
-    uint32_t none = x64_jcc(e, CC_E);
-    x64_rm(e, X_W | OP_LEA, RDX, X64_RUN(pc), 0); /* these two as emit_enter has them, for a door */
-    x64_mov_ri(e, RCX, 0);
+    uint32_t none = ask_for_code(r, rt->go_on);
+    if (rt->go_on_near)
+        x64_link(e, found, x64_pos(e));
+    door_args(r);
     x64_alu_mi(e, 0, EXT_CMP, X64_RUN(fp_on), 0);
     x64_link(e, x64_jcc(e, CC_NE), r->again[1]);
     jmp_pos(r, r->again[0]);

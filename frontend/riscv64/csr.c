@@ -237,6 +237,16 @@ static void write_sstatus(struct rv_cpu *cpu, unsigned csr, uint64_t value)
     rv_set_mstatus(cpu, (cpu->c.mstatus & ~RV_SSTATUS_STORED) | (value & RV_SSTATUS_STORED));
 }
 
+bool rv_sstatus_write(struct rv_cpu *cpu, uint64_t value)
+{
+    uint32_t dirty = cpu->run.view_dirty;
+    cpu->run.view_dirty = 0;
+    write_sstatus(cpu, RV_CSR_SSTATUS, value);
+    bool changed = cpu->run.view_dirty != 0;
+    cpu->run.view_dirty |= dirty;
+    return changed;
+}
+
 /* 3.1.1: MXL 64, and a letter's bit for each extension; B stands for Zba, Zbb and Zbs together. */
 static uint64_t read_misa(struct rv_cpu *cpu, unsigned csr)
 {

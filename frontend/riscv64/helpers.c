@@ -19,11 +19,7 @@ static bool only_data_changes(struct rv_cpu *cpu, uint64_t value)
 
 uint64_t rv_h_sstatus_write(void *cpu, uint64_t value, uint64_t b, uint64_t c)
 {
-    bool changed = true;
-    if (only_data_changes(cpu, value))
-        return 0;
-    rv_csr_write(cpu, RV_CSR_SSTATUS, value, &changed);
-    return changed;
+    return only_data_changes(cpu, value) ? 0 : rv_sstatus_write(cpu, value);
 }
 
 const struct gw_helper rv_helper_table[RV_HELPER_COUNT] = {

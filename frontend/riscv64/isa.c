@@ -86,6 +86,7 @@ const struct guest_isa rv_guest_isa = {
     .lift = rv_lift,
     .disasm = disasm,
     .view = rv_view,
+    .context = rv_context,
     .view_word = offsetof(struct rv_cpu, c.mstatus),
     .view_mask = RV_SSTATUS_STORED,
     .translate = rv_translate,
@@ -95,5 +96,6 @@ const struct guest_isa rv_guest_isa = {
     .raise = rv_raise,
     .interrupt = rv_interrupt,
     .waiting = rv_waiting,
+    .quiet = rv_quiet,
     .deadline = rv_deadline,
 };

@@ -119,8 +119,8 @@ static enum rv_flow disable_interrupts(struct rv_lift *l, const struct rv_insn *
     return rv_set(l, in, old);
 }
 
-/* A write of sstatus that reads nothing, above all what enables interrupts again: goes straight on
- * when nothing came of it. source: a register that sets or clears bits; 0 changes none. */
+/* A write of sstatus, above all what enables interrupts again: goes straight on when nothing came of it. What was
+ * read is in its register, since nothing faults from here. source: a register that sets or clears bits; 0 changes none. */
 static enum rv_flow write_sstatus(struct rv_lift *l, ir_val value, ir_val source)
 {
     ir_val zero = rv_const(l, 0);
@@ -176,7 +176,9 @@ static enum rv_flow access_csr(struct rv_lift *l, const struct rv_insn *in, enum
     ir_val old = reads ? read_csr(l, in, plain) : IR_NONE;
     if (writes) {
         ir_val value = new_value(l, kind, old, source);
-        if (csr == RV_CSR_SSTATUS && in->rd == 0)
+        if (csr == RV_CSR_SSTATUS && reads)
+            rv_put(l, in->rd, old);
+        if (csr == RV_CSR_SSTATUS)
             return write_sstatus(l, value, kind == CSR_SWAP || immediate ? IR_NONE : source);
         if (plain) {
             if (~mask)

@@ -343,6 +343,19 @@ bool rv_refetch(const void *opaque, uint64_t fetch_key, bool kernel, uint64_t va
     return out->perms != 0;
 }
 
+/* What view and tb_flags read. MPP matters where MPRV is set only, frm also while FS is off. */
+void rv_context(const void *opaque, uint64_t name[2])
+{
+    const struct rv_cpu *cpu = opaque;
+    const struct rv_csrs *c = &cpu->c;
+    uint64_t status = c->mstatus & (RV_MSTATUS_FS | RV_MSTATUS_SUM | RV_MSTATUS_MXR);
+    if (c->mstatus & RV_MSTATUS_MPRV)
+        status |= c->mstatus & (RV_MSTATUS_MPRV | RV_MSTATUS_MPP);
+    name[0] = c->satp;
+    name[1] = status << 16 | (c->menvcfg & RV_ENVCFG_CBZE) << 8 | (c->senvcfg & RV_ENVCFG_CBZE) |
+              (uint64_t)c->frm << 2 | c->priv;
+}
+
 void rv_view(const void *opaque, struct gw_view *out)
 {
     const struct rv_cpu *cpu = opaque;

@@ -20,6 +20,7 @@ void rv_reset(void *cpu);
 void rv_raise(void *cpu, const struct gw_fault *fault);
 bool rv_interrupt(void *cpu, bool clock);
 bool rv_waiting(void *cpu);
+bool rv_quiet(const void *cpu);
 /* UINT64_MAX too once stimecmp was seen to be reached: the interrupt is pending from then on. */
 uint64_t rv_deadline(void *cpu);
 void rv_bus_fault(void *cpu, uint64_t vaddr, enum gw_access access, struct gw_fault *fault);

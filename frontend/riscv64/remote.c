@@ -75,8 +75,13 @@ static void do_remote(struct rv_cpu *cpu)
     __atomic_fetch_and(&cpu->remote, ~(uint32_t)RV_REMOTE_BUSY, __ATOMIC_SEQ_CST);
 }
 
+bool rv_remote_posted(const struct rv_cpu *cpu)
+{
+    return __atomic_load_n(&cpu->remote, __ATOMIC_SEQ_CST) != 0;
+}
+
 void rv_remote_look(struct rv_cpu *cpu)
 {
-    if (__atomic_load_n(&cpu->remote, __ATOMIC_SEQ_CST))
+    if (rv_remote_posted(cpu))
         do_remote(cpu);
 }

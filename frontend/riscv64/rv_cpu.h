@@ -151,6 +151,8 @@ extern const struct guest_isa rv_guest_isa;
 /* --- csr.c (also as lift helpers) --------------------------------------------------------------- */
 bool rv_csr_read(struct rv_cpu *cpu, unsigned csr, uint64_t *value); /* false: illegal */
 bool rv_csr_write(struct rv_cpu *cpu, unsigned csr, uint64_t value, bool *flags_changed);
+/* Of sstatus, which may be written. True: what blocks depend on, the view or what interrupts may have changed. */
+bool rv_sstatus_write(struct rv_cpu *cpu, uint64_t value);
 uint64_t rv_time(const struct rv_cpu *cpu); /* ticks of timebase_hz */
 uint64_t rv_mip(const struct rv_cpu *cpu);  /* with external lines and Sstc's STIP */
 /* The same without a look at the clock: STIP as it was seen last. */
@@ -165,6 +167,7 @@ void rv_remote_fence(struct rv_cpu *cpu, const struct rv_fence *f);
 void rv_fence(struct rv_cpu *cpu, const struct rv_fence *f);
 /* The hart's own thread, or any while nothing of the guest runs: does what was asked. */
 void rv_remote_look(struct rv_cpu *cpu);
+bool rv_remote_posted(const struct rv_cpu *cpu);
 /* Any thread: all that was asked of these bits has been done. */
 bool rv_remote_done(const struct rv_cpu *cpu, uint32_t bits);
 
@@ -176,6 +179,7 @@ void rv_set_priv(struct rv_cpu *cpu, unsigned priv);
 bool rv_translate(void *cpu, uint64_t vaddr, unsigned size, enum gw_access access,
                   struct gw_xlate *out, struct gw_fault *fault);
 void rv_view(const void *cpu, struct gw_view *out);
+void rv_context(const void *cpu, uint64_t name[2]);
 /* May the current privilege do this to [paddr, paddr+size)? whole_page: same for its whole page. */
 bool rv_pmp_allows(const struct rv_cpu *cpu, uint64_t paddr, unsigned size, enum gw_access access,
                    unsigned priv, bool *whole_page);

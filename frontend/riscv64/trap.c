@@ -142,6 +142,14 @@ bool rv_waiting(void *opaque)
     return cpu->c.halted;
 }
 
+/* Also what is pending and let in later is not quiet. */
+bool rv_quiet(const void *opaque)
+{
+    const struct rv_cpu *cpu = opaque;
+    return !rv_remote_posted(cpu) && !cpu->d.hpm_active && !cpu->c.halted &&
+           !(pending_cheap(cpu) & cpu->c.mie);
+}
+
 uint64_t rv_deadline(void *opaque)
 {
     struct rv_cpu *cpu = opaque;

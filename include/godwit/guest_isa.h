@@ -162,6 +162,9 @@ struct guest_isa {
     void (*view)(const void *cpu, struct gw_view *out);
     uint32_t view_word; /* offset of 8 bytes of state with bits that data views depend on */
     uint64_t view_mask; /* what helpers with GW_HELPER_MAPS may change there; 0: there are none */
+    /* Names all that tb_flags, and what follows from them, and view depend on: equal names, equal answers. NULL:
+     * they are asked each time. */
+    void (*context)(const void *cpu, uint64_t name[2]);
     /* Translates one access of size bytes that stays within a page. False: *fault is filled in.
      * For accesses that the guest makes: may set accessed and dirty bits in its page tables. */
     bool (*translate)(void *cpu, uint64_t vaddr, unsigned size, enum gw_access access,
@@ -182,6 +185,8 @@ struct guest_isa {
     bool (*interrupt)(void *cpu, bool clock);
     /* True while the CPU waits (WFI) and nothing that would wake it is pending. */
     bool (*waiting)(void *cpu);
+    /* Neither of these two, without the clock, would do anything. It may say so of fewer. NULL: they are asked. */
+    bool (*quiet)(const void *cpu);
     /* Next VM time in ns at which the CPU itself wants attention (Sstc); UINT64_MAX: none. */
     uint64_t (*deadline)(void *cpu);
 };

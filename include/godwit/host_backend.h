@@ -51,6 +51,9 @@ struct gw_runtime {
     /* Behind LEAVE, run.pc set: code to go on at, in the variant that run.fp_on names, or NULL: the block is
      * left by GW_EXIT_LEAVE. Itself NULL: it always is. */
     void *(*go_on)(void *cpu);
+    /* Asked first, with the host's FP unit as guest code has it: NULL where that takes more than it does, and
+     * go_on() is asked. A backend may do without. */
+    void *(*go_on_near)(void *cpu);
 };
 
 /* Entry, exit and slow-path thunks, produced once per code cache by emit_runtime. Offsets from the

@@ -37,8 +37,8 @@ static const struct guest_isa isa = {.name = "toy",
 
 static void begin(struct rig *r, enum gw_mem_mode mem, uint32_t features, bool shared)
 {
-    static const struct gw_runtime rt = {toy_slow_load, toy_slow_store, toy_slow_amo,
-                                         toy_slow_zero, NULL,           NULL};
+    static const struct gw_runtime rt = {toy_slow_load, toy_slow_store, toy_slow_amo, toy_slow_zero,
+                                         NULL,          NULL,           NULL};
     r->cfg = (struct gw_backend_config){
         .mem = mem, .features = A64_F_BASE | features, .shared = shared, .isa = &isa};
     a64_backend.prepare(&r->cfg);

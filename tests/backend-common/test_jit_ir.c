@@ -73,8 +73,8 @@ static uint32_t but_base(void)
 
 static struct rig *new_rig(enum gw_mem_mode mem, uint32_t features_off)
 {
-    static const struct gw_runtime rt = {toy_slow_load, toy_slow_store, toy_slow_amo,
-                                         toy_slow_zero, runtime_eval,   NULL};
+    static const struct gw_runtime rt = {toy_slow_load, toy_slow_store, toy_slow_amo, toy_slow_zero,
+                                         runtime_eval,  NULL,           NULL};
     struct rig *r = calloc(1, sizeof *r);
     assert_non_null(r);
     r->map_read = calloc(MAP_ENTRIES, sizeof *r->map_read);

@@ -214,7 +214,8 @@ static void translate(const struct golden *g, char *out, size_t size)
     static uint8_t runtime[CODE_BYTES], bytes[CODE_BYTES];
     static struct gw_entry_points ep;
     uint8_t code[sizeof g->words + 4] = {0};
-    const struct gw_runtime rt = {no_access, no_access, no_access, no_access, no_eval, NULL};
+    const struct gw_runtime rt = {no_access, no_access, no_access, no_access,
+                                  no_eval,   NULL,      NULL};
     struct gw_backend_config cfg = {.mem = g->mem,
                                     .features = X64_F_BASE | (X64_F_ALL & ~g->features_off),
                                     .isa = &rv_guest_isa};

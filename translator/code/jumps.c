@@ -130,6 +130,7 @@ static uint8_t take(struct engine *e, uint64_t key)
     if (!jc->entry && !(jc->entry = entries_new()))
         abort(); /* 128 KiB: the host is out of memory */
     clear(j, jc);
+    j->takes++;
     j->own -= jc->own;
     jc->own = e->view.kernel && key != GLOBAL_KEY;
     j->own += jc->own;
@@ -139,10 +140,32 @@ static uint8_t take(struct engine *e, uint64_t key)
     return (uint8_t)oldest;
 }
 
+static void become_current(struct engine *e, struct jump_cache *jc)
+{
+    struct jumps *j = e->jumps;
+    jc->used = ++j->tick;
+    j->current = jc;
+    e->run->jump_cache = jc->entry;
+}
+
+static uint32_t known_gen(const struct engine *e, uint64_t key)
+{
+    return key == GLOBAL_KEY ? e->run->gen_global : e->run->gen_space;
+}
+
+bool jumps_return(struct engine *e, uint8_t place)
+{
+    struct jump_cache *jc = &e->jumps->pool[place];
+    if (jc->gen != known_gen(e, jc->key))
+        return false;
+    become_current(e, jc);
+    return true;
+}
+
 bool jumps_go_on(struct engine *e, uint64_t key, uint8_t *hint)
 {
     struct jumps *j = e->jumps;
-    uint32_t gen = key == GLOBAL_KEY ? e->run->gen_global : e->run->gen_space, i = *hint;
+    uint32_t gen = known_gen(e, key), i = *hint;
     for (uint32_t n = 0; !is_of(e, &j->pool[i], key); i = n++)
         if (n == JC_POOL)
             return false;
@@ -151,9 +174,7 @@ bool jumps_go_on(struct engine *e, uint64_t key, uint8_t *hint)
         clear(j, jc);
     *hint = (uint8_t)i;
     jc->gen = gen;
-    jc->used = ++j->tick;
-    j->current = jc;
-    e->run->jump_cache = jc->entry;
+    become_current(e, jc);
     return true;
 }
 

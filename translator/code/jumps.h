@@ -52,6 +52,7 @@ struct jumps {
     struct jump_cache pool[JC_POOL];
     struct jump_cache *current;
     uint32_t own;         /* in the pool */
+    uint64_t takes;       /* so far: while it stays, each cache is what it was */
     uint32_t ids;         /* given to jump caches so far */
     uint64_t tick;        /* of their use */
     struct far_jump *far; /* 1 << far_bits: it grows, as most programs make little use of it */
@@ -67,6 +68,9 @@ uint64_t jumps_key(const struct engine *e, uint8_t hint);
 /* Is there a cache of that space, under e->flags? Then it is the current one, empty if the vCPU knows another
  * generation by now; *hint: where it was last. Without the lock. False: jumps_select(). */
 bool jumps_go_on(struct engine *e, uint64_t key, uint8_t *hint);
+/* The same of the cache in that place of the pool, while jumps.takes is what it was when it was that space's, and
+ * the vCPU knows the generation that it has. */
+bool jumps_return(struct engine *e, uint8_t place);
 /* Under the lock. Makes the cache of that space, under e->flags, the current one; *hint: where it was last. */
 void jumps_select(struct engine *e, uint64_t key, uint8_t *hint);
 /* Puts the block, which was just found by this vCPU, in, if it may be there. Under the lock, unless blocks

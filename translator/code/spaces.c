@@ -141,11 +141,12 @@ static bool has(const struct spaces *s, uint32_t i, uint64_t key)
 }
 
 /* Whoever gives the place to another space makes it invalid, and then looks at `current`. */
-static bool go_to(struct engine *e, uint32_t i)
+static bool go_to(struct engine *e, uint32_t i, uint64_t key)
 {
     struct spaces *s = e->world->spaces;
-    __atomic_store_n(&e->adopted->current, i, __ATOMIC_SEQ_CST);
-    if (!has(s, i, e->view.fetch_key))
+    __atomic_store_n(&e->adopted->current, i,
+                     e->world->shared ? __ATOMIC_SEQ_CST : __ATOMIC_RELAXED);
+    if (!has(s, i, key))
         return false;
     uint64_t tick = __atomic_load_n(&s->tick, __ATOMIC_RELAXED);
     if (__atomic_load_n(&s->pool[i].used, __ATOMIC_RELAXED) != tick) /* others read it too */
@@ -158,12 +159,12 @@ bool spaces_go_on(struct engine *e, uint8_t *hint)
     const struct spaces *s = e->world->spaces;
     uint64_t key = e->view.fetch_key;
     uint32_t i = 0;
-    if (has(s, e->adopted->current, key) || (has(s, *hint, key) && go_to(e, *hint)))
+    if (has(s, e->adopted->current, key) || (has(s, *hint, key) && go_to(e, *hint, key)))
         return true;
     while (i < SPACE_POOL && !has(s, i, key))
         i++;
     *hint = (uint8_t)(i < SPACE_POOL ? i : 0);
-    return i < SPACE_POOL && go_to(e, i);
+    return i < SPACE_POOL && go_to(e, i, key);
 }
 
 void spaces_select(struct engine *e, uint8_t *hint)
@@ -199,6 +200,24 @@ static bool knows_latest(const struct engine *e)
     return e->run->gen_global == __atomic_load_n(&s->gen_global, __ATOMIC_ACQUIRE) &&
            e->run->gen_space ==
                __atomic_load_n(&s->pool[e->adopted->current].gen, __ATOMIC_ACQUIRE);
+}
+
+/* What this vCPU fetched there, and keeps in its jump caches, is right if it has adopted the latest and nobody asks
+ * again. */
+bool spaces_return(struct engine *e, uint32_t place, uint64_t key)
+{
+    const struct spaces *s = e->world->spaces;
+    uint32_t gen;
+    if (e->adopted->current == place ? !has(s, place, key) : !go_to(e, place, key))
+        return false;
+    if (__atomic_load_n(&s->doubtful, __ATOMIC_SEQ_CST) >> place & 1)
+        return false;
+    gen = __atomic_load_n(&s->pool[place].gen, __ATOMIC_ACQUIRE);
+    if (e->run->gen_global != __atomic_load_n(&s->gen_global, __ATOMIC_ACQUIRE) ||
+        e->adopted->seen[place] != gen)
+        return false;
+    e->run->gen_space = gen;
+    return true;
 }
 
 /* Where they have moved without this vCPU, what it knows is from before, and goes when the numbers have been

@@ -50,6 +50,8 @@ void spaces_join(struct engine *e);
 /* Is the space of e->view there still? Then it is current; *hint: where it was last. Without the lock. False:
  * spaces_select(). */
 bool spaces_go_on(struct engine *e, uint8_t *hint);
+/* The same of a space that was in that place of the pool, where no fence has come since this vCPU was there. */
+bool spaces_return(struct engine *e, uint32_t place, uint64_t key);
 /* Under the lock. The space of e->view becomes current; *hint: where it was last. */
 void spaces_select(struct engine *e, uint8_t *hint);
 /* Takes the latest generations. Without the lock: what others draw meanwhile comes after. */

@@ -429,6 +429,15 @@ void maps_select(struct engine *e, uint8_t *hint)
     go_by(e, *hint, v->data_key, v->asid);
 }
 
+bool maps_go_on(struct engine *e, uint32_t map, const struct gw_view *v)
+{
+    struct page_maps *m = e->maps;
+    if (!m->flat || !shows(&m->map[map], v))
+        return false;
+    go_by(e, map, v->data_key, v->asid);
+    return true;
+}
+
 /* The current view has a page in the upper half that others of its class must not see: it goes on by a map
  * whose upper half is its own. */
 static void leave_class(struct engine *e)

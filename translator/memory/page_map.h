@@ -77,6 +77,8 @@ unsigned maps_possible(unsigned most);
 
 /* The map of e->view becomes current: run.map_*. *hint: where it was last. */
 void maps_select(struct engine *e, uint8_t *hint);
+/* The same of a view that had that map: false where it is another's by now, or none is flat. */
+bool maps_go_on(struct engine *e, uint32_t map, const struct gw_view *v);
 /* The number of the current map. Generated code may have exchanged it for the other. */
 uint32_t maps_current(struct engine *e);
 /* A change of these bits of the guest's has led from that map to the current one, and leads back: from now on

@@ -15,10 +15,64 @@ static struct view_hint *hint_of(struct engine *e)
     return &e->views->hint[h * UINT64_C(0x9e3779b97f4a7c15) >> (64 - HINT_BITS)];
 }
 
+/* Where the state of now is kept, if it is; key: its name. */
+static struct view_context *context_of(struct engine *e, uint64_t key[2])
+{
+    e->cfg.isa->context(e->cfg.cpu, key);
+    uint64_t h = (key[0] * 31 + key[1]) * UINT64_C(0x9e3779b97f4a7c15);
+    return &e->views->context[h >> (64 - CONTEXT_BITS)];
+}
+
+static bool knows_contexts(const struct engine *e)
+{
+    return e->cfg.bus && e->cfg.backend && e->cfg.isa->context;
+}
+
+static void remember(struct engine *e, const struct view_hint *hint)
+{
+    uint64_t key[2];
+    struct view_context *c = context_of(e, key);
+    *c = (struct view_context){.key = {key[0], key[1]},
+                               .view = e->view,
+                               .takes = e->jumps->takes,
+                               .flags = e->flags,
+                               .fp_control = e->run->fp_control_quiet,
+                               .map = hint->map,
+                               .space = (uint8_t)e->adopted->current,
+                               .jumps = hint->jumps,
+                               .fp = e->fp != 0,
+                               .anywhere = e->anywhere,
+                               .valid = true};
+}
+
+/* What is left half done, where a part is another's by now, views_refresh() does again. */
+bool views_return(struct engine *e)
+{
+    struct gw_vcpu *run = e->run;
+    uint64_t key[2];
+    if (!knows_contexts(e))
+        return false;
+    const struct view_context *c = context_of(e, key);
+    if (c->key[0] != key[0] || c->key[1] != key[1] || !c->valid || c->takes != e->jumps->takes ||
+        !spaces_return(e, c->space, c->view.fetch_key) || !jumps_return(e, c->jumps) ||
+        !maps_go_on(e, c->map, &c->view))
+        return false;
+    run->view_dirty = 0;
+    e->stats.refreshes++;
+    e->view = c->view;
+    e->flags = c->flags;
+    e->anywhere = c->anywhere;
+    e->fp = run->fp_on = c->fp;
+    run->fp_control = run->fp_control_quiet = c->fp_control;
+    return true;
+}
+
 void views_refresh(struct engine *e)
 {
     const struct guest_isa *isa = e->cfg.isa;
     struct gw_vcpu *run = e->run;
+    if (views_return(e))
+        return;
     run->view_dirty = 0;
     e->stats.refreshes++;
     e->flags = isa->tb_flags(e->cfg.cpu);
@@ -49,6 +103,8 @@ void views_refresh(struct engine *e)
         jumps_select(e, jumps, &hint->jumps);
         world_unlock(e->world);
     }
+    if (knows_contexts(e))
+        remember(e, hint);
 }
 
 void views_data(void *cpu, uint64_t bits)

@@ -453,7 +453,7 @@ enum found find_block(struct engine *e, uint32_t limit)
  * fence or a change of code by others matters to this vCPU, they wait until it has looked, on its way
  * here, or empty the entry themselves.
  */
-static bool find_near(struct engine *e)
+bool find_near(struct engine *e)
 {
     const struct gw_vcpu *run = e->run;
     const struct gw_jump_entry *je = &run->jump_cache[interp_jump_index(run->pc)];

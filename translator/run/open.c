@@ -129,6 +129,7 @@ static struct engine *new_whole(const struct engine_config *cfg)
         e->hooks.syscall = hook_syscall;
     if (cfg->bus) {
         e->rt.go_on = engine_go_on;
+        e->rt.go_on_near = engine_go_on_near;
         e->hooks.data_view = views_data;
         e->hooks.inline_store = maps_inline_store;
         e->hooks.reserve = reserve_hook;

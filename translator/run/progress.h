@@ -25,5 +25,6 @@ struct progress {
 
 /* See gw_runtime.go_on: a round, within generated code. */
 void *engine_go_on(void *cpu);
+void *engine_go_on_near(void *cpu);
 
 #endif

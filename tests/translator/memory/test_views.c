@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -275,6 +276,72 @@ static void traps_and_returns_go_on_in_generated_code(void **state)
     each_way(trap_and_return);
 }
 
+/* Divisions under two rounding modes, each followed by a call of M mode, which switches FP off and on before it
+ * takes the flags: none is lost on the way, none of one mode is seen in the other. */
+static void trap_with_floats(struct world *w)
+{
+    enum {
+        HANDLER = 0x8000,
+        CSR_FFLAGS = 1,
+        CSR_FRM = 2,
+        CSR_MSTATUS = 0x300,
+        CSR_MEPC = 0x341,
+        FA0 = 10,
+        FA1 = 11,
+        DOWN = 2,
+        UP = 3,
+    };
+    const uint32_t divide = 0x53 | 7u << 12 | FA0 << 15 | FA1 << 20 | 0x0du << 25;
+    const uint32_t move = 0x53 | 0x71u << 25; /* fmv.x.d */
+    const uint32_t code[] = {
+        i_i(0x73, 5, X0, DOWN, CSR_FRM),
+        divide | 12 << 7,
+        I_ECALL,
+        i_i(0x73, 5, X0, UP, CSR_FRM),
+        divide | 13 << 7,
+        I_ECALL,
+        move | A0 << 7 | 12 << 15,
+        move | A1 << 7 | 13 << 15,
+        0x33 | A1 << 7 | A1 << 15 | A0 << 20 | 0x20u << 25, /* sub */
+        i_add(A2, A2, A1),
+        i_addi(A5, A5, -1),
+        i_branch(1, A5, X0, -44),
+        I_WFI,
+    };
+    const uint32_t handler[] = {
+        i_i(0x73, 3, X0, S0, CSR_MSTATUS),
+        i_i(0x73, 2, X0, S0, CSR_MSTATUS),
+        i_csrrw(T0, CSR_FFLAGS, X0),
+        i_add(A4, A4, T0),
+        i_i(0x73, 2, T0, X0, CSR_MEPC),
+        i_addi(T0, T0, 4),
+        i_csrrw(X0, CSR_MEPC, T0),
+        I_MRET,
+    };
+    const double one = 1, three = 3;
+    uint64_t root = world_root(w);
+    world_code(w, CODE, code, COUNT(code));
+    world_code(w, W_RAM + HANDLER, handler, COUNT(handler));
+    world_map(w, root, 3, CODE, CODE, PTE_R | PTE_X);
+    for (unsigned round = 0; round < 2; round++) {
+        w->cpu->c.mtvec = W_RAM + HANDLER;
+        w->cpu->c.mstatus |= RV_MSTATUS_FS;
+        memcpy(&w->cpu->f[FA0], &one, 8);
+        memcpy(&w->cpu->f[FA1], &three, 8);
+        w->cpu->x[S0] = RV_MSTATUS_FS;
+        w->cpu->x[A2] = w->cpu->x[A4] = 0;
+        w->cpu->x[A5] = TURNS;
+        run_in(w, root, 1, CODE);
+        world_expect(w, "one unit apart each time", w->cpu->x[A2], TURNS);
+        world_expect(w, "inexact each time", w->cpu->x[A4], 2 * TURNS);
+    }
+}
+
+static void traps_keep_rounding_and_flags(void **state)
+{
+    each_way(trap_with_floats);
+}
+
 /* Each call traps again: nothing retires, and yet the run ends, at the same count in all ways. */
 static void trap_for_ever(struct world *w)
 {
@@ -302,6 +369,7 @@ int main(void)
         cmocka_unit_test(code_of_one_space_is_in_its_jump_cache),
         cmocka_unit_test(windows_to_other_views_open_and_close),
         cmocka_unit_test(traps_and_returns_go_on_in_generated_code),
+        cmocka_unit_test(traps_keep_rounding_and_flags),
         cmocka_unit_test(a_handler_that_traps_at_once_ends_with_the_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
