@@ -342,6 +342,69 @@ static void traps_keep_rounding_and_flags(void **state)
     each_way(trap_with_floats);
 }
 
+static void run_as(struct world *w, unsigned priv)
+{
+    w->cpu->c.priv = (uint8_t)priv;
+    w->cpu->run.view_dirty = 1;
+    w->cpu->run.pc = CODE;
+    w->cpu->c.halted = 0;
+    world_expect(w, "stop", engine_run(w->engine, 1000, false), ENGINE_WAIT);
+    world_expect(w, "privilege", w->cpu->c.priv, priv);
+}
+
+/* M mode that reads by the tables of more spaces than there are maps: code and its jump cache stay the same. */
+static void read_many_spaces(struct world *w)
+{
+    enum { MANY = 40 };
+    const uint32_t code[] = {i_ld(A2, A0, 8), I_WFI};
+    uint64_t root[MANY];
+    world_code(w, CODE, code, COUNT(code));
+    for (unsigned i = 0; i < MANY; i++) {
+        root[i] = world_root(w);
+        world_map(w, root[i], 3, LOWER, DATA + (uint64_t)i * 0x1000, PTE_R);
+        world_poke(w, DATA + (uint64_t)i * 0x1000 + 8, 700 + i);
+    }
+    w->cpu->x[A0] = LOWER;
+    w->cpu->c.mstatus |= RV_MSTATUS_MPRV | (uint64_t)RV_PRIV_S << RV_MSTATUS_MPP_SHIFT;
+    for (unsigned round = 0; round < 3; round++)
+        for (unsigned i = 0; i < MANY; i++) {
+            unsigned at = round & 1 ? i * 7 % MANY : i;
+            world_satp(w, root[at], 3, at + 1);
+            run_as(w, RV_PRIV_M);
+            world_expect(w, "the space's", w->cpu->x[A2], 700 + at);
+        }
+}
+
+static void maps_that_were_taken_over_are_not_gone_back_to(void **state)
+{
+    each_way(read_many_spaces);
+}
+
+/* frm, which is a constant of its block: more kinds of blocks than there are jump caches. */
+static void read_many_flags(struct world *w)
+{
+    enum { KINDS = 32, CSR_FRM = 2 };
+    const uint32_t code[] = {i_i(0x73, 2, A2, X0, CSR_FRM), I_WFI};
+    uint64_t root = world_root(w);
+    world_code(w, CODE, code, COUNT(code));
+    world_map(w, root, 3, CODE, CODE, PTE_R | PTE_X);
+    world_satp(w, root, 3, 1);
+    for (unsigned round = 0; round < 3; round++)
+        for (unsigned i = 0; i < KINDS; i++) {
+            unsigned at = round & 1 ? i * 7 % KINDS : i;
+            w->cpu->c.frm = at & 7;
+            w->cpu->c.mstatus &= ~RV_MSTATUS_FS;
+            w->cpu->c.mstatus |= (uint64_t)(at & 8 ? 1 : 3) << RV_MSTATUS_FS_SHIFT;
+            run_as(w, at & 16 ? RV_PRIV_M : RV_PRIV_S);
+            world_expect(w, "frm", w->cpu->x[A2], at & 7);
+        }
+}
+
+static void jump_caches_that_were_taken_over_are_not_gone_back_to(void **state)
+{
+    each_way(read_many_flags);
+}
+
 /* Each call traps again: nothing retires, and yet the run ends, at the same count in all ways. */
 static void trap_for_ever(struct world *w)
 {
@@ -370,6 +433,8 @@ int main(void)
         cmocka_unit_test(windows_to_other_views_open_and_close),
         cmocka_unit_test(traps_and_returns_go_on_in_generated_code),
         cmocka_unit_test(traps_keep_rounding_and_flags),
+        cmocka_unit_test(maps_that_were_taken_over_are_not_gone_back_to),
+        cmocka_unit_test(jump_caches_that_were_taken_over_are_not_gone_back_to),
         cmocka_unit_test(a_handler_that_traps_at_once_ends_with_the_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
