@@ -48,7 +48,9 @@ static enum rv_flow fence_page(struct rv_lift *l, const struct rv_insn *in)
     ir_val vaddr = rv_get(l, in->rs1), asid = rv_get(l, in->rs2);
     uint64_t what =
         (uint64_t)(in->rs1 != 0) | (uint64_t)(in->rs2 != 0) << 1 | (uint64_t)in->raw << 32;
-    ir_call(l->b, RV_HELPER_SFENCE_VMA, vaddr, asid, ir_const(l->b, what));
+    ir_val moved = ir_call(l->b, RV_HELPER_SFENCE_VMA, vaddr, asid, ir_const(l->b, what));
+    if (in->rs1) /* of a page: a short thing, mostly one of data; the next block looks at the budget */
+        ir_brcc(l->b, IR_I64, IR_EQ, moved, rv_const(l, 0), l->next);
     return rv_lift_leave(l);
 }
 

@@ -134,10 +134,9 @@ uint64_t rv_h_sfence_vma(void *opaque, uint64_t vaddr, uint64_t asid, uint64_t i
     struct rv_cpu *cpu = opaque;
     if (cpu->c.priv == RV_PRIV_U || (cpu->c.priv == RV_PRIV_S && cpu->c.mstatus & RV_MSTATUS_TVM))
         return rv_raise_illegal(cpu, info >> 32);
-    if (cpu->run.hooks)
-        cpu->run.hooks->flush(cpu, vaddr, info & 1 ? 0 : GW_FLUSH_TABLES, asid & 0xffff,
-                              !(info & 2));
-    return 0;
+    return cpu->run.hooks &&
+           cpu->run.hooks->flush(cpu, vaddr, info & 1 ? 0 : GW_FLUSH_TABLES, asid & 0xffff,
+                                 !(info & 2));
 }
 
 uint64_t rv_h_fence_i(void *opaque, uint64_t a, uint64_t b, uint64_t c)

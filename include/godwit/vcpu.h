@@ -128,8 +128,8 @@ struct gw_hooks {
     /* Translations of vaddr's page (all pages: vaddr_all) of address space asid (all: asid_all)
      * may have changed. Global translations survive when asid is given. GW_FLUSH_TABLES as vaddr_all: by
      * what is in page tables alone, so who asks them again knows (guest_isa.refetch); of one page it always
-     * is so. */
-    void (*flush)(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all);
+     * is so. False: what is fetched from now on is what it was, and a block may go on behind it. */
+    bool (*flush)(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all);
     /* What data accesses see has changed with these bits of guest_isa.view_word, and nothing else that
      * run.view_dirty stands for: they go by it from now on, so the helper has GW_HELPER_MAPS. NULL: user
      * mode. */

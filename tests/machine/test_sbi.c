@@ -69,10 +69,11 @@ static void power(void *c, int request, unsigned code)
     f.code = code;
 }
 
-static void flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all)
+static bool flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all)
 {
     f.flushes++;
     f.last = (struct rv_fence){vaddr, vaddr_all ? 0 : 0x1000, asid, asid_all};
+    return false;
 }
 
 static void fence_i(void *cpu)

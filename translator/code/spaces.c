@@ -386,7 +386,8 @@ static uint32_t fence(struct engine *e, uint64_t vpage, bool all, bool tables, u
 /* Nothing ran from there by what this vCPU may still go by; it knows of all that other fences did. */
 static bool is_of_data(const struct engine *e, uint64_t vpage)
 {
-    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* the guest's tables are as it wrote them */
+    if (e->world->shared)
+        __atomic_thread_fence(__ATOMIC_SEQ_CST); /* the guest's tables are as it wrote them */
     return !spaces_maybe_executed(e, vpage) && knows_latest(e);
 }
 
@@ -414,15 +415,15 @@ void spaces_ask_again(struct engine *e)
         go_on_to(e, &moved);
 }
 
-void spaces_fence(struct engine *e, uint64_t vpage, enum spaces_fence_of of, uint64_t asid,
+bool spaces_fence(struct engine *e, uint64_t vpage, enum spaces_fence_of of, uint64_t asid,
                   bool asid_all)
 {
     struct spaces *s = e->world->spaces;
     struct moved moved[SPACE_POOL + 1];
     uint32_t n;
     bool vpage_all = of != FENCE_OF_PAGE;
-    if (e->world->shared && !vpage_all && is_of_data(e, vpage))
-        return;
+    if (!vpage_all && is_of_data(e, vpage))
+        return false;
     world_lock(e->world);
     spaces_adopt(e);
     __atomic_store_n(&s->fences, s->fences + 1, __ATOMIC_SEQ_CST);
@@ -436,4 +437,5 @@ void spaces_fence(struct engine *e, uint64_t vpage, enum spaces_fence_of of, uin
     world_unlock(e->world);
     for (uint32_t i = 0; i < n; i++)
         go_on_to(e, &moved[i]);
+    return n != 0;
 }

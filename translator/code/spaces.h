@@ -67,14 +67,14 @@ bool spaces_latest(const struct engine *e, bool global);
  * have run from ever since before the walk: while executed_turn() is the same. */
 void spaces_executed(struct engine *e, uint64_t vpage, const struct gw_xlate *x, bool global);
 bool spaces_maybe_executed(const struct engine *e, uint64_t vpage);
-/* A fence of one page (or all) in one ASID (or all): the generation moves where code ran from there.
- * What this vCPU fetched from there is dropped already. Takes the lock itself. */
+/* A fence of one page (or all) in one ASID (or all): the generation moves where code ran from there, which is what
+ * it returns. What this vCPU fetched from there is dropped already. Takes the lock itself. */
 enum spaces_fence_of {
     FENCE_OF_PAGE,
     FENCE_OF_TABLES, /* of all pages: what the guest's tables say */
     FENCE_OF_ALL,    /* and all else that fetches depend on */
 };
-void spaces_fence(struct engine *e, uint64_t vpage, enum spaces_fence_of of, uint64_t asid,
+bool spaces_fence(struct engine *e, uint64_t vpage, enum spaces_fence_of of, uint64_t asid,
                   bool asid_all);
 /* The vCPU's current space is about to be run in: fences of it that came in other spaces are answered now.
  * Ahead of spaces_adopt(). Takes the lock itself. */

@@ -555,6 +555,8 @@ void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8
 /* With what else a mapping larger than a page may have brought along. */
 static void clear_entry(struct half *h, uint64_t i)
 {
+    if (!h->full)
+        return;
     if (span_has(&h->big, i)) {
         half_clear(h);
         return;

@@ -140,22 +140,22 @@ void views_catch_up(struct engine *e)
     }
 }
 
-void views_flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all)
+bool views_flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all)
 {
     struct engine *e = gw_run(cpu)->engine;
     uint64_t vpage = vaddr >> GW_PAGE_SHIFT;
     if (e->world->shared && !__atomic_load_n(&e->inside, __ATOMIC_RELAXED)) {
         flush_later(e, &(struct late_flush){vaddr, asid, vaddr_all, asid_all});
-        return;
+        return true;
     }
     if (vaddr_all)
         maps_flush(e, asid, asid_all);
     else
         maps_flush_page(e->maps, vaddr, asid, asid_all);
     fetch_flush(e->fetches, vpage, vaddr_all, asid_all);
-    spaces_fence(e, vpage,
-                 !vaddr_all                     ? FENCE_OF_PAGE
-                 : vaddr_all == GW_FLUSH_TABLES ? FENCE_OF_TABLES
-                                                : FENCE_OF_ALL,
-                 asid, asid_all);
+    return spaces_fence(e, vpage,
+                        !vaddr_all                     ? FENCE_OF_PAGE
+                        : vaddr_all == GW_FLUSH_TABLES ? FENCE_OF_TABLES
+                                                       : FENCE_OF_ALL,
+                        asid, asid_all);
 }

@@ -47,7 +47,7 @@ void views_refresh(struct engine *e);
 bool views_return(struct engine *e);
 /* See gw_hooks. */
 void views_data(void *cpu, uint64_t bits);
-void views_flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all);
+bool views_flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all);
 /* Coming in: does what was asked while the vCPU was outside. */
 void views_catch_up(struct engine *e);
 

@@ -23,13 +23,14 @@ static enum gw_bus_result mmio_write(struct gw_bus *bus, uint64_t paddr, unsigne
     return GW_BUS_ERROR;
 }
 
-static void flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all)
+static bool flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int asid_all)
 {
     storage.flushes++;
     storage.flush_vaddr = vaddr;
     storage.flush_vaddr_all = vaddr_all;
     storage.flush_asid = asid;
     storage.flush_asid_all = asid_all;
+    return false;
 }
 
 static void fence_i(void *cpu)
