@@ -6,8 +6,9 @@
 
 void fetch_forget(struct fetches *f)
 {
-    for (uint32_t i = 0; i < ITLB_SIZE; i++)
+    for (uint32_t i = 0; i < ITLB_SIZE && f->filled; i++)
         f->itlb[i].vpage = NO_PAGE;
+    f->filled = false;
     span_clear(&f->large);
 }
 
@@ -102,6 +103,7 @@ const struct itlb_entry *fetch_page(struct engine *e, uint64_t vaddr, struct gw_
         return NULL;
     }
     /* An entry for a page that PMP splits is good for this fetch only. */
+    e->fetches->filled = true;
     it->vpage = x.whole_page ? vpage : NO_PAGE;
     it->key = e->view.fetch_key;
     it->ppage = page >> GW_PAGE_SHIFT;

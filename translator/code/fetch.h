@@ -24,6 +24,7 @@ struct itlb_entry {
 struct fetches {
     struct itlb_entry itlb[ITLB_SIZE];
     struct page_span large;
+    bool filled; /* since all was dropped */
 };
 
 /* Drops everything. */

@@ -346,7 +346,8 @@ static uint64_t concerned(struct engine *e, uint64_t vpage, bool all, uint64_t s
     uint64_t asked = can_ask(e, spaces);
     uint64_t here = UINT64_C(1) << e->adopted->current | UINT64_C(1) << GLOBAL_PAGES;
     uint64_t later = e->cfg.isa->refetch ? spaces & ~asked & ~here : 0;
-    __atomic_fetch_or(&e->world->spaces->doubtful, later, __ATOMIC_SEQ_CST);
+    if (later)
+        __atomic_fetch_or(&e->world->spaces->doubtful, later, __ATOMIC_SEQ_CST);
     return (spaces & ~asked & ~later) | changed(e, vpage, all, asked);
 }
 
@@ -383,6 +384,13 @@ static uint32_t fence(struct engine *e, uint64_t vpage, bool all, bool tables, u
     return n;
 }
 
+/* Under the lock. With one vCPU nobody's walk is under way. */
+static void count_fence(struct engine_world *w)
+{
+    struct spaces *s = w->spaces;
+    __atomic_store_n(&s->fences, s->fences + 1, w->shared ? __ATOMIC_SEQ_CST : __ATOMIC_RELAXED);
+}
+
 /* Nothing ran from there by what this vCPU may still go by; it knows of all that other fences did. */
 static bool is_of_data(const struct engine *e, uint64_t vpage)
 {
@@ -405,7 +413,7 @@ void spaces_ask_again(struct engine *e)
     moves = s->doubtful & space && (!can_ask(e, space) || changed(e, 0, true, space));
     if (moves) { /* what was fetched was dropped by the page alone, so all goes */
         fetch_forget(e->fetches);
-        __atomic_store_n(&s->fences, s->fences + 1, __ATOMIC_SEQ_CST);
+        count_fence(e->world);
         move(e, e->adopted->current, &moved);
         executed_drop_all(&s->executed, space);
     }
@@ -426,7 +434,7 @@ bool spaces_fence(struct engine *e, uint64_t vpage, enum spaces_fence_of of, uin
         return false;
     world_lock(e->world);
     spaces_adopt(e);
-    __atomic_store_n(&s->fences, s->fences + 1, __ATOMIC_SEQ_CST);
+    count_fence(e->world);
     if (s->executed.full) { /* everything goes once, and it starts anew */
         fetch_forget(e->fetches);
         n = fence(e, 0, true, false, spaces_of(s, 0, true), moved);

@@ -137,6 +137,7 @@ static struct engine *new_whole(const struct engine_config *cfg)
         e->hooks.begin_store = begin_store_hook;
         e->hooks.end_store = end_store_hook;
     }
+    e->fetches->filled = true; /* cleared memory would name pages */
     fetch_forget(e->fetches);
     return e;
 }

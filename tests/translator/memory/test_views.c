@@ -405,6 +405,86 @@ static void jump_caches_that_were_taken_over_are_not_gone_back_to(void **state)
     each_way(read_many_flags);
 }
 
+/* The page that code runs in becomes another: what is behind the fence is that one's. */
+static void move_own_page(struct world *w)
+{
+    enum { FRAMES = 2, WORDS = 4 };
+    const uint64_t tables = LOWER + 0x1000;
+    uint64_t root = world_root(w), pte[FRAMES], at = root + 8 * (LOWER >> 30);
+    for (unsigned i = 0; i < FRAMES; i++) {
+        const uint32_t code[WORDS] = {
+            i_sd(A2, A3, 0),
+            I_SFENCE | A0 << 15,
+            i_addi(A4, A4, (int)i + 1),
+            I_WFI,
+        };
+        world_code(w, CODE + i * UINT64_C(0x1000), code, WORDS);
+        world_map(w, root, 3, LOWER, CODE + i * UINT64_C(0x1000), PTE_R | PTE_X);
+        uint64_t level = at;
+        for (unsigned n = 0; n < 2; n++)
+            level = world_peek(w, level) >> 10 << 12;
+        pte[i] = world_peek(w, level);
+        world_map(w, root, 3, tables, level, PTE_R | PTE_W);
+    }
+    w->cpu->x[A0] = LOWER;
+    w->cpu->x[A3] = tables;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        unsigned to = round / 2 & 1; /* the other one, and then the same */
+        w->cpu->x[A2] = pte[to];
+        w->cpu->x[A4] = 0;
+        run_in(w, root, 1, LOWER);
+        world_expect(w, "of the new page", w->cpu->x[A4], to + 1);
+    }
+}
+
+static void what_follows_a_fence_of_its_own_page_is_fetched_anew(void **state)
+{
+    each_way(move_own_page);
+}
+
+/* Code goes on behind a fence of a page of data, and sees what the fence is about. */
+static void fence_data(struct world *w)
+{
+    const uint32_t code[] = {
+        i_ld(A2, A0, 8),
+        i_sd(A1, A3, 0),
+        I_SFENCE | A0 << 15,
+        i_ld(A4, A0, 8),
+        i_sd(S0, A3, 0),
+        I_SFENCE | A0 << 15,
+        i_addi(A5, A5, -1),
+        i_branch(1, A5, X0, -28),
+        I_WFI,
+    };
+    uint64_t root = world_root(w), level = root + 8 * (LOWER >> 30);
+    world_code(w, CODE, code, COUNT(code));
+    world_map(w, root, 3, CODE, CODE, PTE_R | PTE_X);
+    world_map(w, root, 3, LOWER, DATA + 0x1000, PTE_R);
+    for (unsigned n = 0; n < 2; n++)
+        level = world_peek(w, level) >> 10 << 12;
+    world_map(w, root, 3, LOWER + 0x1000, level, PTE_R | PTE_W);
+    w->cpu->x[A1] = world_peek(w, level);
+    world_map(w, root, 3, LOWER, DATA, PTE_R);
+    w->cpu->x[S0] = world_peek(w, level);
+    world_poke(w, DATA + 8, 1);
+    world_poke(w, DATA + 0x1008, 2);
+    w->cpu->x[A0] = LOWER;
+    w->cpu->x[A3] = LOWER + 0x1000;
+    w->cpu->x[A5] = TURNS;
+    run_in(w, root, 1, CODE);
+    const struct engine_stats *s = engine_stats(w->engine);
+    world_expect(w, "before", w->cpu->x[A2], 1);
+    world_expect(w, "behind", w->cpu->x[A4], 2);
+    if (s->exits + s->exits_saved > 64 && !w->way->interp && !w->way->code_cache_bytes)
+        fail_msg("%s: blocks ended %llu times", w->way->name,
+                 (unsigned long long)(s->exits + s->exits_saved));
+}
+
+static void code_goes_on_behind_a_fence_of_data(void **state)
+{
+    each_way(fence_data);
+}
+
 /* Each call traps again: nothing retires, and yet the run ends, at the same count in all ways. */
 static void trap_for_ever(struct world *w)
 {
@@ -435,6 +515,8 @@ int main(void)
         cmocka_unit_test(traps_keep_rounding_and_flags),
         cmocka_unit_test(maps_that_were_taken_over_are_not_gone_back_to),
         cmocka_unit_test(jump_caches_that_were_taken_over_are_not_gone_back_to),
+        cmocka_unit_test(what_follows_a_fence_of_its_own_page_is_fetched_anew),
+        cmocka_unit_test(code_goes_on_behind_a_fence_of_data),
         cmocka_unit_test(a_handler_that_traps_at_once_ends_with_the_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
