@@ -24,9 +24,11 @@ enum {
 };
 
 /* Where Linux puts a position-independent program: two thirds up. */
-#define PIE_BASE (UM_LIMIT / 3 * 2 & ~UINT64_C(0xfff))
-/* Top of the stack: a page of nothing stays at the end of the window. */
-#define STACK_TOP (UM_LIMIT - UM_PAGE)
+static uint64_t pie_base(const struct um_space *s)
+{
+    return s->limit / 3 * 2 & ~UINT64_C(0xfff);
+}
+
 #define STACK_GAP (UINT64_C(128) << 20)
 
 /* Splits "#! interpreter [argument]" in place. False when there is no interpreter, or its name may go
@@ -260,8 +262,8 @@ static enum gw_status map_stack(struct um_proc *p, bool executable, struct um_st
     if (getrlimit(RLIMIT_STACK, &lim) == 0 && lim.rlim_cur != RLIM_INFINITY)
         size = lim.rlim_cur;
     size = (size < STACK_MIN ? STACK_MIN : size > STACK_MAX ? STACK_MAX : size) & ~UINT64_C(0xfff);
-    rq->top = STACK_TOP;
-    rq->bottom = STACK_TOP - size;
+    rq->top = p->space.limit - UM_PAGE; /* a page of nothing stays at the end of the window */
+    rq->bottom = rq->top - size;
     p->space.mmap_top = rq->bottom - STACK_GAP;
     uint32_t prot = PROT_READ | PROT_WRITE | (executable ? PROT_EXEC : 0);
     int64_t r = um_space_mmap(&p->space, rq->bottom, size, prot,
@@ -279,7 +281,7 @@ static enum gw_status load_elf(struct um_proc *p, const struct um_config *cfg, s
     if (s)
         return s;
     struct um_stack_request rq = {.argv = t->argv, .envp = cfg->envp, .execfn = cfg->path};
-    uint64_t bias = elf->relocatable ? PIE_BASE : 0;
+    uint64_t bias = elf->relocatable ? pie_base(&p->space) : 0;
     s = um_elf_map(t->fd, t->path, elf, bias, &p->space, err);
     if (!s)
         s = map_stack(p, elf->exec_stack, &rq, err);

@@ -10,10 +10,15 @@
 
 /* Windows that the host's own mappings stay clear of: mmap grows down from the stack (0x7f...), or
  * up from 0x2aaa... with an unlimited stack; programs stand at 0x55... or low; sanitizers use what
- * is below 16 TiB. */
-static const uint64_t window_candidates[] = {
-    UINT64_C(0x200000000000), UINT64_C(0x180000000000), UINT64_C(0x240000000000),
-    UINT64_C(0x100000000000), UINT64_C(0x400000000000), UINT64_C(0x4000000000),
+ * is below 16 TiB. The last two are for hosts with 39-bit addresses: below their programs, and below
+ * what lies at a third of them. */
+static const struct {
+    uint64_t base, size;
+} windows[] = {
+    {UINT64_C(0x200000000000), UM_LIMIT}, {UINT64_C(0x180000000000), UM_LIMIT},
+    {UINT64_C(0x240000000000), UM_LIMIT}, {UINT64_C(0x100000000000), UM_LIMIT},
+    {UINT64_C(0x400000000000), UM_LIMIT}, {UINT64_C(0x4000000000), UM_LIMIT},
+    {UINT64_C(0x1000000000), UM_LIMIT},   {UINT64_C(0x800000000), UM_LIMIT / 2},
 };
 
 enum {
@@ -49,31 +54,42 @@ static void *host_addr(const struct um_space *s, uint64_t addr)
     return (void *)(uintptr_t)(s->base + addr);
 }
 
+static bool can_map(uint64_t at, uint64_t size)
+{
+    void *want = (void *)(uintptr_t)at, *got;
+    errno = 0;
+    got = mmap(want, size, PROT_NONE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (got != MAP_FAILED)
+        munmap(got, size);
+    return got == want;
+}
+
+/* With a page of nothing on either side, so that small negative addresses fault. A refusal by a limit
+ * (ENOMEM) says nothing against a place whose ends can be had: pages are mapped one by one, and the first
+ * window is nearly always free. What lies beyond a host's addresses is refused so, too. */
+static bool is_window(uint64_t base, uint64_t size)
+{
+    const uint64_t start = base - UM_PAGE, end = base + size + UM_PAGE;
+    return can_map(start, end - start) ||
+           (errno == ENOMEM && can_map(start, UM_PAGE) && can_map(end - UM_PAGE, UM_PAGE));
+}
+
 enum gw_status um_space_init(struct um_space *s, struct gw_error *err)
 {
     const long page = sysconf(_SC_PAGESIZE);
     memset(s, 0, sizeof *s);
-    s->limit = UM_LIMIT;
     if (page != UM_PAGE)
         return gw_fail(err, GW_ERR_STATE, "",
                        "programs need a host with pages of %u bytes, and this one has %ld", UM_PAGE,
                        page);
-    for (unsigned i = 0; i < sizeof window_candidates / sizeof *window_candidates; i++) {
-        /* A page of nothing on either side, so that small negative addresses fault. */
-        void *want = (void *)(uintptr_t)(window_candidates[i] - UM_PAGE);
-        size_t size = UM_LIMIT + 2 * UM_PAGE;
-        void *got = mmap(want, size, PROT_NONE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-        if (got != MAP_FAILED)
-            munmap(got, size);
-        /* A refusal by a limit (ENOMEM) says nothing against the place: pages are mapped one by
-         * one, and the first window is nearly always free. */
-        if (got == want || (got == MAP_FAILED && errno == ENOMEM)) {
-            s->base = window_candidates[i];
+    for (unsigned i = 0; i < sizeof windows / sizeof *windows; i++)
+        if (is_window(windows[i].base, windows[i].size)) {
+            s->base = windows[i].base;
+            s->limit = windows[i].size;
             return GW_OK;
         }
-    }
-    return gw_fail(err, GW_ERR_NOMEM, "", "no free window of 256 GiB for the guest's addresses");
+    return gw_fail(err, GW_ERR_NOMEM, "", "no free window of 128 GiB for the guest's addresses");
 }
 
 static void region_remove(struct um_space *s, uint32_t i, uint32_t n)

@@ -16,7 +16,8 @@
 #include "godwit/status.h"
 
 #define UM_PAGE 4096u
-/* The user half of Sv39, which is what Linux gives to programs by default: 256 GiB. */
+/* The user half of Sv39, which is what Linux gives to programs by default: 256 GiB. Half of that where the
+ * host has no more. */
 #define UM_LIMIT (UINT64_C(1) << 38)
 
 struct um_region {
