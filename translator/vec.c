@@ -5,7 +5,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { BIG = 128 << 10 }; /* bytes from which on an array has pages of its own, which move without a copy */
+enum {
+    BIG = 128
+          << 10, /* bytes from which on an array has pages of its own, which move without a copy */
+    STEP =
+        64 << 10, /* of those, bytes that get memory at once: a fault for each page takes longer */
+};
 
 static void *pages_new(size_t bytes, int flags)
 {
@@ -17,7 +22,7 @@ bool vec_fix(struct vec *v, size_t elem, uint32_t most)
 {
     void *p = pages_new(elem * most, MAP_NORESERVE);
     if (p)
-        *v = (struct vec){.data = p, .cap = most, .mapped = elem * most, .fixed = true};
+        *v = (struct vec){.data = p, .mapped = elem * most, .fixed = true};
     return p != NULL;
 }
 
@@ -41,6 +46,21 @@ static bool grow_mapped(struct vec *v, size_t elem, size_t bytes)
     }
     v->data = p;
     v->mapped = bytes;
+    v->cap = v->count;
+    return true;
+}
+
+/* More of its pages get memory, for n more elements at least. False: there are no more. */
+static bool populate(struct vec *v, size_t elem, uint32_t n)
+{
+    size_t first = ((size_t)v->cap + 1) * elem / STEP * STEP, need = ((size_t)v->count + n) * elem;
+    size_t end = (need + STEP - 1) / STEP * STEP;
+    if (need > v->mapped)
+        return false;
+    end = end < v->mapped ? end : v->mapped;
+    /* advice: where the kernel doesn't know it, the pages fault in one by one */
+    madvise((uint8_t *)v->data + first, end - first, MADV_POPULATE_WRITE);
+    v->cap = (uint32_t)(end / elem);
     return true;
 }
 
@@ -54,19 +74,21 @@ static bool grow(struct vec *v, size_t elem, uint32_t cap)
         if (!p)
             return false;
         v->data = p;
+        v->cap = cap;
     }
-    v->cap = cap;
     return true;
 }
 
 void *vec_push_slow(struct vec *v, size_t elem, uint32_t n)
 {
-    uint32_t cap = v->cap ? v->cap : 256;
-    if (v->fixed)
-        return NULL;
-    while (cap < v->count + n)
-        cap *= 2;
-    if (!grow(v, elem, cap))
-        return NULL;
+    if (!v->mapped || !populate(v, elem, n)) {
+        uint32_t cap = v->cap ? v->cap : 256;
+        if (v->fixed)
+            return NULL;
+        while (cap < v->count + n)
+            cap *= 2;
+        if (!grow(v, elem, cap) || (v->mapped && !populate(v, elem, n)))
+            return NULL;
+    }
     return vec_push(v, elem, n);
 }

@@ -7,10 +7,10 @@
 #include <stdint.h>
 
 struct vec {
-    void *data; /* NULL: nothing yet */
-    uint32_t count, cap;
-    size_t mapped; /* bytes of pages of its own; 0: of the heap */
-    bool fixed;    /* elements stay where they are */
+    void *data;          /* NULL: nothing yet */
+    uint32_t count, cap; /* elements, and how many there is memory for */
+    size_t mapped;       /* bytes of pages of its own, which get memory in steps; 0: of the heap */
+    bool fixed;          /* elements stay where they are */
 };
 
 /* Of an empty array: at most `most` elements, that never are moved, so that they can be read while others

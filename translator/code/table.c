@@ -19,14 +19,14 @@ static size_t bytes_of(uint32_t bits)
     return sizeof(struct tb_table) + (sizeof(slot) << bits);
 }
 
-static struct tb_table *table_new(uint32_t bits, struct tb_table *before)
+/* populate: MAP_POPULATE, where all pages of it come into use at once; or 0. */
+static struct tb_table *table_new(uint32_t bits, int populate)
 {
     struct tb_table *t = mmap(NULL, bytes_of(bits), PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | populate, -1, 0);
     if (t == MAP_FAILED)
         return NULL;
     t->bits = bits;
-    t->before = before;
     return t;
 }
 
@@ -41,7 +41,7 @@ static void free_all(struct tb_table *t)
 
 bool table_open(struct code_cache *c)
 {
-    c->table = table_new(FIRST_BITS, NULL);
+    c->table = table_new(FIRST_BITS, 0);
     return c->table != NULL;
 }
 
@@ -83,9 +83,10 @@ static void place(struct code_cache *c, struct tb_table *in, uint32_t tb)
 /* Others may be looking at the one there was: it is kept until they are all outside. */
 static bool grow(struct code_cache *c)
 {
-    struct tb_table *old = c->table, *fresh = table_new(old->bits + 1, c->fixed ? old : NULL);
+    struct tb_table *old = c->table, *fresh = table_new(old->bits + 1, MAP_POPULATE);
     if (!fresh)
         return false;
+    fresh->before = c->fixed ? old : NULL;
     for (uint32_t i = 0; i < 1u << old->bits; i++)
         if (old->slot[i])
             place(c, fresh, (uint32_t)old->slot[i] - 1);
