@@ -107,4 +107,11 @@ static inline struct cold_path *cold_add(struct cold_list *l, enum cold_kind kin
     return c;
 }
 
+/* The path that was noted last is none after all. One that has others behind it stays. */
+static inline void cold_drop(struct cold_list *l, const struct cold_path *c)
+{
+    if (c == &l->path[l->count - 1])
+        l->count--;
+}
+
 #endif

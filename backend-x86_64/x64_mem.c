@@ -98,6 +98,8 @@ static void lower_load(struct x64 *x, const struct ir_insn *in)
     c->access.row = x64_row(x, GW_ROW_ACCESS);
     load_insn(x, in, d, host_at(t, look.ta, direct ? in->imm : 0));
     c->back = x64_pos(&x->e);
+    if (user && !look.aligned_only) /* a fault leaves by the signal handler */
+        cold_drop(&x->cold, c);
 }
 
 /* --- stores -------------------------------------------------------------------------------------- */
@@ -151,6 +153,8 @@ static void lower_store(struct x64 *x, const struct ir_insn *in)
     c->access.row = x64_row(x, GW_ROW_ACCESS);
     store_insn(x, in, &c->access.value, host_at(c->access.scratch, look.ta, direct ? in->imm : 0));
     c->back = x64_pos(&x->e);
+    if (user)
+        cold_drop(&x->cold, c);
     x64_done(x, in->a);
     x64_done(x, in->b);
 }
