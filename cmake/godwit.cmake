@@ -7,8 +7,10 @@ set(GW_WARNINGS -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes
                 -Wmissing-prototypes -Wvla -Wno-unused-parameter)
 
 add_library(gw_options INTERFACE)
-target_compile_options(gw_options INTERFACE ${GW_WARNINGS} -fno-strict-aliasing
-                                            -fno-omit-frame-pointer)
+target_compile_options(gw_options INTERFACE ${GW_WARNINGS} -fno-strict-aliasing)
+if(NOT GODWIT_IPO) # sanitizers and clang's builds say who called; others have a register more
+  target_compile_options(gw_options INTERFACE -fno-omit-frame-pointer)
+endif()
 target_compile_definitions(gw_options INTERFACE _GNU_SOURCE)
 target_include_directories(gw_options INTERFACE ${PROJECT_SOURCE_DIR}/include)
 
