@@ -10,26 +10,42 @@
 #include <cmocka.h>
 
 #include "godwit/event.h"
+#include "backend-common/hosts.h"
 #include "frontend/riscv64/priv.h"
-#include "backend-x86_64/x64.h"
 
 const struct world_way world_ways[] = {
     {.name = "interpreter", .interp = true},
     {.name = "flat"},
     {.name = "tagged TLB", .no_flat = true},
     {.name = "optimiser off", .no_fold = true},
-    {.name = "plain x86-64", .features_off = ~0u},
+    {.name = "plain host", .features_off = ~0u},
     {.name = "one instruction a block, tiny cache",
      .code_cache_bytes = 65536,
      .max_guest_insns = 1},
     {.name = "traces", .trace = 8},
     {.name = "FP traps", .fp_traps = ENGINE_FP_TRAPS_EAGER},
-    {.name = "FP traps, plain x86-64, one instruction a block",
+    {.name = "FP traps, plain host, one instruction a block",
      .features_off = ~0u,
      .max_guest_insns = 1,
      .fp_traps = ENGINE_FP_TRAPS_EAGER},
 };
 const unsigned world_way_count = sizeof world_ways / sizeof world_ways[0];
+
+const struct host_backend *world_backend(void)
+{
+    return host_native(&gw_hosts);
+}
+
+bool world_fp_traps(void)
+{
+    const uint32_t quiet = world_backend()->fp_control(IR_RNE, IR_FPM_RISCV);
+    return world_backend()->fp_trap_control(quiet, 0) != quiet;
+}
+
+bool world_faults_by_itself(void)
+{
+    return !strcmp(world_backend()->name, "x86_64");
+}
 
 struct gw_events {
     uint64_t unused;
@@ -91,7 +107,7 @@ void world_open(struct world *w, const struct world_way *way)
     const struct engine_config ec = {
         .isa = way->isa ? way->isa : &rv_guest_isa,
         .world = w->world,
-        .backend = way->interp ? NULL : &x64_backend,
+        .backend = way->interp ? NULL : world_backend(),
         .mem = GW_MEM_FLAT,
         .no_flat = way->no_flat,
         .bus = &w->bus,

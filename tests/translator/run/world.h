@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "godwit/host_backend.h"
 #include "translator/engine.h"
 #include "frontend/riscv64/rv_cpu.h"
 
@@ -21,7 +22,7 @@ struct world_way {
     size_t code_cache_bytes;
     unsigned max_guest_insns, trace;
     enum engine_fp_traps fp_traps;
-    bool shared; /* in a world for two vCPUs, of which it is the only one */
+    bool shared;                 /* in a world for two vCPUs, of which it is the only one */
     const struct guest_isa *isa; /* NULL: RV64 */
 };
 extern const struct world_way world_ways[];
@@ -38,6 +39,12 @@ struct world {
     const struct world_way *way;
     uint64_t tables; /* page tables made so far end here */
 };
+
+/* That of this host; and whether its FP exceptions can be made to trap. */
+const struct host_backend *world_backend(void);
+bool world_fp_traps(void);
+/* Does it look at all bits of an address, so that one which is no guest's faults without a check? */
+bool world_faults_by_itself(void);
 
 /* Cleared memory, a CPU after reset with PMP open. Fails the test if it can't be had. */
 void world_open(struct world *w, const struct world_way *way);
