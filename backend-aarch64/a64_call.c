@@ -30,13 +30,9 @@ bool a64_lower_call(struct a64 *x, const struct ir_insn *in)
 }
 
 /* The thunk finds the instruction at its return address. */
-void a64_lower_eval(struct a64 *x, const struct ir_insn *in)
+static void call_eval(struct a64 *x, const struct ir_insn *in)
 {
     struct a64_buf *e = &x->e;
-    const ir_val arg[4] = {in->a, in->b, in->c, in->d};
-    for (unsigned k = 0; k < 4; k++)
-        if (arg[k] != IR_NONE)
-            store_arg(x, k, arg[k]);
     a64_to(e, A64_BL, a64_thunk(x, T_EVAL));
     if ((size_t)(e->end - e->p) < sizeof *in) {
         e->full = true;
@@ -44,7 +40,28 @@ void a64_lower_eval(struct a64 *x, const struct ir_insn *in)
         memcpy(e->p, in, sizeof *in);
         e->p += sizeof *in;
     }
-    const bool is_float = ir_op_info[in->op].result == 'F';
-    a64_load(e, place_def(&x->p, is_float ? REG_VEC : REG_INT, 0), a64_operand_offset(0));
 }
 _Static_assert(sizeof(struct ir_insn) % 4 == 0, "instructions follow it");
+
+void a64_lower_eval(struct a64 *x, const struct ir_insn *in)
+{
+    const ir_val arg[4] = {in->a, in->b, in->c, in->d};
+    for (unsigned k = 0; k < 4; k++)
+        if (arg[k] != IR_NONE)
+            store_arg(x, k, arg[k]);
+    call_eval(x, in);
+    const bool is_float = ir_op_info[in->op].result == 'F';
+    a64_load(&x->e, place_def(&x->p, is_float ? REG_VEC : REG_INT, 0), a64_operand_offset(0));
+}
+
+void a64_eval(struct a64 *x, const struct ir_insn *in, const struct cold_eval *v)
+{
+    const ir_val arg[3] = {in->a, in->b, in->c};
+    for (unsigned k = 0; k < 3; k++)
+        if (arg[k] != IR_NONE)
+            a64_store(&x->e, v->operand[k], a64_operand_offset(k));
+    a64_store(&x->e, X30, a64_operand_offset(3));
+    call_eval(x, in);
+    a64_load(&x->e, X30, a64_operand_offset(3));
+    a64_load(&x->e, v->dest, a64_operand_offset(0));
+}

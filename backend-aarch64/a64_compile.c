@@ -5,6 +5,7 @@
 #include "backend-aarch64/a64_call.h"
 #include "backend-aarch64/a64_compare.h"
 #include "backend-aarch64/a64_detect.h"
+#include "backend-aarch64/a64_fp.h"
 #include "backend-aarch64/a64_int.h"
 #include "backend-aarch64/a64_mem.h"
 #include "backend-aarch64/a64_page.h"
@@ -12,31 +13,6 @@
 #include "backend-aarch64/a64_runtime.h"
 
 /* --- lowering ------------------------------------------------------------------------------------ */
-
-/* Operations on floats are C's, and raise their flags in run.fp_flags; the host's are left alone. */
-static void lower_flags(struct a64 *x, const struct ir_insn *in)
-{
-    struct a64_buf *e = &x->e;
-    if (in->op == IR_FPGET) {
-        a64_mem(e, A64_LDRW, a64_def(x), R_STATE, A64_RUN(fp_flags));
-        return;
-    }
-    a64_logical(e, A64_ANDI, X16, a64_use(x, in->a), 31);
-    a64_mem(e, A64_STRW, X16, R_STATE, A64_RUN(fp_flags));
-    a64_done(x, in->a);
-}
-
-static bool lower_bits(struct a64 *x, const struct ir_insn *in)
-{
-    const bool wide = in->type == IR_F64;
-    int a = a64_use(x, in->a);
-    a64_done(x, in->a);
-    if (in->op == IR_FBITS)
-        a64_rr(&x->e, wide ? A64_FMOV_XD : A64_FMOV_WS, a64_def(x), a);
-    else
-        a64_rr(&x->e, wide ? A64_FMOV_DX : A64_FMOV_SW, place_def(&x->p, REG_VEC, 0), a);
-    return true;
-}
 
 /* The budget is state that IR may read and add to, and lives in a register. */
 static bool lower_budget(struct a64 *x, const struct ir_insn *in)
@@ -79,9 +55,28 @@ static bool lowered(struct a64 *x, const struct ir_insn *in)
     case IR_JMPR:
     case IR_LEAVE: return a64_lower_branch(x, in);
     case IR_FPGET:
-    case IR_FPSET: lower_flags(x, in); return true;
+    case IR_FPSET: a64_lower_flags(x, in); return true;
+    case IR_FADD:
+    case IR_FSUB:
+    case IR_FMUL:
+    case IR_FDIV:
+    case IR_FSQRT:
+    case IR_FMA:
+    case IR_FMIN:
+    case IR_FMAX:
+    case IR_FSGNJ: return a64_lower_arith(x, in);
+    case IR_FEQ:
+    case IR_FLT:
+    case IR_FLE:
+    case IR_FCLASS: return a64_lower_fcmp(x, in);
+    case IR_F2I:
+    case IR_I2F:
+    case IR_F2F:
+    case IR_FRINT:
     case IR_FBITS:
-    case IR_BITSF: return lower_bits(x, in);
+    case IR_BITSF:
+    case IR_UNBOX:
+    case IR_BOX: return a64_lower_convert(x, in);
     default: return a64_lower_int(x, in);
     }
 }
@@ -105,6 +100,10 @@ static void write_cold_paths(struct a64 *x)
         switch (c->kind) {
         case COLD_ACCESS: a64_cold_access(x, c); break;
         case COLD_ATOMIC: a64_cold_atomic(x, c); break;
+        case COLD_NAN:
+        case COLD_ZERO:
+        case COLD_EVAL:
+        case COLD_TINY: a64_cold_fp(x, c); break;
         default: a64_cold_branch(x, c); break;
         }
     }
@@ -113,7 +112,8 @@ static void write_cold_paths(struct a64 *x)
 /* Those between which a64_page finds x30 as it was. */
 static bool keeps_base(const struct ir_insn *in)
 {
-    return in->op <= IR_SELECT || in->op == IR_LD || in->op == IR_ST || in->op == IR_BRCC;
+    return in->op <= IR_SELECT || in->op == IR_LD || in->op == IR_ST || in->op == IR_BRCC ||
+           (in->op >= IR_FADD && in->op <= IR_BOX);
 }
 
 /* --- a block ------------------------------------------------------------------------------------- */
@@ -173,10 +173,10 @@ static enum gw_status compile(struct gw_compile_job *job)
 
 /* --- the FP unit --------------------------------------------------------------------------------- */
 
-/* It is not used: see lower_flags. */
+/* For every model, as only IR_FPM_RISCV's operations are inline. */
 static uint32_t fp_control(unsigned round, unsigned model)
 {
-    return 0;
+    return a64_fpcr(round);
 }
 
 /* No AArch64 processor that we know traps. */

@@ -8,7 +8,7 @@ void a64_prepare(struct gw_backend_config *cfg)
     struct a64_target *t = (struct a64_target *)(void *)cfg->target;
     bool user = cfg->mem == GW_MEM_USER;
     for (unsigned k = 0; k < sizeof floats; k++)
-        floats[k] = (uint8_t)(A64_V0 + A64_SCRATCH_VECTORS + k);
+        floats[k] = (uint8_t)(A64_PINNED_VECTORS + k);
     pins_begin(&t->pins, cfg->isa, ints, sizeof ints - !user, floats, sizeof floats);
     t->pins.offset[R_BUDGET] = (uint16_t)A64_RUN(budget); /* thunks take it for a pinned one */
 }

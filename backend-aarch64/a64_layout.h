@@ -6,7 +6,8 @@
  *   x27          FLAT: run.map_read; USER: run.guest_base; TLB: run.tlb_read
  *   x26          FLAT: run.map_write; TLB: run.tlb_write; USER: pinned
  *   x25          the budget
- *   x0-x3        scratch; v0-v7 scratch
+ *   x0-x3        scratch; v0-v6 scratch
+ *   v7           ones in the high half: what boxes a single
  *   x16 x17      within one IR instruction; nobody's
  *   x18          the platform's
  *   x30          return addresses of thunks; between them, USER: x27 + a value whose accesses go by it
@@ -22,7 +23,8 @@
 #include "backend-common/slow.h"
 
 enum { R_WRITE = 26, R_BUDGET = 25, R_READ = 27, R_STATE = 28 };
-enum { A64_SCRATCH_INTS = 4, A64_SCRATCH_VECTORS = 8 };
+enum { V_BOX = A64_V0 + 7, A64_PINNED_VECTORS };
+enum { A64_SCRATCH_INTS = 4, A64_SCRATCH_VECTORS = V_BOX - A64_V0 };
 
 #define A64_SCRATCH                                                                                \
     (((UINT64_C(1) << A64_SCRATCH_INTS) - 1) | ((UINT64_C(1) << A64_SCRATCH_VECTORS) - 1) << A64_V0)
@@ -44,6 +46,7 @@ struct a64_host {
     struct gw_slot spill[PLACE_SPILLS];   /* values that have no register */
     uint64_t vector[A64_SCRATCH_VECTORS]; /* scratch registers, while C runs */
     uint64_t gpr[A64_SCRATCH_INTS];
+    uint64_t fpcr; /* the host's own, while guest code runs */
 };
 _Static_assert(sizeof(struct a64_host) <= GW_VCPU_HOST_BYTES, "it fits");
 _Static_assert(_Alignof(struct a64_host) <= 16, "and is aligned");

@@ -6,8 +6,8 @@
 
 #include <assert.h>
 
-#include "backend-aarch64/a64_block.h"
 #include "backend-aarch64/a64_page.h"
+#include "backend-aarch64/a64_round.h"
 
 struct rt {
     struct a64_buf e;
@@ -15,7 +15,7 @@ struct rt {
     const struct pins *pins;
     struct gw_entry_points *ep;
     unsigned fp;
-    uint32_t exit_save, exit_nosave; /* positions: x0 is the exit kind */
+    uint32_t exit_save, exit_nosave, exit_left; /* positions: x0 is the exit kind */
     uint32_t
         again[2]; /* of each variant: x17 is the code; nothing of the guest's is in registers */
 };
@@ -86,6 +86,46 @@ static void move_saved(struct rt *r, bool save)
     assert(at <= FRAME);
 }
 
+/* run.fp_flags |= the flags that FPSR gathered, which has none then; by x16, x17. */
+static void gather_flags(struct rt *r)
+{
+    struct a64_buf *e = &r->e;
+    a64_fpsr_flags(e, X16);
+    a64_mem(e, A64_LDRW, X17, R_STATE, A64_RUN(fp_flags));
+    a64_rrr(e, A64_ORR, X16, X16, X17);
+    a64_mem(e, A64_STRW, X16, R_STATE, A64_RUN(fp_flags));
+    a64_r(e, A64_MSR_FPSR, A64_ZR);
+}
+
+static void box_constant(struct rt *r)
+{
+    if (r->fp)
+        a64_r(&r->e, A64_MOVI_HIGH, V_BOX);
+}
+
+/* By x16. */
+static void enter_fp(struct rt *r)
+{
+    struct a64_buf *e = &r->e;
+    if (!r->fp)
+        return;
+    a64_r(e, A64_MRS_FPCR, X16);
+    a64_store(e, X16, A64_HOST(fpcr));
+    a64_mem(e, A64_LDRW, X16, R_STATE, A64_RUN(fp_control));
+    a64_r(e, A64_MSR_FPCR, X16);
+    a64_r(e, A64_MSR_FPSR, A64_ZR);
+    box_constant(r);
+}
+
+static void leave_fp(struct rt *r)
+{
+    if (!r->fp)
+        return;
+    gather_flags(r);
+    a64_load(&r->e, X16, A64_HOST(fpcr));
+    a64_r(&r->e, A64_MSR_FPCR, X16);
+}
+
 /* What is entered may be a door: x2 stays. */
 static void emit_enter(struct rt *r)
 {
@@ -97,6 +137,7 @@ static void emit_enter(struct rt *r)
     a64_move(e, X17, 1);
     a64_word(e, A64_ISB); /* whatever another thread has flushed since this one ran code */
     r->again[r->fp] = a64_pos(e);
+    enter_fp(r);
     move_pins(r, false, true);
     load_maps(r);
     a64_r(e, A64_BR, X17);
@@ -127,6 +168,8 @@ static void emit_exits(struct rt *r)
     r->exit_save = a64_pos(e);
     move_pins(r, true, true);
     r->exit_nosave = a64_pos(e);
+    leave_fp(r);
+    r->exit_left = a64_pos(e);
     move_saved(r, false);
     a64_imm12(e, A64_ADDI, A64_SP, A64_SP, FRAME);
     a64_r(e, A64_RET, X30);
@@ -150,6 +193,7 @@ static void emit_go_on(struct rt *r, const struct gw_runtime *rt)
         return;
     r->ep->table[r->fp][T_EXIT_LEAVE] = a64_pos(e);
     move_pins(r, true, true);
+    leave_fp(r);
     call_c(r, (uint64_t)(uintptr_t)rt->go_on);
     uint32_t none = a64_cb(e, A64_CBZ, X0);
     a64_move(e, X17, X0);
@@ -159,7 +203,7 @@ static void emit_go_on(struct rt *r, const struct gw_runtime *rt)
     jump_to(r, r->again[0]);
     a64_link(e, none, a64_pos(e));
     a64_constant(e, X0, GW_EXIT_LEAVE);
-    jump_to(r, r->exit_nosave);
+    jump_to(r, r->exit_left);
 }
 
 /* After a C call in a thunk: guest registers are in state; the block is left. */
@@ -171,6 +215,7 @@ static void leave_path(struct rt *r)
 
 static void come_back(struct rt *r)
 {
+    box_constant(r);
     a64_load(&r->e, X30, A64_RUN(slow_ra));
     a64_r(&r->e, A64_RET, X30);
 }
@@ -249,6 +294,8 @@ static void emit_helper(struct rt *r, unsigned index)
     move_pins(r, true, true);
     for (unsigned k = 0; k < h->args; k++)
         a64_load(e, 1 + (int)k, a64_operand_offset(k));
+    if (r->fp && h->flags & GW_HELPER_FP)
+        gather_flags(r);
     call_c(r, (uint64_t)(uintptr_t)h->fn);
     if (h->flags & GW_HELPER_LEAVES) {
         a64_mem(e, A64_LDRW, X16, R_STATE, A64_RUN(leave));

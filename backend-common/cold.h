@@ -23,6 +23,7 @@ enum cold_kind {
     COLD_EVAL,   /* the operation as gw_runtime.eval does it */
     COLD_HALF,   /* an unsigned integer that is no signed one */
     COLD_MINMAX, /* equal or unordered operands */
+    COLD_TINY,   /* a result that may be smaller than its underflow, if any, tells */
     COLD_DIVIDE, /* a divisor that the host's instruction does not take */
     COLD_ROUND,  /* another rounding, where the flags are the host's */
     COLD_FPGET,  /* the flags are the host's */
@@ -45,7 +46,7 @@ struct cold_access {
     struct place_operand new_value; /* CAS */
 };
 
-/* EVAL, HALF, MINMAX: registers of the operands, which the hot path has left as they were. */
+/* EVAL, HALF, MINMAX, TINY: registers of the operands, which the hot path has left as they were. */
 struct cold_eval {
     int8_t operand[3];
     int8_t dest;

@@ -314,10 +314,38 @@ static void floats(void)
     reads("fcmp d2, d3");
     a64_rrr(&t.e, A64_FCMPE, 0, V2, V3);
     reads("fcmpe s2, s3");
+    a64_rrr(&t.e, a64_d(A64_FCMP_0), 0, V2, 0);
+    reads("fcmp d2, #0.0");
+    a64_rr(&t.e, A64_FRINTN, V1, V2);
+    reads("frintn s1, s2");
+    a64_rr(&t.e, a64_d(A64_FRINTP), V1, V2);
+    reads("frintp d1, d2");
+    a64_rr(&t.e, A64_FRINTM, V1, V2);
+    reads("frintm s1, s2");
+    a64_rr(&t.e, A64_FRINTZ, V1, V2);
+    reads("frintz s1, s2");
+    a64_rr(&t.e, A64_FRINTA, V1, V2);
+    reads("frinta s1, s2");
+    a64_rr(&t.e, a64_d(A64_FRINTX), V1, V2);
+    reads("frintx d1, d2");
     a64_rr(&t.e, A64_CNT, V1, V2);
     reads("cnt v1.8b, v2.8b");
     a64_rr(&t.e, A64_ADDV, V1, V2);
     reads("addv b1, v2.8b");
+    a64_rrr(&t.e, A64_AND_V, V1, V2, V3);
+    reads("and v1.8b, v2.8b, v3.8b");
+    a64_rrr(&t.e, A64_BIC_V, V1, V2, V3);
+    reads("bic v1.8b, v2.8b, v3.8b");
+    a64_rrr(&t.e, A64_ORR_V, V1, V2, V3);
+    reads("orr v1.8b, v2.8b, v3.8b");
+    a64_rrr(&t.e, A64_EOR_V, V1, V2, V3);
+    reads("eor v1.8b, v2.8b, v3.8b");
+    a64_r(&t.e, A64_MOVI_0, V1);
+    reads("movi d1, #0x0");
+    a64_r(&t.e, A64_MOVI_SIGNS, V1);
+    reads("movi v1.2s, #0x80, lsl #24");
+    a64_r(&t.e, A64_MOVI_HIGH, V31);
+    reads("movi d31, #0xffffffff00000000");
 }
 
 /* Each leads four instructions on, or one back; objdump shows where to. */
