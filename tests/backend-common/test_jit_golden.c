@@ -1,9 +1,9 @@
 /*
- * Guest code and the host code that it becomes, with its count of instructions: a change in quality
- * shows up as a diff of golden/. Only the path that is usually taken is listed.
+ * Guest code and the host code that it becomes on each host, with its count of instructions: a change in quality
+ * shows up as a diff of tests/backend-HOST/golden/. Only the path that is usually taken is listed. Any host lists
+ * the code of all.
  * GODWIT_UPDATE_GOLDEN=1 writes the files anew.
  */
-#include <capstone/capstone.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,16 +16,14 @@
 
 #include "translator/ir/pass.h"
 #include "frontend/riscv64/lift.h"
-#include "backend-x86_64/x64.h"
-#include "backend-x86_64/x64_layout.h"
+#include "tests/backend-common/golden.h"
 
-enum { TEXT_BYTES = 65536, CODE_BYTES = 65536 };
+enum { TEXT_BYTES = 65536, CODE_BYTES = 65536, RUNTIME_BYTES = 1 << 18 };
+enum { X64 = 1, A64 = 2, BOTH = X64 | A64 };
 enum { USER = RV_TBF_USER | 2 << RV_TBF_FS_SHIFT, SUPER = RV_PRIV_S | 2 << RV_TBF_FS_SHIFT, PROGRAM = RV_PRIV_U | 2 << RV_TBF_FS_SHIFT };
-#define RUNTIME UINT64_C(0x100000)
-#define BLOCK   UINT64_C(0x200000)
-
 struct golden {
     const char *name, *title;
+    unsigned hosts; /* on which it says something of its own */
     enum gw_mem_mode mem;
     uint32_t flags, features_off, trace;
     uint32_t words[12]; /* up to 0; compressed ones have a zero upper half */
@@ -50,6 +48,11 @@ struct golden {
 #define SINGLE                                                                                     \
     {                                                                                              \
         0x00052787, 0x42078753, 0x10a7f7d3, 0xc0079553, 0x00f52227, 0xa2a715d3, 0x8082             \
+    }
+#define FLOATS                                                                                     \
+    {                                                                                              \
+        0x2ac58553, 0x22c585d3, 0x12b51553, 0x40157653, 0xe2059553, 0xc225c5d3, 0x00102673,        \
+            0x18c6f6d3, 0x8082                                                                     \
     }
 #define CMPXCHG                                                                                    \
     {                                                                                              \
@@ -83,22 +86,24 @@ struct golden {
     }
 
 static const struct golden goldens[] = {
-    {"user_sum_loop", "a loop over 32-bit words", GW_MEM_USER, USER, 0, 0, SUM_LOOP},
-    {"flat_sum_loop", "a loop over 32-bit words", GW_MEM_FLAT, SUPER, 0, 0, SUM_LOOP},
-    {"tlb_sum_loop", "a loop over 32-bit words", GW_MEM_TLB, SUPER, 0, 0, SUM_LOOP},
-    {"flat_sum_loop_plain", "the same for any x86-64", GW_MEM_FLAT, SUPER, ~0u, 0, SUM_LOOP},
-    {"flat_axpy", "a double-precision loop", GW_MEM_FLAT, SUPER, 0, 0, AXPY},
-    {"user_axpy_plain", "the same for any x86-64", GW_MEM_USER, USER, ~0u, 0, AXPY},
-    {"user_prologue", "a function's entry and its first call", GW_MEM_USER, USER, 0, 0, PROLOGUE},
-    {"user_bits", "shifts, bits, a product and a quotient", GW_MEM_USER, USER, 0, 0, BIT_WORK},
-    {"user_single", "single precision", GW_MEM_USER, USER, 0, 0, SINGLE},
-    {"flat_cmpxchg", "compare-and-swap by LR and SC", GW_MEM_FLAT, SUPER, 0, 4, CMPXCHG},
-    {"flat_byte_max", "a maximum of bytes by LR and SC", GW_MEM_FLAT, SUPER, 0, 4, BYTE_MAX},
-    {"flat_clear_page", "cbo.zero", GW_MEM_FLAT, SUPER | RV_TBF_CBZE, 0, 0, CLEAR_PAGE},
-    {"user_clear_page", "cbo.zero", GW_MEM_USER, USER, 0, 0, CLEAR_PAGE},
-    {"anywhere_plt", "a program's jump by a table, at any address", GW_MEM_FLAT, PROGRAM, 0, 0, PLT},
-    {"anywhere_far_call", "a program's call to another page", GW_MEM_FLAT, PROGRAM, 0, 0, FAR_CALL},
-    {"user_orders", "LR.aq and .aqrl, an AMO, fences", GW_MEM_USER, USER, 0, 0, ORDERS},
+    {"user_sum_loop", "a loop over 32-bit words", BOTH, GW_MEM_USER, USER, 0, 0, SUM_LOOP},
+    {"flat_sum_loop", "a loop over 32-bit words", BOTH, GW_MEM_FLAT, SUPER, 0, 0, SUM_LOOP},
+    {"tlb_sum_loop", "a loop over 32-bit words", BOTH, GW_MEM_TLB, SUPER, 0, 0, SUM_LOOP},
+    {"flat_sum_loop_plain", "the same for any x86-64", X64, GW_MEM_FLAT, SUPER, ~0u, 0, SUM_LOOP},
+    {"flat_axpy", "a double-precision loop", BOTH, GW_MEM_FLAT, SUPER, 0, 0, AXPY},
+    {"user_axpy_plain", "the same for any x86-64", X64, GW_MEM_USER, USER, ~0u, 0, AXPY},
+    {"user_prologue", "a function's entry and its first call", BOTH, GW_MEM_USER, USER, 0, 0, PROLOGUE},
+    {"user_bits", "shifts, bits, a product and a quotient", BOTH, GW_MEM_USER, USER, 0, 0, BIT_WORK},
+    {"user_single", "single precision", BOTH, GW_MEM_USER, USER, 0, 0, SINGLE},
+    {"user_floats", "minimum, sign, class, roundings, flags", BOTH, GW_MEM_USER, USER, 0, 0, FLOATS},
+    {"flat_cmpxchg", "compare-and-swap by LR and SC", BOTH, GW_MEM_FLAT, SUPER, 0, 4, CMPXCHG},
+    {"flat_byte_max", "a maximum of bytes by LR and SC", BOTH, GW_MEM_FLAT, SUPER, 0, 4, BYTE_MAX},
+    {"flat_clear_page", "cbo.zero", BOTH, GW_MEM_FLAT, SUPER | RV_TBF_CBZE, 0, 0, CLEAR_PAGE},
+    {"user_clear_page", "cbo.zero", BOTH, GW_MEM_USER, USER, 0, 0, CLEAR_PAGE},
+    {"anywhere_plt", "a program's jump by a table, at any address", BOTH, GW_MEM_FLAT, PROGRAM, 0, 0, PLT},
+    {"anywhere_far_call", "a program's call to another page", BOTH, GW_MEM_FLAT, PROGRAM, 0, 0, FAR_CALL},
+    {"user_orders", "LR.aq and .aqrl, an AMO, fences", BOTH, GW_MEM_USER, USER, 0, 0, ORDERS},
+    {"user_orders_plain", "the same without FEAT_LSE", A64, GW_MEM_USER, USER, ~0u, 0, ORDERS},
 };
 
 /* --- lifting and compiling -------------------------------------------------------------------- */
@@ -136,102 +141,31 @@ static uint32_t lift(const struct golden *g, struct ir_block *block, uint8_t *co
     return bytes;
 }
 
-/* --- listing ---------------------------------------------------------------------------------- */
-
-/* Bytes that follow an instruction as data: the operation that the evaluation thunk is to do. */
-static unsigned data_behind(const struct gw_compile_job *job, const cs_insn *in)
-{
-    unsigned long long to;
-    return !strcmp(in->mnemonic, "call") && sscanf(in->op_str, "0x%llx", &to) == 1 &&
-                   to == RUNTIME + job->ep->table[1][T_EVAL]
-               ? (unsigned)sizeof(struct ir_insn)
-               : 0;
-}
-
-static unsigned index_of(const struct gw_compile_job *job, csh cs, uint64_t target)
-{
-    unsigned n = 0;
-    for (uint64_t at = 0; at < target - BLOCK;) {
-        cs_insn *in;
-        assert_int_equal(cs_disasm(cs, job->out + at, job->size - at, BLOCK + at, 1, &in), 1);
-        at += in->size + data_behind(job, in);
-        n++;
-        cs_free(in, 1);
-    }
-    return n;
-}
-
-/* Places that move with every change elsewhere get names: branches, constants, guest state. */
-static void name_operands(char *text, size_t size, const struct gw_compile_job *job, csh cs,
-                          const cs_insn *in)
-{
-    unsigned long long value;
-    char sign, *at = strstr(in->op_str, "[rbp "), *end = strchr(in->op_str, ']');
-    snprintf(text, size, "%s", in->op_str);
-    if (in->mnemonic[0] == 'j' && sscanf(in->op_str, "0x%llx", &value) == 1) {
-        if (value - BLOCK < job->hot_size)
-            snprintf(text, size, "#%u", index_of(job, cs, value));
-        else
-            snprintf(text, size, "cold");
-    } else if (!strcmp(in->mnemonic, "call")) {
-        snprintf(text, size, data_behind(job, in) ? "evaluate" : "thunk");
-    } else if (at && sscanf(at, "[rbp %c 0x%llx]", &sign, &value) == 2) {
-        long off = X64_BIAS + (sign == '-' ? -(long)value : (long)value);
-        if (off >= 0 && off < 256)
-            snprintf(text, size, "%.*s[x%ld]%s", (int)(at - in->op_str), in->op_str, off / 8,
-                     end + 1);
-        else
-            snprintf(text, size, "%.*s[state]%s", (int)(at - in->op_str), in->op_str, end + 1);
-    } else if ((at = strstr(in->op_str, "[rip ")) != NULL) {
-        snprintf(text, size, "%.*s[constant]%s", (int)(at - in->op_str), in->op_str, end + 1);
-    }
-}
-
-static size_t list_host(char *out, size_t size, const struct gw_compile_job *job)
-{
-    csh cs;
-    size_t n = 0;
-    assert_int_equal(cs_open(CS_ARCH_X86, CS_MODE_64, &cs), CS_ERR_OK);
-    unsigned count = 0;
-    for (uint32_t at = 0; at < job->hot_size;) {
-        cs_insn *in;
-        char text[192];
-        /* each instruction must be one that a disassembler knows */
-        assert_int_equal(cs_disasm(cs, job->out + at, job->size - at, BLOCK + at, 1, &in), 1);
-        name_operands(text, sizeof text, job, cs, in);
-        n += (size_t)snprintf(out + n, size - n, "%3u  %s %s\n", count++, in->mnemonic, text);
-        at += in->size + data_behind(job, in);
-        cs_free(in, 1);
-    }
-    cs_close(&cs);
-    return n;
-}
-
-static void translate(const struct golden *g, char *out, size_t size)
+static void translate(const struct golden_host *h, const struct golden *g, char *out, size_t size)
 {
     static struct ir_block block;
     static struct gw_compile_job job;
-    static uint8_t runtime[CODE_BYTES], bytes[CODE_BYTES];
+    static uint8_t runtime[RUNTIME_BYTES], bytes[CODE_BYTES];
     static struct gw_entry_points ep;
     uint8_t code[sizeof g->words + 4] = {0};
     const struct gw_runtime rt = {no_access, no_access, no_access, no_access,
                                   no_eval,   NULL,      NULL};
     struct gw_backend_config cfg = {.mem = g->mem,
-                                    .features = X64_F_BASE | (X64_F_ALL & ~g->features_off),
+                                    .features = h->base | (h->features & ~g->features_off),
                                     .isa = &rv_guest_isa};
-    x64_backend.prepare(&cfg);
+    h->backend->prepare(&cfg);
     memset(&ep, 0, sizeof ep);
-    assert_int_equal(x64_backend.emit_runtime(&cfg, &rt, runtime, sizeof runtime, RUNTIME, &ep),
+    assert_int_equal(h->backend->emit_runtime(&cfg, &rt, runtime, sizeof runtime, GOLDEN_RUNTIME, &ep),
                      GW_OK);
     lift(g, &block, code);
     job = (struct gw_compile_job){.cfg = &cfg,
                                   .ep = &ep,
-                                  .runtime_base = RUNTIME,
+                                  .runtime_base = GOLDEN_RUNTIME,
                                   .block = &block,
                                   .out = bytes,
                                   .cap = sizeof bytes,
-                                  .base = BLOCK};
-    assert_int_equal(x64_backend.compile(&job), GW_OK);
+                                  .base = GOLDEN_BLOCK};
+    assert_int_equal(h->backend->compile(&job), GW_OK);
     size_t n = (size_t)snprintf(out, size, "%s\n\n", g->title);
     for (uint32_t i = 0; i < block.guest_count; i++) {
         uint32_t word = 0, at = block.guest[i].pc_offset;
@@ -242,18 +176,21 @@ static void translate(const struct golden *g, char *out, size_t size)
     }
     n += (size_t)snprintf(out + n, size - n, "\n%u guest instructions, %u host instructions\n\n",
                           block.guest_count, job.host_insns);
-    list_host(out + n, size - n, &job);
+    golden_list(h, &job, out + n, size - n);
 }
 
-static void blocks_become_the_recorded_host_code(void **state)
+static unsigned compare(const struct golden_host *h, unsigned mask)
 {
     static char got[TEXT_BYTES], want[TEXT_BYTES];
     const char *update = getenv("GODWIT_UPDATE_GOLDEN");
     unsigned differing = 0;
     for (size_t i = 0; i < sizeof goldens / sizeof goldens[0]; i++) {
         char path[512];
-        snprintf(path, sizeof path, "%s/%s.txt", GOLDEN_DIR, goldens[i].name);
-        translate(&goldens[i], got, sizeof got);
+        if (!(goldens[i].hosts & mask))
+            continue;
+        snprintf(path, sizeof path, TESTS_DIR "/backend-%s/golden/%s.txt", h->backend->name,
+                 goldens[i].name);
+        translate(h, &goldens[i], got, sizeof got);
         FILE *f = fopen(path, update ? "w" : "r");
         if (!f)
             fail_msg("cannot open %s", path);
@@ -268,13 +205,24 @@ static void blocks_become_the_recorded_host_code(void **state)
         }
         fclose(f);
     }
-    assert_int_equal(differing, 0);
+    return differing;
+}
+
+static void blocks_become_the_recorded_x86_64_code(void **state)
+{
+    assert_int_equal(compare(&golden_x64, X64), 0);
+}
+
+static void blocks_become_the_recorded_aarch64_code(void **state)
+{
+    assert_int_equal(compare(&golden_a64, A64), 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(blocks_become_the_recorded_host_code),
+        cmocka_unit_test(blocks_become_the_recorded_x86_64_code),
+        cmocka_unit_test(blocks_become_the_recorded_aarch64_code),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
