@@ -59,7 +59,7 @@ static bool lower_f2f(struct a64 *x, const struct ir_insn *in)
         return false;
     int a = a64_use(x, in->a);
     a64_done(x, in->a);
-    int d = a64_deff(x, 0);
+    int d = a64_deff(x, a64_single(in) ? a64_not_lost(a, a, a) : 0);
     if (!a64_single(in)) {
         a64_rr(&x->e, A64_FCVT_DS, d, a);
         return true;

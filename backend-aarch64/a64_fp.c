@@ -75,7 +75,7 @@ static bool lower_two(struct a64 *x, const struct ir_insn *in, uint32_t op, bool
     struct cold_eval kept;
     a64_done(x, in->a);
     a64_done(x, in->b);
-    int d = a64_deff(x, 0);
+    int d = a64_deff(x, may_underflow ? a64_not_lost(a, b, a) : 0);
     if (may_underflow)
         kept = a64_keep(x, in, d, a, b, REG_NONE);
     a64_round(x, in);
@@ -109,7 +109,7 @@ static bool lower_fma(struct a64 *x, const struct ir_insn *in)
     a64_done(x, in->a);
     a64_done(x, in->b);
     a64_done(x, in->c);
-    int d = a64_deff(x, 0);
+    int d = a64_deff(x, a64_not_lost(a, b, c));
     const struct cold_eval kept = a64_keep(x, in, d, a, b, c);
     a64_round(x, in);
     a64_rrrr(&x->e, a64_float(in, op[in->imm & 3]), d, a, b, c);

@@ -19,6 +19,11 @@ void a64_cold_fp(struct a64 *x, const struct cold_path *c);      /* NAN, ZERO, E
 
 /* Ahead of an operation whose result in d may take an operand's register: what the cold path has in its place. */
 struct cold_eval a64_keep(struct a64 *x, const struct ir_insn *in, int d, int a, int b, int c);
+/* Where the result should rather not be, for that: scratch registers of operands. */
+static inline reg_set a64_not_lost(int a, int b, int c)
+{
+    return (reg_bit(a) | reg_bit(b) | reg_bit(c)) & A64_SCRATCH;
+}
 /* Behind it: leaves where the result is so small that an underflow may not be RISC-V's. */
 void a64_check_tiny(struct a64 *x, const struct ir_insn *in, const struct cold_eval *kept);
 
