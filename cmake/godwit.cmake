@@ -18,10 +18,11 @@ target_include_directories(gw_options INTERFACE ${PROJECT_SOURCE_DIR}/include)
 # bits (glibc 2.36), where the linker knows of that.
 if(NOT GODWIT_SANITIZE AND NOT GODWIT_FUZZERS)
   include(CheckLinkerFlag)
-  check_linker_flag(C -Wl,-z,pack-relative-relocs GODWIT_PACK_RELOCS)
+  # with --fatal-warnings, since some linkers ignore what they do not know
+  check_linker_flag(C -Wl,--fatal-warnings,-z,pack-relative-relocs GODWIT_PACKS_RELOCS)
   target_compile_options(gw_options INTERFACE -ffunction-sections -fdata-sections)
   target_link_options(gw_options INTERFACE -Wl,--gc-sections)
-  if(GODWIT_PACK_RELOCS)
+  if(GODWIT_PACKS_RELOCS)
     target_link_options(gw_options INTERFACE -Wl,-z,pack-relative-relocs)
   endif()
 endif()
