@@ -300,12 +300,12 @@ void *engine_go_on_near(void *cpu)
     const struct guest_isa *isa = e->cfg.isa;
     if (!may_go_on(e) || !isa->quiet || !isa->quiet(cpu))
         return NULL;
+    world_passes(e); /* before the look: what is found by then is found since */
     if ((e->run->view_dirty && !views_return(e)) || !find_near(e))
         return NULL;
     e->stats.exits_saved++;
     e->passing = false;
     e->progress->idle = 0;
-    world_passes(e);
     grant(e, 0);
     e->run->page = e->run->pc & ~(uint64_t)GW_PAGE_MASK;
     return e->at.code;
