@@ -8,6 +8,7 @@
  *   a64_place                     what that asks of this host
  *   a64_call                      calls of C
  *   a64_page                      where guest memory is
+ *   a64_fuse                      operations that become part of others
  *   a64_int, a64_compare, a64_branch, a64_mem, a64_atomic, a64_fp, a64_fcmp, a64_convert, a64_round
  *                                 lowering: IR operations and their cold paths
  *   a64_runtime, a64_detect       thunks; what this host offers

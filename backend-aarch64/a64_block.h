@@ -20,7 +20,10 @@ struct a64 {
     struct place p; /* p.i: the IR instruction being lowered */
     struct cold_list cold;
     struct sites sites;
-    /* USER: roots (sites.h) that were looked at; x30 = run.guest_base + based + based_disp */
+    bool waits[IR_MAX_INSNS]; /* a64_fuse.h */
+    /* USER: values that were looked at, of those that others are near; x30 = run.guest_base + based + based_disp,
+     * where based is a root (sites.h) */
+    ir_val near[IR_MAX_INSNS];
     ir_val inside[8], based; /* IR_NONE: x30 is nothing */
     unsigned inside_count;
     int32_t based_disp;

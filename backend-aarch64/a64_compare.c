@@ -1,5 +1,7 @@
 #include "backend-aarch64/a64_compare.h"
 
+#include "backend-aarch64/a64_fuse.h"
+
 /* By condition: the host's, and the one for exchanged operands. */
 static const struct {
     uint8_t cc, exchanged;
@@ -63,9 +65,31 @@ static bool branch_by_zero(struct a64 *x, const struct ir_insn *in, uint32_t *fr
     return true;
 }
 
+/* EQ and NE of bits, by an AND that has waited: one alone is tested by the branch. */
+static uint32_t branch_by_bits(struct a64 *x, const struct ir_insn *in, const struct ir_insn *bits)
+{
+    const int64_t imm = x->b->insn[bits->b].imm;
+    uint32_t from;
+    const bool equal = in->aux == IR_EQ;
+    const uint64_t mask = bits->type == IR_W32 ? (uint32_t)imm : (uint64_t)imm;
+    int a = a64_use(x, bits->a);
+    if ((mask & (mask - 1)) == 0) {
+        from = a64_tb(&x->e, equal ? A64_TBZ : A64_TBNZ, a, (unsigned)__builtin_ctzll(mask));
+    } else {
+        a64_logical(&x->e, a64_typed(bits, A64_ANDSI), A64_ZR, a, mask);
+        from = a64_bcond(&x->e, equal ? A64_EQ : A64_NE);
+    }
+    a64_done(x, bits->a);
+    a64_done(x, bits->b);
+    a64_done(x, in->b);
+    return from;
+}
+
 uint32_t a64_branch_if(struct a64 *x, const struct ir_insn *in)
 {
     uint32_t from;
+    if (a64_fused(x, in->a))
+        return branch_by_bits(x, in, a64_fused(x, in->a));
     if (!branch_by_zero(x, in, &from)) {
         enum a64_cc cc = a64_compare(x, in->type, in->aux, in->a, in->b);
         from = a64_bcond(&x->e, cc);

@@ -113,7 +113,7 @@ static void write_cold_paths(struct a64 *x)
 static bool keeps_base(const struct ir_insn *in)
 {
     return in->op <= IR_SELECT || in->op == IR_LD || in->op == IR_ST || in->op == IR_BRCC ||
-           (in->op >= IR_FADD && in->op <= IR_BOX);
+           (in->op >= IR_FADD && in->op <= IR_BOX) || in->op == IR_NOP;
 }
 
 /* --- a block ------------------------------------------------------------------------------------- */
@@ -141,6 +141,7 @@ static void begin(struct a64 *x, struct gw_compile_job *job)
                                              .full = &x->e.full});
     cold_begin(&x->cold, &x->e.full);
     a64_begin_pages(x);
+    memset(x->waits, 0, job->block->count);
     job->row_count = job->link_count = 0;
 }
 

@@ -4,7 +4,8 @@
 #include "backend-aarch64/a64.h"
 #include "backend-aarch64/a64_detect.h"
 
-enum { HWCAP_OF_ATOMICS = 1 << 8 }; /* HWCAP_ATOMICS of <asm/hwcap.h> */
+/* HWCAP_PMULL, HWCAP_ATOMICS of <asm/hwcap.h> */
+enum { HWCAP_OF_PMULL = 1 << 4, HWCAP_OF_ATOMICS = 1 << 8 };
 
 bool a64_native(void)
 {
@@ -13,7 +14,9 @@ bool a64_native(void)
 
 uint32_t a64_detect(void)
 {
-    return A64_F_BASE | (getauxval(AT_HWCAP) & HWCAP_OF_ATOMICS ? A64_F_LSE : 0u);
+    const unsigned long caps = getauxval(AT_HWCAP);
+    return A64_F_BASE | (caps & HWCAP_OF_ATOMICS ? A64_F_LSE : 0u) |
+           (caps & HWCAP_OF_PMULL ? A64_F_PMULL : 0u);
 }
 
 /* DC CVAU by the line, DSB, IC IVAU, DSB, ISB, as CTR_EL0 has the lines' sizes. Arm ARM, "Synchronization and

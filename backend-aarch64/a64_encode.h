@@ -74,7 +74,7 @@ enum a64_cc {
     A64_AL,
 };
 
-enum a64_shift { A64_LSL_BY, A64_LSR_BY, A64_ASR_BY };
+enum a64_shift { A64_LSL_BY, A64_LSR_BY, A64_ASR_BY, A64_ROR_BY /* logical ones */ };
 enum a64_extend { A64_UXTW = 2, A64_LSL_X = 3, A64_SXTW = 6 };
 
 static inline uint32_t a64_pos(const struct a64_buf *e)

@@ -3,9 +3,58 @@
 #define ABOVE_47 (UINT64_C(0xffff) << 48)
 _Static_assert(GW_USER_BITS == 47, "with a window's base less than it, sums have no more than 48");
 
+/* What is less than this, added to an address, leads not far from it: of blocks with IR_MAX_INSNS additions,
+ * 2^35 away at most. */
+enum { FAR = 1 << 24 };
+
+static uint64_t less_than_far(uint64_t most)
+{
+    return most < FAR ? most : UINT64_MAX;
+}
+
+/* The most that the value can be, as an unsigned number, or UINT64_MAX. most: of those before it. */
+static uint64_t most_of(const struct ir_block *b, const struct ir_insn *in, const uint32_t *most)
+{
+    const struct ir_insn *k = ir_op_info[in->op].args == 2 ? &b->insn[in->b] : in;
+    switch (in->op) {
+    case IR_CONST: return less_than_far((uint64_t)in->imm);
+    case IR_AND: return k->op == IR_CONST ? less_than_far((uint64_t)k->imm) : UINT64_MAX;
+    case IR_SHL:
+        return k->op == IR_CONST ? less_than_far((uint64_t)most[in->a] << (k->imm & 31))
+                                 : UINT64_MAX;
+    case IR_ADD: return less_than_far((uint64_t)most[in->a] + most[in->b]);
+    case IR_ZEXT8: return UINT8_MAX;
+    case IR_ZEXT16: return UINT16_MAX;
+    case IR_LD:
+        if (in->type != IR_I64 || in->aux & IR_SIGN || (in->aux & IR_SIZE_MASK) > 1)
+            return UINT64_MAX;
+        return in->aux & IR_SIZE_MASK ? UINT16_MAX : UINT8_MAX;
+    default: return UINT64_MAX;
+    }
+}
+
+/* Each value's own number, or that of another which it is a displacement or a small index away from. */
+static void find_near(struct a64 *x)
+{
+    uint32_t most[IR_MAX_INSNS]; /* UINT32_MAX: FAR or more */
+    for (uint32_t i = 0; i < x->b->count; i++) {
+        const struct ir_insn *in = &x->b->insn[i];
+        most[i] = (uint32_t)most_of(x->b, in, most);
+        x->near[i] = (ir_val)i;
+        if (x->sites.root[i] != i)
+            x->near[i] = x->near[in->a];
+        else if (in->op == IR_ADD && in->type == IR_I64 && most[in->b] < FAR)
+            x->near[i] = x->near[in->a];
+        else if (in->op == IR_ADD && in->type == IR_I64 && most[in->a] < FAR)
+            x->near[i] = x->near[in->b];
+    }
+}
+
 void a64_begin_pages(struct a64 *x)
 {
     sites_find(&x->sites, x->b, x->mem != GW_MEM_TLB);
+    if (x->mem == GW_MEM_USER)
+        find_near(x);
     x->inside_count = 0;
     x->based = IR_NONE;
 }
@@ -23,14 +72,14 @@ static void test_inside(struct a64 *x, struct cold_path *c, int ta)
     c->from[FROM_NOWHERE] = a64_cb(&x->e, A64_CBNZ, X16);
 }
 
-/* Was the root looked at in this block? It is from now on. */
-static bool known_inside(struct a64 *x, ir_val root)
+/* Was one near it looked at in this block? It is from now on. */
+static bool known_inside(struct a64 *x, ir_val near)
 {
     enum { KEPT = sizeof x->inside / sizeof x->inside[0] };
     for (unsigned k = 0; k < KEPT && k < x->inside_count; k++)
-        if (x->inside[k] == root)
+        if (x->inside[k] == near)
             return true;
-    x->inside[x->inside_count++ % KEPT] = root;
+    x->inside[x->inside_count++ % KEPT] = near;
     return false;
 }
 
@@ -45,7 +94,7 @@ struct a64_place a64_user_place(struct a64 *x, struct cold_path *c, const struct
                                 int ra, uint32_t op)
 {
     const ir_val root = x->sites.root[in->a];
-    if (!known_inside(x, root))
+    if (!known_inside(x, x->near[in->a]))
         test_inside(x, c, ra);
     if (in->imm == 0)
         return (struct a64_place){R_READ, ra, 0};

@@ -1,8 +1,8 @@
 /*
  * Where an access goes. Linux on AArch64 ignores bits 63:56 of an address, so an address that is no guest's does
  * not fault by itself: each way to find one sees to all of its bits.
- *   USER  what has more than GW_USER_BITS is left to the cold path. One look does for all accesses near a root
- *         (sites.h): if one of them lies within, no other lies further off than displacements go
+ *   USER  what has more than GW_USER_BITS is left to the cold path. One look does for all accesses near a value:
+ *         if one of them lies within, no other lies further off than displacements and small indices go
  *   FLAT  the map goes by bits 47:12; with others than those of the page the host address has bits above 47
  *   TLB   tags are whole
  * Works in x16 and x17 alone. An access is named by the register ra of its address operand and in->imm.

@@ -53,6 +53,12 @@ static void integers(void)
     reads("orr x1, x2, x3, lsr #16");
     a64_shifted(&t.e, a64_w(A64_SUBS), A64_ZR, 2, 3, A64_ASR_BY, 31);
     reads("subs wzr, w2, w3, asr #31");
+    a64_shifted(&t.e, a64_w(A64_EOR), 1, 2, 3, A64_ROR_BY, 7);
+    reads("eor w1, w2, w3, ror #7");
+    a64_rrr(&t.e, A64_ADDX | A64_SXTW << 13, 1, 2, 3);
+    reads("add x1, x2, w3, sxtw");
+    a64_rrr(&t.e, A64_SUBX | A64_UXTW << 13, 1, 2, 3);
+    reads("sub x1, x2, w3, uxtw");
     a64_cond(&t.e, A64_CSEL, 1, 2, 3, A64_LO);
     reads("csel x1, x2, x3, cc");
     a64_cond(&t.e, a64_w(A64_CSINC), 1, A64_ZR, A64_ZR, A64_GE);
@@ -328,6 +334,12 @@ static void floats(void)
     reads("frinta s1, s2");
     a64_rr(&t.e, a64_d(A64_FRINTX), V1, V2);
     reads("frintx d1, d2");
+    a64_rrr(&t.e, A64_CMTST, V1, V2, V3);
+    reads("cmtst v1.8b, v2.8b, v3.8b");
+    a64_rrr(&t.e, A64_PMULL, V1, V2, V3);
+    reads("pmull v1.1q, v2.1d, v3.1d");
+    a64_rr(&t.e, A64_FMOV_XHIGH, 1, V2);
+    reads("fmov x1, v2.d[1]");
     a64_rr(&t.e, A64_CNT, V1, V2);
     reads("cnt v1.8b, v2.8b");
     a64_rr(&t.e, A64_ADDV, V1, V2);
