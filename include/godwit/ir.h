@@ -202,6 +202,9 @@ struct ir_block {
     /* Settings: ir_begin leaves them alone, as it does no_fold. */
     const struct gw_helper
         *helpers; /* guest_isa.helpers, or NULL: any helper may write any state */
+    /* Other harts may see the order of accesses: what another value follows from in the guest's instructions it
+     * follows from here, though the result be known (x ^ x, x == x), as hosts may order by that alone. */
+    uint8_t keeps_dependencies;
     /* The block is right at any address with this offset in a page, whatever pages there are before it
      * and behind: addresses are made of run.page (ir_pc), targets of branches mean distances. */
     uint8_t anywhere;

@@ -109,6 +109,7 @@ static enum gw_lift_status lift(struct engine *e, uint64_t pc, const uint8_t *by
         .unroll = e->cfg.no_fold ? 1 : 4,
     };
     e->ir->no_fold = e->cfg.no_fold;
+    e->ir->keeps_dependencies = e->world->shared;
     ir_begin(e->ir, pc, e->flags);
     e->ir->helpers = e->cfg.isa->helpers;
     return e->cfg.isa->lift(&rq);

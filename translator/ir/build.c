@@ -329,7 +329,8 @@ void ir_brcc(struct ir_block *b, enum ir_type type, enum ir_cond cc, ir_val a, i
              uint64_t target)
 {
     if (!b->no_fold) {
-        bool same = a == c, constant = ir_is_const(b, a) && ir_is_const(b, c);
+        bool constant = ir_is_const(b, a) && ir_is_const(b, c);
+        bool same = a == c && (constant || !b->keeps_dependencies);
         if (same || constant) {
             if (ir_cond_holds(cc, type, same ? 0 : (uint64_t)b->insn[a].imm,
                               same ? 0 : (uint64_t)b->insn[c].imm))

@@ -215,6 +215,12 @@ static ir_val emit2(struct ir_block *b, enum ir_op op, enum ir_type type, ir_val
     return ir_emit(b, op, type, 0, a, c, IR_NONE, IR_NONE, 0);
 }
 
+/* 0, or the operation that makes it, where what follows from a is to be seen to. */
+static ir_val known_zero(struct ir_block *b, enum ir_op op, enum ir_type type, ir_val a, ir_val c)
+{
+    return b->keeps_dependencies ? emit2(b, op, type, a, c) : ir_const(b, 0);
+}
+
 /* The value x as an operation of this type would return it. */
 static ir_val whole(struct ir_block *b, enum ir_type type, ir_val x)
 {
@@ -245,7 +251,7 @@ static ir_val and_const(struct ir_block *b, enum ir_type type, ir_val a, uint64_
     if (type == IR_W32)
         k &= LOW32;
     if (k == 0)
-        return ir_const(b, 0);
+        return known_zero(b, IR_AND, type, a, ir_const(b, 0));
     if ((k & (k + 1)) == 0) { /* all ones from bit 0 */
         unsigned bits = bits_needed(k);
         if (ir_unsigned_bits(b, a) <= bits)
@@ -265,7 +271,7 @@ static ir_val mul_const(struct ir_block *b, enum ir_type type, ir_val a, uint64_
     if (type == IR_W32)
         k &= LOW32;
     if (k == 0)
-        return ir_const(b, 0);
+        return known_zero(b, IR_MUL, type, a, ir_const(b, 0));
     if ((k & (k - 1)) == 0)
         return ir_op2(b, IR_SHL, type, a, ir_const(b, (uint64_t)__builtin_ctzll(k)));
     return emit2(b, IR_MUL, type, a, ir_const(b, k));
@@ -307,7 +313,7 @@ static ir_val fold_const_right(struct ir_block *b, enum ir_op op, enum ir_type t
     case IR_AND: return and_const(b, type, a, k);
     case IR_ANDN: return and_const(b, type, a, ~k);
     case IR_OR:
-        if ((k & ones) == ones)
+        if ((k & ones) == ones && !b->keeps_dependencies)
             return ir_const(b, ones);
         return (k & ones) == 0 ? whole(b, type, a) : emit2(b, op, type, a, c);
     case IR_XOR: return (k & ones) == 0 ? whole(b, type, a) : emit2(b, op, type, a, c);
@@ -326,7 +332,7 @@ static ir_val fold_same(struct ir_block *b, enum ir_op op, enum ir_type type, ir
     switch (op) {
     case IR_SUB:
     case IR_XOR:
-    case IR_ANDN: return ir_const(b, 0);
+    case IR_ANDN: return known_zero(b, op, type, a, a);
     case IR_AND:
     case IR_OR: return whole(b, type, a);
     default: return emit2(b, op, type, a, a);
@@ -400,7 +406,7 @@ ir_val ir_op2(struct ir_block *b, enum ir_op op, enum ir_type type, ir_val a, ir
 static int known_comparison(const struct ir_block *b, enum ir_type type, enum ir_cond cc, ir_val a,
                             ir_val c)
 {
-    if (a == c)
+    if (a == c && (!b->keeps_dependencies || ir_is_const(b, a)))
         return ir_cond_holds(cc, type, 0, 0);
     if (ir_is_const(b, a) && ir_is_const(b, c))
         return ir_cond_holds(cc, type, value_of(b, a), value_of(b, c));

@@ -102,6 +102,29 @@ static void identities_return_the_operand(void **state)
     left(f, "");
 }
 
+/* Another hart may see what the host makes of such an operation; of constants nothing follows. */
+static void what_follows_from_a_value_follows_from_it_still(void **state)
+{
+    struct fixture *f = *state;
+    f->b.keeps_dependencies = 1;
+    ir_val a = x(f, 1), zero = k(f, 0), ones = k(f, -1);
+    const ir_val made[] = {op(f, IR_SUB, a, a),    op(f, IR_XOR, a, a),    op(f, IR_ANDN, a, a),
+                           op(f, IR_AND, a, zero), op(f, IR_AND, zero, a), op(f, IR_ANDN, a, ones),
+                           op(f, IR_MUL, a, zero), op(f, IR_OR, a, ones)};
+    for (unsigned i = 0; i < sizeof made / sizeof made[0]; i++) {
+        const struct ir_insn *in = &f->b.insn[made[i]];
+        assert_true(in->op != IR_CONST && in->a == a);
+    }
+    assert_int_equal(f->b.insn[ir_setcc(&f->b, IR_I64, IR_EQ, a, a)].op, IR_SETCC);
+    assert_int_equal(f->b.insn[ir_select(&f->b, IR_I64, IR_NE, a, a, zero, ones)].op, IR_SELECT);
+    ir_brcc(&f->b, IR_I64, IR_EQ, a, a, 0x3000);
+    assert_int_equal(f->b.insn[f->b.count - 1].op, IR_BRCC);
+    assert_int_equal(op(f, IR_XOR, ones, ones), zero);
+    assert_int_equal(op(f, IR_AND, ones, zero), zero);
+    assert_int_equal(ir_setcc(&f->b, IR_I64, IR_EQ, zero, zero), k(f, 1));
+    left(f, "%0 = get i64 [8:8]\nbrcc i64 eq %0, %0, 0x3000\n");
+}
+
 static void constants_fold_and_are_shared(void **state)
 {
     struct fixture *f = *state;
@@ -563,6 +586,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(identities_return_the_operand),
+        T(what_follows_from_a_value_follows_from_it_still),
         T(constants_fold_and_are_shared),
         T(chains_of_additions_collapse),
         T(extensions_of_extended_values_vanish),
