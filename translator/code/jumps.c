@@ -8,12 +8,13 @@
 
 enum { ENTRIES_BYTES = sizeof(struct gw_jump_entry) << GW_JC_BITS };
 
-/* Cleared memory is empty too: 0 is an address that only the first entry could have. Nearly all pages of it
- * come into use, first read and then written, so they are had at once and not by two faults each. */
-static struct gw_jump_entry *entries_new(void)
+/* Cleared memory is empty too: 0 is an address that only the first entry could have. A program has one, nearly all
+ * pages of which come into use, first read and then written: they are had at once and not by two faults each. */
+static struct gw_jump_entry *entries_new(bool at_once)
 {
+    int populate = at_once ? MAP_POPULATE : 0;
     struct gw_jump_entry *entry = mmap(NULL, ENTRIES_BYTES, PROT_READ | PROT_WRITE,
-                                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+                                       MAP_PRIVATE | MAP_ANONYMOUS | populate, -1, 0);
     if (entry == MAP_FAILED)
         return NULL;
     entry[0].pc = NO_PC;
@@ -127,7 +128,7 @@ static uint8_t take(struct engine *e, uint64_t key)
         if (j->pool[i].used < j->pool[oldest].used)
             oldest = i;
     struct jump_cache *jc = &j->pool[oldest];
-    if (!jc->entry && !(jc->entry = entries_new()))
+    if (!jc->entry && !(jc->entry = entries_new(!e->cfg.bus)))
         abort(); /* 128 KiB: the host is out of memory */
     clear(j, jc);
     j->takes++;

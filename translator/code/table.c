@@ -10,9 +10,17 @@ typedef uint64_t slot;
 
 struct tb_table {
     struct tb_table *before; /* smaller, and perhaps still looked at; or NULL */
-    uint32_t bits; /* 1 << bits slots, at most half full: what is not there is soon missed */
+    uint32_t bits;           /* 1 << bits slots */
     slot slot[];
 };
+
+/* Blocks that there may be in it: half of the slots, so that what is not there is soon missed; where that costs much
+ * memory, three quarters. */
+static uint32_t most_of(const struct tb_table *t)
+{
+    enum { LARGE_BITS = 16 };
+    return t->bits < LARGE_BITS ? 1u << (t->bits - 1) : 3u << (t->bits - 2);
+}
 
 static size_t bytes_of(uint32_t bits)
 {
@@ -98,7 +106,7 @@ static bool grow(struct code_cache *c)
 
 void table_add(struct code_cache *c, uint32_t i)
 {
-    if (c->table_count < 1u << (c->table->bits - 1) || grow(c)) {
+    if (c->table_count < most_of(c->table) || grow(c)) {
         place(c, c->table, i);
         c->table_count++;
     }
