@@ -42,6 +42,7 @@ void executed_close(struct executed *x)
 {
     free(x->at);
     free(x->found);
+    free(x->listed);
     free(x->filter[0]);
     free(x->filter[1]);
     *x = (struct executed){0};
@@ -64,9 +65,8 @@ static void filter_renew(struct executed *x)
         return;
     for (uint32_t i = 0; i < (1u << FILTER_BITS) / 64; i++)
         __atomic_store_n(&f[i], 0, __ATOMIC_RELAXED);
-    for (uint32_t i = 0; x->at && i < 1u << x->bits; i++)
-        if (x->at[i].page != NO_PAGE)
-            filter_set(x, next & 1, x->at[i].page);
+    for (uint32_t n = 0; n < x->count; n++)
+        filter_set(x, next & 1, x->at[x->listed[n]].page);
     __atomic_store_n(&x->turn, next, __ATOMIC_SEQ_CST);
 }
 
@@ -88,33 +88,46 @@ uint32_t executed_turn(const struct executed *x)
 
 /* --- the table ----------------------------------------------------------------------------------- */
 
+static uint32_t live_pages(const struct executed *x)
+{
+    uint32_t live = 0;
+    for (uint32_t n = 0; n < x->count; n++)
+        live += x->at[x->listed[n]].spaces != 0;
+    return live;
+}
+
 /* A table with room for one more page. False: there is none, or it would be too large. */
 static bool renew(struct executed *x)
 {
-    uint32_t cap = x->at ? 1u << x->bits : 0, live = 0;
-    for (uint32_t i = 0; i < cap; i++)
-        live += x->at[i].page != NO_PAGE && x->at[i].spaces;
+    uint32_t live = live_pages(x), done = 0;
     unsigned bits = FIRST_BITS;
     while (live >= 1u << (bits - 1))
         bits++;
     struct executed_page *fresh = bits > MOST_BITS ? NULL : malloc(sizeof *fresh << bits);
     struct executed_found *found = fresh ? calloc(1u << bits, sizeof *found) : NULL;
-    if (!found) {
+    uint32_t *listed = found ? malloc(sizeof *listed << bits) : NULL;
+    if (!listed) {
         free(fresh);
+        free(found);
         return false;
     }
     for (uint32_t i = 0; i < 1u << bits; i++)
         fresh[i] = (struct executed_page){.page = NO_PAGE};
-    for (uint32_t i = 0; i < cap; i++)
-        if (x->at[i].page != NO_PAGE && x->at[i].spaces) {
-            struct executed_page *p = place(fresh, bits, x->at[i].page);
-            *p = x->at[i];
-            found[p - fresh] = x->found[i];
-        }
+    for (uint32_t n = 0; n < x->count; n++) {
+        uint32_t i = x->listed[n];
+        if (!x->at[i].spaces)
+            continue;
+        struct executed_page *p = place(fresh, bits, x->at[i].page);
+        *p = x->at[i];
+        found[p - fresh] = x->found[i];
+        listed[done++] = (uint32_t)(p - fresh);
+    }
     free(x->at);
     free(x->found);
+    free(x->listed);
     x->at = fresh;
     x->found = found;
+    x->listed = listed;
     x->bits = bits;
     x->count = live;
     filter_renew(x);
@@ -154,7 +167,7 @@ void executed_add(struct executed *x, uint64_t page, unsigned space, uint64_t wh
         p = place(x->at, x->bits, page);
         *p = (struct executed_page){.page = page};
         x->found[p - x->at] = (struct executed_found){0};
-        x->count++;
+        x->listed[x->count++] = (uint32_t)(p - x->at);
     }
     note(&x->found[p - x->at], p->spaces, UINT64_C(1) << space, what);
     p->spaces |= UINT64_C(1) << space;
@@ -201,9 +214,8 @@ uint64_t executed_changed_any(const struct executed *x, uint64_t spaces, execute
     uint64_t changed = 0;
     if (x->full)
         return spaces;
-    for (uint32_t i = 0; x->at && spaces & ~changed && i < 1u << x->bits; i++)
-        if (x->at[i].spaces & spaces & ~changed && x->at[i].page != NO_PAGE)
-            changed |= changed_at(x, i, spaces & ~changed, ask, context);
+    for (uint32_t n = 0; n < x->count && spaces & ~changed; n++)
+        changed |= changed_at(x, x->listed[n], spaces & ~changed, ask, context);
     return changed;
 }
 
@@ -224,9 +236,10 @@ uint64_t executed_drop_all(struct executed *x, uint64_t spaces)
     uint64_t had = x->full ? ~UINT64_C(0) : 0;
     if (!(executed_spaces(x) & spaces))
         return 0;
-    for (uint32_t i = 0; x->at && i < 1u << x->bits; i++) {
-        had |= x->at[i].spaces;
-        x->at[i].spaces &= ~spaces;
+    for (uint32_t n = 0; n < x->count; n++) {
+        struct executed_page *p = &x->at[x->listed[n]];
+        had |= p->spaces;
+        p->spaces &= ~spaces;
     }
     x->any = had & ~spaces;
     if (!(had & ~spaces) && x->bits > LARGE_BITS) /* a large one is not gone through for nothing */
@@ -238,8 +251,10 @@ void executed_clear(struct executed *x)
 {
     free(x->at);
     free(x->found);
+    free(x->listed);
     x->at = NULL;
     x->found = NULL;
+    x->listed = NULL;
     x->bits = x->count = 0;
     x->any = 0;
     filter_renew(x);

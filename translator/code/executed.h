@@ -25,6 +25,7 @@ struct executed_found {
 struct executed {
     struct executed_page *at;     /* 1 << bits, at most three quarters full; NULL: nothing yet */
     struct executed_found *found; /* of each of them */
+    uint32_t *listed; /* where each of the pages is, so that a small part of the table is gone through quickly */
     unsigned bits;
     uint32_t count; /* of pages, such as no space has any more too */
     uint64_t any;   /* spaces in which any page was executed, and perhaps others */
