@@ -12,7 +12,8 @@
  *
  * Architectural state is exact at every guest instruction's start: a PUT belongs to the guest
  * instruction it stands in, and within one guest instruction no PUT precedes an operation that may
- * fault or leave (the verifier checks it), so a fault restarts the instruction.
+ * fault, or a helper that may leave (the verifier checks it), so a fault restarts the instruction. A BRCC that is
+ * taken ends it.
  *
  * Owned by the translator, which lends a block to guest_isa.lift. Single-threaded per engine.
  */

@@ -246,11 +246,12 @@ static void one_insn(struct check *c, const struct ir_insn *in)
     }
 }
 
-static bool may_leave(const struct ir_block *b, const struct ir_insn *in)
+/* May its guest instruction be done again from the start? A branch that is taken ends it. */
+static bool may_restart(const struct ir_block *b, const struct ir_insn *in)
 {
-    if (in->op == IR_CALL && b->helpers)
-        return b->helpers[in->imm].flags & GW_HELPER_LEAVES;
-    return ir_op_info[in->op].flags & (IRF_MEM | IRF_EXIT);
+    if (in->op == IR_CALL)
+        return !b->helpers || b->helpers[in->imm].flags & GW_HELPER_LEAVES;
+    return ir_op_info[in->op].flags & IRF_MEM;
 }
 
 enum gw_status ir_verify(const struct ir_block *b, struct gw_error *err)
@@ -287,7 +288,7 @@ enum gw_status ir_verify_for(const struct ir_block *b, const struct guest_isa *i
         written = written && in->guest == guest;
         guest = in->guest;
         one_insn(&c, in);
-        require(&c, !(written && may_leave(b, in)), "state written before it may fault or leave");
+        require(&c, !(written && may_restart(b, in)), "state written before it may fault or leave");
         written = written || in->op == IR_PUT;
         bool end = ir_op_info[in->op].flags & IRF_END;
         require(&c, end == (c.index + 1 == b->count), "the end is not where it belongs");

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "tests/frontend/riscv64/lift/cases.h"
+#include "frontend/riscv64/isa_parts.h"
 #include "frontend/riscv64/lift.h"
 #include "frontend/riscv64/priv.h"
 #include "tests/frontend/riscv64/lift/run_ir.h"
@@ -32,6 +33,7 @@
 #define STVEC_READ    UINT32_C(0x10502573) /* csrrs a0,stvec,zero */
 #define SSTATUS_READ  UINT32_C(0x10002573) /* csrrs a0,sstatus,zero */
 #define SSTATUS_SET   UINT32_C(0x10052073) /* csrrs zero,sstatus,a0 */
+#define SSTATUS_SET_RD UINT32_C(0x1005a573) /* csrrs a0,sstatus,a1 */
 #define SSTATUS_SET_2 UINT32_C(0x10016073) /* csrrsi zero,sstatus,2 */
 #define IRQ_SAVE      UINT32_C(0x10017573) /* csrrci a0,sstatus,2 */
 #define MSCRATCH_READ UINT32_C(0x34002573) /* csrrs a0,mscratch,zero */
@@ -77,6 +79,7 @@ static int setup(void **state)
     if (!f)
         return 1;
     f->cpu.cfg.ext = UINT64_MAX;
+    f->block.helpers = rv_helper_table;
     f->rq = (struct gw_lift_request){
         .cpu = &f->cpu, .block = &f->block, .code = f->code, .page_left = 4096, .max_guest = 100};
     return 0;
@@ -401,6 +404,24 @@ static void interrupts_are_enabled_without_leaving_if_none_is_due(void **state)
     LIFT(f, RV_PRIV_S, SSTATUS_SET, ADDI);
     assert_calls(f, 0, 0);
     assert_int_equal(f->run.pc, CASE_PC + 4);
+}
+
+/* What sstatus was is in rd, whichever way the instruction ends. */
+static void sstatus_is_read_and_written_in_one(void **state)
+{
+    struct fixture *f = *state;
+    for (uint64_t way = 0; way < 3; way++) {
+        f->cpu.x[10] = 99;
+        f->cpu.x[11] = way < 2 ? 2 : 0;
+        f->cpu.c.mstatus = RV_MSTATUS_SPP;
+        f->run = (struct run){.cpu = &f->cpu, .leave_at = -1, .helper_result = way};
+        LIFT(f, RV_PRIV_S, SSTATUS_SET_RD, ADDI);
+        run_block(&f->run, &f->block);
+        assert_int_equal(f->run.calls, way < 2);
+        assert_int_equal(f->run.exit, way == 1 ? RUN_LEFT : RUN_JUMPED);
+        assert_int_equal(f->run.pc, CASE_PC + 4);
+        assert_int_equal(f->cpu.x[10], RV_MSTATUS_SPP | RV_MSTATUS_UXL_64);
+    }
 }
 
 /* --- what the block key says --------------------------------------------------------------------- */
@@ -845,6 +866,7 @@ int main(void)
         TEST(sstatus_is_read_without_a_helper),
         TEST(interrupts_are_disabled_in_line),
         TEST(interrupts_are_enabled_without_leaving_if_none_is_due),
+        TEST(sstatus_is_read_and_written_in_one),
         TEST(csr_access_needs_its_privilege),
         TEST(user_mode_has_no_privileged_state),
         TEST(fp_is_illegal_while_fs_is_off),
