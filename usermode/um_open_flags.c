@@ -16,22 +16,26 @@ static const struct {
 };
 enum { MOVED = sizeof moved / sizeof *moved };
 
+/* All are taken out before any is put in: what is one flag's bit here is another's there. */
+static uint64_t move(uint64_t flags, bool to_guest)
+{
+    uint64_t result = flags;
+    for (unsigned i = 0; i < MOVED; i++)
+        result &= ~(uint64_t)(moved[i].guest | moved[i].host);
+    for (unsigned i = 0; i < MOVED; i++) {
+        uint32_t from = to_guest ? moved[i].host : moved[i].guest;
+        uint32_t to = to_guest ? moved[i].guest : moved[i].host;
+        result |= flags & from ? to : 0;
+    }
+    return result;
+}
+
 uint64_t um_open_flags_in(uint64_t guest)
 {
-    uint64_t host = guest;
-    for (unsigned i = 0; i < MOVED; i++)
-        host &= ~(uint64_t)(moved[i].guest | moved[i].host);
-    for (unsigned i = 0; i < MOVED; i++)
-        host |= guest & moved[i].guest ? moved[i].host : 0;
-    return host;
+    return move(guest, false);
 }
 
 uint64_t um_open_flags_out(uint64_t host)
 {
-    uint64_t guest = host;
-    for (unsigned i = 0; i < MOVED; i++)
-        guest &= ~(uint64_t)(moved[i].guest | moved[i].host);
-    for (unsigned i = 0; i < MOVED; i++)
-        guest |= host & moved[i].host ? moved[i].guest : 0;
-    return guest;
+    return move(host, true);
 }
