@@ -31,9 +31,13 @@ int cli_ps(const struct cli_options *o);
 int cli_console(const struct cli_options *o);
 int cli_machine_verb(const struct cli_options *o, enum cli_verb verb);
 int cli_exec(const struct cli_options *o);
+int cli_binfmt(const struct cli_options *o);
 int cli_disasm(const struct cli_options *o);
 int cli_doctor(const struct cli_options *o);
 int cli_completion(const struct cli_options *o);
+/* as_peer.c: where argv[0] is another program's name, that program's part is played, and *status is its
+ * exit status. False: it is not. */
+bool cli_as_peer(char *const *argv, int *status);
 
 void cli_help(FILE *out);
 void cli_help_verb(FILE *out, const struct cli_verb_info *verb);
@@ -63,6 +67,8 @@ bool cli_write_report_to(int fd, const char *path, const struct cli_report *r,
 void *cli_open_module(const char *name, const char *symbol, struct gw_error *err);
 /* A file of ours that lies where modules do, to be executed; -1: there is none. */
 int cli_open_beside(const char *name);
+/* Its path, of at most size bytes; false: there is none. */
+bool cli_path_beside(const char *name, char *path, size_t size);
 /* The interface of a module whose symbol is a function that returns one: a struct that begins with
  * `unsigned version`, which must be this one. NULL: *err says why; so it does for no symbol. */
 const void *cli_interface(void *symbol, const char *name, unsigned version, struct gw_error *err);

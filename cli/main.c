@@ -53,6 +53,7 @@ static int dispatch(const struct cli_verb_info *v, const struct cli_options *o)
     case VERB_SAVE: return cli_machine_verb(o, v->verb);
     case VERB_SNAP: return cli_snap(o);
     case VERB_EXEC: return cli_exec(o);
+    case VERB_BINFMT: return cli_binfmt(o);
     case VERB_DISASM: return cli_disasm(o);
     case VERB_DOCTOR: return cli_doctor(o);
     case VERB_COMPLETION: return cli_completion(o);
@@ -92,6 +93,8 @@ int main(int argc, char **argv)
     const char *word;
     int status;
     hold_standard_streams();
+    if (cli_as_peer(argv, &status))
+        return finish(status);
     if (argc < 2) {
         cli_help(stderr);
         return CLI_FAILURE;

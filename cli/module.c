@@ -27,17 +27,23 @@ static bool own_dir(char *buf, size_t size)
 /* GODWIT_LIBDIR leads from the program's directory to the modules' once installed. */
 static const char *const places[] = {"", GODWIT_LIBDIR};
 
+bool cli_path_beside(const char *name, char *path, size_t size)
+{
+    char dir[PATH_BYTES];
+    for (unsigned i = 0; i < sizeof places / sizeof places[0]; i++) {
+        if (!own_dir(dir, sizeof dir))
+            return false;
+        int n = snprintf(path, size, "%s%s/%s", dir, places[i], name);
+        if (n > 0 && (size_t)n < size && access(path, F_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
 int cli_open_beside(const char *name)
 {
-    char dir[PATH_BYTES], path[PATH_BYTES + 256];
-    int fd = -1;
-    for (unsigned i = 0; fd < 0 && i < sizeof places / sizeof places[0]; i++) {
-        if (!own_dir(dir, sizeof dir))
-            return -1;
-        snprintf(path, sizeof path, "%s%s/%s", dir, places[i], name);
-        fd = open(path, O_PATH | O_CLOEXEC);
-    }
-    return fd;
+    char path[PATH_BYTES + 256];
+    return cli_path_beside(name, path, sizeof path) ? open(path, O_PATH | O_CLOEXEC) : -1;
 }
 
 void *cli_open_module(const char *name, const char *symbol, struct gw_error *err)

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "godwit/little.h"
 #include "usermode/um.h"
 #include "usermode/um_elf.h"
 
@@ -29,7 +30,8 @@ static uint64_t pie_base(const struct um_space *s)
     return s->limit / 3 * 2 & ~UINT64_C(0xfff);
 }
 
-#define STACK_GAP (UINT64_C(128) << 20)
+#define DEBIAN_LINKER "/lib/ld-linux-riscv64-lp64d.so.1"
+#define STACK_GAP     (UINT64_C(128) << 20)
 
 /* Splits "#! interpreter [argument]" in place. False when there is no interpreter, or its name may go
  * on behind what was read. */
@@ -167,10 +169,13 @@ static bool script_argv(struct target *t, const char *interp, const char *arg)
     return true;
 }
 
-static enum gw_status open_program(struct target *t, struct gw_error *err)
+/* fd: it is open there; else it is opened. */
+static enum gw_status open_program(struct target *t, int fd, struct gw_error *err)
 {
     struct stat st;
-    t->fd = open(t->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is not waited for */
+    t->fd = fd > STDERR_FILENO
+                ? fd
+                : open(t->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is not waited for */
     if (t->fd < 0) {
         enum gw_status s = errno == ENOENT || errno == ENOTDIR ? GW_ERR_NOTFOUND : GW_ERR_IO;
         return gw_fail(err, s, t->path, "cannot open program: %s", strerror(errno));
@@ -196,10 +201,11 @@ static enum gw_status find_target(const struct um_config *cfg, struct target *t,
     memcpy(t->argv, cfg->argv, (n + 1) * sizeof *t->argv);
     if (strlen(cfg->path) >= sizeof t->path)
         return gw_fail(err, GW_ERR_NOTFOUND, "", "program name too long");
-    memcpy(t->path, cfg->path, strlen(cfg->path) + 1);
+    char buf[PATH_MAX];
+    snprintf(t->path, sizeof t->path, "%s", in_sysroot(cfg, cfg->path, buf));
     for (unsigned depth = 0;; depth++) {
-        char head[HEAD_BYTES], buf[PATH_MAX], *interp, *arg;
-        enum gw_status s = open_program(t, err);
+        char head[HEAD_BYTES], *interp, *arg;
+        enum gw_status s = open_program(t, depth ? -1 : cfg->program_fd, err);
         if (s)
             return s;
         ssize_t got = pread(t->fd, head, sizeof head, 0);
@@ -233,7 +239,10 @@ static enum gw_status load_interp(struct um_proc *p, const struct um_config *cfg
         s = gw_fail(err, GW_ERR_UNSUPPORTED, name,
                     "a dynamic program, and its interpreter %s was not found", elf->interp);
         if (err)
-            snprintf(err->hint, sizeof err->hint, "link it with -static, or give -L SYSROOT");
+            snprintf(err->hint, sizeof err->hint, "%s",
+                     strcmp(elf->interp, DEBIAN_LINKER) == 0
+                         ? "apt-get install libc6-riscv64-cross, or give -L SYSROOT"
+                         : "link it with -static, or give -L SYSROOT");
     } else {
         s = um_elf_read(fd, path, p->isa->elf_machine, in, err);
     }
@@ -259,7 +268,9 @@ static enum gw_status map_stack(struct um_proc *p, bool executable, struct um_st
 {
     struct rlimit lim;
     uint64_t size = STACK_DEFAULT;
-    if (getrlimit(RLIMIT_STACK, &lim) == 0 && lim.rlim_cur != RLIM_INFINITY)
+    if (p->cfg->stack_bytes)
+        size = p->cfg->stack_bytes;
+    else if (getrlimit(RLIMIT_STACK, &lim) == 0 && lim.rlim_cur != RLIM_INFINITY)
         size = lim.rlim_cur;
     size = (size < STACK_MIN ? STACK_MIN : size > STACK_MAX ? STACK_MAX : size) & ~UINT64_C(0xfff);
     rq->top = p->space.limit - UM_PAGE; /* a page of nothing stays at the end of the window */
@@ -272,6 +283,19 @@ static enum gw_status map_stack(struct um_proc *p, bool executable, struct um_st
         return gw_fail(err, GW_ERR_NOMEM, "", "cannot map a stack of %llu bytes: %s",
                        (unsigned long long)size, strerror((int)-r));
     return GW_OK;
+}
+
+/* AT_RANDOM's bytes. From a seed: two words of SplitMix64 (Steele, Lea and Flood 2014). */
+static void start_random(const struct um_config *cfg, uint8_t random[16])
+{
+    for (unsigned i = 0; cfg->seed && i < 2; i++) {
+        uint64_t z = *cfg->seed + (i + 1) * UINT64_C(0x9e3779b97f4a7c15);
+        z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+        z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+        gw_put_little(random + i * 8, z ^ z >> 31, 8);
+    }
+    if (!cfg->seed && getrandom(random, 16, GRND_NONBLOCK) < 0)
+        memset(random, 0x5a, 16);
 }
 
 static enum gw_status load_elf(struct um_proc *p, const struct um_config *cfg, struct target *t,
@@ -295,8 +319,8 @@ static enum gw_status load_elf(struct um_proc *p, const struct um_config *cfg, s
     uint64_t pc = rq.entry;
     if (elf->has_interp)
         s = load_interp(p, cfg, t->path, elf, &rq.interp_base, &pc, err);
-    if (!s && getrandom(rq.random, sizeof rq.random, GRND_NONBLOCK) < 0)
-        memset(rq.random, 0x5a, sizeof rq.random);
+    if (!s)
+        start_random(cfg, rq.random);
     if (!s)
         s = um_stack_build(&p->space, &rq, &p->stack, err);
     if (s)

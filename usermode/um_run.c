@@ -206,6 +206,8 @@ static enum gw_status start(struct um_proc *p, struct gw_error *err)
         return s;
     p->isa->reset(p->cpu);
     s = um_space_init(&p->space, err);
+    if (cfg->space_bytes && cfg->space_bytes < p->space.limit)
+        p->space.limit = cfg->space_bytes & ~(uint64_t)(UM_PAGE - 1);
     if (!s)
         s = um_load(p, cfg, err);
     if (!s)

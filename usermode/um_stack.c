@@ -71,7 +71,7 @@ static unsigned aux_fill(uint64_t aux[UM_AUX_WORDS], const struct um_stack_reque
         AT_EGID,        getegid(),
         AT_HWCAP,       HWCAP,
         AT_CLKTCK,      100,
-        AT_SECURE,      0,
+        AT_SECURE,      getauxval(AT_SECURE),
         AT_RANDOM,      random,
         AT_EXECFN,      execfn,
         AT_HWCAP2,      0,

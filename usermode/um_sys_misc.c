@@ -15,6 +15,10 @@ int64_t um_sys_uname(struct um_proc *p, const uint64_t *a)
         return -errno;
     memset(u.machine, 0, sizeof u.machine);
     snprintf(u.machine, sizeof u.machine, "%s", p->isa->name);
+    if (p->cfg->uname_release) {
+        memset(u.release, 0, sizeof u.release);
+        snprintf(u.release, sizeof u.release, "%s", p->cfg->uname_release);
+    }
     return um_copy_out(p, a[0], &u, sizeof u);
 }
 

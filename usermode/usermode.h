@@ -17,11 +17,16 @@
 #include "godwit/status.h"
 
 struct um_config {
-    const char *path;       /* the program; searched for nowhere else */
-    char *const *argv;      /* the guest's, NULL at the end, at least one */
-    char *const *envp;      /* the guest's, NULL at the end */
-    const char *sysroot;    /* looked up first for absolute paths; or NULL */
-    char *const *self_argv; /* how execve starts us again: words before "-0 NAME -- PROG ARGS";
+    const char *path;          /* the program; searched for nowhere else */
+    char *const *argv;         /* the guest's, NULL at the end, at least one */
+    char *const *envp;         /* the guest's, NULL at the end */
+    const char *sysroot;       /* looked up first for absolute paths; or NULL */
+    int program_fd;            /* > 2: path is open there, and closed by us; else: path is opened */
+    const char *uname_release; /* NULL: the host's */
+    uint64_t stack_bytes;      /* 0: by RLIMIT_STACK */
+    uint64_t space_bytes;      /* most of the address space; 0: as large as the host lets it be */
+    const uint64_t *seed;      /* of AT_RANDOM; NULL: the host's randomness */
+    char *const *self_argv;    /* how execve starts us again: words before "-0 NAME -- PROG ARGS";
                              * children have "--in-child" too */
     char *const *once_argv; /* more of them, for the process that was started; not its children */
     int strace_fd;          /* -1: no trace */

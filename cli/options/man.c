@@ -69,6 +69,10 @@ static const struct entry environment[] = {
     {"GODWIT_RUN_DIR, XDG_RUNTIME_DIR", "where running machines are found: the first, or godwit in "
                                         "the second, or /run/godwit for root, "
                                         "or /tmp/godwit-UID; --run-dir wins"},
+    {"GODWIT_SYSROOT, QEMU_LD_PREFIX",
+     "exec: where absolute paths are looked up first, if -L does not say; empty: nowhere. Without "
+     "any of them "
+     "it is where Debian's cross C library lies, if the host has no such library of its own"},
     {"TERM", "of a command that run -- CMD starts, where a terminal is standard input"},
     {NULL, NULL},
 };
@@ -80,7 +84,10 @@ static const struct entry examples[] = {
     {"godwit run -k vmlinux -d disk.img,overlay=changes.img -p 2222:22",
      "a disk that is only read, and a network"},
     {"godwit run -D --name web -k vmlinux -d disk.img,rw", "in the background; godwit console web"},
-    {"godwit exec ./program arg", "one static Linux program"},
+    {"godwit exec ./program arg", "one Linux program"},
+    {"sudo godwit binfmt register", "from now on the kernel starts such programs so"},
+    {"ln -s godwit qemu-riscv64; ./qemu-riscv64 -L sysroot ./program",
+     "by this name it takes the options and variables of QEMU's user mode"},
     {NULL, NULL},
 };
 

@@ -37,6 +37,7 @@ enum cli_verb {
     VERB_STATS = 1 << 17,
     VERB_RM = 1 << 18,
     VERB_SAVE = 1 << 19,
+    VERB_BINFMT = 1 << 20,
 };
 /* name a running machine */
 #define VERB_NAMED                                                                                 \
@@ -60,7 +61,12 @@ struct cli_options {
     const char *sysroot, *root, *argv0, *strace_file;
     const char *setenv[CLI_MAX_LIST], *unsetenv[CLI_MAX_LIST];
     unsigned setenv_count, unsetenv_count;
-    bool strace, allow_clock;
+    const char *uname;    /* NULL: the host's release */
+    uint64_t stack_bytes; /* 0: as the limit says */
+    uint64_t space_bytes; /* most of the address space; 0: what the host has */
+    uint64_t seed;        /* of the random bytes that a start hands over, where seeded */
+    bool strace, allow_clock, seeded;
+    bool by_kernel;   /* the host's kernel started us for the program, which it has opened */
     bool in_child;    /* a child of the process that a user started executes the program */
     uint64_t self_fd; /* the program itself, where it was started by a descriptor; 0: it was not */
     /* disasm */

@@ -1,4 +1,6 @@
 /* The table of verbs, and that of the options which only the command line knows. */
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "frontend/guests.h"
@@ -51,6 +53,18 @@ static enum gw_status set_seal_key(void *options, const char *value, struct gw_e
     return GW_OK;
 }
 
+static enum gw_status set_seed(void *options, const char *value, struct gw_error *err)
+{
+    struct cli_options *o = options;
+    char *end;
+    errno = 0;
+    o->seed = strtoull(value, &end, 0);
+    if (errno || end == value || *end || value[0] == '-')
+        return gw_fail(err, GW_ERR_ARG, value, "cannot take the seed: it must be a number");
+    o->seeded = true;
+    return GW_OK;
+}
+
 static enum gw_status set_strace(void *options, const char *value, struct gw_error *err)
 {
     struct cli_options *o = options;
@@ -89,6 +103,16 @@ static const struct spec_field own_fields[] = {
      .complete = "file", .help = "list system calls (on stderr)"},
     {ROW(SPEC_FLAG, allow_clock, "allow-clock"), .after = "no_sandbox", .verbs = VERB_EXEC,
      .help = "the program may set the host's clock, where it is run as root"},
+    {ROW(SPEC_TEXT, uname, "uname"), .letter = 'r', .after = "no_sandbox", .verbs = VERB_EXEC,
+     .value = "RELEASE", .help = "the kernel's release that uname tells (the host's)"},
+    {ROW(SPEC_SIZE, stack_bytes, "stack-size"), .after = "no_sandbox", .verbs = VERB_EXEC,
+     .value = "SIZE", .least = 1 << 16, .most = 1 << 30,
+     .help = "size of the program's stack (by ulimit -s)"},
+    {ASK("seed", set_seed), .after = "no_sandbox", .verbs = VERB_EXEC, .value = "N",
+     .help = "the random bytes that the program is started with (AT_RANDOM) are made of N"},
+    {ROW(SPEC_SIZE, space_bytes, "address-space"), .after = "no_sandbox", .verbs = VERB_EXEC,
+     .value = "SIZE", .least = 1 << 28},
+    {ROW(SPEC_FLAG, by_kernel, "by-kernel"), .after = "no_sandbox", .verbs = VERB_EXEC},
     {ROW(SPEC_NUMBER, self_fd, "self-fd"), .after = "no_sandbox", .verbs = VERB_EXEC, .value = "N",
      .most = INT32_MAX},
     {ROW(SPEC_FLAG, in_child, "in-child"), .after = "no_sandbox", .verbs = VERB_EXEC},
@@ -100,8 +124,8 @@ static const struct spec_field own_fields[] = {
      .help = "those that have ended too"},
     {ROW(SPEC_FLAG, force, "force"), .after = "verbose", .verbs = VERB_STOP,
      .help = "kill it at once: as if the power failed"},
-    {ROW(SPEC_FLAG, json, "json"), .after = "verbose", .verbs = VERB_SNAP | VERB_PS | VERB_WAIT,
-     .help = "print JSON"},
+    {ROW(SPEC_FLAG, json, "json"), .after = "verbose",
+     .verbs = VERB_SNAP | VERB_PS | VERB_WAIT | VERB_BINFMT, .help = "print JSON"},
     {ROW(SPEC_FLAG, raw, "raw"), .after = "verbose", .verbs = VERB_DISASM,
      .help = "the file is code, not ELF"},
     {ROW(SPEC_NUMBER, base, "base"), .after = "verbose", .verbs = VERB_DISASM, .value = "ADDR",
@@ -134,6 +158,8 @@ const struct cli_verb_info cli_verb_rows[] = {
     {VERB_RESTORE, "restore", "FILE", "go on with a machine that was saved", 1, 1, false},
     {VERB_SNAP, "snap", "ls [DIR] | info|verify|seal FILE | diff A B",
      "look into snapshot files, or vouch for one", 1, 3, false},
+    {VERB_BINFMT, "binfmt", "register|unregister|status",
+     "have the kernel start guest programs by godwit", 1, 1, false},
     {VERB_DISASM, "disasm", "FILE", "list the guest code of a file", 1, 1, false},
     {VERB_DOCTOR, "doctor", "", "say what this host offers", 0, 0, false},
     {VERB_COMPLETION, "completion", "bash|zsh|fish", "print completion for a shell", 1, 1, false},

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,6 +15,9 @@
 #include "cli/host_disasm.h"
 #include "cli/verbs/exec_stats.h"
 #include "usermode/usermode.h"
+
+#define LINKER    "/lib/ld-linux-riscv64-lp64d.so.1"
+#define CROSS_DIR "/usr/riscv64-linux-gnu"
 
 static uint64_t now_ns(void)
 {
@@ -79,6 +83,7 @@ struct self_words {
     char *once[4]; /* for the process that was started alone */
     char *cpu;     /* freed at the end */
     char fd[48], self[16], report[PATH_MAX];
+    char stack[24], space[24], seed[24];
 };
 
 static void add_word(struct self_words *w, const char *text)
@@ -87,15 +92,22 @@ static void add_word(struct self_words *w, const char *text)
     w->words[w->count] = NULL;
 }
 
+static void add_number(struct self_words *w, const char *option, char text[24], uint64_t value)
+{
+    snprintf(text, 24, "%llu", (unsigned long long)value);
+    add_word(w, option);
+    add_word(w, text);
+}
+
 static void make_self(struct self_words *w, const struct cli_options *o,
                       const struct um_config *cfg)
 {
     w->count = 0;
     add_word(w, "godwit");
     add_word(w, "exec");
-    if (o->sysroot) {
+    if (cfg->sysroot) {
         add_word(w, "-L");
-        add_word(w, o->sysroot);
+        add_word(w, cfg->sysroot);
     }
     if (o->spec.engine == SPEC_ENGINE_INTERP) {
         add_word(w, "--engine");
@@ -118,6 +130,16 @@ static void make_self(struct self_words *w, const struct cli_options *o,
         add_word(w, "--self-fd");
         add_word(w, w->self);
     }
+    if (o->uname) {
+        add_word(w, "--uname");
+        add_word(w, o->uname);
+    }
+    if (o->seeded)
+        add_number(w, "--seed", w->seed, o->seed);
+    if (o->stack_bytes)
+        add_number(w, "--stack-size", w->stack, o->stack_bytes);
+    if (o->space_bytes)
+        add_number(w, "--address-space", w->space, o->space_bytes);
     if (o->allow_clock)
         add_word(w, "--allow-clock");
     if (o->spec.quiet)
@@ -191,6 +213,33 @@ static enum gw_status enter_root(const struct cli_options *o, struct um_config *
     return GW_OK;
 }
 
+/* The kernel has opened the program, which we may have no right to read, or no name for. What starts us
+ * again must outlive a change of the root directory; without /proc the kernel starts us again. */
+static void by_kernel(struct um_config *cfg)
+{
+    int fd = (int)getauxval(AT_EXECFD);
+    cfg->program_fd = fd > STDERR_FILENO ? fd : -1;
+    cfg->self_fd = move_high(open("/proc/self/exe", O_PATH));
+}
+
+/* Where nobody names a sysroot: the variables for it, and the place of Debian's cross C library, unless the
+ * host can itself start a guest's program. A program that runs with rights of its file's owner is not to
+ * be given its libraries by who starts it. */
+static const char *find_sysroot(const struct cli_options *o)
+{
+    static const char *const variables[] = {"GODWIT_SYSROOT", "QEMU_LD_PREFIX"};
+    if (o->sysroot || o->root || o->self_fd)
+        return o->sysroot && o->sysroot[0] ? o->sysroot : NULL;
+    for (unsigned i = 0; i < sizeof variables / sizeof *variables; i++) {
+        const char *dir = secure_getenv(variables[i]);
+        if (dir)
+            return dir[0] ? dir : NULL;
+    }
+    if (access(LINKER, F_OK) != 0 && access(CROSS_DIR LINKER, F_OK) == 0)
+        return CROSS_DIR;
+    return NULL;
+}
+
 static void no_core(void)
 {
     /* Ours would be of no use to the guest's author. */
@@ -202,8 +251,8 @@ static int lost_status(const struct cli_options *o, const struct um_result *r)
 {
     int trace = 0, dump = 0;
     if (!r->child) {
-        trace = cli_print_lost("what the program asks of the kernel", o->strace_file,
-                               r->strace_error);
+        trace =
+            cli_print_lost("what the program asks of the kernel", o->strace_file, r->strace_error);
         dump = cli_print_lost("the dump", o->spec.dump_file, r->dump_error);
     }
     return trace ? trace : dump;
@@ -256,7 +305,7 @@ static int run(const struct cli_options *o, struct um_config *cfg, struct self_w
     if (!s)
         s = enter_root(o, cfg, self, &err);
     make_self(self, o, cfg);
-    cfg->self_argv = self->words;
+    cfg->self_argv = o->by_kernel && cfg->self_fd < 0 ? NULL : self->words;
     cfg->once_argv = self->once;
     if (s) {
         cli_print_error(&err);
@@ -281,7 +330,12 @@ int cli_exec(const struct cli_options *o)
     struct self_words self = {.count = 0};
     struct um_config cfg = {
         .path = o->args[0],
-        .sysroot = o->sysroot,
+        .sysroot = find_sysroot(o),
+        .program_fd = -1,
+        .uname_release = o->uname,
+        .stack_bytes = o->stack_bytes,
+        .space_bytes = o->space_bytes,
+        .seed = o->seeded ? &o->seed : NULL,
         .self_fd = (int)o->self_fd,
         .interp = spec->engine == SPEC_ENGINE_INTERP,
         .cpu_model = spec->cpu_model,
@@ -307,6 +361,8 @@ int cli_exec(const struct cli_options *o)
     int status = CLI_FAILURE;
     if (cli_share_overhead(&share, spec->overhead_max, 0, &err) != GW_OK)
         return cli_start_failed(o, &err);
+    if (o->by_kernel)
+        by_kernel(&cfg);
     if (!cfg.code_cache_bytes)
         cfg.code_cache_bytes = share.code_cache_bytes;
     cfg.argv = argv = make_argv(o);
