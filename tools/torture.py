@@ -4,6 +4,7 @@
 The sources come from Debian's gcc-12-source, fetched privately into .cache/torture; each *.c in
 execute/ and execute/ieee/ is built static with -O2 and the options that it asks for itself. A
 program passes when it ends with status 0. One that does not build is listed and not counted.
+With --host the program is another host's build, and an emulator of that host runs it.
 """
 import argparse
 import concurrent.futures
@@ -125,6 +126,7 @@ def main():
     ap = argparse.ArgumentParser(prog="./dev suite torture", description=__doc__)
     ap.add_argument("--peer", action="store_true", help="runs them under sid's qemu-riscv64 too")
     ap.add_argument("--only-peer", action="store_true", help="runs them under QEMU alone")
+    ap.add_argument("--host", help="of whose build the program is, which ./dev has made: aarch64")
     ap.add_argument("--engine", help="passed to godwit exec")
     ap.add_argument("--timeout", type=int, default=60, help="seconds for one program (60)")
     ap.add_argument("names", nargs="*", metavar="PROGRAM", help="e.g. 20000112-1 ieee/inf-1")
@@ -136,7 +138,8 @@ def main():
     runners = {}
     if not opt.only_peer:
         program = os.environ.get("GODWIT_PROGRAM") or os.path.join(ROOT, "build", "godwit")
-        runners["godwit"] = [program, "exec", *(["--engine", opt.engine] if opt.engine else [])]
+        runners["godwit"] = [*shlex.split(os.environ.get("GODWIT_EMULATOR", "")), program, "exec",
+                             *(["--engine", opt.engine] if opt.engine else [])]
     if opt.peer or opt.only_peer:
         peers.ensure("qemu-sid")
         runners["qemu"] = [os.path.join(peers.BIN, "qemu-riscv64-sid"), "-cpu", "rv64"]

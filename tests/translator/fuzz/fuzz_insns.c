@@ -170,7 +170,7 @@ static void make_program(struct guest *g, struct fz_bytes *in)
 
 static void make_guest(struct guest *g, struct fz_bytes *in)
 {
-    static const struct fz_gen_options usual = {.oracle = false};
+    static const struct fz_gen_options usual = {.loop_insns = FZ_LOOP_INSNS};
     struct fz_program *p = &g->p;
     make_program(g, in);
     p->count = 1; /* which interrupts are drawn from */

@@ -29,6 +29,7 @@ enum {
     FZ_END = FZ_DATA + FZ_DATA_PAGES * 4096,
     FZ_MAX_INSNS = 96,
     FZ_STATES = 3,
+    FZ_LOOP_INSNS = 400,
 };
 #define FZ_HIGH39 UINT64_C(0xffffffc000000000)
 #define FZ_HIGH48 UINT64_C(0xffff800000000000)
@@ -88,8 +89,9 @@ struct fz_state {
 };
 
 struct fz_gen_options {
-    bool oracle;    /* only what runs alike on Linux, and cannot fault */
-    bool lr_double; /* LR and SC of one width: what becomes of a pair of two is left open */
+    uint32_t loop_insns; /* the most that a program runs which may run forever */
+    bool oracle;         /* only what runs alike on Linux, and cannot fault */
+    bool lr_double;      /* LR and SC of one width: what becomes of a pair of two is left open */
 };
 
 void fz_generate(struct fz_program *p, uint64_t seed, enum fz_view view, uint32_t page,
@@ -148,6 +150,8 @@ void fz_env_run(struct fz_env *env, const struct fz_program *p, const struct fz_
 /* NULL: equal; else what differs, in buf. */
 const char *fz_compare(const struct fz_outcome *a, const struct fz_outcome *b, char *buf,
                        size_t size);
+/* `digest` and what the outcome is; the same wherever it is the same. */
+uint64_t fz_digest(uint64_t digest, const struct fz_outcome *o);
 /* Prints the last translations of the program: used with a fresh engine. */
 void fz_env_dump(const struct fz_config *cfg, const struct fz_program *p, const struct fz_state *s);
 

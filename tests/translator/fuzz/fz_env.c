@@ -6,6 +6,7 @@
 
 #include "tests/translator/fuzz/fz.h"
 #include "godwit/event.h"
+#include "godwit/little.h"
 #include "frontend/riscv64/priv.h"
 #include "backend-common/hosts.h"
 
@@ -568,6 +569,21 @@ const char *fz_compare(const struct fz_outcome *a, const struct fz_outcome *b, c
                  a->data[k][i]);
     }
     return buf;
+}
+
+uint64_t fz_digest(uint64_t digest, const struct fz_outcome *o)
+{
+    const struct state_desc *d = rv_guest_isa.state;
+    for (uint32_t i = 0; i < d->field_count; i++)
+        for (uint32_t k = 0; k < d->fields[i].count; k++)
+            digest = mix(digest, state_get(o->cpu, &d->fields[i], k));
+    digest = mix(mix(digest, o->stop), o->retired);
+    digest = mix(mix(digest, fault_place(o)), o->fault.cause);
+    digest = mix(digest, o->mmio_hash);
+    for (unsigned k = 0; k < FZ_DATA_PAGES; k++)
+        for (unsigned i = 0; i < 4096; i += 8)
+            digest = mix(digest, gw_little(o->data[k] + i, 8));
+    return digest;
 }
 
 void fz_env_dump(const struct fz_config *cfg, const struct fz_program *p, const struct fz_state *s)

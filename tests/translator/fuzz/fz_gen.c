@@ -650,5 +650,5 @@ void fz_generate_state(struct fz_state *s, const struct fz_program *p, uint64_t 
     s->max_insns = 100000;
     s->irq_at = p->view != FZ_V_USER && fz_percent(&rng, 12) ? 1 + fz_below(&rng, p->count) : 0;
     if (s->exact && (p->loops || fz_percent(&rng, 60)))
-        s->max_insns = 1 + fz_below(&rng, p->loops ? 400 : p->count);
+        s->max_insns = 1 + fz_below(&rng, p->loops ? opt->loop_insns : p->count);
 }

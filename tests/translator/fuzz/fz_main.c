@@ -11,6 +11,9 @@
 struct fuzz {
     struct fz_env *env[FZ_MAX_CONFIGS];
     uint64_t insns, programs, faults, stops[8], by_config[FZ_MAX_CONFIGS];
+    uint64_t digest; /* of all that came of the runs in configurations */
+    struct fz_gen_options usual;
+    unsigned states; /* of each program */
     bool dump, only_user, only_machine;
     const char *only;
     struct fz_outcome last[2];
@@ -135,7 +138,6 @@ static void report(struct fuzz *z, unsigned c, const struct fz_program *p, const
 /* One program in the reference and in up to two configurations. False: a mismatch was reported. */
 static bool one_program(struct fuzz *z, uint64_t seed)
 {
-    static const struct fz_gen_options usual = {.oracle = false};
     uint64_t rng = seed;
     enum fz_view v = fz_percent(&rng, 40) ? FZ_V_USER : 1 + fz_below(&rng, FZ_V_COUNT - 1);
     struct fz_program p;
@@ -155,7 +157,7 @@ static bool one_program(struct fuzz *z, uint64_t seed)
             chosen[n++] = c;
     if (!n)
         return true;
-    fz_generate(&p, seed, v, (uint32_t)seed, &usual);
+    fz_generate(&p, seed, v, (uint32_t)seed, &z->usual);
     z->programs++;
     unsigned first = fz_below(&rng, n), second = fz_below(&rng, n);
     struct fz_env *ref = env_of(z, reference(v));
@@ -163,10 +165,10 @@ static bool one_program(struct fuzz *z, uint64_t seed)
     fz_env_load(env_of(z, chosen[first]), &p);
     if (second != first)
         fz_env_load(env_of(z, chosen[second]), &p);
-    for (unsigned k = 0; k < FZ_STATES; k++) {
+    for (unsigned k = 0; k < z->states; k++) {
         struct fz_state s;
         struct fz_outcome a, b;
-        fz_generate_state(&s, &p, seed * FZ_STATES + k, &usual);
+        fz_generate_state(&s, &p, seed * z->states + k, &z->usual);
         fz_env_run(ref, &p, &s, &a);
         z->stops[a.stop]++;
         for (unsigned j = 0; j < (second != first ? 2u : 1u); j++) {
@@ -174,6 +176,7 @@ static bool one_program(struct fuzz *z, uint64_t seed)
             fz_env_run(z->env[c], &p, &s, &b);
             z->insns += b.retired;
             z->by_config[c] += b.retired;
+            z->digest = fz_digest(z->digest, &b);
             if (fz_env_damaged(ref) || fz_env_damaged(z->env[c]))
                 return true;
             if (!p.loops && !s.exact && a.stop == ENGINE_BUDGET) {
@@ -202,12 +205,17 @@ static void usage(FILE *out)
 {
     fputs("usage: godwit-fuzz-blocks [--insns N] [--seed S] [--mode all|user|machine]\n"
           "                          [--config NAME] [--keep-going N] [--dump] [-v]\n"
-          "                          [--oracle QEMU_RISCV64|env]\n"
-          "Without --mode and --config, QEMU of GODWIT_QEMU_USER is compared with too.\n",
+          "                          [--oracle QEMU_RISCV64|env] [--states N] [--loops N] "
+          "[--digest]\n"
+          "Without --mode and --config, QEMU of GODWIT_QEMU_USER is compared with too.\n"
+          "--states: from so many states each program runs (3); --loops: so many\n"
+          "instructions those run that have loops (400); --digest: a number of all that came of "
+          "the runs, the same on every host.\n",
           out);
 }
 
-static int fuzz(struct fuzz *z, uint64_t want, uint64_t seed, unsigned keep_going, bool verbose)
+static int fuzz(struct fuzz *z, uint64_t want, uint64_t seed, unsigned keep_going, bool verbose,
+                bool digest)
 {
     double start = seconds();
     unsigned bad = 0;
@@ -220,6 +228,9 @@ static int fuzz(struct fuzz *z, uint64_t want, uint64_t seed, unsigned keep_goin
         "fuzz: %llu instructions in %llu programs compared, %u mismatches, %.1f s, %.0f kinsn/s\n",
         (unsigned long long)z->insns, (unsigned long long)z->programs, bad, took,
         (double)z->insns / took / 1000);
+    if (digest)
+        printf("digest of %llu instructions: %016llx\n", (unsigned long long)z->insns,
+               (unsigned long long)z->digest);
     for (unsigned c = 0; verbose && c < fz_config_count; c++)
         if (z->by_config[c])
             printf("  %-12s %llu\n", fz_configs[c].name, (unsigned long long)z->by_config[c]);
@@ -240,13 +251,14 @@ int main(int argc, char **argv)
     static const struct option options[] = {
         {"insns", 1, NULL, 'n'},  {"seed", 1, NULL, 's'},       {"mode", 1, NULL, 'm'},
         {"config", 1, NULL, 'c'}, {"keep-going", 1, NULL, 'k'}, {"dump", 0, NULL, 'd'},
-        {"oracle", 1, NULL, 'o'}, {"help", 0, NULL, 'h'},       {NULL, 0, NULL, 0},
+        {"oracle", 1, NULL, 'o'}, {"digest", 0, NULL, 'D'},     {"states", 1, NULL, 'S'},
+        {"loops", 1, NULL, 'l'},  {"help", 0, NULL, 'h'},       {NULL, 0, NULL, 0},
     };
-    static struct fuzz z;
+    static struct fuzz z = {.states = FZ_STATES, .usual = {.loop_insns = FZ_LOOP_INSNS}};
     uint64_t want = 10000000, seed = 1;
     unsigned keep_going = 1;
     const char *oracle = NULL;
-    bool verbose = false, chosen = false;
+    bool verbose = false, chosen = false, digest = false;
     for (int o; (o = getopt_long(argc, argv, "vh", options, NULL)) != -1;) {
         switch (o) {
         case 'n': want = (uint64_t)strtod(optarg, NULL); break;
@@ -263,6 +275,9 @@ int main(int argc, char **argv)
         case 'k': keep_going = (unsigned)strtoul(optarg, NULL, 0); break;
         case 'd': z.dump = true; break;
         case 'o': oracle = optarg; break;
+        case 'S': z.states = (unsigned)strtoul(optarg, NULL, 0); break;
+        case 'l': z.usual.loop_insns = (uint32_t)strtoul(optarg, NULL, 0); break;
+        case 'D': digest = true; break;
         case 'v': verbose = true; break;
         case 'h': usage(stdout); return 0;
         default: usage(stderr); return 2;
@@ -279,7 +294,7 @@ int main(int argc, char **argv)
     if (oracle)
         return fz_oracle(oracle, want, seed, verbose);
     /* Without a choice of mode, half as much again against QEMU, where it is at hand. */
-    int status = fuzz(&z, want, seed, keep_going, verbose);
+    int status = fuzz(&z, want, seed, keep_going, verbose, digest);
     if (!status && peer && !chosen)
         status = fz_oracle(peer, want / 2, seed, verbose);
     return status;
