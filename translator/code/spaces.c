@@ -433,6 +433,7 @@ bool spaces_fence(struct engine *e, uint64_t vpage, enum spaces_fence_of of, uin
     if (!vpage_all && is_of_data(e, vpage))
         return false;
     world_lock(e->world);
+    bool knew = knows_latest(e);
     spaces_adopt(e);
     count_fence(e->world);
     if (s->executed.full) { /* everything goes once, and it starts anew */
@@ -445,5 +446,5 @@ bool spaces_fence(struct engine *e, uint64_t vpage, enum spaces_fence_of of, uin
     world_unlock(e->world);
     for (uint32_t i = 0; i < n; i++)
         go_on_to(e, &moved[i]);
-    return n != 0;
+    return n != 0 || !knew;
 }

@@ -67,8 +67,9 @@ bool spaces_latest(const struct engine *e, bool global);
  * have run from ever since before the walk: while executed_turn() is the same. */
 void spaces_executed(struct engine *e, uint64_t vpage, const struct gw_xlate *x, bool global);
 bool spaces_maybe_executed(const struct engine *e, uint64_t vpage);
-/* A fence of one page (or all) in one ASID (or all): the generation moves where code ran from there, which is what
- * it returns. What this vCPU fetched from there is dropped already. Takes the lock itself. */
+/* A fence of one page (or all) in one ASID (or all): the generation moves where code ran from there. What this
+ * vCPU fetched from there is dropped already. True: it knows another generation than before, by this fence or by
+ * another's that it learns of here, so nothing that was fetched may be gone on in. Takes the lock itself. */
 enum spaces_fence_of {
     FENCE_OF_PAGE,
     FENCE_OF_TABLES, /* of all pages: what the guest's tables say */

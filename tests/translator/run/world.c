@@ -51,7 +51,8 @@ struct gw_events {
     uint64_t unused;
 };
 
-static struct engine *volatile running;
+/* Of this thread: whose host faults they are. */
+static _Thread_local struct engine *volatile running;
 
 static void on_fault(int sig, siginfo_t *si, void *uc)
 {
@@ -77,9 +78,52 @@ static enum gw_bus_result no_update(struct gw_bus *bus, uint64_t paddr, unsigned
     return GW_BUS_ERROR;
 }
 
-void world_open(struct world *w, const struct world_way *way)
+/* A vCPU after reset with PMP open, on the bus and in the world of `at`. */
+static void new_vcpu(struct world *w, struct world *at, unsigned index)
 {
     static struct gw_events events;
+    const struct world_way *way = w->way;
+    struct gw_error err;
+    w->cpu = aligned_alloc(64, (sizeof *w->cpu + 63) & ~(size_t)63);
+    assert_non_null(w->cpu);
+    memset(w->cpu, 0, sizeof *w->cpu);
+    const struct gw_cpu_config cc = {
+        .model = "max", .bus = &at->bus, .events = &events, .hart = index};
+    assert_int_equal(rv_guest_isa.init(w->cpu, &cc, &err), GW_OK);
+    rv_boot_supervisor(w->cpu, W_RAM, 0);
+    w->cpu->c.priv = RV_PRIV_M;
+    w->cpu->c.medeleg = w->cpu->c.mideleg = 0;
+    const struct engine_config ec = {
+        .isa = way->isa ? way->isa : &rv_guest_isa,
+        .world = at->world,
+        .index = index,
+        .backend = way->interp ? NULL : world_backend(),
+        .mem = GW_MEM_FLAT,
+        .no_flat = way->no_flat,
+        .bus = &at->bus,
+        .cpu = w->cpu,
+        .code_cache_bytes = way->code_cache_bytes ? way->code_cache_bytes : 1 << 20,
+        .max_guest_insns = way->max_guest_insns,
+        .trace = way->trace,
+        .no_fold = way->no_fold,
+        .moving_code = way->moving_code,
+        .features_off = way->features_off,
+        .fp_traps = way->fp_traps,
+    };
+    assert_int_equal(engine_new(&w->engine, &ec, &err), GW_OK);
+    assert_int_equal(engine_mem_mode(w->engine), way->no_flat ? GW_MEM_TLB : GW_MEM_FLAT);
+}
+
+static void catch_faults(void)
+{
+    struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    sigaction(SIGSEGV, &sa, NULL);
+    sigaction(SIGBUS, &sa, NULL);
+    sigaction(SIGFPE, &sa, NULL);
+}
+
+void world_open(struct world *w, const struct world_way *way)
+{
     struct gw_error err;
     memset(w, 0, sizeof *w);
     w->way = way;
@@ -94,39 +138,25 @@ void world_open(struct world *w, const struct world_way *way)
                              .write = no_write,
                              .update = no_update};
     w->tables = W_RAM + W_RAM_BYTES / 2;
-    w->cpu = aligned_alloc(64, (sizeof *w->cpu + 63) & ~(size_t)63);
-    assert_non_null(w->cpu);
-    memset(w->cpu, 0, sizeof *w->cpu);
-    const struct gw_cpu_config cc = {.model = "max", .bus = &w->bus, .events = &events};
-    assert_int_equal(rv_guest_isa.init(w->cpu, &cc, &err), GW_OK);
-    rv_boot_supervisor(w->cpu, W_RAM, 0);
-    w->cpu->c.priv = RV_PRIV_M;
-    w->cpu->c.medeleg = w->cpu->c.mideleg = 0;
     if (way->shared)
         assert_int_equal(engine_world_new(&w->world, 2, &err), GW_OK);
-    const struct engine_config ec = {
-        .isa = way->isa ? way->isa : &rv_guest_isa,
-        .world = w->world,
-        .backend = way->interp ? NULL : world_backend(),
-        .mem = GW_MEM_FLAT,
-        .no_flat = way->no_flat,
-        .bus = &w->bus,
-        .cpu = w->cpu,
-        .code_cache_bytes = way->code_cache_bytes ? way->code_cache_bytes : 1 << 20,
-        .max_guest_insns = way->max_guest_insns,
-        .trace = way->trace,
-        .no_fold = way->no_fold,
-        .moving_code = way->moving_code,
-        .features_off = way->features_off,
-        .fp_traps = way->fp_traps,
-    };
-    assert_int_equal(engine_new(&w->engine, &ec, &err), GW_OK);
-    assert_int_equal(engine_mem_mode(w->engine), way->no_flat ? GW_MEM_TLB : GW_MEM_FLAT);
+    new_vcpu(w, w, 0);
+    world_turn(w);
+    catch_faults();
+}
+
+void world_open_beside(struct world *w, struct world *first)
+{
+    memset(w, 0, sizeof *w);
+    w->way = first->way;
+    w->ram = first->ram;
+    w->beside = first;
+    new_vcpu(w, first, 1);
+}
+
+void world_turn(const struct world *w)
+{
     running = w->engine;
-    struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
-    sigaction(SIGSEGV, &sa, NULL);
-    sigaction(SIGBUS, &sa, NULL);
-    sigaction(SIGFPE, &sa, NULL);
 }
 
 void world_close(struct world *w)
@@ -135,7 +165,8 @@ void world_close(struct world *w)
     engine_free(w->engine);
     if (w->world)
         engine_world_free(w->world);
-    munmap(w->ram, W_RAM_BYTES);
+    if (!w->beside)
+        munmap(w->ram, W_RAM_BYTES);
     free(w->cpu);
 }
 

@@ -22,7 +22,7 @@ struct world_way {
     size_t code_cache_bytes;
     unsigned max_guest_insns, trace;
     enum engine_fp_traps fp_traps;
-    bool shared;                 /* in a world for two vCPUs, of which it is the only one */
+    bool shared; /* in a world for two vCPUs, of which it is the first, or the only one */
     const struct guest_isa *isa; /* NULL: RV64 */
 };
 extern const struct world_way world_ways[];
@@ -37,7 +37,8 @@ struct world {
     struct gw_ram region;
     struct gw_bus bus;
     const struct world_way *way;
-    uint64_t tables; /* page tables made so far end here */
+    uint64_t tables;      /* page tables made so far end here */
+    struct world *beside; /* the first vCPU of the world that this is the second of */
 };
 
 /* That of this host; and whether its FP exceptions can be made to trap. */
@@ -49,6 +50,11 @@ bool world_faults_by_itself(void);
 /* Cleared memory, a CPU after reset with PMP open. Fails the test if it can't be had. */
 void world_open(struct world *w, const struct world_way *way);
 void world_close(struct world *w);
+/* A second vCPU, with the memory of the first, whose way is a shared one; closed before that. It has no bus, flags,
+ * or page tables of its own. */
+void world_open_beside(struct world *w, struct world *first);
+/* That vCPU runs next on this thread. Of two. */
+void world_turn(const struct world *w);
 /* Fails the test, and says in which way of running. */
 void world_expect(const struct world *w, const char *what, uint64_t got, uint64_t want);
 /* Copies code to RAM, and tells the engine as DMA would. */
