@@ -297,7 +297,7 @@ bool rv_probe(const void *opaque, uint64_t vaddr, uint64_t *paddr)
 /*
  * Keys. Translated: view in bits 63:61, Sv48 in bit 60, then satp's ASID and PPN. The two bare views
  * use values of the first field that no translated view has. What has no place here flushes
- * everything when it changes: PMP, menvcfg, and satp's mode to or from Sv57.
+ * everything when it changes: PMP, menvcfg, and satp's mode to or from Sv57; gw_view.rights names these.
  */
 enum view { VIEW_S, VIEW_S_SUM, VIEW_U, VIEW_MXR /* added to these */, VIEW_BARE_M = 6, VIEW_BARE };
 
@@ -364,6 +364,9 @@ void rv_view(const void *opaque, struct gw_view *out)
     out->fetch_key = view_key(cpu, cpu->c.priv, false);
     out->bare = priv == RV_PRIV_M || satp_mode(cpu) == RV_SATP_BARE;
     out->asid = out->bare ? 0 : SATP_ASID(cpu->c.satp);
+    out->rights = (cpu->d.pmp_name | 1) ^
+                  (uint64_t)((cpu->c.menvcfg & RV_MENVCFG_PBMTE) != 0) << 1 ^
+                  (uint64_t)(satp_mode(cpu) == RV_SATP_SV57) << 2;
     out->vaddr_bits = RV_PADDR_BITS;
     if (!out->bare)
         out->vaddr_bits = (uint8_t)vaddr_bits(cpu);

@@ -33,10 +33,18 @@ static bool entry_range(const struct rv_cpu *cpu, unsigned i, uint64_t *first, u
     }
 }
 
+static uint64_t mixed(uint64_t name, uint64_t value)
+{
+    name = (name ^ value) * UINT64_C(0x9e3779b97f4a7c15);
+    return name ^ name >> 29;
+}
+
 void rv_pmp_derive(struct rv_cpu *cpu)
 {
     cpu->pmp_active = 0;
+    cpu->d.pmp_name = 0;
     for (unsigned i = 0; i < RV_PMP_COUNT; i++) {
+        cpu->d.pmp_name = mixed(mixed(cpu->d.pmp_name, cpu->c.pmpaddr[i]), cpu->c.pmpcfg[i]);
         if (entry_range(cpu, i, &cpu->d.pmp_first[i], &cpu->d.pmp_last[i]))
             cpu->pmp_active |= UINT64_C(1) << i;
     }

@@ -115,6 +115,7 @@ struct rv_config {
 
 /* Follows from struct rv_csrs; rebuilt by rv_derive(). */
 struct rv_derived {
+    uint64_t pmp_name;                /* of what was written to all entries */
     uint64_t pmp_first[RV_PMP_COUNT]; /* first and last byte of each active entry */
     uint64_t pmp_last[RV_PMP_COUNT];
     uint64_t hpm_seen[RV_HPM_COUNT]; /* values when last looked at */

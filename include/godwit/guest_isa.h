@@ -73,6 +73,9 @@ struct gw_view {
     uint64_t data_key;  /* equal keys see equal data translations and permissions until a flush */
     uint64_t fetch_key; /* the same for fetches */
     uint64_t asid;      /* what flush's asid names */
+    uint64_t rights;    /* names all that fetches depend on beside tables and keys, and that another CPU
+                           may have otherwise; a flush of all comes with each change. Not 0, but where
+                           there is nothing of the kind */
     uint8_t vaddr_bits; /* significant bits; the rest must equal the top one, unless bare */
     bool bare;          /* no translation: vaddr is paddr */
     uint8_t data_class; /* 1..4: data views that see the same global translations in the upper half

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "translator/code/spaces.h"
+
 #define NO_PC (~UINT64_C(0)) /* no aligned pc */
 
 enum { ENTRIES_BYTES = sizeof(struct gw_jump_entry) << GW_JC_BITS };
@@ -105,7 +107,8 @@ void jumps_drop(struct engine *e, const struct tb *tb)
 
 static bool is_of(const struct engine *e, const struct jump_cache *jc, uint64_t key)
 {
-    return jc->valid && jc->key == key && jc->flags == e->flags;
+    return jc->valid && jc->key == key && jc->flags == e->flags &&
+           jc->own == (e->view.kernel && key != GLOBAL_KEY);
 }
 
 uint64_t jumps_key(const struct engine *e, uint8_t hint)
@@ -151,7 +154,7 @@ static void become_current(struct engine *e, struct jump_cache *jc)
 
 static uint32_t known_gen(const struct engine *e, uint64_t key)
 {
-    return key == GLOBAL_KEY ? e->run->gen_global : e->run->gen_space;
+    return key == GLOBAL_KEY ? e->adopted->gen_global : e->run->gen_space;
 }
 
 bool jumps_return(struct engine *e, uint8_t place)

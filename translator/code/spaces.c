@@ -18,7 +18,7 @@ void spaces_close(struct spaces *s)
 void spaces_join(struct engine *e)
 {
     struct spaces *s = e->world->spaces;
-    e->run->gen_global = s->gen_global;
+    e->run->gen_global = e->adopted->gen_global = s->gen_global;
     e->run->gen_space = 0; /* no space's */
     if (e->cfg.bus && !s->executed.filter[0])
         executed_open(&s->executed);
@@ -109,7 +109,7 @@ static uint32_t oldest(const struct engine_world *w)
 
 /* A vCPU may go on in a space without the lock (spaces_go_on): it says so, and then looks whether the
  * space is there. Here its place is made invalid first; so one of the two sees the other. */
-static uint32_t take(struct engine *e, uint64_t key, uint64_t asid)
+static uint32_t take(struct engine *e, const struct gw_view *v)
 {
     struct spaces *s = e->world->spaces;
     uint32_t i = oldest(e->world);
@@ -125,8 +125,9 @@ static uint32_t take(struct engine *e, uint64_t key, uint64_t asid)
      * in it is dropped. */
     executed_drop_all(&s->executed, UINT64_C(1) << i);
     struct space *place = &s->pool[i];
-    __atomic_store_n(&place->key, key, __ATOMIC_RELAXED);
-    place->asid = asid;
+    __atomic_store_n(&place->key, v->fetch_key, __ATOMIC_RELAXED);
+    __atomic_store_n(&place->rights, v->rights, __ATOMIC_RELAXED);
+    place->asid = v->asid;
     __atomic_store_n(&s->tick, s->tick + 1, __ATOMIC_RELAXED);
     __atomic_store_n(&place->used, s->tick, __ATOMIC_RELAXED);
     __atomic_store_n(&place->gen, ++s->gen_counter, __ATOMIC_RELEASE);
@@ -134,19 +135,20 @@ static uint32_t take(struct engine *e, uint64_t key, uint64_t asid)
     return i;
 }
 
-static bool has(const struct spaces *s, uint32_t i, uint64_t key)
+static bool has(const struct spaces *s, uint32_t i, const struct gw_view *v)
 {
     return __atomic_load_n(&s->pool[i].valid, __ATOMIC_SEQ_CST) &&
-           __atomic_load_n(&s->pool[i].key, __ATOMIC_RELAXED) == key;
+           __atomic_load_n(&s->pool[i].key, __ATOMIC_RELAXED) == v->fetch_key &&
+           __atomic_load_n(&s->pool[i].rights, __ATOMIC_RELAXED) == v->rights;
 }
 
 /* Whoever gives the place to another space makes it invalid, and then looks at `current`. */
-static bool go_to(struct engine *e, uint32_t i, uint64_t key)
+static bool go_to(struct engine *e, uint32_t i, const struct gw_view *v)
 {
     struct spaces *s = e->world->spaces;
     __atomic_store_n(&e->adopted->current, i,
                      e->world->shared ? __ATOMIC_SEQ_CST : __ATOMIC_RELAXED);
-    if (!has(s, i, key))
+    if (!has(s, i, v))
         return false;
     uint64_t tick = __atomic_load_n(&s->tick, __ATOMIC_RELAXED);
     if (__atomic_load_n(&s->pool[i].used, __ATOMIC_RELAXED) != tick) /* others read it too */
@@ -157,27 +159,27 @@ static bool go_to(struct engine *e, uint32_t i, uint64_t key)
 bool spaces_go_on(struct engine *e, uint8_t *hint)
 {
     const struct spaces *s = e->world->spaces;
-    uint64_t key = e->view.fetch_key;
+    const struct gw_view *v = &e->view;
     uint32_t i = 0;
-    if (has(s, e->adopted->current, key) || (has(s, *hint, key) && go_to(e, *hint, key)))
+    if (has(s, e->adopted->current, v) || (has(s, *hint, v) && go_to(e, *hint, v)))
         return true;
-    while (i < SPACE_POOL && !has(s, i, key))
+    while (i < SPACE_POOL && !has(s, i, v))
         i++;
     *hint = (uint8_t)(i < SPACE_POOL ? i : 0);
-    return i < SPACE_POOL && go_to(e, i, key);
+    return i < SPACE_POOL && go_to(e, i, v);
 }
 
 void spaces_select(struct engine *e, uint8_t *hint)
 {
     struct spaces *s = e->world->spaces;
-    uint64_t key = e->view.fetch_key;
-    if (has(s, e->adopted->current, key))
+    const struct gw_view *v = &e->view;
+    if (has(s, e->adopted->current, v))
         return;
-    if (!has(s, *hint, key)) {
+    if (!has(s, *hint, v)) {
         uint32_t i = 0;
-        while (i < SPACE_POOL && !has(s, i, key))
+        while (i < SPACE_POOL && !has(s, i, v))
             i++;
-        *hint = (uint8_t)(i < SPACE_POOL ? i : take(e, key, e->view.asid));
+        *hint = (uint8_t)(i < SPACE_POOL ? i : take(e, v));
     }
     __atomic_store_n(&e->adopted->current, *hint, __ATOMIC_SEQ_CST);
     __atomic_store_n(&s->tick, s->tick + 1, __ATOMIC_RELAXED);
@@ -185,6 +187,51 @@ void spaces_select(struct engine *e, uint8_t *hint)
 }
 
 /* --- generations --------------------------------------------------------------------------------- */
+
+enum { NO_LINKS_GEN = 0x7fffffff }; /* of no link's guard */
+
+/* This vCPU goes by that one of global pages. */
+static void know_global(struct engine *e, uint32_t gen)
+{
+    e->adopted->gen_global = gen;
+    e->run->gen_global = e->adopted->apart ? NO_LINKS_GEN : gen;
+}
+
+/* Does another vCPU go by links to global pages? */
+static bool others_have_global(const struct engine *e)
+{
+    const struct engine_world *w = e->world;
+    for (unsigned v = 0; v < w->vcpus; v++)
+        if (w->engine[v] && w->engine[v] != e && w->engine[v]->adopted->rights == w->spaces->rights)
+            return true;
+    return false;
+}
+
+/* Who is alone with its rights, as all have them that are set up one after the other, waits until nobody has the
+ * others any more. */
+static void claim_global(struct engine *e)
+{
+    struct spaces *s = e->world->spaces;
+    world_lock(e->world);
+    e->adopted->rights = e->view.rights;
+    if (e->view.kernel && s->rights != e->view.rights && (!s->rights || !others_have_global(e))) {
+        __atomic_store_n(&s->rights, e->view.rights, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&s->gen_global, ++s->gen_counter, __ATOMIC_RELEASE);
+    }
+    world_unlock(e->world);
+}
+
+bool spaces_join_global(struct engine *e)
+{
+    const uint64_t *rights = &e->world->spaces->rights;
+    if (!e->world->shared)
+        return true;
+    if (e->adopted->rights != e->view.rights ||
+        (e->view.kernel && __atomic_load_n(rights, __ATOMIC_SEQ_CST) != e->view.rights))
+        claim_global(e);
+    e->adopted->apart = __atomic_load_n(rights, __ATOMIC_SEQ_CST) != e->view.rights;
+    return !e->adopted->apart;
+}
 
 bool spaces_latest(const struct engine *e, bool global)
 {
@@ -197,23 +244,23 @@ bool spaces_latest(const struct engine *e, bool global)
 static bool knows_latest(const struct engine *e)
 {
     const struct spaces *s = e->world->spaces;
-    return e->run->gen_global == __atomic_load_n(&s->gen_global, __ATOMIC_ACQUIRE) &&
+    return e->adopted->gen_global == __atomic_load_n(&s->gen_global, __ATOMIC_ACQUIRE) &&
            e->run->gen_space ==
                __atomic_load_n(&s->pool[e->adopted->current].gen, __ATOMIC_ACQUIRE);
 }
 
 /* What this vCPU fetched there, and keeps in its jump caches, is right if it has adopted the latest and nobody asks
  * again. */
-bool spaces_return(struct engine *e, uint32_t place, uint64_t key)
+bool spaces_return(struct engine *e, uint32_t place, const struct gw_view *v)
 {
     const struct spaces *s = e->world->spaces;
     uint32_t gen;
-    if (e->adopted->current == place ? !has(s, place, key) : !go_to(e, place, key))
+    if (e->adopted->current == place ? !has(s, place, v) : !go_to(e, place, v))
         return false;
     if (__atomic_load_n(&s->doubtful, __ATOMIC_SEQ_CST) >> place & 1)
         return false;
     gen = __atomic_load_n(&s->pool[place].gen, __ATOMIC_ACQUIRE);
-    if (e->run->gen_global != __atomic_load_n(&s->gen_global, __ATOMIC_ACQUIRE) ||
+    if (e->adopted->gen_global != __atomic_load_n(&s->gen_global, __ATOMIC_ACQUIRE) ||
         e->adopted->seen[place] != gen)
         return false;
     e->run->gen_space = gen;
@@ -232,13 +279,13 @@ void spaces_adopt(struct engine *e)
         return;
     uint32_t global = __atomic_load_n(&all->gen_global, __ATOMIC_ACQUIRE);
     uint32_t gen = __atomic_load_n(&s->gen, __ATOMIC_ACQUIRE);
-    if (run->gen_global != global || *seen != gen)
+    if (e->adopted->gen_global != global || *seen != gen)
         fetch_forget(e->fetches); /* this vCPU's own fences have done so, by the page */
-    if (run->gen_global != global)
+    if (e->adopted->gen_global != global)
         jumps_clear_of(e->jumps, GLOBAL_KEY, global);
     if (*seen != gen)
         jumps_clear_of(e->jumps, __atomic_load_n(&s->key, __ATOMIC_RELAXED), gen);
-    run->gen_global = global;
+    know_global(e, global);
     run->gen_space = *seen = gen;
 }
 
@@ -265,8 +312,8 @@ static void move(struct engine *e, uint32_t i, struct moved *m)
     *m = (struct moved){.key = i == GLOBAL_PAGES ? GLOBAL_KEY : s->pool[i].key,
                         .space = i,
                         .gen = ++s->gen_counter,
-                        .knew =
-                            *gen == (i == GLOBAL_PAGES ? e->run->gen_global : e->adopted->seen[i])};
+                        .knew = *gen ==
+                                (i == GLOBAL_PAGES ? e->adopted->gen_global : e->adopted->seen[i])};
     __atomic_store_n(gen, m->gen, __ATOMIC_RELEASE);
 }
 
@@ -278,7 +325,7 @@ static void go_on_to(struct engine *e, const struct moved *m)
         return;
     jumps_clear_of(e->jumps, m->key, m->gen);
     if (m->space == GLOBAL_PAGES) {
-        e->run->gen_global = m->gen;
+        know_global(e, m->gen);
         return;
     }
     e->adopted->seen[m->space] = m->gen;

@@ -11,6 +11,9 @@
  * and jump caches of the space, and makes links only while its copy is the latest; so a link's guard
  * names a generation that began before the walk that the link rests on.
  *
+ * Links are all vCPUs', and tables are not all that says what may be fetched: PMP is each vCPU's own. So a space
+ * is one of certain rights (gw_view.rights), and gen_global guards links of vCPUs that have the same ones.
+ *
  * docs/map-protocol.md; docs/model/generations.pml, executed.pml.
  */
 #ifndef TRANSLATOR_CODE_SPACES_H
@@ -20,7 +23,7 @@
 #include "translator/parts.h"
 
 struct space {
-    uint64_t key, asid, used;
+    uint64_t key, rights, asid, used;
     uint32_t gen;
     bool valid;
 };
@@ -31,6 +34,7 @@ struct spaces {
     struct executed executed;
     uint64_t large_shifts; /* bit n: code ran from a mapping of 2^n bytes */
     uint32_t gen_global, gen_counter;
+    uint64_t rights; /* atomic: of the vCPUs that have links to global pages; 0: nobody has */
     uint64_t fences; /* atomic: so far; a walk that one of them came into is made again */
     uint64_t doubtful; /* atomic; a bit for each: a fence came in another space, and is not answered yet */
     uint64_t tick;
@@ -40,6 +44,9 @@ struct spaces {
 struct adopted {
     uint32_t current;          /* space; atomic, others read it */
     uint32_t seen[SPACE_POOL]; /* generation of each when this vCPU last dropped what it knew */
+    uint32_t gen_global;       /* the same of global pages */
+    uint64_t rights;           /* under the lock: gw_view.rights when they were looked at last */
+    bool apart;                /* others' links to global pages are not for it */
 };
 
 void spaces_open(struct spaces *s);
@@ -47,11 +54,14 @@ void spaces_close(struct spaces *s);
 /* The vCPU is new, and has fetched nothing; no other runs yet. */
 void spaces_join(struct engine *e);
 
+/* The view is a new one; ahead of spaces_adopt(). False: this vCPU has other rights than those who have links to
+ * global pages, so it has no such pages: they are its space's, which nobody with other rights has. */
+bool spaces_join_global(struct engine *e);
 /* Is the space of e->view there still? Then it is current; *hint: where it was last. Without the lock. False:
  * spaces_select(). */
 bool spaces_go_on(struct engine *e, uint8_t *hint);
 /* The same of a space that was in that place of the pool, where no fence has come since this vCPU was there. */
-bool spaces_return(struct engine *e, uint32_t place, uint64_t key);
+bool spaces_return(struct engine *e, uint32_t place, const struct gw_view *v);
 /* Under the lock. The space of e->view becomes current; *hint: where it was last. */
 void spaces_select(struct engine *e, uint8_t *hint);
 /* Takes the latest generations. Without the lock: what others draw meanwhile comes after. */

@@ -54,7 +54,7 @@ bool views_return(struct engine *e)
         return false;
     const struct view_context *c = context_of(e, key);
     if (c->key[0] != key[0] || c->key[1] != key[1] || !c->valid || c->takes != e->jumps->takes ||
-        !spaces_return(e, c->space, c->view.fetch_key) || !jumps_return(e, c->jumps) ||
+        !spaces_return(e, c->space, &c->view) || !jumps_return(e, c->jumps) ||
         !maps_go_on(e, c->map, &c->view))
         return false;
     run->view_dirty = 0;
@@ -88,6 +88,7 @@ void views_refresh(struct engine *e)
         return;
     }
     isa->view(e->cfg.cpu, &e->view);
+    e->view.kernel = spaces_join_global(e) && e->view.kernel;
     struct view_hint *hint = hint_of(e);
     maps_select(e, &hint->map);
     if (!spaces_go_on(e, &hint->space)) {
@@ -111,7 +112,9 @@ void views_data(void *cpu, uint64_t bits)
 {
     struct engine *e = gw_run(cpu)->engine;
     uint32_t before = maps_current(e);
+    bool kernel = e->view.kernel; /* what is fetched stays */
     e->cfg.isa->view(cpu, &e->view);
+    e->view.kernel = kernel;
     maps_select(e, &hint_of(e)->map);
     maps_pair(e, before, bits);
 }
@@ -148,6 +151,9 @@ bool views_flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int as
         flush_later(e, &(struct late_flush){vaddr, asid, vaddr_all, asid_all});
         return true;
     }
+    if (vaddr_all && vaddr_all != GW_FLUSH_TABLES) /* contexts do not name what that is about */
+        for (unsigned i = 0; i < 1u << CONTEXT_BITS; i++)
+            e->views->context[i].valid = false;
     if (vaddr_all)
         maps_flush(e, asid, asid_all);
     else

@@ -52,7 +52,7 @@ static void go_on(struct world *w, uint64_t pc)
     world_expect(w, "stop", engine_run(w->engine, 100000, false), ENGINE_WAIT);
 }
 
-/* The same in a space and a privilege, which are looked at anew. */
+/* The same in a space and a privilege, which are looked at anew. root 0: bare. */
 static void go_as(struct world *w, unsigned priv, uint64_t root, unsigned asid, uint64_t pc)
 {
     if (root)
@@ -126,10 +126,71 @@ static void a_fence_of_a_page_leads_to_what_another_has_fenced_before(void **sta
     each_way(fence_in);
 }
 
+/* --- PMP ---------------------------------------------------------------------------------------- */
+
+/* 4 KiB at paddr, and behind that all of memory. */
+static void protect(struct world *w, uint64_t paddr, unsigned perms)
+{
+    world_turn(w);
+    rv_pmpaddr_write(w->cpu, 0, paddr >> 2 | 0x1ff);
+    rv_pmpaddr_write(w->cpu, 1, RV_PMPADDR_MASK);
+    rv_pmpcfg_write(w->cpu, 0,
+                    (uint64_t)(RV_PMP_NAPOT | perms) |
+                        (uint64_t)(RV_PMP_NAPOT | RV_PMP_R | RV_PMP_W | RV_PMP_X) << 8);
+}
+
+/* Who may run the page and who may not call it by turns: by a linked jump, and by a register. */
+static void protected_from_one(struct world *a, struct world *b, uint64_t root, uint32_t call)
+{
+    const uint32_t code[] = {call, I_WFI}, body[] = {i_addi(A1, A1, 1), i_jalr(X0, RA, 0)};
+    world_code(a, CODE, code, COUNT(code));
+    world_code(a, CODE + 0x1000, body, COUNT(body));
+    protect(a, FRAMES, RV_PMP_R);
+    protect(b, CODE + 0x1000, RV_PMP_R);
+    for (unsigned v = 0; v < 2; v++) {
+        struct rv_cpu *cpu = (v ? b : a)->cpu;
+        cpu->x[A1] = 0;
+        cpu->x[A4] = CODE + 0x1000;
+    }
+    for (unsigned i = 1; i <= 20; i++) {
+        go_as(a, RV_PRIV_S, root, 1, CODE);
+        go_on(a, CODE);
+        world_expect(a, "calls", a->cpu->x[A1], 2 * i);
+        go_as(b, RV_PRIV_S, root, 1, CODE);
+        world_expect(b, "calls", b->cpu->x[A1], 0);
+        world_expect(b, "cause", b->cpu->c.mcause, RV_CAUSE_FETCH_ACCESS);
+        world_expect(b, "address", b->cpu->c.mtval, CODE + 0x1000);
+    }
+    protect(b, FRAMES, RV_PMP_R);
+    go_as(b, RV_PRIV_S, root, 1, CODE);
+    world_expect(b, "calls, when it may", b->cpu->x[A1], 1);
+}
+
+static void protected_in(struct world *a, struct world *b)
+{
+    uint64_t root[2] = {world_root(a), world_root(a)};
+    for (unsigned k = 0; k < 2; k++) {
+        world_map(a, root[k], 3, CODE, CODE, PTE_R | PTE_X | (k ? PTE_G : 0));
+        world_map(a, root[k], 3, CODE + 0x1000, CODE + 0x1000, PTE_R | PTE_X | (k ? PTE_G : 0));
+    }
+    for (unsigned k = 0; k < 2; k++) {
+        uint32_t call = k ? i_jalr(RA, A4, 0) : i_jal(RA, 0x1000);
+        protected_from_one(a, b, 0, call);
+        protected_from_one(a, b, root[0], call);
+        protected_from_one(a, b, root[1], call);
+    }
+}
+
+static void what_pmp_forbids_one_vcpu_it_does_not_run_by_links_of_another(void **state)
+{
+    each_way(protected_in);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_fence_of_a_page_leads_to_what_another_has_fenced_before),
+        cmocka_unit_test(what_pmp_forbids_one_vcpu_it_does_not_run_by_links_of_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
