@@ -52,33 +52,58 @@ static void timers(unsigned hart)
     quiet(hart);
 }
 
+static void nap(unsigned hart, uint64_t ticks)
+{
+    *mtimecmp_of(hart) = CLINT_MTIME + ticks;
+    csr_write(mie, BIT(IRQ_MTI));
+    while (!(csr_read(mip) & BIT(IRQ_MTI)))
+        __asm__ volatile("wfi" ::: "memory");
+    quiet(hart);
+}
+
+static uint64_t ready, answered; /* tries of one_way() so far */
+
+/* The sender sleeps whenever it waits: in a loop of its own it would take the host's CPU from the other, just then
+ * and each time, where both have the same one. */
+static void send(unsigned hart, unsigned to, uint64_t last)
+{
+    uint64_t now;
+    while ((now = load(&ready)) == last)
+        nap(hart, TICKS_PER_MS / 8);
+    nap(hart, TICKS_PER_MS / 2); /* for the other to get into its loop, and WFI to its sleep */
+    of[to].sent_at = CLINT_MTIME;
+    ipi(to);
+    while (load(&answered) != now)
+        nap(hart, TICKS_PER_MS / 8);
+}
+
+static void receive(unsigned hart, unsigned k)
+{
+    struct ctx *c = &of[hart].c;
+    quiet(hart);
+    csr_write(mie, BIT(IRQ_MSI));
+    fetch_add(&ready, 1);
+    run4(c, PRIV_M, addr(loops[k]), 1, addr(&of[hart].cell), 0, 0);
+    uint64_t late = CLINT_MTIME - of[hart].sent_at;
+    CHECK_EQ(c->cause, CAUSE_IRQ(IRQ_MSI));
+    CHECK((int64_t)late >= 0);
+    if (late < of[hart].best_ipi[k])
+        of[hart].best_ipi[k] = late;
+    quiet(hart);
+    fetch_add(&answered, 1);
+}
+
 /* One of two sits in a loop until the other sends, by turns. Only two at a time: harts that wait in
  * a loop of their own would take the host's CPUs from them. */
 static void one_way(unsigned hart, unsigned from, unsigned to, unsigned k)
 {
-    struct ctx *c = &of[hart].c;
     for (int i = 0; i < TRIES; i++) {
-        quiet(hart);
-        barrier();
         if (i >= 2 && of[to].best_ipi[k] < LATE)
             return;
-        if (hart == from) {
-            /* Time for the other to get into its loop, and WFI to its sleep. */
-            uint64_t until = CLINT_MTIME + TICKS_PER_MS / 2;
-            wait_until(CLINT_MTIME >= until);
-            of[to].sent_at = CLINT_MTIME;
-            ipi(to);
-        } else {
-            uint64_t late;
-            csr_write(mie, BIT(IRQ_MSI));
-            run4(c, PRIV_M, addr(loops[k]), 1, addr(&of[hart].cell), 0, 0);
-            late = CLINT_MTIME - of[hart].sent_at;
-            CHECK_EQ(c->cause, CAUSE_IRQ(IRQ_MSI));
-            CHECK((int64_t)late >= 0);
-            if (late < of[hart].best_ipi[k])
-                of[hart].best_ipi[k] = late;
-        }
-        barrier();
+        if (hart == from)
+            send(hart, to, load(&answered));
+        else
+            receive(hart, k);
     }
 }
 
