@@ -57,6 +57,7 @@
 #define BNE_8         UINT32_C(0x00c51463) /* bne a0,a2,.+8 */
 #define BNE_BACK_4    UINT32_C(0xfec51ee3) /* bne a0,a2,.-4 */
 #define BNE_BACK      UINT32_C(0xfec51ce3) /* bne a0,a2,.-8 */
+#define SC_D_X0       UINT32_C(0x18c5b02f) /* sc.d zero,a2,(a1) */
 #define LD_A4         UINT32_C(0x0005b703) /* ld a4,0(a1) */
 #define ADDI_A1       UINT32_C(0x00858593) /* addi a1,a1,8 */
 #define NTL_ALL       UINT32_C(0x00500033) /* ntl.all */
@@ -708,6 +709,32 @@ static void other_lr_and_sc_watch_memory(void **state)
     assert_calls(f, 1, RV_HELPER_SC);
 }
 
+/* Nothing comes of an SC to x0 where no reservation stands, but its fault. */
+static void sc_without_a_reservation_passes_in_line(void **state)
+{
+    struct fixture *f = *state;
+    const struct {
+        uint64_t reservation, addr;
+        bool calls;
+    } cases[] = {
+        {RV_NO_RESERVATION, 0x1000, false},
+        {RV_NO_RESERVATION, 0x1004, true},
+        {0x1000, 0x1000, true},
+        {0x2000, 0x1000, true}, /* it drops that one */
+        {0, 0x1000, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        f->cpu.c.reservation = cases[i].reservation;
+        f->cpu.x[11] = cases[i].addr;
+        f->run = (struct run){.cpu = &f->cpu, .leave_at = -1};
+        LIFT(f, RV_PRIV_S, SC_D_X0);
+        run_block(&f->run, &f->block);
+        assert_int_equal(f->run.calls, cases[i].calls);
+        assert_int_equal(f->run.pc, CASE_PC + 4);
+        assert_int_equal(f->cpu.c.reservation, cases[i].reservation);
+    }
+}
+
 /* A branch forward to an SC, the same or another: that one is in another block, and must find a
  * reservation. So does one that is reached over a load. */
 static void lr_with_a_branch_to_an_sc_watches_memory(void **state)
@@ -867,6 +894,7 @@ int main(void)
         TEST(interrupts_are_disabled_in_line),
         TEST(interrupts_are_enabled_without_leaving_if_none_is_due),
         TEST(sstatus_is_read_and_written_in_one),
+        TEST(sc_without_a_reservation_passes_in_line),
         TEST(csr_access_needs_its_privilege),
         TEST(user_mode_has_no_privileged_state),
         TEST(fp_is_illegal_while_fs_is_off),
