@@ -7,8 +7,11 @@
 
 #define NO_PAGE UINT64_C(0x5555555555555000) /* no address */
 
-/* What the guard of a link that was never made looks at: no generation. */
-#define NO_GEN A64_RUN(exit_link)
+/* What the guard of a link that was never made looks at, and what it wants there: the upper half of a number of a
+ * link, which is 0, and no generation. Nobody passes it, be it that one of the two is read before it changes and
+ * the other one after that: who passes may stand ahead of the jump when that gets its target. */
+#define NO_GEN (A64_RUN(exit_link) + 4)
+#define POISON UINT32_MAX
 
 /* Words that are patched stand beside the code that loads them. */
 static void data32(struct a64 *x, uint32_t v)
@@ -56,7 +59,7 @@ static void guarded_jump(struct a64 *x, struct gw_link_desc *l, uint32_t *from)
     data32(x, NO_GEN);
     a64_link(e, gen, a64_pos(e));
     l->gen_offset = a64_pos(e);
-    data32(x, 0);
+    data32(x, POISON);
     if (!x->b->anywhere)
         return;
     a64_link(e, page, a64_pos(e));
@@ -95,23 +98,45 @@ static void by_veneer(uint8_t *block, uint64_t block_rx, const struct gw_link_de
     aim(block + link->jump_offset, (int64_t)at - (int64_t)link->jump_offset);
 }
 
+static void put32(uint8_t *at, uint32_t v)
+{
+    __atomic_store_n((uint32_t *)(void *)at, v, __ATOMIC_RELAXED);
+}
+
+/* The words are loaded as data, in any order: so none of the guard's is what anybody passes while the jump is to
+ * get a target (links.h). */
+static void patch_guard(uint8_t *block, const struct gw_link_desc *link, bool gen_global,
+                        uint32_t gen, uint64_t page)
+{
+    lead_to_jump_cache(block, link);
+    if (link->page_offset)
+        __atomic_store_n((uint64_t *)(void *)(block + link->page_offset), page, __ATOMIC_RELAXED);
+    put32(block + link->gen_offset - 4, gen_global ? A64_RUN(gen_global) : A64_RUN(gen_space));
+    put32(block + link->gen_offset, gen);
+}
+
+/* Nobody passes it from now on, whichever of the two words is read first. */
+static void poison(uint8_t *block, const struct gw_link_desc *link)
+{
+    put32(block + link->gen_offset, POISON);
+    if (link->page_offset)
+        __atomic_store_n((uint64_t *)(void *)(block + link->page_offset), NO_PAGE,
+                         __ATOMIC_RELAXED);
+}
+
 void a64_patch(uint8_t *block, uint64_t block_rx, const struct gw_link_desc *link, uint64_t target,
                bool gen_global, uint32_t gen, uint64_t page)
 {
-    if (link->gen_offset && target) {
-        const uint32_t which = gen_global ? A64_RUN(gen_global) : A64_RUN(gen_space);
-        lead_to_jump_cache(block, link);
-        memcpy(block + link->gen_offset - 4, &which, 4);
-        memcpy(block + link->gen_offset, &gen, 4);
-        if (link->page_offset)
-            memcpy(block + link->page_offset, &page, 8);
-    }
+    if (link->gen_offset && target)
+        patch_guard(block, link, gen_global, gen, page);
     const uint64_t to = target ? target : block_rx + link->stub_offset;
     const int64_t distance = (int64_t)(to - (block_rx + link->jump_offset));
     if (a64_aimed(insn_at(block + link->jump_offset), distance))
         aim(block + link->jump_offset, distance);
     else
         by_veneer(block, block_rx, link, to);
+    if (link->gen_offset && !target)
+        poison(block, link);
 }
 
 /* Arm names the instructions that may change while other threads run them ("Concurrent modification and

@@ -34,15 +34,17 @@ static void add_pages(struct x64 *x, unsigned ext, uint64_t target)
         x64_alu_mi(&x->e, X_W, ext, X64_RUN(page), pages);
 }
 
-/* What the guard of a link that was never made looks at: no generation. */
+/* What the guard of a link that was never made looks at, and what it wants there: the number of no link, and no
+ * generation. Nobody passes it: who does may stand ahead of the jump when that gets its target. */
 #define NO_GEN X64_RUN(exit_link)
+enum { POISON = -1 };
 
-/* cmp dword [NO_GEN], 0: patched to what guards the link. Returns where its value is. */
+/* cmp dword [NO_GEN], POISON: patched to what guards the link. Returns where its value is. */
 static uint32_t link_guard(struct x64 *x)
 {
     align_field(x, 6);
     x64_rm(&x->e, OP_GROUP1_I32, EXT_CMP, NO_GEN, 4);
-    x64_u32(&x->e, 0);
+    x64_u32(&x->e, (uint32_t)POISON);
     return x64_pos(&x->e) - 4;
 }
 
@@ -81,22 +83,35 @@ static void lead_to_jump_cache(uint8_t *block, const struct gw_link_desc *link)
     __atomic_store_n((int32_t *)(void *)at, disp - X64_JUMP_OR_EXIT_AHEAD, __ATOMIC_RELAXED);
 }
 
+static void put32(uint8_t *at, uint32_t v)
+{
+    __atomic_store_n((uint32_t *)(void *)at, v, __ATOMIC_RELAXED);
+}
+
+/* Whoever passed the old guard has left when it gets another value; nobody passes it before all else of the link
+ * is what goes with that. */
+static void patch_guard(uint8_t *block, const struct gw_link_desc *link, bool gen_global,
+                        uint32_t gen, uint64_t page)
+{
+    struct x64_mem m = gen_global ? X64_RUN(gen_global) : X64_RUN(gen_space);
+    lead_to_jump_cache(block, link);
+    if (link->page_offset)
+        __atomic_store_n((uint64_t *)(void *)(block + link->page_offset), page, __ATOMIC_RELAXED);
+    /* its displacement chooses the generation */
+    put32(block + link->gen_offset - 4, (uint32_t)m.disp);
+    put32(block + link->gen_offset, gen);
+}
+
 void x64_patch(uint8_t *block, uint64_t block_rx, const struct gw_link_desc *link, uint64_t target,
                bool gen_global, uint32_t gen, uint64_t page)
 {
     uint32_t to = target ? (uint32_t)(target - (block_rx + link->jump_offset + 4))
                          : link->stub_offset - (link->jump_offset + 4);
-    if (link->gen_offset && target) {
-        lead_to_jump_cache(block, link);
-        /* the guard's displacement chooses the generation; its value follows */
-        struct x64_mem m = gen_global ? X64_RUN(gen_global) : X64_RUN(gen_space);
-        int32_t disp = (int32_t)m.disp;
-        memcpy(block + link->gen_offset - 4, &disp, 4);
-        memcpy(block + link->gen_offset, &gen, 4);
-        if (link->page_offset)
-            memcpy(block + link->page_offset, &page, 8);
-    }
-    __atomic_store_n((uint32_t *)(void *)(block + link->jump_offset), to, __ATOMIC_RELAXED);
+    if (link->gen_offset && target)
+        patch_guard(block, link, gen_global, gen, page);
+    put32(block + link->jump_offset, to);
+    if (link->gen_offset && !target) /* from now on nobody passes the guard */
+        put32(block + link->gen_offset, (uint32_t)POISON);
 }
 
 /* Ends the hot path (from == 0: an unconditional jump here) or one of its branches. */

@@ -140,7 +140,8 @@ struct host_backend {
     /* Bytes were written that will run at rx: whoever comes there by a branch that is patched after this, by
      * a jump cache or by enter, runs them and none older. NULL: this host sees to it by itself. */
     void (*flush)(uint64_t rx, size_t size);
-    /* Points a link at rx `target`, or back at its stub (target 0). block: writable view of the
+    /* Points a link at rx `target`, or back at its stub (target 0): then nobody passes its guard from now on.
+     * block: writable view of the
      * block's bytes, block_rx their run address. gen_global: which generation guards, gen: its value, page:
      * that of run.page.
      * Of shared code: the guard is written while the jump leads to the stub only, and no thread that
