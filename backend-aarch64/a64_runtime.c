@@ -135,8 +135,8 @@ static void emit_enter(struct rt *r)
     move_saved(r, true);
     a64_move(e, R_STATE, X0);
     a64_move(e, X17, 1);
-    a64_word(e, A64_ISB); /* whatever another thread has flushed since this one ran code */
     r->again[r->fp] = a64_pos(e);
+    a64_word(e, A64_ISB); /* whatever another thread has flushed since this one ran code */
     enter_fp(r);
     move_pins(r, false, true);
     load_maps(r);

@@ -3,6 +3,7 @@
  * hides, and looks at the bits of addresses that AArch64 hosts ignore. Runs on any host: the backend only
  * writes bytes.
  */
+#include "backend-aarch64/a64_layout.h"
 #include "tests/backend-aarch64/emitted.h"
 
 /* All three barriers, whatever they are of. */
@@ -205,6 +206,60 @@ static void conditions_are_patched_where_no_other_thread_runs(void **state)
     assert_int_equal(word(r, at) & 0xffffe0, (l->stub_offset - at) / 4 << 5);
 }
 
+/* --- what other threads have flushed --------------------------------------------------------------- */
+
+static void *go_on(void *cpu)
+{
+    return cpu;
+}
+
+static uint32_t runtime_word(const struct rig *r, uint32_t at)
+{
+    uint32_t w;
+    memcpy(&w, r->runtime + at, sizeof w);
+    return w;
+}
+
+static uint32_t isb_from(const struct rig *r, uint32_t at)
+{
+    const uint32_t end = at + 4 * 80;
+    while (at < end && runtime_word(r, at) != (uint32_t)A64_ISB)
+        at += 4;
+    assert_true(at < end);
+    return at;
+}
+
+/* A branch somewhere behind `at` that leads to `to`: B, or one of a condition. */
+static bool leads_to(const struct rig *r, uint32_t at, uint32_t to)
+{
+    for (const uint32_t end = at + 4 * 80; at < end; at += 4) {
+        const uint32_t w = runtime_word(r, at);
+        const int32_t b = (int32_t)(w << 6) >> 4, c = (int32_t)(w << 8) >> 11;
+        if (((w & 0xfc000000) == A64_B && at + (uint32_t)b - to == 0) ||
+            ((w & 0x7f000000) == (A64_CBNZ & 0x7f000000) && at + ((uint32_t)c & ~3u) == to))
+            return true;
+    }
+    return false;
+}
+
+/* C may have found code, or said that the vCPU was outside: so be it by enter or by go_on. */
+static void each_way_from_c_to_blocks_is_by_an_isb(void **state)
+{
+    struct rig *r = *state;
+    static const struct gw_runtime rt = {.load = toy_slow_load,
+                                         .store = toy_slow_store,
+                                         .amo = toy_slow_amo,
+                                         .zero = toy_slow_zero,
+                                         .go_on = go_on};
+    begin(r, GW_MEM_FLAT, 0, true);
+    assert_int_equal(
+        a64_backend.emit_runtime(&r->cfg, &rt, r->runtime, RUNTIME_BYTES, 0x1000000, &r->ep),
+        GW_OK);
+    for (unsigned from = 0; from < 2; from++)
+        for (unsigned to = 0; to < 2; to++)
+            assert_true(leads_to(r, r->ep.table[from][T_EXIT_LEAVE], isb_from(r, r->ep.enter[to])));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +272,7 @@ int main(void)
         cmocka_unit_test(flat_maps_look_at_all_bits_and_the_alignment_at_once),
         cmocka_unit_test(accesses_of_a_site_share_one_look),
         cmocka_unit_test(conditions_are_patched_where_no_other_thread_runs),
+        cmocka_unit_test(each_way_from_c_to_blocks_is_by_an_isb),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
