@@ -63,6 +63,8 @@ static void filter_renew(struct executed *x)
     uint64_t *f = x->filter[next & 1];
     if (!f)
         return;
+    /* Who misses a page there sees the generations that moved before the page left, and the turn of the last time. */
+    __atomic_thread_fence(__ATOMIC_RELEASE);
     for (uint32_t i = 0; i < (1u << FILTER_BITS) / 64; i++)
         __atomic_store_n(&f[i], 0, __ATOMIC_RELAXED);
     for (uint32_t n = 0; n < x->count; n++)

@@ -79,6 +79,8 @@ static bool walk(struct engine *e, uint64_t vaddr, struct gw_xlate *x, struct gw
         spaces_executed(e, vpage, x, is_global(e, x));
         if (!e->world->shared || (known && executed_turn(table) == turn))
             return true;
+        __atomic_thread_fence(
+            __ATOMIC_SEQ_CST); /* it is in the filter before the tables are read */
         if (!translate(e, vaddr, &now, fault))
             return false;
     } while (!is_same(x, &now));

@@ -230,6 +230,8 @@ void pages_changed(struct engine *e, uint64_t page)
             stale_page(w->engine[i], page);
     unmark(e, page);
     world_unlock(w);
+    /* Whoever sees the bytes that are stored next sees that nothing leads to the blocks, and no flag. */
+    __atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
 static void changed(struct engine *e, uint64_t first, uint64_t last)

@@ -438,11 +438,10 @@ static void count_fence(struct engine_world *w)
     __atomic_store_n(&s->fences, s->fences + 1, w->shared ? __ATOMIC_SEQ_CST : __ATOMIC_RELAXED);
 }
 
-/* Nothing ran from there by what this vCPU may still go by; it knows of all that other fences did. */
+/* Nothing ran from there by what this vCPU may still go by; it knows of all that other fences did. The guest's
+ * tables are as it wrote them (views_flush). */
 static bool is_of_data(const struct engine *e, uint64_t vpage)
 {
-    if (e->world->shared)
-        __atomic_thread_fence(__ATOMIC_SEQ_CST); /* the guest's tables are as it wrote them */
     return !spaces_maybe_executed(e, vpage) && knows_latest(e);
 }
 

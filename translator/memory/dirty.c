@@ -103,6 +103,12 @@ static void forget(struct dirty_log *l)
     take(&l->marked);
 }
 
+/* The flags are there before pages are read: a device writes first and looks at them then. */
+static void before_copies(void)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 static enum gw_status start(struct gw_dirty *api, struct gw_error *err)
 {
     struct dirty_log *l = of(api);
@@ -123,6 +129,7 @@ static enum gw_status start(struct gw_dirty *api, struct gw_error *err)
     for (unsigned i = 0; i < w->vcpus; i++)
         if (w->engine[i])
             maps_protect_all(w->engine[i]);
+    before_copies();
     return GW_OK;
 }
 
@@ -177,6 +184,7 @@ static uint64_t collect(struct gw_dirty *api, uint64_t *pages)
     for (uint64_t i = 0; i < words(words(api->pages)); i++)
         for (uint64_t group = take(&l->group[i]); group; group &= group - 1)
             count += collect_word(l, i * BITS + (unsigned)__builtin_ctzll(group), pages, protected);
+    before_copies();
     return count;
 }
 

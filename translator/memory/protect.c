@@ -15,6 +15,8 @@ void protect_page(struct engine *e, uint64_t paddr, uint8_t flag)
     if (protect_stands(e, paddr, flag))
         return;
     __atomic_fetch_or(gw_bus_page_flags(e->cfg.bus, paddr), flag, __ATOMIC_SEQ_CST);
+    /* The flag is there before the page's bytes are read: a device writes first and looks at it then. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     for (unsigned i = 0; i < w->vcpus; i++)
         if (w->engine[i])
             maps_protect(w->engine[i], paddr & ~(uint64_t)GW_PAGE_MASK);

@@ -154,6 +154,9 @@ bool views_flush(void *cpu, uint64_t vaddr, int vaddr_all, uint64_t asid, int as
     if (vaddr_all && vaddr_all != GW_FLUSH_TABLES) /* contexts do not name what that is about */
         for (unsigned i = 0; i < 1u << CONTEXT_BITS; i++)
             e->views->context[i].valid = false;
+    /* The guest's tables are as it wrote them, and the walks from now on see what it has seen. */
+    if (e->world->shared)
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (vaddr_all)
         maps_flush(e, asid, asid_all);
     else

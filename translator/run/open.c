@@ -85,6 +85,8 @@ struct whole_engine {
 static void hook_fence_i(void *cpu)
 {
     struct engine *e = gw_run(cpu)->engine;
+    /* What told the guest of others' stores, a load, is done before the look for what to run next. */
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
     /* Stores to code are seen as they happen in machine mode. In user mode nobody tells. */
     if (!e->cfg.bus)
         engine_code_changed(e, 0, ~UINT64_C(0));
