@@ -2,6 +2,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "godwit/little.h"
 #include "machine/mac.h"
 
 /* FNV-1a (Fowler, Noll, Vo), 64 bits. */
@@ -27,12 +28,14 @@ static uint64_t mix_host(uint64_t h)
 void machine_usual_mac(const struct machine_spec *s, struct spec_mac *mac)
 {
     uint64_t h = UINT64_C(0xcbf29ce484222325);
+    uint8_t kind[sizeof s->net.kind];
     *mac = (struct spec_mac){{0x52, 0x54, 0x00, 0x12, 0x34, 0x56}};
     if (s->net.kind == SPEC_NET_USER || !s->net.to)
         return;
     if (!s->clock_insns) /* what can be repeated can be repeated elsewhere */
         h = mix_host(h);
-    h = mix(h, &s->net.kind, sizeof s->net.kind);
+    gw_put_little(kind, s->net.kind, sizeof kind); /* elsewhere may be big-endian */
+    h = mix(h, kind, sizeof kind);
     h = mix(h, s->net.to, strlen(s->net.to));
     h ^= h >> 32;
     mac->bytes[3] = (uint8_t)(h >> 16);

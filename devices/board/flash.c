@@ -14,6 +14,7 @@
 #include "devices/board/flash.h"
 #include "devices/host/image_kind.h"
 #include "devices/memory_bus.h"
+#include "godwit/little.h"
 #include "godwit/word.h"
 
 enum { MODE_ARRAY, MODE_STATUS, MODE_ID, MODE_QUERY };
@@ -198,21 +199,34 @@ static void start_buffer(struct dev_flash *f, uint64_t value)
     }
 }
 
+/* Byte i of a word, which is little-endian whatever the host is: the words are state. */
+static void put_byte(uint64_t *word, unsigned i, uint8_t byte)
+{
+    *word = (*word & ~(UINT64_C(0xff) << 8 * i)) | (uint64_t)byte << 8 * i;
+}
+
 static void buffer_data(struct dev_flash *f, uint64_t offset, unsigned size, uint64_t value)
 {
-    uint8_t *bytes = (uint8_t *)f->buffer;
     if (!f->filled)
         f->buffer_at = offset & ~(uint64_t)(DEV_FLASH_BUFFER - 1);
     f->filled = 1;
     for (unsigned i = 0; i < size; i++) {
         uint64_t at = offset + i - f->buffer_at;
         if (at < DEV_FLASH_BUFFER)
-            bytes[at] = (uint8_t)(value >> (8 * i));
+            put_byte(&f->buffer[at / 8], at % 8, (uint8_t)(value >> (8 * i)));
         else
             f->status |= SR_PROGRAM_FAILED; /* beyond the buffer: the program is refused */
     }
     if (--f->words == 0)
         f->command = AWAIT_CONFIRM;
+}
+
+static void program_buffer(struct dev_flash *f)
+{
+    uint8_t bytes[DEV_FLASH_BUFFER];
+    for (unsigned i = 0; i < DEV_FLASH_BUFFER / 8; i++)
+        gw_put_little(bytes + 8 * i, f->buffer[i], 8);
+    program(f, f->buffer_at, bytes, sizeof bytes);
 }
 
 static void confirm_buffer(struct dev_flash *f, uint8_t command)
@@ -221,7 +235,7 @@ static void confirm_buffer(struct dev_flash *f, uint8_t command)
     if (command != CMD_CONFIRM)
         f->status |= SR_PROGRAM_FAILED | SR_ERASE_FAILED;
     else if (!(f->status & SR_PROGRAM_FAILED))
-        program(f, f->buffer_at, (const uint8_t *)f->buffer, DEV_FLASH_BUFFER);
+        program_buffer(f);
 }
 
 static enum gw_bus_result flash_write(struct gw_device *d, uint64_t offset, unsigned size,

@@ -37,7 +37,8 @@ struct dev_flash {
     uint32_t words;         /* still to come, of a buffered program */
     uint32_t filled;        /* 1 once the buffer's place is known */
     uint64_t buffer_at;     /* offset of the buffer in the bank, a multiple of its size */
-    uint64_t buffer[DEV_FLASH_BUFFER / 8]; /* as bytes; all ones where nothing was written */
+    uint64_t buffer[DEV_FLASH_BUFFER /
+                    8]; /* 8 bytes each, the lowest first; all ones where nothing was written */
 };
 
 extern const struct gw_device_class dev_flash_class;

@@ -58,17 +58,20 @@ struct state_desc {
     void (*post_load)(void *object);
 };
 
-#define STATE_COUNT_(a)                (sizeof(a) / sizeof((a)[0]))
+#define STATE_COUNT_(a) (sizeof(a) / sizeof((a)[0]))
+/* The type, which must be as wide as the member: a narrower one would be its wrong end on a big-endian host. */
+#define STATE_AS_(type_, bytes)                                                                    \
+    ((enum state_type)((type_) + 0 * sizeof(char[(bytes) == (type_) ? 1 : -1])))
 #define STATE_SCALAR(S, member, type_) STATE_SCALAR_SINCE(0, S, member, type_)
 #define STATE_SCALAR_SINCE(version_, S, member, type_)                                             \
     {                                                                                              \
-        .name = #member, .type = (type_), .offset = offsetof(S, member), .count = 1,               \
-        .since = (version_)                                                                        \
+        .name = #member, .type = STATE_AS_(type_, sizeof(((S *)0)->member)),                       \
+        .offset = offsetof(S, member), .count = 1, .since = (version_)                             \
     }
 #define STATE_ARRAY(S, member, type_)                                                              \
     {                                                                                              \
-        .name = #member, .type = (type_), .offset = offsetof(S, member),                           \
-        .count = sizeof(((S *)0)->member) / (type_)                                                \
+        .name = #member, .type = STATE_AS_(type_, __alignof__(((S *)0)->member)),                  \
+        .offset = offsetof(S, member), .count = sizeof(((S *)0)->member) / (type_)                 \
     }
 
 /* Element i of a field, zero-extended. */
