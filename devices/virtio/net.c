@@ -1,4 +1,5 @@
 /* virtio-net. Source: VIRTIO 1.2, 5.1. */
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -227,6 +228,7 @@ static bool complete_checksum(uint8_t *frame, size_t size, const uint8_t header[
     for (i = start; i + 8 <= size; i += 8) {
         uint64_t w;
         memcpy(&w, frame + i, 8);
+        w = le64toh(w);
         words += w;
         sum += words < w; /* ones' complement: the carry goes round, in any byte order (RFC 1071) */
     }

@@ -1,4 +1,6 @@
 /* Return addresses. See backtrace.h. */
+#include <endian.h>
+
 #include "frontend/riscv64/backtrace.h"
 
 enum { X_RA = 1, X_SP = 2, X_FP = 8, SCAN_WORDS = 1024, GUESS_MOST = 12, FRAME_MOST = 1 << 20 };
@@ -11,7 +13,10 @@ struct walk {
 
 static bool word_at(const struct walk *w, uint64_t at, uint64_t *value)
 {
-    return !(at & 7) && w->read(w->context, at, value, sizeof *value, false);
+    if (at & 7 || !w->read(w->context, at, value, sizeof *value, false))
+        return false;
+    *value = le64toh(*value);
+    return true;
 }
 
 /* rd or rs1 is a link register (Unpriv. 2.5.1) */
@@ -26,10 +31,12 @@ static bool is_return_address(const struct walk *w, uint64_t addr)
     uint16_t low, high;
     if (addr < 4 || addr & 1 || !w->read(w->context, addr - 2, &high, sizeof high, true))
         return false;
+    high = le16toh(high);
     if ((high & 0xf07f) == 0x9002 && high >> 7 & 31) /* c.jalr */
         return true;
     if (!w->read(w->context, addr - 4, &low, sizeof low, true))
         return false;
+    low = le16toh(low);
     unsigned opcode = low & 0x7f;
     return (opcode == 0x6f || (opcode == 0x67 && !(low & 0x7000))) && is_link(low >> 7 & 31);
 }

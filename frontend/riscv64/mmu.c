@@ -4,6 +4,8 @@
  * that they are the walk's (Svadu): then it sets what the access at hand asks for, and a page may be
  * written by what is remembered of it only once its D bit is set.
  */
+#include <endian.h>
+
 #include "frontend/riscv64/priv.h"
 
 enum {
@@ -108,7 +110,7 @@ static bool read_pte(const struct rv_cpu *cpu, uint64_t paddr, bool quiet, uint6
     if (!ram)
         return !quiet && cpu->cfg.bus->read(cpu->cfg.bus, paddr, PTE_BYTES, pte) == GW_BUS_OK;
     const uint64_t *at = (const uint64_t *)(const void *)gw_ram_host(ram, paddr);
-    *pte = __atomic_load_n(at, __ATOMIC_RELAXED);
+    *pte = le64toh(__atomic_load_n(at, __ATOMIC_RELAXED));
     return true;
 }
 
@@ -197,13 +199,13 @@ enum update { UPDATE_DONE, UPDATE_LOST, UPDATE_DENIED };
 static enum update update_leaf(const struct rv_cpu *cpu, struct leaf *leaf, uint64_t bits)
 {
     struct gw_bus *bus = cpu->cfg.bus;
-    uint64_t paddr = leaf->pte_paddr, old = leaf->pte;
+    uint64_t paddr = leaf->pte_paddr, old = htole64(leaf->pte);
     const struct gw_ram *ram = gw_bus_ram(bus, paddr, PTE_BYTES);
     bool whole;
     if (!ram || !rv_pmp_allows(cpu, paddr, PTE_BYTES, GW_ACCESS_STORE, RV_PRIV_S, &whole))
         return UPDATE_DENIED;
     uint64_t *at = (uint64_t *)(void *)gw_ram_host(ram, paddr);
-    if (!__atomic_compare_exchange_n(at, &old, old | bits, false, __ATOMIC_SEQ_CST,
+    if (!__atomic_compare_exchange_n(at, &old, old | htole64(bits), false, __ATOMIC_SEQ_CST,
                                      __ATOMIC_SEQ_CST))
         return UPDATE_LOST;
     if (__atomic_load_n(&ram->page_flags[(paddr - ram->base) >> GW_PAGE_SHIFT], __ATOMIC_SEQ_CST) &

@@ -1,4 +1,5 @@
 /* What firmware is made for: flash and its files, fw_cfg and its files, pvpanic, the PCI host. */
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -77,7 +78,7 @@ static uint32_t in_file(const char *path, off_t at)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     assert_int_equal(pread(fd, &v, sizeof v, at), sizeof v);
     close(fd);
-    return v;
+    return le32toh(v);
 }
 
 static void a_file_is_read_past_the_device_until_a_command_comes(void **state)
@@ -312,14 +313,13 @@ static uint32_t dma(struct dev_bus *bus, struct gw_device *d, uint32_t control, 
                     uint64_t address)
 {
     uint8_t *p = ram_at(bus, RAM_BASE + 0x100);
-    uint32_t v[4] = {__builtin_bswap32(control), __builtin_bswap32(length),
-                     __builtin_bswap32((uint32_t)(address >> 32)),
-                     __builtin_bswap32((uint32_t)address)};
+    uint32_t v[4] = {htobe32(control), htobe32(length), htobe32((uint32_t)(address >> 32)),
+                     htobe32((uint32_t)address)};
     memcpy(p, v, sizeof v);
     reg_write(d, 0x10, 4, 0);
     reg_write(d, 0x14, 4, __builtin_bswap32((uint32_t)RAM_BASE + 0x100));
     memcpy(v, p, 4);
-    return __builtin_bswap32(v[0]);
+    return be32toh(v[0]);
 }
 
 static void dma_stays_in_memory(void **state)

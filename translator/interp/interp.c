@@ -9,6 +9,8 @@
  * jump of all. */
 #pragma GCC diagnostic ignored "-Wpedantic"
 
+#include <endian.h>
+
 #include "translator/interp/code.h"
 
 enum { PAGE_BITS = 12, PAGE_SIZE = 1 << PAGE_BITS };
@@ -28,6 +30,13 @@ struct __attribute__((packed)) u64_cell {
     uint64_t v;
 };
 #define CELL(bits, p) (((volatile struct u##bits##_cell *)(p))->v)
+
+/* A number of guest memory, which is little-endian, as the host has it; and back. Guest state is the host's. */
+#define LITTLE_8(v)     (v)
+#define LITTLE_16(v)    le16toh(v)
+#define LITTLE_32(v)    le32toh(v)
+#define LITTLE_64(v)    le64toh(v)
+#define LITTLE(bits, v) LITTLE_##bits((uint##bits##_t)(v))
 
 /* --- addresses -------------------------------------------------------------------------------- */
 
@@ -144,8 +153,11 @@ static uint64_t amo_result(enum ir_amo kind, uint64_t old, uint64_t v, unsigned 
 #define ATOMIC(bits)                                                                               \
     static bool swap##bits(uint##bits##_t *p, uint##bits##_t *expected, uint64_t v)                \
     {                                                                                              \
-        return __atomic_compare_exchange_n(p, expected, (uint##bits##_t)v, false,                  \
-                                           __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                    \
+        uint##bits##_t there = LITTLE(bits, *expected);                                            \
+        bool done = __atomic_compare_exchange_n(p, &there, LITTLE(bits, v), false,                 \
+                                                __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);               \
+        *expected = LITTLE(bits, there);                                                           \
+        return done;                                                                               \
     }                                                                                              \
                                                                                                    \
     static uint64_t atomic##bits(const struct interp_op *op, void *at)                             \
@@ -157,7 +169,7 @@ static uint64_t amo_result(enum ir_amo kind, uint64_t old, uint64_t v, unsigned 
             swap##bits(p, &old, *op->u.c);                                                         \
         } else {                                                                                   \
             enum ir_amo kind = (enum ir_amo)(op->disp >> 16);                                      \
-            old = __atomic_load_n(p, __ATOMIC_RELAXED);                                            \
+            old = LITTLE(bits, __atomic_load_n(p, __ATOMIC_RELAXED));                              \
             while (!swap##bits(p, &old, amo_result(kind, old, *op->b, bits / 8)))                  \
                 ;                                                                                  \
         }                                                                                          \
@@ -299,7 +311,7 @@ static inline struct interp_block *follow(const struct interp_link *l)
         const void *p = host(run, op, false, A + (uint64_t)(int64_t)op->disp, (bits) / 8);         \
         if (!p)                                                                                    \
             goto slow_ld;                                                                          \
-        *op->d = (uint64_t)(cast)CELL(bits, p);                                                    \
+        *op->d = (uint64_t)(cast)LITTLE(bits, CELL(bits, p));                                      \
         NEXT;                                                                                      \
     }
 #define DO_STORE(MODE, host, BYTES, bits)                                                          \
@@ -308,7 +320,7 @@ static inline struct interp_block *follow(const struct interp_link *l)
         void *p = host(run, op, true, A + (uint64_t)(int64_t)op->disp, BYTES);                     \
         if (!p)                                                                                    \
             goto slow_st;                                                                          \
-        CELL(bits, p) = (uint##bits##_t)B;                                                         \
+        CELL(bits, p) = LITTLE(bits, B);                                                           \
         NEXT;                                                                                      \
     }
 #define DO_MEMORY(MODE, host)                                                                      \

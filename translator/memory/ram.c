@@ -1,6 +1,8 @@
 /* Accesses to RAM by C: see ram.h. */
 #include "translator/memory/ram.h"
 
+#include <endian.h>
+
 uint64_t ram_page_number(const struct gw_bus *bus, uint64_t paddr)
 {
     uint64_t n = 0;
@@ -42,9 +44,9 @@ uint64_t ram_load(const uint8_t *p, unsigned size)
         return load_bytes(p, size);
     switch (size) {
     case 1: return __atomic_load_n(p, __ATOMIC_RELAXED);
-    case 2: return __atomic_load_n((const uint16_t *)(const void *)p, __ATOMIC_RELAXED);
-    case 4: return __atomic_load_n((const uint32_t *)(const void *)p, __ATOMIC_RELAXED);
-    default: return __atomic_load_n((const uint64_t *)(const void *)p, __ATOMIC_RELAXED);
+    case 2: return le16toh(__atomic_load_n((const uint16_t *)(const void *)p, __ATOMIC_RELAXED));
+    case 4: return le32toh(__atomic_load_n((const uint32_t *)(const void *)p, __ATOMIC_RELAXED));
+    default: return le64toh(__atomic_load_n((const uint64_t *)(const void *)p, __ATOMIC_RELAXED));
     }
 }
 
@@ -56,9 +58,9 @@ void ram_store(uint8_t *p, unsigned size, uint64_t v)
     }
     switch (size) {
     case 1: __atomic_store_n(p, (uint8_t)v, __ATOMIC_RELAXED); break;
-    case 2: __atomic_store_n((uint16_t *)(void *)p, (uint16_t)v, __ATOMIC_RELAXED); break;
-    case 4: __atomic_store_n((uint32_t *)(void *)p, (uint32_t)v, __ATOMIC_RELAXED); break;
-    default: __atomic_store_n((uint64_t *)(void *)p, v, __ATOMIC_RELAXED); break;
+    case 2: __atomic_store_n((uint16_t *)(void *)p, htole16((uint16_t)v), __ATOMIC_RELAXED); break;
+    case 4: __atomic_store_n((uint32_t *)(void *)p, htole32((uint32_t)v), __ATOMIC_RELAXED); break;
+    default: __atomic_store_n((uint64_t *)(void *)p, htole64(v), __ATOMIC_RELAXED); break;
     }
 }
 
@@ -66,20 +68,19 @@ bool ram_swap(void *p, unsigned size, uint64_t *old, uint64_t value)
 {
     bool done;
     switch (size) {
-#define SIZE(bytes, type)                                                                          \
+#define SIZE(bytes, type, little)                                                                  \
     case bytes: {                                                                                  \
-        type expected = (type)*old;                                                                \
-        done = __atomic_compare_exchange_n((type *)p, &expected, (type)value, false,               \
+        type expected = little((type)*old);                                                        \
+        done = __atomic_compare_exchange_n((type *)p, &expected, little((type)value), false,       \
                                            __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                    \
-        *old = expected;                                                                           \
+        *old = little(expected);                                                                   \
         return done;                                                                               \
     }
-        SIZE(1, uint8_t)
-        SIZE(2, uint16_t)
-        SIZE(4, uint32_t)
+        SIZE(1, uint8_t, )
+        SIZE(2, uint16_t, htole16)
+        SIZE(4, uint32_t, htole32)
+        SIZE(8, uint64_t, htole64)
 #undef SIZE
-    default:
-        return __atomic_compare_exchange_n((uint64_t *)p, old, value, false, __ATOMIC_SEQ_CST,
-                                           __ATOMIC_SEQ_CST);
     }
+    return false;
 }

@@ -1,4 +1,5 @@
 /* See toy_world.h. */
+#include "godwit/little.h"
 #include "tests/frontend/toy/toy_world.h"
 
 #include <setjmp.h>
@@ -110,6 +111,12 @@ static void open_engine(struct toy_world *w)
     assert_int_equal(engine_new(&w->engine, &config, &err), GW_OK);
 }
 
+void toy_put_code(struct toy_world *w, size_t at, const uint32_t *code, size_t words)
+{
+    for (size_t i = 0; i < words; i++)
+        gw_put_little(w->window + TOY_RAM + at + 4 * i, code[i], 4);
+}
+
 void toy_open(struct toy_world *w, const struct toy_setup *setup, const uint32_t *code,
               size_t words)
 {
@@ -120,7 +127,7 @@ void toy_open(struct toy_world *w, const struct toy_setup *setup, const uint32_t
     assert_non_null(w->cpu);
     assert_ptr_not_equal(w->window, MAP_FAILED);
     mprotect(w->window + TOY_RAM, TOY_RAM_SIZE, PROT_READ | PROT_WRITE);
-    memcpy(w->window + TOY_RAM, code, words * sizeof *code);
+    toy_put_code(w, 0, code, words);
     open_engine(w);
     w->cpu->run.pc = TOY_RAM;
     catch_faults();

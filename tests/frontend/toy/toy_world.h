@@ -49,6 +49,8 @@ struct toy_result {
 
 /* False: this host does not run the backend's code. */
 bool toy_can_jit(void);
+/* Instructions, from this many bytes behind TOY_RAM on. */
+void toy_put_code(struct toy_world *w, size_t at, const uint32_t *code, size_t words);
 void toy_open(struct toy_world *w, const struct toy_setup *setup, const uint32_t *code,
               size_t words);
 void toy_close(struct toy_world *w);

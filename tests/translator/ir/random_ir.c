@@ -1,3 +1,4 @@
+#include <endian.h>
 #include <assert.h>
 #include <string.h>
 
@@ -450,6 +451,7 @@ void random_ir_memory(uint8_t *memory, uint64_t seed)
 {
     for (unsigned i = 0; i < TOY_WINDOW; i += 8) {
         uint64_t v = random_u64(&seed);
+        v = htole64(v);
         memcpy(memory + i, &v, 8);
     }
 }

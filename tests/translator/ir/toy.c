@@ -1,5 +1,7 @@
+#include <endian.h>
 #include <string.h>
 
+#include "tests/numbers.h"
 #include "tests/translator/ir/toy.h"
 
 /* --- helpers ---------------------------------------------------------------------------------- */
@@ -74,11 +76,12 @@ static uint64_t read_mem(const uint8_t *mem, uint64_t addr, unsigned aux)
 {
     uint64_t v = 0;
     memcpy(&v, mem + (addr - TOY_BASE), 1u << (aux & IR_SIZE_MASK));
-    return extend(v, aux);
+    return extend(le64toh(v), aux);
 }
 
 static void write_mem(uint8_t *mem, uint64_t addr, unsigned aux, uint64_t v)
 {
+    v = htole64(v);
     memcpy(mem + (addr - TOY_BASE), &v, 1u << (aux & IR_SIZE_MASK));
 }
 
@@ -235,11 +238,8 @@ static void step(struct frame *f, uint32_t i)
     uint64_t a = value(f, in->a), b = value(f, in->b);
 
     switch ((enum ir_op)in->op) {
-    case IR_GET:
-        f->v[i] = 0;
-        memcpy(&f->v[i], state, 1u << in->aux);
-        break;
-    case IR_PUT: memcpy(state, &a, 1u << in->aux); break;
+    case IR_GET: f->v[i] = number_at(state, 1u << in->aux); break;
+    case IR_PUT: put_number(state, 1u << in->aux, a); break;
     case IR_LD:
     case IR_ST:
     case IR_AMO:

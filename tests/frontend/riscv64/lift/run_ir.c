@@ -1,4 +1,7 @@
+#include <endian.h>
+
 #include "tests/frontend/riscv64/lift/run_ir.h"
+#include "tests/numbers.h"
 
 #include <string.h>
 
@@ -58,6 +61,7 @@ static bool access_memory(struct frame *f, uint32_t i)
     if (!p)
         return false;
     memcpy(&old, p, size);
+    old = le64toh(old);
     if (atomic || (in->aux & IR_SIGN))
         old = sign_extend(old, size);
     if (in->op == IR_LD) {
@@ -68,6 +72,7 @@ static bool access_memory(struct frame *f, uint32_t i)
         update = amo_result((unsigned)in->imm, old, sign_extend(b, size));
     if (in->op == IR_CAS)
         update = old == sign_extend(b, size) ? value(f, in->c) : old;
+    update = htole64(update);
     memcpy(p, &update, size);
     f->v[i] = old;
     return true;
@@ -125,9 +130,9 @@ static bool step(struct frame *f, uint32_t i)
     uint64_t a = value(f, in->a), b = value(f, in->b);
     switch (in->op) {
     case IR_CONST: f->v[i] = (uint64_t)in->imm; return true;
-    case IR_GET: memcpy(&f->v[i], state, (size_t)1 << in->aux); return true;
+    case IR_GET: f->v[i] = number_at(state, 1u << in->aux); return true;
     case IR_PUT:
-        memcpy(state, &a, (size_t)1 << in->aux);
+        put_number(state, 1u << in->aux, a);
         r->puts++;
         return true;
     case IR_LD:

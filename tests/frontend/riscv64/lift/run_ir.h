@@ -6,6 +6,7 @@
 #define TESTS_LIFT_RUN_IR_H
 
 #include "frontend/riscv64/rv_cpu.h"
+#include "godwit/little.h"
 
 enum { RUN_MEM_BYTES = 256, RUN_MAX_CALLS = 4 };
 #define RUN_MEM_BASE UINT64_C(0x10000)
@@ -32,5 +33,15 @@ struct run {
 };
 
 void run_block(struct run *r, const struct ir_block *b);
+
+static inline uint64_t run_get(const struct run *r, uint64_t addr)
+{
+    return gw_little(r->mem + (addr - RUN_MEM_BASE), 8);
+}
+
+static inline void run_put(struct run *r, uint64_t addr, uint64_t v)
+{
+    gw_put_little(r->mem + (addr - RUN_MEM_BASE), v, 8);
+}
 
 #endif

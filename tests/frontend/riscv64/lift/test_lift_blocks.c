@@ -94,7 +94,7 @@ static int teardown(void **state)
 
 static void append(struct fixture *f, uint32_t word)
 {
-    memcpy(f->code + f->bytes, &word, 4);
+    gw_put_little(f->code + f->bytes, word, 4);
     f->bytes += (word & 3) == 3 ? 4 : 2;
 }
 
@@ -674,9 +674,9 @@ static void constrained_pair_is_a_compare_and_swap(void **state)
     memset(&f->run, 0, sizeof f->run);
     f->run.cpu = &f->cpu;
     f->run.leave_at = -1;
-    memcpy(f->run.mem + (CASE_DATA - RUN_MEM_BASE), &bytes, sizeof bytes);
+    run_put(&f->run, CASE_DATA, bytes);
     run_block(&f->run, &f->block);
-    memcpy(&now, f->run.mem + (CASE_DATA - RUN_MEM_BASE), sizeof now);
+    now = run_get(&f->run, CASE_DATA);
     assert_int_equal(f->cpu.x[13], 0);
     assert_int_equal(now, CASE_BYTES);
     assert_true(f->cpu.c.reservation == RV_NO_RESERVATION);
@@ -834,9 +834,9 @@ static void pair_goes_over_what_a_branch_skips(void **state)
         memset(&f->run, 0, sizeof f->run);
         f->run.cpu = &f->cpu;
         f->run.leave_at = -1;
-        memcpy(f->run.mem + (CASE_DATA - RUN_MEM_BASE), &bytes, sizeof bytes);
+        run_put(&f->run, CASE_DATA, bytes);
         run_block(&f->run, &f->block);
-        memcpy(&now, f->run.mem + (CASE_DATA - RUN_MEM_BASE), sizeof now);
+        now = run_get(&f->run, CASE_DATA);
         assert_int_equal(f->cpu.x[10], skipped ? word : word + 2);
         assert_int_equal(f->cpu.x[13], 0);
         assert_int_equal((uint32_t)now, (uint32_t)(word + skipped));

@@ -14,6 +14,7 @@
 
 #include "translator/ir/pass.h"
 #include "frontend/riscv64/lift.h"
+#include "godwit/little.h"
 
 enum { TEXT_BYTES = 32768, USER = RV_TBF_USER | 2 << RV_TBF_FS_SHIFT };
 
@@ -86,7 +87,7 @@ static size_t list_code(char *out, size_t size, const struct ir_block *b, const 
     for (uint32_t i = 0; i < b->guest_count; i++) {
         uint32_t word = 0, at = b->guest[i].pc_offset;
         char text[80];
-        memcpy(&word, code + at, b->guest[i].len);
+        word = (uint32_t)gw_little(code + at, b->guest[i].len);
         rv_disasm(text, sizeof text, b->pc + at, word);
         n += (size_t)snprintf(out + n, size - n, "    %s\n", text);
     }
@@ -157,7 +158,7 @@ static void translate(const struct golden *g, char *out, size_t size)
     uint32_t bytes = 0;
     struct gw_error err;
     for (const uint32_t *w = g->words; *w; w++) {
-        memcpy(code + bytes, w, 4);
+        gw_put_little(code + bytes, *w, 4);
         bytes += (*w & 3) == 3 ? 4 : 2;
     }
     cpu.cfg.ext = UINT64_MAX;

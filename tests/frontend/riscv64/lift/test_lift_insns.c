@@ -57,7 +57,7 @@ static void expect_state(struct rv_cpu *cpu, const struct lift_case *c)
 static void lift_alone(struct fixture *f, const struct lift_case *c, bool fold)
 {
     uint8_t code[4];
-    memcpy(code, &c->word, sizeof code);
+    gw_put_little(code, c->word, sizeof code);
     struct gw_lift_request rq = {.cpu = &f->cpu,
                                  .block = &f->block,
                                  .code = code,
@@ -84,8 +84,7 @@ static bool as_expected(const struct fixture *f, const struct lift_case *c)
 {
     const struct run *r = &f->run;
     unsigned len = (c->word & 3) == 3 ? 4 : 2;
-    uint64_t mem = c->stores ? c->mem : CASE_BYTES, got;
-    memcpy(&got, r->mem + (CASE_DATA - RUN_MEM_BASE), sizeof got);
+    uint64_t mem = c->stores ? c->mem : CASE_BYTES, got = run_get(r, CASE_DATA);
     return r->exit != RUN_FAULTED && r->pc == (c->pc ? c->pc : CASE_PC + len) && got == mem &&
            r->fp_flags == c->fp_flags && f->block.code_bytes == len &&
            (c->helper ? r->calls == (c->calls ? c->calls : 1) && r->call[0].helper == c->helper - 1
@@ -111,7 +110,7 @@ static void run_case(struct fixture *f, const struct lift_case *c, bool fold)
     f->run.cpu = &f->cpu;
     f->run.leave_at = -1;
     f->run.helper_result = c->result;
-    memcpy(f->run.mem + (CASE_DATA - RUN_MEM_BASE), &bytes, sizeof bytes);
+    run_put(&f->run, CASE_DATA, bytes);
     run_block(&f->run, &f->block);
     if (!as_expected(f, c)) {
         explain(f, c);

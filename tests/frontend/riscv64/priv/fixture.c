@@ -1,3 +1,5 @@
+#include <endian.h>
+
 #include "tests/frontend/riscv64/priv/fixture.h"
 
 static struct fixture storage;
@@ -99,11 +101,11 @@ uint64_t *map(struct fixture *f, unsigned mode, uint64_t vaddr, unsigned level, 
     for (unsigned l = levels(mode) - 1;; l--) {
         uint64_t *pte = pte_at(f, table_of_level(mode, l), vaddr >> (12 + 9 * l) & 511);
         if (l == level) {
-            *pte = pte_make(paddr, bits);
+            *pte = htole64(pte_make(paddr, bits));
             f->cpu.c.satp = (uint64_t)mode << RV_SATP_MODE_SHIFT | ROOT >> 12;
             return pte;
         }
-        *pte = pte_make(table_of_level(mode, l - 1), V);
+        *pte = htole64(pte_make(table_of_level(mode, l - 1), V));
     }
 }
 

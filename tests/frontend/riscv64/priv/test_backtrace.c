@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "frontend/riscv64/backtrace.h"
+#include "godwit/little.h"
 #include "tests/frontend/riscv64/priv/fixture.h"
 
 enum { CODE = 0x1000, STACK = 0x8000, BYTES = 0x1000 };
@@ -26,12 +27,12 @@ static bool read_memory(void *context, uint64_t vaddr, void *to, unsigned size, 
 
 static void put_code(struct memory *m, uint64_t at, uint32_t insn, unsigned bytes)
 {
-    memcpy(m->code + (at - CODE), &insn, bytes);
+    gw_put_little(m->code + (at - CODE), insn, bytes);
 }
 
 static void push(struct memory *m, uint64_t at, uint64_t value)
 {
-    memcpy(m->stack + (at - STACK), &value, 8);
+    gw_put_little(m->stack + (at - STACK), value, 8);
 }
 
 static struct memory memory;

@@ -1,4 +1,6 @@
 /* What lifted code calls: environment calls, WFI, fences, CSR access, cache-block operations. */
+#include <endian.h>
+
 #include "tests/frontend/riscv64/priv/fixture.h"
 
 enum {
@@ -300,7 +302,7 @@ static void cbo_needs_a_permission(void **state)
     assert_trapped(f, RV_CAUSE_STORE_ACCESS, DATA + 8);
 }
 
-static uint64_t known_page[512];
+static _Alignas(16) uint64_t known_page[512];
 
 static void *at_8000(void *cpu, uint64_t vaddr)
 {
@@ -372,8 +374,8 @@ static void what_is_known_is_not_looked_up(void **state)
     f->cpu.c.menvcfg = 0xf0;
     rv_h_cbo(&f->cpu, 0x8fff, FLUSH, RAW);
     assert_legal(f);
-    known_page[2] = 5;
-    known_page[3] = 6;
+    known_page[2] = htole64(5);
+    known_page[3] = htole64(6);
     f->cpu.x[10] = 5;
     f->cpu.x[11] = 6;
     f->cpu.x[12] = 7;
@@ -381,7 +383,7 @@ static void what_is_known_is_not_looked_up(void **state)
     rv_h_casq_check(&f->cpu, 0x8010, 0, 0);
     assert_legal(f);
     rv_h_casq(&f->cpu, 0x8010, 10 | 12 << 8, 0);
-    assert_true(known_page[2] == 7 && known_page[3] == 8);
+    assert_true(known_page[2] == htole64(7) && known_page[3] == htole64(8));
     rv_h_casq_check(&f->cpu, 0x8018, 0, 0);
     assert_trapped(f, RV_CAUSE_STORE_MISALIGNED, 0x8018);
 }

@@ -1,4 +1,6 @@
 /* Sv39, Sv48, Svade, and the keys of the views. */
+#include <endian.h>
+
 #include "tests/frontend/riscv64/priv/fixture.h"
 
 static const unsigned modes[] = {RV_SATP_SV39, RV_SATP_SV48};
@@ -134,8 +136,8 @@ static void reserved_bits_fault_at_every_level(void **state)
             for (unsigned bit = 54; bit < 64; bit++) {
                 struct fixture *f = fixture_new(NULL, false);
                 map(f, modes[m], VA, 0, DATA, ALL);
-                *pte_at(f, table_of_level(modes[m], at), VA >> (12 + 9 * at) & 511) |= UINT64_C(1)
-                                                                                       << bit;
+                *pte_at(f, table_of_level(modes[m], at), VA >> (12 + 9 * at) & 511) |=
+                    htole64(UINT64_C(1) << bit);
                 f->cpu.c.priv = RV_PRIV_S;
                 assert_int_equal(try_access(f, VA, 1, GW_ACCESS_LOAD, NULL), RV_CAUSE_LOAD_PAGE);
             }
@@ -158,7 +160,7 @@ static void pointers_must_be_valid_and_bare(void **state)
                 struct fixture *f = fixture_new(NULL, false);
                 map(f, modes[m], VA, 0, DATA, ALL);
                 uint64_t *pte = pte_at(f, table_of_level(modes[m], at), VA >> (12 + 9 * at) & 511);
-                *pte = (*pte & ~UINT64_C(0x3ff)) | rows[i].bits;
+                *pte = htole64((le64toh(*pte) & ~UINT64_C(0x3ff)) | rows[i].bits);
                 f->cpu.c.priv = RV_PRIV_S;
                 assert_int_equal(try_access(f, VA, 1, GW_ACCESS_STORE, NULL),
                                  rows[i].fault ? RV_CAUSE_STORE_PAGE : OK);
@@ -174,7 +176,7 @@ static void global_at_any_level_makes_the_page_global(void **state)
             struct fixture *f = fixture_new(NULL, false);
             struct gw_xlate x;
             map(f, modes[m], VA, 0, DATA, ALL);
-            *pte_at(f, table_of_level(modes[m], at), VA >> (12 + 9 * at) & 511) |= G;
+            *pte_at(f, table_of_level(modes[m], at), VA >> (12 + 9 * at) & 511) |= htole64(G);
             f->cpu.c.priv = RV_PRIV_S;
             assert_int_equal(try_access(f, VA, 1, GW_ACCESS_LOAD, &x), OK);
             assert_true(x.global);
@@ -190,7 +192,7 @@ static void addresses_must_be_canonical(void **state)
             struct fixture *f = fixture_new(NULL, false);
             /* Every top-level entry is a leaf: whatever is canonical is mapped. */
             for (unsigned i = 0; i < 512; i++)
-                *pte_at(f, ROOT, i) = pte_make(0, ALL);
+                *pte_at(f, ROOT, i) = htole64(pte_make(0, ALL));
             f->cpu.c.satp = (uint64_t)modes[m] << RV_SATP_MODE_SHIFT | ROOT >> 12;
             f->cpu.c.priv = RV_PRIV_S;
             uint64_t low = UINT64_C(1) << bit, high = ~low;
@@ -216,7 +218,7 @@ static void unreadable_tables_are_access_faults_of_the_first_kind(void **state)
                     f->cpu.c.satp = (f->cpu.c.satp >> 60 << 60) | UINT64_C(0x20000000) >> 12;
                 else
                     *pte_at(f, table_of_level(modes[m], at + 1), VA >> (21 + 9 * at) & 511) =
-                        pte_make(0x20000000, V);
+                        htole64(pte_make(0x20000000, V));
                 assert_int_equal(try_access(f, VA, 1, access, NULL), access_fault[access]);
                 /* PMP in the way */
                 f = fixture_new(NULL, false);
@@ -238,7 +240,7 @@ static void tables_may_lie_beyond_ram(void **state)
     struct fixture *f = fixture_new(NULL, false);
     struct gw_xlate x;
     map(f, RV_SATP_SV39, VA, 0, DATA, ALL);
-    *pte_at(f, table_of_level(RV_SATP_SV39, 1), VA >> 21 & 511) = pte_make(MMIO_BASE, V);
+    *pte_at(f, table_of_level(RV_SATP_SV39, 1), VA >> 21 & 511) = htole64(pte_make(MMIO_BASE, V));
     f->mmio_value = pte_make(DATA + 0x1000, ALL);
     f->cpu.c.priv = RV_PRIV_S;
     assert_int_equal(try_access(f, VA + 7, 1, GW_ACCESS_LOAD, &x), OK);

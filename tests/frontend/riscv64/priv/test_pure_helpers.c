@@ -1,4 +1,5 @@
 /* Helpers that compute: AES, permutations, classes and integers of floats; and AMOCAS.Q. */
+#include <endian.h>
 #include <math.h>
 #include <string.h>
 
@@ -150,15 +151,15 @@ static void sixteen_bytes_are_swapped_if_all_are_equal(void **state)
     struct fixture *f = fixture_new(NULL, false);
     for (unsigned differs = 0; differs < 3; differs++) {
         uint64_t *at = cell(f), *x = f->cpu.x;
-        at[0] = 11;
-        at[1] = 22;
+        at[0] = htole64(11);
+        at[1] = htole64(22);
         x[10] = differs == 1 ? 12 : 11;
         x[11] = differs == 2 ? 23 : 22;
         x[12] = 33;
         x[13] = 44;
         swap(f, 10, 12);
         assert_true(x[10] == 11 && x[11] == 22 && x[12] == 33 && x[13] == 44);
-        assert_true(at[0] == (differs ? 11u : 33u) && at[1] == (differs ? 22u : 44u));
+        assert_true(at[0] == htole64(differs ? 11 : 33) && at[1] == htole64(differs ? 22 : 44));
     }
 }
 
@@ -171,7 +172,7 @@ static void a_pair_that_starts_with_x0_is_zero(void **state)
     x[12] = 33;
     x[13] = 44;
     swap(f, 0, 12);
-    assert_true(x[0] == 0 && x[1] == 5 && at[0] == 33 && at[1] == 44);
+    assert_true(x[0] == 0 && x[1] == 5 && at[0] == htole64(33) && at[1] == htole64(44));
     x[10] = 33;
     x[11] = 44;
     swap(f, 10, 0);
