@@ -8,6 +8,12 @@ else()
   set(GODWIT_HOST ${CMAKE_SYSTEM_PROCESSOR})
 endif()
 
+# Programs' structs go to the host's kernel as they are, so their byte order is the host's.
+set(GODWIT_PROGRAMS ON)
+if(CMAKE_C_BYTE_ORDER STREQUAL BIG_ENDIAN)
+  set(GODWIT_PROGRAMS OFF)
+endif()
+
 # gw_host_source(VARIABLE BASE OTHERWISE): BASE_HOST.c of this folder, if this host has one; else what
 # serves on any.
 function(gw_host_source variable base otherwise)

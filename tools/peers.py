@@ -26,6 +26,7 @@ SETS = {
         "qemu-riscv64-sid": ("usr/bin/qemu-riscv64", ""),
         "qemu-x86_64-sid": ("usr/bin/qemu-x86_64", ""),
         "qemu-aarch64-sid": ("usr/bin/qemu-aarch64", ""),
+        "qemu-s390x-sid": ("usr/bin/qemu-s390x", ""),
         "qemu-system-riscv64-sid": ("usr/bin/qemu-system-riscv64", "-L {root}/usr/share/qemu"),
     }),
     "qemu-arm-sid": ("sid", ["qemu-system-arm"], {
@@ -43,6 +44,7 @@ SETS = {
 # The variable that tells tests and bench where each wrapper is.
 ENV = {"GODWIT_QEMU_USER": "qemu-riscv64-sid", "GODWIT_QEMU_SYSTEM": "qemu-system-riscv64-sid",
        "GODWIT_QEMU_X86": "qemu-x86_64-sid", "GODWIT_QEMU_AARCH64": "qemu-aarch64-sid",
+       "GODWIT_QEMU_S390X": "qemu-s390x-sid",
        "GODWIT_QEMU_SYSTEM_AARCH64": "qemu-system-aarch64-sid",
        "GODWIT_OBJDUMP": "riscv64-objdump-trixie"}
 

@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from aptbox import CACHE, AptBox, Failure, extract, main_guard, say  # noqa: E402
 
 SUITE = "bookworm"
-ARCHITECTURES = {"aarch64": "arm64"}
+ARCHITECTURES = {"aarch64": "arm64", "s390x": "s390x"}
 
 
 def inner_links(root):

@@ -1,4 +1,4 @@
-/* The engine, as user mode drives it. This file and um_debug.c alone include the translator. */
+/* The engine, as user mode drives it. This file, um_debug.c and um_probe.c alone include the translator. */
 #include "translator/engine.h"
 
 #include <fcntl.h>
@@ -10,20 +10,6 @@
 #include "backend-common/hosts.h"
 #include "translator/debug.h"
 #include "usermode/um.h"
-
-void um_probe_host(struct um_host *out)
-{
-    const struct host_backend *b = host_native(&gw_hosts);
-    struct engine_host host;
-
-    engine_probe_host(&host);
-    *out = (struct um_host){.code_cache_bytes = host.code_cache_bytes,
-                            .pages = sysconf(_SC_PAGESIZE) == UM_PAGE,
-                            .flat_maps = host.flat_maps,
-                            .flat_maps_most = ENGINE_HOST_MAPS};
-    if (b)
-        host_feature_names(b, b->detect(), out->features, sizeof out->features);
-}
 
 static bool fetch_ok(void *opaque, uint64_t vaddr, uint64_t size)
 {

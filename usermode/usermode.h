@@ -66,7 +66,8 @@ struct um_result {
     int status; /* UM_EXIT: exit status, 0..255 */
     int signal; /* UM_SIGNAL: to be raised again by um_raise */
     bool child; /* this process is a fork of the one that was started: no report */
-    int strace_error, dump_error; /* errno: some of what was to be written there was lost; 0: none was */
+    int strace_error,
+        dump_error; /* errno: some of what was to be written there was lost; 0: none was */
     uint64_t insns;
     uint64_t syscalls;
     uint64_t overhead_bytes; /* code cache and tables */
@@ -85,7 +86,7 @@ enum gw_status um_run(const struct um_config *cfg, um_finish_fn *finish, void *o
 struct um_host {
     char features[160];      /* of the CPU, by name; empty: no backend makes code for it */
     size_t code_cache_bytes; /* most, by two mappings; 0: they are refused */
-    bool pages;              /* are of the size that programs need */
+    const char *missing;     /* why no program can run here; NULL: they can */
     unsigned flat_maps;      /* of flat_maps_most: address spaces with flat page maps at once */
     unsigned flat_maps_most;
 };

@@ -88,7 +88,6 @@ int cli_doctor(const struct cli_options *o)
     say("machines (godwit run)", machine != NULL, machine ? "" : err.message);
     if (machine)
         confinement(machine);
-    say("programs (godwit exec)", host.pages,
-        host.pages ? "" : "they need a host with pages of 4096 bytes");
+    say("programs (godwit exec)", !host.missing, host.missing ? host.missing : "");
     return machine && host.code_cache_bytes ? 0 : 1;
 }
