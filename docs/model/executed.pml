@@ -8,7 +8,8 @@
  * and a link that leads to it from elsewhere. The link is one word here, and a lookup makes it at once:
  * how its words are changed while others run is the business of generations.pml. Checked, when a vCPU
  * goes on at a page: the memory is none from before its own last fence that was about the page, or another's
- * ahead of its coming to the space. (A remote fence is the target's own.)
+ * ahead of its coming to the space. (A remote fence is the target's own.) Behind a fence of a page the vCPU goes on
+ * in the block that it is in, unless it goes by another generation since.
  *
  * BROKEN_FORGETS_OTHERS a fence of one page empties the table, with the fetch TLB left as it is
  * BROKEN_KEEPS_FETCH    a fence leaves the page in the vCPU's fetch TLB
@@ -26,6 +27,7 @@
  * BROKEN_OWN_DOUBT      or answered by that vCPU only
  * BROKEN_ADOPTS_FIRST   who comes to the space adopts its generation, and then looks whether it is doubtful
  * BROKEN_SURE_FIRST     who answers says so before the generation moves
+ * BROKEN_GOES_ON        a fence that moves nothing ends no block, though the vCPU learns of another's by it
  */
 #define PAGES 2
 #define NONE 15
@@ -53,8 +55,11 @@ bit away[2];                 /* by vCPU: it is in another space */
 byte copy[2] = 1;            /* by vCPU: the generation that it has adopted */
 byte fetched[4] = NONE;      /* by vCPU and page: its fetch TLB */
 byte oldest[4];              /* the property */
+byte here[2] = NONE;         /* by vCPU: the memory of page 1 that the block lies in which it runs */
 
-#define GO_ON(me, p, number) assert(number >= oldest[AT(me, p)])
+#define GO_ON(me, p, number) \
+	assert(number >= oldest[AT(me, p)]); \
+	here[me] = (p == 1 -> number : NONE)
 
 inline forget(me)
 {
@@ -120,7 +125,7 @@ inline know(me, p)
 /* The vCPU comes to the space. */
 inline ask_again(me)
 {
-	atomic { know(me, 0); know(me, 1); away[me] = 0 };
+	atomic { know(me, 0); know(me, 1); away[me] = 0; here[me] = NONE };
 #ifdef BROKEN_ADOPTS_FIRST
 	adopt(me, gen);
 #endif
@@ -181,7 +186,7 @@ inline enter(p, number)
 
 inline fence_page(me, p)
 {
-	number = mapped[p];
+	atomic { number = mapped[p]; ends = 0 };
 #ifndef BROKEN_KEEPS_FETCH
 	fetched[AT(me, p)] = NONE;
 #endif
@@ -197,18 +202,22 @@ inline fence_page(me, p)
 	:: else ->
 	   atomic {
 	      !locked -> locked = 1;
+#ifndef BROKEN_GOES_ON
+	      ends = copy[me] != gen;
+#endif
 	      adopt(me, gen);
 	      came[0] = 1;
 	      came[1] = 1
 	   };
 	   if
 	   :: CHANGED(p) ->
+	      ends = 1;
 #ifdef BROKEN_FORGETS_FIRST
 	      leave(p);
 #endif
 	      move(me);
 	      leave(p)
-	   :: executed[p] -> atomic { DOUBTFUL(me) = 1; away[me] = 1 }  /* it is another space's */
+	   :: executed[p] -> atomic { DOUBTFUL(me) = 1; away[me] = 1; ends = 1 }  /* it is another space's */
 	   :: !CHANGED(p)
 	   fi;
 #ifdef BROKEN_FORGETS_OTHERS
@@ -216,13 +225,19 @@ inline fence_page(me, p)
 #endif
 	   locked = 0
 	fi;
-	oldest[AT(me, p)] = number
+	atomic {
+		oldest[AT(me, p)] = number;
+		if
+		:: ends -> here[me] = NONE
+		:: else -> assert(here[me] == NONE || here[me] >= oldest[AT(me, 1)])
+		fi;
+		ends = 0
+	}
 }
 
 inline fence_all(me)
 {
-	number = mapped[0];
-	other = mapped[1];
+	atomic { number = mapped[0]; other = mapped[1]; here[me] = NONE };
 	forget(me);
 	atomic {
 		!locked;
@@ -310,7 +325,7 @@ inline jump(me, p)
 active [2] proctype vcpu()
 {
 	byte round, number, other;
-	bit page, before;
+	bit page, before, ends;
 
 	do
 	:: round == 4 - 2 * _pid -> break
