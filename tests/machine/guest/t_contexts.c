@@ -10,7 +10,7 @@
 #define USER   UINT64_C(0x60000000) /* and for U mode */
 #define CLOSED UINT64_C(0x70000000) /* the page that PMP keeps */
 
-enum { TURNS = 6000, SPACES = 3 /* the first is none */, KINDS = 5 };
+enum { TURNS = 20000, SPACES = 3 /* the first is none */, KINDS = 5 };
 enum kind { USER_RW, KERNEL_RW, USER_X, KERNEL_X, ABSENT };
 static const uint64_t bits_of[] = {PTE_RW | PTE_U, PTE_RW, PTE_V | PTE_X | PTE_A | PTE_U,
                                    PTE_V | PTE_X | PTE_A};
