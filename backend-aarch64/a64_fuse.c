@@ -43,16 +43,8 @@ enum a64_shift a64_fused_shift(const struct a64 *x, const struct ir_insn *s, uns
 unsigned a64_fused_bits(const struct a64 *x, const struct ir_insn *in)
 {
     uint64_t imm;
-    switch (in->op) {
-    case IR_SEXT8:
-    case IR_ZEXT8: return 8;
-    case IR_SEXT16:
-    case IR_ZEXT16: return 16;
-    case IR_SEXT32:
-    case IR_ZEXT32: return 32;
-    case IR_AND: break;
-    default: return 0;
-    }
+    if (in->op != IR_AND)
+        return ir_extension_bits(in->op) & 63;
     if (!constant_of(x, in->b, &imm) || imm >> 32 || imm & (imm + 1))
         return 0;
     return (unsigned)__builtin_popcountll(imm);

@@ -161,6 +161,9 @@ struct ir_op_info {
 };
 extern const struct ir_op_info ir_op_info[IR_OP_COUNT];
 
+/* Of SEXTn and ZEXTn: so many low bits of the operand are the value. 64: it is no extension. */
+unsigned ir_extension_bits(unsigned op);
+
 #define IR_NONE 0xffffu  /* no operand */
 typedef uint16_t ir_val; /* index of the defining instruction */
 

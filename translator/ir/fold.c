@@ -107,7 +107,7 @@ unsigned ir_signed_bits(const struct ir_block *b, ir_val v)
     return bits < 64 ? bits + 1 : 64;
 }
 
-static unsigned extension_bits(unsigned op)
+unsigned ir_extension_bits(unsigned op)
 {
     switch (op) {
     case IR_SEXT8:
@@ -122,8 +122,8 @@ static unsigned extension_bits(unsigned op)
 
 ir_val ir_low_bits(const struct ir_block *b, ir_val v, unsigned bits)
 {
-    while (!b->no_fold && !ir_in_state(b, v) && extension_bits(b->insn[v].op) < 64 &&
-           extension_bits(b->insn[v].op) >= bits)
+    while (!b->no_fold && !ir_in_state(b, v) && ir_extension_bits(b->insn[v].op) < 64 &&
+           ir_extension_bits(b->insn[v].op) >= bits)
         v = b->insn[v].a;
     return v;
 }
@@ -147,7 +147,7 @@ static ir_val eval_const(struct ir_block *b, enum ir_op op, unsigned type, unsig
 static ir_val fold_extension(struct ir_block *b, enum ir_op op, enum ir_type type, ir_val a)
 {
     bool sign = op == IR_SEXT8 || op == IR_SEXT16 || op == IR_SEXT32;
-    unsigned bits = extension_bits(op);
+    unsigned bits = ir_extension_bits(op);
 
     if ((sign ? ir_signed_bits(b, a) : ir_unsigned_bits(b, a)) <= bits)
         return a;
