@@ -284,12 +284,46 @@ static void emit_eval(struct rt *r, const struct gw_runtime *rt)
     come_back(r);
 }
 
+/* One of two maps for the other. */
+static void exchange(struct rt *r, int reg, uint32_t current, uint32_t other)
+{
+    struct a64_buf *e = &r->e;
+    a64_load(e, X16, other);
+    a64_store(e, reg, other);
+    a64_store(e, X16, current);
+    a64_move(e, reg, X16);
+}
+
+/* GW_HELPER_MAPS: where only bits change that lead to the view whose maps are known, C is not asked. */
+static void emit_view_change(struct rt *r)
+{
+    struct a64_buf *e = &r->e;
+    const struct guest_isa *isa = r->cfg->isa;
+    a64_load(e, X16, a64_operand_offset(0));
+    a64_load(e, X17, isa->view_word);
+    a64_load(e, 1, A64_RUN(view_bits));
+    a64_rrr(e, A64_EOR, X16, X16, X17);
+    a64_constant(e, 2, isa->view_mask);
+    a64_rrr(e, A64_AND, X16, X16, 2);
+    a64_rrr(e, A64_SUBS, A64_ZR, X16, 1);
+    uint32_t others = a64_bcond(e, A64_NE);
+    a64_rrr(e, A64_EOR, X16, X16, X17);
+    a64_store(e, X16, isa->view_word);
+    exchange(r, R_READ, A64_RUN(map_read), A64_RUN(other_read));
+    exchange(r, R_WRITE, A64_RUN(map_write), A64_RUN(other_write));
+    a64_move(e, X0, A64_ZR);
+    a64_r(e, A64_RET, X30);
+    a64_link(e, others, a64_pos(e));
+}
+
 static void emit_helper(struct rt *r, unsigned index)
 {
     struct a64_buf *e = &r->e;
     const struct gw_helper *h = &r->cfg->isa->helpers[index];
     uint32_t leave = 0;
     r->ep->table[r->fp][T_HELPER + index] = a64_pos(e);
+    if (h->flags & GW_HELPER_MAPS && r->cfg->mem == GW_MEM_FLAT && r->cfg->isa->view_mask)
+        emit_view_change(r);
     a64_store(e, X30, A64_RUN(slow_ra));
     move_pins(r, true, true);
     for (unsigned k = 0; k < h->args; k++)
