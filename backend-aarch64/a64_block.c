@@ -62,3 +62,16 @@ void a64_set_pc(struct a64 *x, uint64_t pc)
     }
     a64_store(e, X16, A64_RUN(pc));
 }
+
+void a64_tally(struct a64 *x, struct gw_tally *t)
+{
+    struct a64_buf *e = &x->e;
+    const uint32_t insns = e->insns;
+    if (!t)
+        return;
+    a64_constant(e, X16, (uint64_t)(uintptr_t)&t->times);
+    a64_mem(e, A64_LDR, X17, X16, 0);
+    a64_imm12(e, A64_ADDI, X17, X17, 1);
+    a64_mem(e, A64_STR, X17, X16, 0);
+    e->insns = insns;
+}

@@ -21,6 +21,7 @@ struct a64 {
     struct cold_list cold;
     struct sites sites;
     bool waits[IR_MAX_INSNS]; /* a64_fuse.h */
+    struct gw_tally *entered; /* tally.h */
     /* USER: values that were looked at, of those that others are near; x30 = run.guest_base + based + based_disp,
      * where based is a root (sites.h) */
     ir_val near[IR_MAX_INSNS];
@@ -72,5 +73,7 @@ void a64_cold_back(struct a64 *x, const struct cold_path *c);
 uint32_t a64_row(struct a64 *x, enum gw_row_kind kind);
 
 void a64_set_pc(struct a64 *x, uint64_t pc); /* run.pc = pc; by x16, x17; keeps flags */
+/* Adds one to it, or nothing if it is NULL, by x16 and x17; keeps flags, and is not counted itself. */
+void a64_tally(struct a64 *x, struct gw_tally *t);
 
 #endif

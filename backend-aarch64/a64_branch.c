@@ -4,6 +4,7 @@
 
 #include "backend-aarch64/a64_compare.h"
 #include "backend-aarch64/a64_detect.h"
+#include "backend-common/tally.h"
 
 #define NO_PAGE UINT64_C(0x5555555555555000) /* no address */
 
@@ -202,21 +203,39 @@ static void branch_beside(struct a64 *x, uint32_t link)
     exit_stub(x, link, from);
 }
 
+static void no_budget(struct a64 *x, const struct cold_path *c)
+{
+    struct gw_tally *t = tally_new(x->job);
+    const uint32_t before = x->e.insns;
+    a64_tally(x, t);
+    a64_imm12(&x->e, A64_ADDI, R_BUDGET, R_BUDGET, x->b->guest_count);
+    a64_set_pc(x, x->b->pc);
+    a64_to(&x->e, A64_B, a64_thunk(x, T_EXIT_BUDGET));
+    if (t)
+        tally_exit(t, x->job, c->passed, x->e.insns - before);
+}
+
+static void side_exit(struct a64 *x, const struct cold_path *c, uint64_t target)
+{
+    struct gw_tally *t = tally_new(x->job);
+    const uint32_t before = x->e.insns;
+    const bool beside = c->refund || exits_need_guard(x->job, target) || !conditions_are_patched(x);
+    a64_tally(x, t);
+    if (c->refund)
+        a64_imm12(&x->e, A64_ADDI, R_BUDGET, R_BUDGET, (uint64_t)c->refund);
+    link_out(x, 0, target);
+    if (t)
+        tally_exit(t, x->job, c->passed, beside ? x->e.insns - before : 0);
+}
+
 void a64_cold_branch(struct a64 *x, const struct cold_path *c)
 {
     struct a64_buf *e = &x->e;
     if (c->kind != COLD_EXIT)
         a64_cold_here(x, c);
     switch (c->kind) {
-    case COLD_BUDGET:
-        a64_imm12(e, A64_ADDI, R_BUDGET, R_BUDGET, x->b->guest_count);
-        a64_set_pc(x, x->b->pc);
-        a64_to(e, A64_B, a64_thunk(x, T_EXIT_BUDGET));
-        break;
-    case COLD_REFUND:
-        a64_imm12(e, A64_ADDI, R_BUDGET, R_BUDGET, (uint64_t)c->refund);
-        link_out(x, 0, (uint64_t)x->b->insn[c->insn].imm);
-        break;
+    case COLD_BUDGET: no_budget(x, c); break;
+    case COLD_REFUND: side_exit(x, c, (uint64_t)x->b->insn[c->insn].imm); break;
     case COLD_MISS:
         a64_store(e, c->target, A64_RUN(pc));
         a64_to(e, A64_B, a64_thunk(x, T_EXIT_INDIRECT));
@@ -228,21 +247,25 @@ void a64_cold_branch(struct a64 *x, const struct cold_path *c)
 
 void a64_enter_block(struct a64 *x)
 {
+    a64_tally(x, x->entered = tally_new(x->job));
     a64_imm12(&x->e, A64_SUBSI, R_BUDGET, R_BUDGET, x->b->guest_count);
-    a64_cold(x, COLD_BUDGET)->from[0] = a64_bcond(&x->e, A64_MI);
+    struct cold_path *c = a64_cold(x, COLD_BUDGET);
+    c->from[0] = a64_bcond(&x->e, A64_MI);
+    c->passed = x->e.insns;
 }
 
 static void lower_brcc(struct a64 *x, const struct ir_insn *in)
 {
     uint32_t left = exits_refund(x->job, in->guest);
     uint32_t from = a64_branch_if(x, in);
-    if (!left) {
+    if (!left && !x->entered) {
         link_out(x, from, (uint64_t)in->imm);
         return;
     }
     struct cold_path *c = a64_cold(x, COLD_REFUND);
     c->from[0] = from;
     c->refund = (int32_t)left;
+    c->passed = x->e.insns;
 }
 
 /* x2 is the jump cache's entry, for a64_door. */

@@ -166,6 +166,8 @@ static enum gw_status compile(struct gw_compile_job *job)
         drop_unused(x, in);
     }
     job->host_insns = x->e.insns;
+    if (x->entered)
+        x->entered->insns = job->host_insns;
     job->hot_size = a64_pos(&x->e);
     write_cold_paths(x);
     job->size = a64_pos(&x->e);

@@ -13,7 +13,7 @@ enum cold_kind {
     COLD_BUDGET, /* the budget is used up */
     COLD_EXIT,   /* leaves to a guest pc: an unlinked branch comes here */
     COLD_GUARD,  /* the same, from a branch that goes to another page: its guard, then the exit */
-    COLD_REFUND, /* a side exit: what did not run goes back to the budget; then as EXIT */
+    COLD_REFUND, /* a side exit: what did not run, if anything, goes back to the budget; then as EXIT */
     COLD_MISS,   /* an indirect branch that the jump cache does not have */
     COLD_ACCESS, /* a load or store that is not inline */
     COLD_ATOMIC, /* AMO, CAS */
@@ -64,6 +64,7 @@ struct cold_path {
     uint8_t kind;                 /* enum cold_kind */
     uint16_t insn;                /* IR instruction that it belongs to */
     uint32_t from[COLD_BRANCHES]; /* branches that lead here; 0: none. Which is which: by kind */
+    uint32_t passed;              /* BUDGET, REFUND: host instructions up to the branch (tally.h) */
     uint32_t back;                /* position of the hot path where it goes on */
     union {
         uint32_t link;  /* EXIT, GUARD: index of its gw_link_desc */

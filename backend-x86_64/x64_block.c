@@ -74,3 +74,13 @@ void x64_set_pc(struct x64 *x, uint64_t pc)
         x64_store(&x->e, RAX, X64_RUN(pc));
     }
 }
+
+void x64_tally(struct x64 *x, struct gw_tally *t)
+{
+    const uint32_t insns = x->e.insns;
+    if (!t)
+        return;
+    x64_mov_ri(&x->e, RAX, (uint64_t)(uintptr_t)&t->times);
+    x64_alu_mi(&x->e, X_W, EXT_ADD, x64_at(RAX, 0), 1);
+    x->e.insns = insns;
+}

@@ -23,6 +23,7 @@ struct x64 {
     struct place p; /* p.i: the IR instruction being lowered */
     struct sites sites;
     struct cold_list cold;
+    struct gw_tally *entered; /* tally.h */
 };
 
 /* --- where values are: place.h, in short --------------------------------------------------------- */
@@ -87,5 +88,7 @@ uint32_t x64_row(struct x64 *x, enum gw_row_kind kind);
 
 void x64_budget(struct x64 *x, unsigned ext, int32_t insns); /* ext: EXT_ADD, EXT_SUB */
 void x64_set_pc(struct x64 *x, uint64_t pc);                 /* run.pc = pc; may clobber rax */
+/* Adds one to it, or nothing if it is NULL. Clobbers rax and flags, and is not counted itself. */
+void x64_tally(struct x64 *x, struct gw_tally *t);
 
 #endif

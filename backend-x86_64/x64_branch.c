@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "backend-common/tally.h"
 #include "backend-x86_64/x64_compare.h"
 
 #define NO_PAGE UINT64_C(0x5555555555555000) /* no address, and wants all of 64 bits */
@@ -158,20 +159,38 @@ static void guarded_exit(struct x64 *x, uint32_t link)
     exit_stub(x, link, from);
 }
 
+static void no_budget(struct x64 *x, const struct cold_path *c)
+{
+    struct gw_tally *t = tally_new(x->job);
+    const uint32_t before = x->e.insns;
+    x64_tally(x, t);
+    x64_budget(x, EXT_ADD, (int32_t)x->b->guest_count);
+    x64_set_pc(x, x->b->pc);
+    x64_jmp_to(&x->e, x64_thunk(x, T_EXIT_BUDGET));
+    if (t)
+        tally_exit(t, x->job, c->passed, x->e.insns - before);
+}
+
+static void side_exit(struct x64 *x, const struct cold_path *c, uint64_t target)
+{
+    struct gw_tally *t = tally_new(x->job);
+    const uint32_t before = x->e.insns;
+    const bool beside = c->refund || exits_need_guard(x->job, target);
+    x64_tally(x, t);
+    if (c->refund)
+        x64_budget(x, EXT_ADD, c->refund);
+    link_out(x, 0, target);
+    if (t)
+        tally_exit(t, x->job, c->passed, beside ? x->e.insns - before : 0);
+}
+
 void x64_cold_branch(struct x64 *x, const struct cold_path *c)
 {
     if (c->kind != COLD_EXIT)
         x64_cold_here(x, c);
     switch (c->kind) {
-    case COLD_BUDGET:
-        x64_budget(x, EXT_ADD, (int32_t)x->b->guest_count);
-        x64_set_pc(x, x->b->pc);
-        x64_jmp_to(&x->e, x64_thunk(x, T_EXIT_BUDGET));
-        break;
-    case COLD_REFUND:
-        x64_budget(x, EXT_ADD, c->refund);
-        link_out(x, 0, (uint64_t)x->b->insn[c->insn].imm);
-        break;
+    case COLD_BUDGET: no_budget(x, c); break;
+    case COLD_REFUND: side_exit(x, c, (uint64_t)x->b->insn[c->insn].imm); break;
     case COLD_MISS:
         x64_store(&x->e, c->target, X64_RUN(pc));
         x64_jmp_to(&x->e, x64_thunk(x, T_EXIT_INDIRECT));
@@ -183,8 +202,11 @@ void x64_cold_branch(struct x64 *x, const struct cold_path *c)
 
 void x64_enter_block(struct x64 *x)
 {
+    x64_tally(x, x->entered = tally_new(x->job));
     x64_budget(x, EXT_SUB, (int32_t)x->b->guest_count);
-    x64_cold(x, COLD_BUDGET)->from[0] = x64_jcc(&x->e, CC_S);
+    struct cold_path *c = x64_cold(x, COLD_BUDGET);
+    c->from[0] = x64_jcc(&x->e, CC_S);
+    c->passed = x->e.insns;
 }
 
 static void lower_brcc(struct x64 *x, const struct ir_insn *in)
@@ -195,13 +217,14 @@ static void lower_brcc(struct x64 *x, const struct ir_insn *in)
     if (!left && !exits_need_guard(x->job, target))
         align_field(x, 2);
     uint32_t from = x64_jcc(&x->e, cc);
-    if (!left) {
+    if (!left && !x->entered) {
         link_out(x, from, target);
         return;
     }
     struct cold_path *c = x64_cold(x, COLD_REFUND);
     c->from[0] = from;
     c->refund = (int32_t)left;
+    c->passed = x->e.insns;
 }
 
 static void lower_jmpr(struct x64 *x, const struct ir_insn *in)

@@ -156,6 +156,8 @@ static enum gw_status compile(struct gw_compile_job *job)
     }
     job->host_insns = x->e.insns;
     job->hot_size = x64_pos(&x->e);
+    if (x->entered)
+        x->entered->insns = job->host_insns;
     write_cold_paths(x);
     job->size = x64_pos(&x->e);
     return x->e.full ? GW_ERR_LIMIT : GW_OK;

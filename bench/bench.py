@@ -16,7 +16,9 @@ WHAT is one of
   idle       host CPU of an idle machine, 1 and 4 vCPUs
   deterministic  CPU time of a boot with --deterministic against the same by the host's clock
   translate  straight-line code that runs once: ns per guest instruction
-  all        all of these
+  hosts      host instructions executed per guest instruction, by another host's build (emulated) and by
+             this one, which count what they execute
+  all        all of these but hosts
 
 Kernels are timed by the host's clock, at the lines that they print before and after their work.
 Runners take turns; figures are medians. QEMU runs with -cpu rv64 and, as a machine, with
@@ -38,6 +40,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 import guest  # noqa: E402
+import hosts_bench  # noqa: E402
 import io_bench  # noqa: E402
 import machine_bench  # noqa: E402
 import peers  # noqa: E402
@@ -455,6 +458,10 @@ def bench_disk(opt):
     return io_bench.bench_disk(sys.modules[__name__], opt)
 
 
+def bench_hosts(opt):
+    return hosts_bench.bench_hosts(sys.modules[__name__], opt)
+
+
 def machine_costs(name):
     return lambda opt: getattr(machine_bench, "bench_" + name)(sys.modules[__name__], opt)
 
@@ -462,7 +469,7 @@ def machine_costs(name):
 WHAT = {"user": bench_user, "machine": bench_machine, "boot": bench_boot, "systemd": bench_systemd,
         "net": bench_net, "disk": bench_disk, "hello": bench_hello,
         **{n: machine_costs(n) for n in ("smp", "syscall", "fork", "idle", "deterministic")},
-        "translate": bench_translate}
+        "translate": bench_translate, "hosts": bench_hosts}
 RUNNERS = ("native", "godwit", *PEERS)
 
 
@@ -501,7 +508,7 @@ def main():
     if os.path.exists(path):
         with open(path) as f:
             raw = json.load(f)
-    for what in [*WHAT] if opt.what == "all" else [opt.what]:
+    for what in [w for w in WHAT if w != "hosts"] if opt.what == "all" else [opt.what]:
         say(f"bench {what}")
         result = WHAT[what](opt)
         raw[what] = {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

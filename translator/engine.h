@@ -69,6 +69,8 @@ struct engine_config {
     uint32_t features_off;              /* backend features to leave unused */
     bool verify;                        /* check the IR after each pass; a fault in it aborts */
     bool time_translation;              /* count translate_ns */
+    bool count_host; /* count host_insns_run, by slower code (tally.h); where vCPUs
+                                           share code, about */
     const struct interp_caller *caller; /* how the interpreter calls helpers; NULL: directly */
     enum engine_fp_traps fp_traps;
     struct engine_dump *dump; /* NULL: none; outlives the engine */
@@ -93,10 +95,11 @@ enum engine_stop {
 
 struct engine_stats {
     uint64_t retired_insns, translated_blocks, translated_insns, translate_ns, host_bytes,
-        host_insns, lookups, links, indirect_misses, slow_loads, slow_stores, map_fills,
-        map_flushes, map_drops, map_leaves, code_flushes, stale_blocks, revived_blocks, exits,
-        exits_link, exits_leave, exits_helper, exits_budget, exits_saved, refreshes, host_faults,
-        interp_insns, fp_gathers, fp_trap_stays, fp_traps, lock_takes, lock_waits, world_stops;
+        host_insns, host_insns_run, lookups, links, indirect_misses, slow_loads, slow_stores,
+        map_fills, map_flushes, map_drops, map_leaves, code_flushes, stale_blocks, revived_blocks,
+        exits, exits_link, exits_leave, exits_helper, exits_budget, exits_saved, refreshes,
+        host_faults, interp_insns, fp_gathers, fp_trap_stays, fp_traps, lock_takes, lock_waits,
+        world_stops;
 };
 extern const struct counter_desc engine_counters;
 

@@ -48,6 +48,7 @@ struct engine {
     /* Configuration, complete before the first run. */
     struct engine_config cfg;
     struct gw_backend_config bcfg;
+    struct gw_tallies tallies;
     struct gw_runtime rt;
     struct gw_hooks hooks;
 

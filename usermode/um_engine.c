@@ -80,6 +80,7 @@ static enum gw_status new_engine(struct um_proc *p, bool interp, struct gw_error
         .code_cache_bytes = cfg->code_cache_bytes,
         .max_guest_insns = cfg->max_guest_insns,
         .no_fold = cfg->no_fold,
+        .count_host = cfg->count_host,
         .fp_traps = (enum engine_fp_traps)cfg->fp_traps,
         .time_translation = cfg->time_translation,
         .dump = p->dump,

@@ -51,6 +51,7 @@ struct um_config {
     uint64_t code_cache_bytes; /* 0: the default */
     unsigned max_guest_insns;  /* 0: the default */
     bool no_fold;
+    bool count_host;
     /* Is given the program before it runs: a target that is good until its client hears of its end. In the
      * process that was started only: children that it forks are not watched, nor what it executes.
      * NULL: nobody watches. */

@@ -353,6 +353,7 @@ int cli_exec(const struct cli_options *o)
         .code_cache_bytes = spec->code_cache_bytes,
         .max_guest_insns = (unsigned)spec->max_block,
         .no_fold = spec->no_fold,
+        .count_host = spec->count_host,
         .fp_traps = spec->fp_traps - SPEC_FP_TRAPS_OFF,
     };
     char **argv, **envp;

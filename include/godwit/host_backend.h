@@ -27,13 +27,25 @@ struct gw_tlb_entry {
     uint64_t addend; /* host - guest */
 };
 
+/* Host instructions that were executed. Code adds one to `times` wherever it comes by; each time `insns` of them were,
+ * or so many fewer than another entry says. */
+struct gw_tally {
+    uint64_t times;
+    int64_t insns;
+};
+struct gw_tallies {
+    struct gw_tally *entry; /* stays where it is */
+    uint32_t count, room;   /* count == room: some code may not be counted */
+};
+
 /* Filled in by the engine, then completed once by host_backend.prepare. */
 struct gw_backend_config {
     enum gw_mem_mode mem;
     uint32_t features; /* the backend's own bits; tests clear some */
     bool shared;       /* other threads may run code while its links are patched */
     const struct guest_isa *isa;
-    uint64_t target[64]; /* the backend's own tables */
+    struct gw_tallies *tallies; /* NULL: nothing is counted */
+    uint64_t target[64];        /* the backend's own tables */
 };
 
 /* Runtime routines that generated code calls. Addresses only: filled in by the engine. */
@@ -78,20 +90,21 @@ enum gw_exit_kind {
 
 /* A direct branch that can be linked to another block's entry. Offsets from the block's start. */
 struct gw_link_desc {
-    uint64_t target;      /* guest pc */
-    uint32_t jump_offset; /* of the patchable branch displacement */
+    uint64_t target;           /* guest pc */
+    uint32_t jump_offset;      /* of the patchable branch displacement */
     uint32_t stub_offset : 24; /* where it goes while unlinked */
     uint32_t stub_jump : 8;    /* guarded: from there to the displacement of the stub's last jump */
-    uint32_t gen_offset;  /* FLAT and TLB, another page: the guard's compare; 0: no guard */
+    uint32_t gen_offset;       /* FLAT and TLB, another page: the guard's compare; 0: no guard */
     uint32_t page_offset; /* the guard's compare of run.page, of blocks that run anywhere; or 0 */
 };
 
 /* Row of the side table: host position -> guest instruction. */
 enum gw_row_kind { GW_ROW_ACCESS, GW_ROW_CALL };
 struct gw_row {
-    uint32_t host_offset : 20; /* of the access (the faulting instruction), or a call's return address */
-    uint32_t guest : 11;       /* index of the guest instruction */
-    uint32_t kind : 1;         /* enum gw_row_kind */
+    uint32_t
+        host_offset : 20; /* of the access (the faulting instruction), or a call's return address */
+    uint32_t guest : 11;  /* index of the guest instruction */
+    uint32_t kind : 1;    /* enum gw_row_kind */
     uint32_t slow_offset : 20; /* FLAT: where to go on when the access faults */
 };
 _Static_assert(sizeof(struct gw_row) == 8 && IR_MAX_GUEST <= 1 << 11, "there are millions");

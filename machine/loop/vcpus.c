@@ -142,6 +142,7 @@ static enum gw_status make_engine(struct vm *m, struct vcpu *v, bool no_flat, st
         .map_bytes = m->o->map_bytes / m->cpus, /* each has maps of its own */
         .max_guest_insns = m->spec->max_block,
         .no_fold = m->spec->no_fold,
+        .count_host = m->spec->count_host,
         .fixed_code = m->spec->fixed_code,
         .moving_code = m->spec->moving_code,
         .quantum = m->spec->deterministic ? VM_REPEAT_STEP : 0,

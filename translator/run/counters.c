@@ -8,6 +8,8 @@ static const struct counter_field counter_fields[] = {
     COUNTER(struct engine_stats, translate_ns, "time spent translating"),
     COUNTER(struct engine_stats, host_bytes, "bytes of host code emitted"),
     COUNTER(struct engine_stats, host_insns, "host instructions emitted on hot paths"),
+    COUNTER(struct engine_stats, host_insns_run,
+            "host instructions executed in blocks, where they are counted"),
     COUNTER(struct engine_stats, lookups, "blocks looked up by the run loop"),
     COUNTER(struct engine_stats, links, "branches linked"),
     COUNTER(struct engine_stats, indirect_misses, "indirect branches not in the jump cache"),

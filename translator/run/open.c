@@ -171,6 +171,17 @@ static enum gw_status join_world(struct engine *e, struct gw_error *err)
     return GW_OK;
 }
 
+enum { TALLIES = 1 << 20 };
+
+/* 0 if some are missing. */
+static uint64_t host_insns_run(const struct gw_tallies *t)
+{
+    uint64_t sum = 0;
+    for (uint32_t k = 0; k < t->count && t->count < t->room; k++)
+        sum += t->entry[k].times * (uint64_t)t->entry[k].insns;
+    return sum;
+}
+
 static enum gw_status open_backend(struct engine *e, struct gw_error *err)
 {
     const struct engine_config *cfg = &e->cfg;
@@ -182,6 +193,13 @@ static enum gw_status open_backend(struct engine *e, struct gw_error *err)
                                          .features = features & ~cfg->features_off,
                                          .shared = e->world->shared,
                                          .isa = cfg->isa};
+    if (cfg->count_host) {
+        e->tallies = (struct gw_tallies){.entry = calloc(TALLIES, sizeof *e->tallies.entry),
+                                         .room = TALLIES};
+        if (!e->tallies.entry)
+            return gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
+        e->bcfg.tallies = &e->tallies;
+    }
     cfg->backend->prepare(&e->bcfg);
     return GW_OK;
 }
@@ -258,6 +276,7 @@ void engine_free(struct engine *e)
     free(e->ir);
     free(e->job);
     free(e->apart);
+    free(e->tallies.entry);
     free(e);
 }
 
@@ -265,6 +284,7 @@ const struct engine_stats *engine_stats(struct engine *e)
 {
     e->stats.retired_insns = gw_retired(e->run);
     e->stats.fp_gathers = e->run->fp_gathers;
+    e->stats.host_insns_run = host_insns_run(&e->tallies);
     if (e->cfg.index == 0) { /* of the world, which is counted once */
         e->stats.lock_takes = e->world->takes;
         e->stats.lock_waits = e->world->waits;

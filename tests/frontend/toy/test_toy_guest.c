@@ -567,6 +567,37 @@ static void a_dump_shows_toy_instructions(void **state)
     free(text);
 }
 
+/* What the loop's passes take, beside what comes before and behind it. */
+static uint64_t executed(unsigned passes)
+{
+    const uint32_t code[] = {
+        toy_imm(TOY_LI, 1, 0, 0),   toy_imm(TOY_LI, 2, 0, 0),  toy_imm(TOY_LI, 3, 0, passes),
+        toy_imm(TOY_ADDI, 2, 2, 1), toy_reg(TOY_ADD, 1, 1, 2), toy_imm(TOY_BNE, 2, 3, -2),
+        toy_imm(TOY_HALT, 0, 0, 0),
+    };
+    const struct toy_setup s = {.user = true, .jit = true, .count_host = true};
+    struct toy_world w;
+    struct toy_result r;
+    toy_open(&w, &s, code, sizeof code / sizeof code[0]);
+    toy_run(&w, MOST, &r);
+    assert_int_equal(r.stop, ENGINE_SYSCALL);
+    const uint64_t n = engine_stats(w.engine)->host_insns_run;
+    toy_close(&w);
+    return n;
+}
+
+/* Each pass: the budget is taken down and looked at, two additions, a comparison, a branch that is taken. */
+static void host_instructions_that_are_executed_are_counted(void **state)
+{
+    enum { EACH = 6 };
+    (void)state;
+    if (!toy_can_jit())
+        skip();
+    const uint64_t few = executed(1000);
+    assert_int_equal(executed(2000) - few, 1000 * EACH); /* both within a quantum */
+    assert_in_range(few, 1000 * EACH, 1000 * EACH + 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -587,6 +618,7 @@ int main(void)
         cmocka_unit_test(an_interrupt_ends_an_empty_loop),
         cmocka_unit_test(an_address_beyond_the_map_is_not_the_page_below),
         cmocka_unit_test(a_dump_shows_toy_instructions),
+        cmocka_unit_test(host_instructions_that_are_executed_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

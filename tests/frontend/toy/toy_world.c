@@ -105,6 +105,7 @@ static void open_engine(struct toy_world *w)
         .code_cache_bytes = 1 << 20,
         .max_guest_insns = s->max_guest,
         .no_fold = s->no_fold,
+        .count_host = s->count_host,
         .dump = s->dump ? &w->dump : NULL,
         .fetch_ok = fetch_ok,
     };

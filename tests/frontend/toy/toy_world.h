@@ -21,6 +21,7 @@ struct toy_setup {
     bool user, jit;
     bool no_flat;       /* machine: the tagged TLB instead of flat maps */
     bool no_fold;       /* builder folds nothing */
+    bool count_host;    /* counts host instructions that are executed */
     unsigned max_guest; /* instructions in a block; 0: the engine's default */
     uint64_t slice;     /* instructions in one call of engine_run; exact */
     FILE *dump;         /* NULL, or where decode and ir go */
