@@ -36,6 +36,7 @@ SETS = {
         "qemu-riscv64-bookworm": ("usr/bin/qemu-riscv64", ""),
         "qemu-system-riscv64-bookworm": ("usr/bin/qemu-system-riscv64", "-L {root}/usr/share/qemu"),
     }),
+    "herd-sid": ("sid", ["herdtools7"], {"herd7-sid": ("usr/bin/herd7", "")}),
     "binutils-trixie": ("trixie", ["binutils-riscv64-linux-gnu"], {
         "riscv64-objdump-trixie": ("usr/bin/riscv64-linux-gnu-objdump", ""),
         "riscv64-as-trixie": ("usr/bin/riscv64-linux-gnu-as", ""),
