@@ -63,14 +63,16 @@ static void compute(struct a64 *x, unsigned size, unsigned kind)
     }
 }
 
-/* A CAS writes in any case, if only the old value: what its store releases, a comparison that fails does too. */
-static void exclusive_loop(struct a64 *x, unsigned size, unsigned kind)
+/* The barrier behind makes the load acquire. A CAS writes in any case, if only the old value: what its store releases,
+ * a comparison that fails does too. */
+static void exclusive_loop(struct a64 *x, unsigned size, unsigned kind, unsigned order)
 {
+    const uint32_t store = order & IR_ORDER_RELEASE ? A64_STLXR : A64_STXR;
     struct a64_buf *e = &x->e;
     const uint32_t again = a64_pos(e);
     int value = 1;
     a64_row(x, GW_ROW_ACCESS);
-    a64_rr(e, a64_size(A64_LDAXR, size), 0, X16);
+    a64_rr(e, a64_size(A64_LDXR, size), 0, X16);
     if (kind == A64_AMO_CAS) {
         a64_rrr(e, A64_SUBS, A64_ZR, 0, 3);
         a64_cond(e, A64_CSEL, X17, 1, 0, A64_EQ);
@@ -79,7 +81,7 @@ static void exclusive_loop(struct a64 *x, unsigned size, unsigned kind)
         compute(x, size, kind);
     }
     a64_row(x, GW_ROW_ACCESS); /* what can be read only faults here */
-    a64_rrr(e, a64_size(A64_STLXR, size), value, X16, X30);
+    a64_rrr(e, a64_size(store, size), value, X16, X30);
     a64_link(e, a64_cb(e, a64_w(A64_CBNZ), X30), again);
     a64_word(e, A64_DMB_ISH);
 }
@@ -132,7 +134,7 @@ bool a64_lower_atomic(struct a64 *x, const struct ir_insn *in)
     if (lse)
         by_lse(x, in, size, kind);
     else
-        exclusive_loop(x, size, kind);
+        exclusive_loop(x, size, kind, in->order);
     c->access.rows = (uint8_t)(x->job->row_count - c->access.row);
     if (size < 3)
         extend(x, size, true, 0, 0);

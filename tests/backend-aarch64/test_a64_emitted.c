@@ -47,8 +47,9 @@ static void exclusives_end_in_a_full_barrier(void **state)
                        ? ir_cas(&r->block, size, x(r, 1), x(r, 2), x(r, 4), order)
                        : ir_amo(&r->block, (enum ir_amo)k, size, x(r, 1), x(r, 2), order));
             end(r);
-            uint32_t load = find(r, 0, 0xfffffc00, a64_size(A64_LDAXR, size));
-            uint32_t store = find(r, load, 0xffe0fc00, a64_size(A64_STLXR, size));
+            const uint32_t releases = order & IR_ORDER_RELEASE ? A64_STLXR : A64_STXR;
+            uint32_t load = find(r, 0, 0xfffffc00, a64_size(A64_LDXR, size));
+            uint32_t store = find(r, load, 0xffe0fc00, a64_size(releases, size));
             uint32_t branch = find(r, load, 0x7f000000, A64_CBNZ & 0x7fffffff);
             assert_true(load < store && store + 4 == branch); /* nothing leaves the loop but that */
             assert_int_equal(find(r, load, 0xff000010, A64_BCOND), UINT32_MAX);
