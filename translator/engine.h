@@ -4,7 +4,8 @@
  *
  * One engine per vCPU; all calls on the vCPU thread, except that run.attention may be set by any
  * thread, and engine_host_fault runs in a signal handler of the vCPU thread. The vCPUs of a machine
- * share a world: one code cache, and a border at which any of them can be held.
+ * share a world: one code cache, and a border at which any of them can be held. So do the threads of a
+ * program, each of which is a vCPU.
  */
 #ifndef TRANSLATOR_ENGINE_H
 #define TRANSLATOR_ENGINE_H
@@ -24,7 +25,7 @@ struct engine_world;
 struct gw_dirty;
 struct interp_caller;
 
-enum { ENGINE_MAX_VCPUS = 8 };
+enum { ENGINE_MAX_VCPUS = 8, ENGINE_MAX_THREADS = 1 << 15 };
 
 enum { ENGINE_DUMP_DECODE = 1, ENGINE_DUMP_IR = 2, ENGINE_DUMP_OPT = 4, ENGINE_DUMP_HOST = 8 };
 
@@ -55,7 +56,7 @@ struct engine_config {
     struct gw_bus *bus;                 /* NULL in user mode */
     void *cpu;                          /* initialised guest cpu struct; the caller owns it */
     struct engine_world *world;         /* NULL: one of its own */
-    unsigned index;                     /* of the vCPU in the world */
+    unsigned index;                     /* of the vCPU in the world; a program's get theirs there */
     uint64_t guest_base;                /* user mode: host address of guest address 0 */
     size_t code_cache_bytes;            /* 0: default, or what can be had; at least 64 KiB */
     size_t map_bytes;                   /* page maps' most; 0: by the guest's memory */
@@ -115,6 +116,19 @@ enum gw_status engine_new(struct engine **out, const struct engine_config *cfg,
                           struct gw_error *err);
 void engine_free(struct engine *e);
 
+/* A program's first engine, which has a world of its own and is not in engine_run(), may be joined there by others:
+ * that world is their engine_config.world, and ends with the last of them. All code goes, since it was made for
+ * one thread. False: out of memory; it may go on alone. */
+bool engine_share(struct engine *e);
+/* Not in engine_run(), whatever became of who was there: a child with the same memory. */
+void engine_recover(struct engine *e);
+/* The same as engine_world_stop(), and nobody else is at anything that the vCPUs share, whatever thread he is:
+ * for a fork. In the child engine_world_forked() stands in place of engine_world_let_go(): other threads' engines
+ * are there, for nothing but engine_free(). */
+void engine_world_hold(struct engine_world *w);
+void engine_world_let_go(struct engine_world *w);
+void engine_world_forked(struct engine_world *w);
+
 /* Runs at most max_insns (exact: just that many unless something stops it; else it may stop a
  * block earlier). Traps and interrupts of the guest are handled inside. Waits while the world is
  * stopped. */
@@ -152,6 +166,7 @@ uint64_t engine_retired(const struct engine *e);
 /* Of a struct gw_vcpu, while no engine runs it: its section is vcpu0 and so on. */
 extern const struct state_desc engine_vcpu_state;
 const struct engine_stats *engine_stats(struct engine *e);
+void engine_stats_add(struct engine_stats *to, const struct engine_stats *from);
 enum gw_mem_mode engine_mem_mode(const struct engine *e);
 /* Size of the code cache, and what it should have been: less where address space is limited. */
 size_t engine_code_cache_bytes(const struct engine *e, size_t *wanted);

@@ -54,7 +54,6 @@ struct engine {
 
     /* The vCPU's place in the world: world.h. */
     struct engine_world *world;
-    bool own_world;
     bool stopped;       /* this vCPU has the world stopped */
     uint32_t inside;    /* atomic: runs guest code, or C that guest code called */
     uint32_t requests;  /* atomic, REQUEST_*: what other vCPUs ask for */

@@ -1,6 +1,9 @@
 /* The rendezvous of the vCPUs of a machine: see world.h. */
 #include "translator/world.h"
 
+#include <string.h>
+#include <sys/mman.h>
+
 static void recursive_mutex(pthread_mutex_t *m)
 {
     pthread_mutexattr_t attr;
@@ -10,13 +13,19 @@ static void recursive_mutex(pthread_mutex_t *m)
     pthread_mutexattr_destroy(&attr);
 }
 
-void world_init(struct engine_world *w)
+static void make_locks(struct engine_world *w)
 {
-    w->shared = w->vcpus > 1;
     recursive_mutex(&w->lock);
     pthread_mutex_init(&w->gate, NULL);
     pthread_cond_init(&w->opened, NULL);
     pthread_cond_init(&w->emptied, NULL);
+}
+
+void world_init(struct engine_world *w)
+{
+    w->shared = w->vcpus > 1;
+    w->engine = w->first;
+    make_locks(w);
 }
 
 void world_destroy(struct engine_world *w)
@@ -25,7 +34,87 @@ void world_destroy(struct engine_world *w)
     pthread_mutex_destroy(&w->gate);
     pthread_cond_destroy(&w->opened);
     pthread_cond_destroy(&w->emptied);
+    if (w->engine != w->first)
+        munmap(w->engine, ENGINE_MAX_THREADS * sizeof(struct engine *));
 }
+
+/* ---- who is in it ----------------------------------------------------------------------------- */
+
+bool world_share(struct engine_world *w)
+{
+    void *p = mmap(NULL, ENGINE_MAX_THREADS * sizeof(struct engine *), PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return false;
+    memcpy(p, w->first, sizeof w->first);
+    w->engine = p;
+    w->shared = true;
+    return true;
+}
+
+static bool find_place(struct engine_world *w, struct engine *e)
+{
+    unsigned i = 0;
+    if (w->engine == w->first)
+        return true;
+    while (i < w->vcpus && w->engine[i])
+        i++;
+    if (i == ENGINE_MAX_THREADS)
+        return false;
+    e->cfg.index = i;
+    return true;
+}
+
+bool world_join(struct engine_world *w, struct engine *e)
+{
+    world_lock(w);
+    pthread_mutex_lock(&w->gate);
+    bool found = find_place(w, e);
+    if (found) {
+        w->engine[e->cfg.index] = e;
+        w->vcpus = e->cfg.index < w->vcpus ? w->vcpus : e->cfg.index + 1;
+        w->joined++;
+    }
+    pthread_mutex_unlock(&w->gate);
+    world_unlock(w);
+    return found;
+}
+
+void world_part(struct engine_world *w, struct engine *e)
+{
+    world_lock(w);
+    pthread_mutex_lock(&w->gate);
+    if (w->engine[e->cfg.index] == e) {
+        w->engine[e->cfg.index] = NULL;
+        w->joined--;
+    }
+    pthread_mutex_unlock(&w->gate);
+    world_unlock(w);
+}
+
+void engine_world_hold(struct engine_world *w)
+{
+    engine_world_stop(w);
+    world_lock(w);
+}
+
+void engine_world_let_go(struct engine_world *w)
+{
+    world_unlock(w);
+    engine_world_resume(w);
+}
+
+void engine_world_forked(struct engine_world *w)
+{
+    make_locks(w);
+    w->held = w->taken = false;
+    w->pending = 0;
+    for (unsigned i = 0; i < w->vcpus; i++)
+        if (w->engine[i])
+            w->engine[i]->inside = 0;
+}
+
+/* ---- the lock, and the rendezvous --------------------------------------------------------------- */
 
 /* It is held for less time than it takes to sleep and be woken, as a rule: so first others are watched. */
 static bool watch(struct engine_world *w)

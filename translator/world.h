@@ -1,6 +1,6 @@
 /*
- * The world that the vCPUs of a machine share, and the rendezvous by which one of them, or the
- * machine, has all others held at a border. docs/map-protocol.md, docs/model/.
+ * The world that the vCPUs of a machine, or a program's threads, share, and the rendezvous by which one
+ * of them, or the machine, has all others held at a border. docs/map-protocol.md, docs/model/.
  *
  * A vCPU is inside while it runs guest code or C called by it. It says so before it looks at
  * `pending`, and whoever wants the world stopped sets `pending` before looking who is inside; both
@@ -25,10 +25,14 @@ struct reservations;
 struct spaces;
 
 struct engine_world {
-    /* Configuration. An engine's place is empty before it is made, and after it is freed. */
-    unsigned vcpus;
-    bool shared; /* more than one */
-    struct engine *engine[ENGINE_MAX_VCPUS];
+    /* An engine's place is empty before it is made, and after it is freed. Engines come and go, and a program's
+     * world becomes shared, as world_join() has it; a machine's are what its configuration says. */
+    unsigned vcpus; /* places that may be in use */
+    bool shared;    /* more than one */
+    bool own;       /* a program's: it ends with its last engine */
+    unsigned joined;
+    struct engine **engine; /* `first`, or a program's: ENGINE_MAX_THREADS places */
+    struct engine *first[ENGINE_MAX_VCPUS];
 
     pthread_mutex_t lock;  /* recursive; of the next two */
     struct code_cache *cc; /* of generated code; interpreters have one each */
@@ -53,6 +57,13 @@ struct engine_world {
 /* The locks and the rendezvous, of a world that is all zero but for vcpus. */
 void world_init(struct engine_world *w);
 void world_destroy(struct engine_world *w);
+
+/* The engine gets its place: cfg.index, or the first free one of a program's world. False: there is none. Who goes
+ * through the engines has the lock, or the gate, or the world stopped. */
+bool world_join(struct engine_world *w, struct engine *e);
+void world_part(struct engine_world *w, struct engine *e);
+/* Of a world with one engine, which is not in engine_run(): others may join it. False: out of memory. */
+bool world_share(struct engine_world *w);
 
 void world_take(struct engine_world *w);
 static inline void world_lock(struct engine_world *w)

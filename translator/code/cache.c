@@ -139,6 +139,18 @@ void cc_flush(struct engine *e)
     e->stats.code_flushes++;
 }
 
+void cc_share(struct engine *e)
+{
+    struct code_cache *c = e->cc;
+    cc_flush(e);
+    vec_free(&c->tbs);
+    vec_free(&c->places);
+    vec_free(&c->links);
+    vec_free(&c->rows);
+    vec_free(&c->guests);
+    fix_arrays(e);
+}
+
 bool cc_add(struct code_cache *c)
 {
     if (!vec_push(&c->tbs, sizeof(struct tb), 1))

@@ -31,7 +31,7 @@ struct code_cache {
     struct code_mem mem;
     uint8_t *interp_mem;
     size_t interp_used, interp_size;
-    uint32_t runtime_size; /* thunks come first */
+    uint32_t runtime_size;     /* thunks come first */
     uint32_t doors, doors_end; /* the next door's place, and the end of those there are */
     struct gw_entry_points ep;
     uint64_t flushes; /* times that it was emptied: a number of before names nothing any more */
@@ -93,6 +93,8 @@ static inline bool cc_of_its_own(const struct engine_world *w, unsigned vcpu)
 /* Chooses e->cc, and opens it if no other vCPU has. */
 enum gw_status cc_open(struct engine *e, struct gw_error *err);
 void cc_close(struct code_cache *c);
+/* The world has become shared: all code is made anew, for several threads. */
+void cc_share(struct engine *e);
 /* Empties e->cc, and the jump caches of all vCPUs that use it. */
 void cc_flush(struct engine *e);
 /* A place for one more block, the last. False: none is left. When the block is in it, and all that belongs

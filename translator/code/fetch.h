@@ -8,10 +8,12 @@
 #ifndef TRANSLATOR_CODE_FETCH_H
 #define TRANSLATOR_CODE_FETCH_H
 
+#include "godwit/ir.h"
 #include "translator/pages.h"
 #include "translator/parts.h"
 
-enum { ITLB_SIZE = 256 };
+/* FETCH_COPY: bytes that no block goes beyond, nor what is looked at to make one. */
+enum { ITLB_SIZE = 256, FETCH_COPY = IR_MAX_GUEST * 4 + 128 };
 
 struct itlb_entry {
     uint64_t vpage, key;
@@ -24,7 +26,8 @@ struct itlb_entry {
 struct fetches {
     struct itlb_entry itlb[ITLB_SIZE];
     struct page_span large;
-    bool filled; /* since all was dropped */
+    bool filled;                          /* since all was dropped */
+    _Alignas(8) uint8_t copy[FETCH_COPY]; /* of what a block of a program with threads is made of */
 };
 
 /* Drops everything. */

@@ -131,7 +131,7 @@ static uint8_t take(struct engine *e, uint64_t key)
         if (j->pool[i].used < j->pool[oldest].used)
             oldest = i;
     struct jump_cache *jc = &j->pool[oldest];
-    if (!jc->entry && !(jc->entry = entries_new(!e->cfg.bus)))
+    if (!jc->entry && !(jc->entry = entries_new(!e->cfg.bus && !e->world->shared)))
         abort(); /* 128 KiB: the host is out of memory */
     clear(j, jc);
     j->takes++;

@@ -6,6 +6,7 @@
 #include "translator/code/breaks.h"
 #include "translator/code/jumps.h"
 #include "translator/code/links.h"
+#include "translator/code/spaces.h"
 
 enum { FIRST_PAGES = 128 };
 
@@ -141,8 +142,7 @@ bool pages_revive(struct engine *e, uint32_t i, const uint8_t *bytes)
     struct tb *tb = cc_tb(e->cc, i);
     const int32_t *offset = (const int32_t *)e->cc->guests.data + tb->guest_first;
     if (pages_hash(bytes, tb->code_bytes) != tb->hash ||
-        breaks_room(e->world->breaks, tb, offset) < tb->guest_count ||
-        !pages_list(e, i))
+        breaks_room(e->world->breaks, tb, offset) < tb->guest_count || !pages_list(e, i))
         return false;
     tb_becomes(tb, TB_LIVE);
     e->stats.revived_blocks++;
@@ -252,6 +252,7 @@ void engine_code_changed(struct engine *e, uint64_t vaddr, uint64_t size)
     if (!size)
         return;
     world_lock(w);
+    spaces_count_fence(w); /* who is about to make a block asks again whether there is code */
     for (unsigned i = 0; i < w->vcpus; i++)
         if (cc_of_its_own(w, i))
             changed(w->engine[i], vaddr >> GW_PAGE_SHIFT, (vaddr + size - 1) >> GW_PAGE_SHIFT);

@@ -431,8 +431,7 @@ static uint32_t fence(struct engine *e, uint64_t vpage, bool all, bool tables, u
     return n;
 }
 
-/* Under the lock. With one vCPU nobody's walk is under way. */
-static void count_fence(struct engine_world *w)
+void spaces_count_fence(struct engine_world *w)
 {
     struct spaces *s = w->spaces;
     __atomic_store_n(&s->fences, s->fences + 1, w->shared ? __ATOMIC_SEQ_CST : __ATOMIC_RELAXED);
@@ -459,7 +458,7 @@ void spaces_ask_again(struct engine *e)
     moves = s->doubtful & space && (!can_ask(e, space) || changed(e, 0, true, space));
     if (moves) { /* what was fetched was dropped by the page alone, so all goes */
         fetch_forget(e->fetches);
-        count_fence(e->world);
+        spaces_count_fence(e->world);
         move(e, e->adopted->current, &moved);
         executed_drop_all(&s->executed, space);
     }
@@ -481,7 +480,7 @@ bool spaces_fence(struct engine *e, uint64_t vpage, enum spaces_fence_of of, uin
     world_lock(e->world);
     bool knew = knows_latest(e);
     spaces_adopt(e);
-    count_fence(e->world);
+    spaces_count_fence(e->world);
     if (s->executed.full) { /* everything goes once, and it starts anew */
         fetch_forget(e->fetches);
         n = fence(e, 0, true, false, spaces_of(s, 0, true), moved);

@@ -36,7 +36,8 @@ struct spaces {
     uint32_t gen_global, gen_counter;
     uint64_t rights; /* atomic: of the vCPUs that have links to global pages; 0: nobody has */
     uint64_t fences; /* atomic: so far; a walk that one of them came into is made again */
-    uint64_t doubtful; /* atomic; a bit for each: a fence came in another space, and is not answered yet */
+    uint64_t
+        doubtful; /* atomic; a bit for each: a fence came in another space, and is not answered yet */
     uint64_t tick;
 };
 
@@ -85,6 +86,8 @@ enum spaces_fence_of {
     FENCE_OF_TABLES, /* of all pages: what the guest's tables say */
     FENCE_OF_ALL,    /* and all else that fetches depend on */
 };
+/* What a walk has found meanwhile is to be looked for again. Under the lock; with one vCPU nobody's is under way. */
+void spaces_count_fence(struct engine_world *w);
 bool spaces_fence(struct engine *e, uint64_t vpage, enum spaces_fence_of of, uint64_t asid,
                   bool asid_all);
 /* The vCPU's current space is about to be run in: fences of it that came in other spaces are answered now.

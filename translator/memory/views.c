@@ -67,6 +67,17 @@ bool views_return(struct engine *e)
     return true;
 }
 
+/* Others go through this vCPU's jump caches, under the lock. */
+static void refresh_program(struct engine *e)
+{
+    uint8_t *hint = &hint_of(e)->jumps;
+    if (jumps_go_on(e, 0, hint))
+        return;
+    world_lock(e->world);
+    jumps_select(e, 0, hint);
+    world_unlock(e->world);
+}
+
 void views_refresh(struct engine *e)
 {
     const struct guest_isa *isa = e->cfg.isa;
@@ -84,7 +95,7 @@ void views_refresh(struct engine *e)
     if (e->cfg.backend)
         run->fp_control = run->fp_control_quiet = e->cfg.backend->fp_control(round, model);
     if (!e->cfg.bus) {
-        jumps_select(e, 0, &hint_of(e)->jumps);
+        refresh_program(e);
         return;
     }
     isa->view(e->cfg.cpu, &e->view);

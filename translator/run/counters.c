@@ -1,6 +1,14 @@
 /* What an engine counts. */
 #include "translator/engine.h"
 
+void engine_stats_add(struct engine_stats *to, const struct engine_stats *from)
+{
+    uint64_t *sum = (uint64_t *)to;
+    const uint64_t *n = (const uint64_t *)from;
+    for (unsigned i = 0; i < sizeof *to / sizeof *sum; i++)
+        sum[i] += n[i];
+}
+
 static const struct counter_field counter_fields[] = {
     COUNTER(struct engine_stats, retired_insns, "guest instructions retired"),
     COUNTER(struct engine_stats, translated_blocks, "blocks translated"),

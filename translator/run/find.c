@@ -21,13 +21,17 @@ struct wanted {
     unsigned more;  /* bytes that the first instruction, or its group, takes of the next page */
     const uint8_t *next; /* that page */
     uint8_t begin[64];   /* such an instruction or group, put together */
-    uint32_t size;       /* of its bytes, as many as there are for a block; 0: see reach() */
+    const uint8_t
+        *copy;     /* of its bytes, where another thread of the program may unmap them meanwhile */
+    uint32_t size; /* of its bytes, as many as there are for a block; 0: see reach() */
 };
 
 /* --- where its bytes are ------------------------------------------------------------------------- */
 
 static const uint8_t *bytes_at(const struct wanted *q)
 {
+    if (q->copy)
+        return q->copy;
     return q->more ? q->begin : q->it.host + (q->id.pc & GW_PAGE_MASK);
 }
 
@@ -108,6 +112,7 @@ static bool locate(struct engine *e, struct wanted *q, struct gw_fault *fault)
         return false;
     if (!q->more)
         second_page_of_group(e, q);
+    q->copy = NULL;
     q->size = e->cfg.bus ? GW_PAGE_SIZE - (uint32_t)(pc & GW_PAGE_MASK) + q->more : 0;
     return true;
 }
@@ -135,6 +140,47 @@ static bool readable(struct engine *e, const uint8_t *at)
     return ok;
 }
 
+/* Bytes of a program that may go while they are looked at. */
+static bool copied(struct engine *e, uint8_t *to, const uint8_t *from, size_t size)
+{
+    struct host_faults *f = e->faults;
+    bool ok = sigsetjmp(f->back, 0) == 0;
+    f->guarded = ok;
+    if (ok)
+        memcpy(to, from, size);
+    f->guarded = 0;
+    return ok;
+}
+
+static bool may_go_on_behind(struct engine *e, const struct wanted *q, const uint8_t *last)
+{
+    const struct guest_isa *isa = e->cfg.isa;
+    unsigned most = isa->max_insn_bytes - isa->insn_align;
+    return isa->insn_bytes && isa->insn_bytes(last) > isa->insn_align &&
+           (!e->cfg.fetch_ok ||
+            e->cfg.fetch_ok(e->cfg.opaque, (q->id.pc | GW_PAGE_MASK) + 1, most));
+}
+
+/* The same as reach() where several threads are, with a copy. */
+static bool reach_copy(struct engine *e, struct wanted *q)
+{
+    const struct guest_isa *isa = e->cfg.isa;
+    uint8_t *copy = e->fetches->copy;
+    const uint8_t *at = q->it.host + (q->id.pc & GW_PAGE_MASK), *border = q->it.host + GW_PAGE_SIZE;
+    uint32_t size = (uint32_t)(border - at), most = isa->max_insn_bytes - isa->insn_align;
+    bool whole = size <= FETCH_COPY - most;
+    if (!whole)
+        size = FETCH_COPY - most;
+    if (!copied(e, copy, at, size))
+        return false;
+    if (whole && may_go_on_behind(e, q, copy + size - isa->insn_align) &&
+        copied(e, copy + size, border, most))
+        size += most;
+    q->copy = copy;
+    q->size = size;
+    return true;
+}
+
 /* In user mode the next page is right behind. An instruction that begins on the page may go on there if
  * it may be executed; if none does, it is not looked at. Before bytes are read. False: there are none. */
 static bool reach(struct engine *e, struct wanted *q)
@@ -144,12 +190,12 @@ static bool reach(struct engine *e, struct wanted *q)
     unsigned most = isa->max_insn_bytes - isa->insn_align;
     if (q->size)
         return true;
+    if (e->world->shared)
+        return reach_copy(e, q);
     if (!readable(e, at))
         return false;
     q->size = (uint32_t)(border - at);
-    if (isa->insn_bytes && isa->insn_bytes(border - isa->insn_align) > isa->insn_align &&
-        (!e->cfg.fetch_ok || e->cfg.fetch_ok(e->cfg.opaque, (q->id.pc | GW_PAGE_MASK) + 1, most)) &&
-        readable(e, border))
+    if (may_go_on_behind(e, q, border - isa->insn_align) && readable(e, border))
         q->size += most;
     return true;
 }

@@ -157,16 +157,23 @@ static void begin_run(struct engine *e)
     run->fp_gathers = 0;
 }
 
-static enum gw_status join_world(struct engine *e, struct gw_error *err)
+/* Which is given, or made. */
+static enum gw_status choose_world(struct engine *e, struct gw_error *err)
 {
     e->world = e->cfg.world;
     if (!e->world) {
         enum gw_status st = engine_world_new(&e->world, 1, err);
         if (st != GW_OK)
             return st;
-        e->own_world = true;
+        e->world->own = true;
     }
-    e->world->engine[e->cfg.index] = e;
+    return GW_OK;
+}
+
+static enum gw_status join_world(struct engine *e, struct gw_error *err)
+{
+    if (!world_join(e->world, e))
+        return gw_fail(err, GW_ERR_LIMIT, NULL, "more than %d threads", ENGINE_MAX_THREADS);
     spaces_join(e);
     return GW_OK;
 }
@@ -246,9 +253,13 @@ enum gw_status engine_new(struct engine **out, const struct engine_config *cfg,
     if (!e)
         return gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
     begin_run(e);
-    enum gw_status st = join_world(e, err);
+    enum gw_status st = choose_world(e, err);
+    if (st == GW_OK && cfg->bus)
+        st = join_world(e, err);
     if (st == GW_OK)
         st = open_parts(e, err);
+    if (st == GW_OK && !cfg->bus) /* others run, and go through all that have joined: it is whole by now */
+        st = join_world(e, err);
     if (st != GW_OK) {
         engine_free(e);
         return st;
@@ -261,11 +272,11 @@ void engine_free(struct engine *e)
 {
     if (!e)
         return;
+    if (e->world)
+        world_part(e->world, e);
     if (e->interp)
         cc_close(e->cc);
-    if (e->world)
-        e->world->engine[e->cfg.index] = NULL;
-    if (e->own_world)
+    if (e->world && e->world->own && !e->world->joined)
         engine_world_free(e->world);
     if (e->cfg.bus) {
         maps_close(e->maps);
@@ -278,6 +289,23 @@ void engine_free(struct engine *e)
     free(e->apart);
     free(e->tallies.entry);
     free(e);
+}
+
+void engine_recover(struct engine *e)
+{
+    e->faults->guarded = 0;
+    if (__atomic_load_n(&e->inside, __ATOMIC_SEQ_CST))
+        world_leave(e);
+}
+
+bool engine_share(struct engine *e)
+{
+    if (!world_share(e->world))
+        return false;
+    e->bcfg.shared = true;
+    e->run->alone = 0;
+    cc_share(e);
+    return true;
 }
 
 const struct engine_stats *engine_stats(struct engine *e)
