@@ -45,3 +45,9 @@ void um_host_sigmask(uint64_t mask, uint64_t *old)
     uint64_t args[6] = {SIG_SETMASK, (uintptr_t)&mask, (uintptr_t)old, sizeof mask, 0, 0};
     um_host_call(SYS_rt_sigprocmask, args);
 }
+
+int64_t um_host_vfork(uint64_t flags, uint64_t pidfd, void (*child)(void *), void *context)
+{
+    (void)flags, (void)pidfd, (void)child, (void)context;
+    return -ENOSYS;
+}

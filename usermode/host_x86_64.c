@@ -35,6 +35,31 @@ __asm__(".text\n"
         "    popq %rbx\n"
         "    ret\n"
         ".size um_x64_blocking_call, . - um_x64_blocking_call\n"
+        /* int64_t um_x64_vfork(flags, pidfd, child, context): what is pushed before the call is not
+         * touched by the child, whose frames come below. */
+        ".type um_x64_vfork, @function\n"
+        "um_x64_vfork:\n"
+        "    pushq %rbx\n"
+        "    pushq %r12\n"
+        "    pushq %r12\n"
+        "    movq %rdx, %rbx\n"
+        "    movq %rcx, %r12\n"
+        "    movq %rsi, %rdx\n"
+        "    xorl %esi, %esi\n"
+        "    xorl %r10d, %r10d\n"
+        "    xorl %r8d, %r8d\n"
+        "    movl $56, %eax\n" /* clone */
+        "    syscall\n"
+        "    testq %rax, %rax\n"
+        "    jz 1f\n"
+        "    popq %r12\n"
+        "    popq %r12\n"
+        "    popq %rbx\n"
+        "    ret\n"
+        "1:  movq %r12, %rdi\n"
+        "    callq *%rbx\n"
+        "    hlt\n"
+        ".size um_x64_vfork, . - um_x64_vfork\n"
         ".type um_x64_restorer, @function\n"
         "um_x64_restorer:\n"
         "    movl $15, %eax\n" /* rt_sigreturn */
@@ -50,6 +75,13 @@ _Static_assert(EINTR == 4, "as written above");
 int64_t um_host_blocking_call(const uint32_t *attention, long nr, const uint64_t args[6])
 {
     return um_x64_blocking_call(attention, nr, args);
+}
+
+extern int64_t um_x64_vfork(uint64_t flags, uint64_t pidfd, void (*child)(void *), void *context);
+
+int64_t um_host_vfork(uint64_t flags, uint64_t pidfd, void (*child)(void *), void *context)
+{
+    return um_x64_vfork(flags, pidfd, child, context);
 }
 
 static const uint32_t never = 0;

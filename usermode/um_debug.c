@@ -20,10 +20,11 @@ static void wake(void *context)
 static uint64_t move(const struct um_proc *p, int fd, uint64_t addr, void *bytes, uint64_t size,
                      bool write)
 {
-    const struct um_region *r = um_space_find(&p->space, addr);
-    uint64_t n = r && r->end - addr < size ? r->end - addr : size;
-    off_t at = (off_t)(p->space.base + addr);
-    ssize_t done = !r ? 0 : write ? pwrite(fd, bytes, n, at) : pread(fd, bytes, n, at);
+    struct um_region r;
+    bool found = um_space_find(p->space, addr, false, &r);
+    uint64_t n = found && r.end - addr < size ? r.end - addr : size;
+    off_t at = (off_t)(p->space->base + addr);
+    ssize_t done = !found ? 0 : write ? pwrite(fd, bytes, n, at) : pread(fd, bytes, n, at);
     return done > 0 ? (uint64_t)done : 0;
 }
 

@@ -14,7 +14,7 @@
 static bool fetch_ok(void *opaque, uint64_t vaddr, uint64_t size)
 {
     struct um_proc *p = opaque;
-    return um_space_ok(&p->space, vaddr, size, PROT_EXEC);
+    return um_space_ok(p->space, vaddr, size, PROT_EXEC);
 }
 
 static void space_code_changed(void *opaque, uint64_t vaddr, uint64_t size)
@@ -68,7 +68,8 @@ static enum gw_status open_dump(struct um_proc *p, struct gw_error *err)
     return GW_OK;
 }
 
-static enum gw_status new_engine(struct um_proc *p, bool interp, struct gw_error *err)
+static enum gw_status new_engine(struct um_proc *p, bool interp, struct engine_world *world,
+                                 struct gw_error *err)
 {
     const struct um_config *cfg = p->cfg;
     const struct engine_config ec = {
@@ -76,7 +77,8 @@ static enum gw_status new_engine(struct um_proc *p, bool interp, struct gw_error
         .backend = interp ? NULL : host_native(&gw_hosts),
         .mem = GW_MEM_USER,
         .cpu = p->cpu,
-        .guest_base = p->space.base,
+        .world = world,
+        .guest_base = p->space->base,
         .code_cache_bytes = cfg->code_cache_bytes,
         .max_guest_insns = cfg->max_guest_insns,
         .no_fold = cfg->no_fold,
@@ -95,14 +97,14 @@ enum gw_status um_engine_start(struct um_proc *p, struct gw_error *err)
 {
     enum gw_status s = p->cfg->dump ? open_dump(p, err) : GW_OK;
     if (!s)
-        s = new_engine(p, p->cfg->interp, err);
+        s = new_engine(p, p->cfg->interp, NULL, err);
     if (!s) {
         size_t wanted, got = engine_code_cache_bytes(p->engine, &wanted);
         if (got < wanted && p->cfg->verbose)
             fprintf(stderr, "godwit: note: code cache of %zu KiB instead of %zu\n", got >> 10,
                     wanted >> 10);
-        p->space.code_changed = space_code_changed;
-        p->space.opaque = p;
+        p->space->code_changed = space_code_changed;
+        p->space->opaque = p;
         gw_run(p->cpu)->alone = 1; /* until it shares memory; a forked child may do so already */
     }
     return s;
@@ -128,7 +130,16 @@ uint64_t um_engine_retired(const struct um_proc *p)
 
 const struct counter_desc *um_engine_counters(struct um_proc *p, const void **object)
 {
+    struct engine_stats *sum = p->group->gone;
     *object = engine_stats(p->engine);
+    if (!p->group->threaded || (!sum && !(sum = p->group->gone = calloc(1, sizeof *sum))))
+        return &engine_counters;
+    um_lock(p);
+    for (const struct um_proc *t = p->group->threads; t; t = t->next)
+        if (t->engine)
+            engine_stats_add(sum, engine_stats(t->engine));
+    um_unlock(p);
+    *object = sum;
     return &engine_counters;
 }
 
@@ -153,17 +164,87 @@ bool um_engine_forked(struct um_proc *p)
     um_debug_forget(p);
     engine_free(p->engine);
     p->engine = NULL;
-    return new_engine(p, p->cfg->interp, &err) == GW_OK || new_engine(p, true, &err) == GW_OK;
+    p->space->opaque = p;
+    return new_engine(p, p->cfg->interp, NULL, &err) == GW_OK ||
+           new_engine(p, true, NULL, &err) == GW_OK;
+}
+
+/* --- threads ---------------------------------------------------------------------------------- */
+
+bool um_engine_share(struct um_proc *p)
+{
+    return engine_share(p->engine);
+}
+
+enum gw_status um_engine_join(struct um_proc *p, const struct um_proc *parent, struct gw_error *err)
+{
+    return new_engine(p, p->cfg->interp, engine_world_of(parent->engine), err);
+}
+
+/* Its counts are added to those of the engine that is asked for them at the end. */
+void um_engine_part(struct um_proc *p)
+{
+    struct um_group *g = p->group;
+    um_lock(p);
+    g->insns += engine_retired(p->engine);
+    g->syscalls += p->result.syscalls;
+    if (!g->gone)
+        g->gone = calloc(1, sizeof *g->gone);
+    if (g->gone)
+        engine_stats_add(g->gone, engine_stats(p->engine));
+    um_unlock(p);
+    engine_free(p->engine);
+    p->engine = NULL;
+}
+
+/* For good. */
+void um_engine_stop_all(struct um_proc *p)
+{
+    struct um_group *g = p->group;
+    if (g->stopped || !g->threaded)
+        return;
+    engine_world_stop(engine_world_of(p->engine));
+    __atomic_store_n(&g->stopped, 1, __ATOMIC_RELEASE);
+}
+
+void um_engine_recover(struct um_proc *p)
+{
+    engine_recover(p->engine);
+}
+
+void um_engine_hold_all(struct um_proc *p)
+{
+    engine_world_hold(engine_world_of(p->engine));
+}
+
+void um_engine_let_go(struct um_proc *p)
+{
+    engine_world_let_go(engine_world_of(p->engine));
+}
+
+void um_engine_forget_others(struct um_proc *p)
+{
+    struct um_proc *next;
+    engine_world_forked(engine_world_of(p->engine));
+    for (struct um_proc *t = p->group->threads; t; t = next) {
+        next = t->next;
+        if (t != p && t->engine)
+            engine_free(t->engine);
+    }
+}
+
+void um_engine_end_dump(struct um_proc *p)
+{
+    if (p->dump)
+        p->result.dump_error = engine_dump_end(p->dump, true);
 }
 
 void um_engine_stop(struct um_proc *p)
 {
-    p->space.code_changed = NULL;
+    p->space->code_changed = NULL;
     engine_free(p->engine);
     p->engine = NULL;
-    if (p->dump) {
-        p->result.dump_error = engine_dump_end(p->dump, true);
-        free(p->dump);
-        p->dump = NULL;
-    }
+    um_engine_end_dump(p);
+    free(p->dump);
+    p->dump = NULL;
 }

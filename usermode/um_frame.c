@@ -85,7 +85,7 @@ bool um_frame_push(struct um_proc *p, int signal, const uint8_t info[UM_SIGINFO_
         return false;
     if (alt.flags & UM_SS_AUTODISARM)
         p->sig.alt = (struct um_altstack){.flags = UM_SS_DISABLE};
-    cpu->x[1] = p->sig.trampoline;
+    cpu->x[1] = p->actions->trampoline;
     cpu->x[2] = at;
     cpu->x[10] = (uint64_t)signal;
     cpu->x[11] = at;

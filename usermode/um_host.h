@@ -14,6 +14,11 @@ int64_t um_host_blocking_call(const uint32_t *attention, long nr, const uint64_t
 /* The same without regard to signals. */
 int64_t um_host_call(long nr, const uint64_t args[6]);
 
+/* clone with CLONE_VM and CLONE_VFORK, on this thread's stack: the child calls child(context), which does not come
+ * back, and the parent goes on when it has ended or executes another program. pidfd: where flags have it put. -errno;
+ * -ENOSYS: not on this host. */
+int64_t um_host_vfork(uint64_t flags, uint64_t pidfd, void (*child)(void *), void *context);
+
 /* From a signal handler: when the interrupted code was about to enter the kernel in
  * um_host_blocking_call, makes that return -EINTR. uctx is the handler's third argument. */
 void um_host_interrupt(void *uctx);

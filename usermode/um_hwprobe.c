@@ -64,7 +64,7 @@ static struct pair answer(const struct um_proc *p, int64_t key)
     case KEY_CPUPERF_0:
     case KEY_MISALIGNED_SCALAR_PERF: a.value = MISALIGNED_FAST; break;
     case KEY_ZICBOZ_BLOCK_SIZE: a.value = p->cpu->cfg.ext & RV_EXT_ZICBOZ ? RV_CBO_BYTES : 0; break;
-    case KEY_HIGHEST_VIRT_ADDRESS: a.value = p->space.limit; break; /* in fact the first above */
+    case KEY_HIGHEST_VIRT_ADDRESS: a.value = p->space->limit; break; /* in fact the first above */
     case KEY_TIME_CSR_FREQ: a.value = p->cpu->cfg.timebase_hz; break;
     default: a.key = KEY_UNKNOWN; break;
     }

@@ -250,11 +250,11 @@ static enum gw_status load_interp(struct um_proc *p, const struct um_config *cfg
         uint64_t size = in->high - in->low;
         /* Any free place below the stack will do. */
         int64_t at =
-            um_space_mmap(&p->space, 0, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            um_space_mmap(p->space, 0, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         *bias = in->relocatable ? (uint64_t)at - in->low : 0;
         *entry = *bias + in->entry;
         s = at < 0 ? gw_fail(err, GW_ERR_NOMEM, path, "no room for the interpreter")
-                   : um_elf_map(fd, path, in, *bias, &p->space, err);
+                   : um_elf_map(fd, path, in, *bias, p->space, err);
     }
     if (fd >= 0)
         close(fd);
@@ -273,11 +273,11 @@ static enum gw_status map_stack(struct um_proc *p, bool executable, struct um_st
     else if (getrlimit(RLIMIT_STACK, &lim) == 0 && lim.rlim_cur != RLIM_INFINITY)
         size = lim.rlim_cur;
     size = (size < STACK_MIN ? STACK_MIN : size > STACK_MAX ? STACK_MAX : size) & ~UINT64_C(0xfff);
-    rq->top = p->space.limit - UM_PAGE; /* a page of nothing stays at the end of the window */
+    rq->top = p->space->limit - UM_PAGE; /* a page of nothing stays at the end of the window */
     rq->bottom = rq->top - size;
-    p->space.mmap_top = rq->bottom - STACK_GAP;
+    p->space->mmap_top = rq->bottom - STACK_GAP;
     uint32_t prot = PROT_READ | PROT_WRITE | (executable ? PROT_EXEC : 0);
-    int64_t r = um_space_mmap(&p->space, rq->bottom, size, prot,
+    int64_t r = um_space_mmap(p->space, rq->bottom, size, prot,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     if (r < 0)
         return gw_fail(err, GW_ERR_NOMEM, "", "cannot map a stack of %llu bytes: %s",
@@ -305,14 +305,14 @@ static enum gw_status load_elf(struct um_proc *p, const struct um_config *cfg, s
     if (s)
         return s;
     struct um_stack_request rq = {.argv = t->argv, .envp = cfg->envp, .execfn = cfg->path};
-    uint64_t bias = elf->relocatable ? pie_base(&p->space) : 0;
-    s = um_elf_map(t->fd, t->path, elf, bias, &p->space, err);
+    uint64_t bias = elf->relocatable ? pie_base(p->space) : 0;
+    s = um_elf_map(t->fd, t->path, elf, bias, p->space, err);
     if (!s)
         s = map_stack(p, elf->exec_stack, &rq, err);
     if (s)
         return s;
     uint64_t end = (bias + elf->high + UM_PAGE - 1) & ~(uint64_t)(UM_PAGE - 1);
-    p->space.brk_start = p->space.brk = end;
+    p->space->brk_start = p->space->brk = end;
     rq.entry = bias + elf->entry;
     rq.phdr = elf->phdr_vaddr ? bias + elf->phdr_vaddr : 0;
     rq.phnum = elf->phnum;
@@ -322,7 +322,7 @@ static enum gw_status load_elf(struct um_proc *p, const struct um_config *cfg, s
     if (!s)
         start_random(cfg, rq.random);
     if (!s)
-        s = um_stack_build(&p->space, &rq, &p->stack, err);
+        s = um_stack_build(p->space, &rq, &p->stack, err);
     if (s)
         return s;
     p->cpu->run.pc = pc;

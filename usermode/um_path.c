@@ -32,7 +32,7 @@ int64_t um_path(struct um_proc *p, uint64_t addr, char *buf, const char **path)
 {
     uint64_t len;
     bool too_long;
-    const char *s = um_space_string(&p->space, addr, PATH_MAX, &len, &too_long);
+    const char *s = um_space_string(p->space, addr, PATH_MAX, &len, &too_long);
     if (!s)
         return too_long ? -ENAMETOOLONG : -EFAULT;
     *path = s;

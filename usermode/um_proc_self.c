@@ -34,7 +34,7 @@ static bool parse(const char *line, struct mapping *m)
 static const char *guest_name(const struct um_proc *p, uint64_t start, uint64_t end,
                               const char *host)
 {
-    const struct um_space *s = &p->space;
+    const struct um_space *s = p->space;
     if (start <= p->stack.sp && p->stack.sp < end)
         return "[stack]\n";
     if (start < s->brk && end > s->brk_start)
@@ -46,9 +46,9 @@ static const char *guest_name(const struct um_proc *p, uint64_t start, uint64_t 
 static void put_mapping(const struct um_proc *p, const struct mapping *m, FILE *out)
 {
     enum { NAME_COLUMN = 73 };
-    const struct um_space *s = &p->space;
-    for (uint32_t i = 0; i < s->count; i++) {
-        const struct um_region *r = &s->regions[i];
+    const struct um_space *s = p->space;
+    struct um_region region, *r = &region;
+    for (uint64_t at = 0; um_space_find(s, at, true, r); at = r->end) {
         uint64_t from = s->base + r->start, to = s->base + r->end;
         if (from < m->start)
             from = m->start;

@@ -1,5 +1,7 @@
 /* The life of a program: start, run loop, end. */
+#include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,21 +17,41 @@
 #include "usermode/um_host.h"
 #include "usermode/um_symbol.h"
 
+/* The first thread, and what all share. */
+struct first {
+    struct um_proc p;
+    struct um_group group;
+};
+
 /* Long enough to cost nothing; signals end a quantum early by run.attention. */
 #define QUANTUM (UINT64_C(1) << 40)
 
+void um_end(struct um_proc *p, const struct um_result *how)
+{
+    struct um_proc *main = p->borrows ? p : p->group->main;
+    um_lock(p);
+    bool first = p->borrows || !p->group->ending;
+    if (first) {
+        main->result.ending = how->ending;
+        main->result.status = how->status;
+        main->result.signal = how->signal;
+    }
+    if (!p->borrows)
+        __atomic_store_n(&p->group->ending, 1, __ATOMIC_RELEASE);
+    um_unlock(p);
+    p->done = true;
+    if (first && p != main)
+        um_kick(main);
+}
+
 void um_exit(struct um_proc *p, int status)
 {
-    p->done = true;
-    p->result.ending = UM_EXIT;
-    p->result.status = status;
+    um_end(p, &(struct um_result){.ending = UM_EXIT, .status = status});
 }
 
 void um_die(struct um_proc *p, int signal)
 {
-    p->done = true;
-    p->result.ending = UM_SIGNAL;
-    p->result.signal = signal;
+    um_end(p, &(struct um_result){.ending = UM_SIGNAL, .signal = signal});
 }
 
 uint64_t um_now_ns(void)
@@ -59,10 +81,10 @@ static void fault(struct um_proc *p)
     static const uint32_t wanted[] = {[GW_ACCESS_LOAD] = PROT_READ,
                                       [GW_ACCESS_STORE] = PROT_WRITE,
                                       [GW_ACCESS_FETCH] = PROT_EXEC};
-    const struct um_region *r = um_space_find(&p->space, f->vaddr);
-    if (!r)
+    struct um_region r;
+    if (!um_space_find(p->space, f->vaddr, false, &r))
         um_signal_fault(p, SIGSEGV, SEGV_MAPERR, f->vaddr);
-    else if (!(r->prot & wanted[f->access]))
+    else if (!(r.prot & wanted[f->access]))
         um_signal_fault(p, SIGSEGV, SEGV_ACCERR, f->vaddr);
     else /* mapped and allowed, and not there: the file behind it has ended, a parent kept it */
         um_signal_fault(p, p->host_fault.signal, p->host_fault.code, f->vaddr);
@@ -70,16 +92,19 @@ static void fault(struct um_proc *p)
 
 /* --- time limit ------------------------------------------------------------------------------- */
 
-static enum gw_status start_timeout(struct um_proc *p, struct gw_error *err)
+enum gw_status um_timeout_start(struct um_proc *p, struct gw_error *err)
 {
-    uint64_t ns = p->cfg->timeout_ns;
+    uint64_t ns = p->cfg->timeout_ns, spent = um_now_ns() - p->start_ns;
     if (!ns)
         return GW_OK;
-    /* The guest's own timers are the process's: this one has a signal that no guest uses. */
+    ns = spent < ns ? ns - spent : 1;
+    /* The guest's own timers are the process's: this one carries what no guest's does. */
     struct sigevent ev;
     memset(&ev, 0, sizeof ev);
-    ev.sigev_notify = SIGEV_SIGNAL;
-    ev.sigev_signo = UM_SIG_TIMEOUT;
+    ev.sigev_notify = SIGEV_THREAD_ID;
+    ev.sigev_signo = UM_SIG_OURS;
+    ev.sigev_value.sival_ptr = p->group;
+    ev._sigev_un._tid = gettid();
     int id = 0;
     struct itimerspec when = {
         .it_value = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)},
@@ -91,57 +116,102 @@ static enum gw_status start_timeout(struct um_proc *p, struct gw_error *err)
     return GW_OK;
 }
 
-static void kill_children(long pid, unsigned depth)
+static void kill_children(long pid, unsigned depth);
+
+static void kill_children_of(long pid, const char *thread, unsigned depth)
 {
-    char path[64];
-    enum { DEEPEST = 64 };
-    snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", pid, pid);
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "/proc/%ld/task/%s/children", pid, thread);
     FILE *f = fopen(path, "re");
     if (!f)
         return;
-    for (long child; depth < DEEPEST && fscanf(f, "%ld", &child) == 1;) {
+    for (long child; fscanf(f, "%ld", &child) == 1;) {
         kill_children(child, depth + 1);
         kill((pid_t)child, SIGKILL);
     }
     fclose(f);
 }
 
+static void kill_children(long pid, unsigned depth)
+{
+    char path[64];
+    enum { DEEPEST = 64 };
+    snprintf(path, sizeof path, "/proc/%ld/task", pid);
+    DIR *threads = depth < DEEPEST ? opendir(path) : NULL;
+    for (struct dirent *d; threads && (d = readdir(threads));)
+        if (d->d_name[0] != '.')
+            kill_children_of(pid, d->d_name, depth);
+    if (threads)
+        closedir(threads);
+}
+
 static bool read_guest(void *context, uint64_t vaddr, void *to, unsigned size, bool code)
 {
     struct um_proc *p = context;
-    return (!code || um_space_ok(&p->space, vaddr, size, PROT_EXEC)) &&
+    return (!code || um_space_ok(p->space, vaddr, size, PROT_EXEC)) &&
            um_copy_in(p, to, vaddr, size) == 0;
 }
 
-static void show_calls(struct um_proc *p)
+/* p looks at t, which may be itself. */
+static void show_calls(struct um_proc *p, const struct um_proc *t)
 {
     struct rv_backtrace trace;
     char name[128];
-    rv_backtrace(p->cpu, read_guest, p, &trace);
+    rv_backtrace(t->cpu, read_guest, p, &trace);
     for (unsigned i = 0; i < trace.count; i++) {
-        um_symbol(&p->space, trace.from[i], true, name, sizeof name);
-        fprintf(stderr, "godwit: note: timeout: pid %ld #%u %s%#llx %s\n", (long)getpid(), i + 1,
+        um_symbol(p->space, trace.from[i], true, name, sizeof name);
+        fprintf(stderr, "godwit: note: timeout: pid %ld #%u %s%#llx %s\n", (long)t->tid, i + 1,
                 i < trace.guessed ? "" : "perhaps ", (unsigned long long)trace.from[i], name);
     }
 }
 
-static void timed_out(struct um_proc *p)
+static void show_thread(struct um_proc *p, const struct um_proc *t)
 {
-    const struct rv_cpu *cpu = p->cpu;
+    const struct rv_cpu *cpu = t->cpu;
     char name[128];
-    um_symbol(&p->space, cpu->run.pc, false, name, sizeof name);
-    fprintf(stderr, "godwit: note: timeout: pid %ld pc %#llx %s%sra %#llx sp %#llx\n",
-            (long)getpid(), (unsigned long long)cpu->run.pc, name, name[0] ? " " : "",
+    uint64_t call = __atomic_load_n(&t->call, __ATOMIC_RELAXED);
+    um_symbol(p->space, cpu->run.pc, false, name, sizeof name);
+    fprintf(stderr, "godwit: note: timeout: pid %ld pc %#llx %s%sra %#llx sp %#llx\n", (long)t->tid,
+            (unsigned long long)cpu->run.pc, name, name[0] ? " " : "",
             (unsigned long long)cpu->x[1], (unsigned long long)cpu->x[2]);
-    if (p->restart.active) {
-        const struct um_call *c = um_call_find(cpu->x[17]);
-        fprintf(stderr, "godwit: note: timeout: pid %ld in system call %s\n", (long)getpid(),
+    if (t->restart.active)
+        call = cpu->x[17] + 1;
+    if (call) {
+        const struct um_call *c = um_call_find(call - 1);
+        fprintf(stderr, "godwit: note: timeout: pid %ld in system call %s\n", (long)t->tid,
                 c ? c->name : "?");
     }
-    show_calls(p);
+    show_calls(p, t);
+}
+
+/* Of the thread that ends the process. What others are doing is looked at while they do nothing else. */
+static void timed_out(struct um_proc *p)
+{
+    if (p->borrows)
+        _exit(124); /* as the parent is about to, when it goes on */
+    um_engine_stop_all(p);
+    um_lock(p);
+    for (struct um_proc *t = p->group->threads; t; t = t->next)
+        if (!t->ended && t->tid)
+            show_thread(p, t);
+    um_unlock(p);
     kill_children(getpid(), 0);
-    p->done = true;
-    p->result.ending = UM_TIMEOUT;
+    um_end(p, &(struct um_result){.ending = UM_TIMEOUT});
+}
+
+void um_group_wait(struct um_proc *p)
+{
+    struct um_group *g = p->group;
+    um_thread_release(p);
+    um_signals_give_back(p);
+    for (p->done = false; !p->done;) {
+        um_host(p, UM_BLOCK, SYS_ppoll, 0, 0, 0, 0, 0, 0);
+        __atomic_store_n(&p->cpu->run.attention, 0, __ATOMIC_SEQ_CST);
+        if (__atomic_load_n(&g->ending, __ATOMIC_ACQUIRE))
+            p->done = true;
+        else if (__atomic_load_n(&g->timed_out, __ATOMIC_RELAXED))
+            timed_out(p);
+    }
 }
 
 /* --- run loop --------------------------------------------------------------------------------- */
@@ -153,15 +223,20 @@ static bool attention(struct um_proc *p)
 
 static void attend(struct um_proc *p)
 {
+    struct um_group *g = p->group;
     __atomic_store_n(&p->cpu->run.attention, 0, __ATOMIC_RELEASE);
-    if (__atomic_load_n(&p->timed_out, __ATOMIC_RELAXED)) {
+    if (__atomic_load_n(&g->ending, __ATOMIC_ACQUIRE) && !p->borrows) {
+        p->done = true;
+        return;
+    }
+    if ((p == g->main || p->borrows) && __atomic_load_n(&g->timed_out, __ATOMIC_RELAXED)) {
         timed_out(p);
         return;
     }
     um_signals_deliver(p);
 }
 
-static enum gw_status run_loop(struct um_proc *p, struct gw_error *err)
+enum gw_status um_run_loop(struct um_proc *p, struct gw_error *err)
 {
     const struct um_config *cfg = p->cfg;
     while (!p->done) {
@@ -169,8 +244,8 @@ static enum gw_status run_loop(struct um_proc *p, struct gw_error *err)
         if (cfg->stop_insn) {
             uint64_t retired = um_engine_retired(p);
             if (retired >= cfg->stop_insn) {
-                p->result.ending = UM_STOP_INSN;
-                return GW_OK;
+                um_end(p, &(struct um_result){.ending = UM_STOP_INSN});
+                break;
             }
             quantum = cfg->stop_insn - retired;
         }
@@ -195,19 +270,32 @@ static enum gw_status run_loop(struct um_proc *p, struct gw_error *err)
     return GW_OK;
 }
 
-static enum gw_status start(struct um_proc *p, struct gw_error *err)
+struct rv_cpu *um_cpu_new(const struct um_proc *p, struct gw_error *err)
 {
     const struct um_config *cfg = p->cfg;
     struct gw_cpu_config cc = {.model = cfg->cpu_model ? cfg->cpu_model : "rv64",
                                .options = cfg->cpu_options,
                                .user = true};
-    enum gw_status s = p->isa->init(p->cpu, &cc, err);
-    if (s)
-        return s;
-    p->isa->reset(p->cpu);
-    s = um_space_init(&p->space, err);
-    if (cfg->space_bytes && cfg->space_bytes < p->space.limit)
-        p->space.limit = cfg->space_bytes & ~(uint64_t)(UM_PAGE - 1);
+    struct rv_cpu *cpu = aligned_alloc(64, (p->isa->cpu_size + 63) & ~(size_t)63);
+    if (!cpu) {
+        gw_fail(err, GW_ERR_NOMEM, "", "out of memory");
+        return NULL;
+    }
+    memset(cpu, 0, p->isa->cpu_size);
+    if (p->isa->init(cpu, &cc, err)) {
+        free(cpu);
+        return NULL;
+    }
+    p->isa->reset(cpu);
+    return cpu;
+}
+
+static enum gw_status start(struct um_proc *p, struct gw_error *err)
+{
+    const struct um_config *cfg = p->cfg;
+    enum gw_status s = um_space_init(p->space, err);
+    if (cfg->space_bytes && cfg->space_bytes < p->space->limit)
+        p->space->limit = cfg->space_bytes & ~(uint64_t)(UM_PAGE - 1);
     if (!s)
         s = um_load(p, cfg, err);
     if (!s)
@@ -218,7 +306,7 @@ static enum gw_status start(struct um_proc *p, struct gw_error *err)
         if (!cfg->allow_clock)
             um_clock_keep();
         um_signals_start(p);
-        s = start_timeout(p, err);
+        s = um_timeout_start(p, err);
     }
     return s;
 }
@@ -235,11 +323,11 @@ static uint64_t overhead_bytes(const struct um_proc *p)
     if (fscanf(f, "%*u %lu", &pages) != 1)
         pages = 0;
     fclose(f);
-    for (uint32_t i = 0; i < p->space.count; i++) {
-        const struct um_region *r = &p->space.regions[i];
+    for (uint32_t i = 0; i < p->space->count; i++) {
+        const struct um_region *r = &p->space->regions[i];
         for (uint64_t at = r->start; at < r->end; at += AT_ONCE * UM_PAGE) {
             uint64_t size = r->end - at < AT_ONCE * UM_PAGE ? r->end - at : AT_ONCE * UM_PAGE;
-            if (mincore((void *)(uintptr_t)(p->space.base + at), size, in))
+            if (mincore((void *)(uintptr_t)(p->space->base + at), size, in))
                 continue;
             for (uint64_t k = 0; k < size / UM_PAGE; k++)
                 guest += in[k] & 1;
@@ -248,42 +336,63 @@ static uint64_t overhead_bytes(const struct um_proc *p)
     return pages > guest ? (uint64_t)(pages - guest) * UM_PAGE : 0;
 }
 
-/* The handlers refer to p: no signal comes through any more. What is written last may be lost, too. */
-static void free_all(struct um_proc *p, struct um_result *result)
+/* The handlers refer to p: no signal comes through any more. What is written last may be lost, too. Memory stays
+ * while there are others who might look at it on their way to being held. */
+static void free_all(struct um_proc *p, bool only, struct um_result *result)
 {
     um_host_sigmask(UINT64_MAX, NULL);
+    if (!only) {
+        um_engine_end_dump(p);
+        *result = p->result;
+        return;
+    }
     um_debug_stop(p);
     um_engine_stop(p);
     *result = p->result;
-    um_space_free(&p->space);
+    um_space_free(p->space);
     free(p->exe);
     free(p->cpu);
-    munmap(p, sizeof *p);
+    free(p->group->gone);
+    free(p);
+}
+
+static struct um_proc *new_first(const struct um_config *cfg)
+{
+    struct first *f = calloc(1, sizeof *f);
+    if (!f)
+        return NULL;
+    struct um_proc *p = &f->p;
+    struct um_group *g = p->group = &f->group;
+    p->cfg = cfg;
+    p->space = &g->space;
+    p->actions = &g->actions;
+    p->tid = (uint32_t)gettid();
+    g->main = g->threads = g->first = p;
+    g->live = 1;
+    pthread_mutex_init(&g->lock, NULL);
+    pthread_cond_init(&g->started, NULL);
+    p->result.child = cfg->in_child;
+    p->start_ns = um_now_ns();
+    p->isa = guest_by_name(&gw_guests, UM_ARCH);
+    return p;
 }
 
 enum gw_status um_run(const struct um_config *cfg, um_finish_fn *finish, void *opaque,
                       struct um_result *result, struct gw_error *err)
 {
-    /* Mapped, so that it is zero and only touched where it is used. */
-    struct um_proc *p =
-        mmap(NULL, sizeof *p, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
+    struct um_proc *p = new_first(cfg);
+    if (!p)
         return gw_fail(err, GW_ERR_NOMEM, "", "out of memory");
-    p->cfg = cfg;
-    p->result.child = cfg->in_child;
-    p->start_ns = um_now_ns();
-    p->isa = guest_by_name(&gw_guests, UM_ARCH);
-    p->cpu = aligned_alloc(64, (p->isa->cpu_size + 63) & ~(size_t)63);
     enum gw_status s = GW_OK;
-    if (p->cpu) {
-        memset(p->cpu, 0, p->isa->cpu_size);
-        s = start(p, err);
-    } else {
-        s = gw_fail(err, GW_ERR_NOMEM, "", "out of memory");
-    }
+    p->cpu = um_cpu_new(p, err);
+    s = p->cpu ? start(p, err) : GW_ERR_NOMEM;
     if (!s)
-        s = run_loop(p, err);
-    p->result.insns = um_engine_retired(p);
+        s = um_run_loop(p, err);
+    if (p->ended) {
+        um_host_sigmask(um_host_mask(UINT64_MAX), NULL);
+        um_group_wait(p);
+    }
+    bool only = um_group_end(p);
     if (cfg->own_deaths) /* a report follows */
         p->result.overhead_bytes = overhead_bytes(p);
     if (!s && finish) {
@@ -291,6 +400,6 @@ enum gw_status um_run(const struct um_config *cfg, um_finish_fn *finish, void *o
         const struct counter_desc *desc = um_engine_counters(p, &counters);
         finish(opaque, desc, counters, &p->result);
     }
-    free_all(p, result);
+    free_all(p, only, result);
     return s;
 }

@@ -17,16 +17,17 @@
 #include "usermode/um.h"
 #include "usermode/um_host.h"
 
-/* The handler gets no context: the one program of this process. Set once, before any handler is
- * installed. */
-static struct um_proc *handler_proc;
+/* The handler gets no context: its thread of the program. Threads that are none of it (who watches has one) have
+ * what comes to them done by the first. Set before any handler is installed. */
+static _Thread_local struct um_proc *handler_proc;
+static struct um_proc *first_proc;
 
 #define BIT(s) (UINT64_C(1) << ((s)-1))
 
 static const uint64_t default_ignores = BIT(SIGCHLD) | BIT(SIGCONT) | BIT(SIGURG) | BIT(SIGWINCH);
 static const uint64_t default_stops = BIT(SIGSTOP) | BIT(SIGTSTP) | BIT(SIGTTIN) | BIT(SIGTTOU);
 static const uint64_t faults = BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE);
-static const uint64_t ours = BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(UM_SIG_TIMEOUT);
+static const uint64_t ours = BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(UM_SIG_OURS);
 static const uint64_t unblockable = BIT(SIGKILL) | BIT(SIGSTOP);
 
 bool um_default_kills(int signal)
@@ -55,7 +56,7 @@ static void record(struct um_signals *s, int signal, const void *info)
         if (!__atomic_load_n(&q->used, __ATOMIC_ACQUIRE)) {
             if (!free_slot)
                 free_slot = q;
-        } else if (q->signal == signal && signal < UM_SIG_TIMEOUT) { // NOLINT: q is never NULL
+        } else if (q->signal == signal && signal <= UM_SIG_OURS) { // NOLINT: q is never NULL
             return;
         }
     }
@@ -85,9 +86,35 @@ static void block_until_delivered(int signal, ucontext_t *u)
     memcpy(&u->uc_sigmask, &mask, sizeof mask);
 }
 
+/* Of our own, by what it carries: the time limit, or a look at what is new is wanted. */
+static bool is_ours(const struct um_proc *p, const siginfo_t *info)
+{
+    return (info->si_code == SI_TIMER || info->si_code == SI_QUEUE) &&
+           info->si_value.sival_ptr == p->group;
+}
+
+/* The signal of ours: true if it is none of the guest's. A lease of ours that broke (um_file_busy) is neither. */
+static bool take_ours(struct um_proc *p, const siginfo_t *info)
+{
+    if (is_ours(p, info) && info->si_code == SI_TIMER)
+        __atomic_store_n(&p->group->timed_out, 1, __ATOMIC_RELAXED);
+    return is_ours(p, info) || info->si_code > 0;
+}
+
+void um_kick(const struct um_proc *p)
+{
+    siginfo_t info;
+    memset(&info, 0, sizeof info);
+    info.si_signo = UM_SIG_OURS;
+    info.si_code = SI_QUEUE;
+    info.si_value.sival_ptr = p->group;
+    __atomic_store_n(&p->cpu->run.attention, 1, __ATOMIC_RELEASE);
+    syscall(SYS_rt_tgsigqueueinfo, getpid(), p->tid, UM_SIG_OURS, &info);
+}
+
 static void on_signal(int signal, siginfo_t *info, void *uctx)
 {
-    struct um_proc *p = handler_proc;
+    struct um_proc *p = handler_proc ? handler_proc : first_proc;
     int saved_errno = errno;
     /* si_code > 0: by an instruction of ours, not sent by kill */
     if ((BIT(signal) & faults) && info->si_code > 0) {
@@ -101,9 +128,7 @@ static void on_signal(int signal, siginfo_t *info, void *uctx)
     }
     if (BIT(signal) & faults)
         um_host_sigmask(UINT64_MAX, NULL); /* until we return: see catch_signal */
-    if (signal == UM_SIG_TIMEOUT) {
-        __atomic_store_n(&p->timed_out, 1, __ATOMIC_RELAXED);
-    } else {
+    if (signal != UM_SIG_OURS || !take_ours(p, info)) {
         record(&p->sig, signal, info);
         block_until_delivered(signal, uctx);
     }
@@ -121,9 +146,10 @@ static int64_t catch_signal(int signal, uint64_t guest_flags)
     return um_host_sigaction(signal, (uintptr_t)on_signal, flags, UINT64_MAX, NULL);
 }
 
-struct um_sigaction *um_action(struct um_proc *p, int signal)
+/* Under the lock. */
+static struct um_sigaction *action(struct um_proc *p, int signal)
 {
-    struct um_signals *s = &p->sig;
+    struct um_actions *s = p->actions;
     if (!(s->known & um_sigbit(signal))) {
         s->known |= um_sigbit(signal);
         struct sigaction old;
@@ -133,6 +159,14 @@ struct um_sigaction *um_action(struct um_proc *p, int signal)
             s->act[signal].handler = UM_SIG_IGN;
     }
     return &s->act[signal];
+}
+
+struct um_sigaction um_action(struct um_proc *p, int signal)
+{
+    um_lock(p);
+    struct um_sigaction act = *action(p, signal);
+    um_unlock(p);
+    return act;
 }
 
 static const int engine_signals[] = {SIGSEGV, SIGBUS, SIGFPE};
@@ -147,7 +181,7 @@ int64_t um_signals_exec(struct um_proc *p, int fd, const char *file, char *const
                         char *const *envp)
 {
     for (unsigned i = 0; i < 3; i++)
-        if (um_action(p, engine_signals[i])->handler == UM_SIG_IGN)
+        if (um_action(p, engine_signals[i]).handler == UM_SIG_IGN)
             um_host_sigaction(engine_signals[i], (uintptr_t)SIG_IGN, 0, 0, NULL);
     int64_t r = fd <= STDERR_FILENO
                     ? um_host(p, UM_BLOCK, SYS_execve, (uintptr_t)file, (uintptr_t)argv,
@@ -158,23 +192,41 @@ int64_t um_signals_exec(struct um_proc *p, int fd, const char *file, char *const
     return r;
 }
 
-void um_signals_start(struct um_proc *p)
+/* Of this thread. */
+static void start_handlers(struct um_proc *p)
 {
     handler_proc = p;
     /* Generated code may use the host's stack pointer as it likes. */
     stack_t ss = {.ss_sp = p->host_altstack, .ss_size = sizeof p->host_altstack};
     sigaltstack(&ss, NULL);
     p->sig.alt.flags = UM_SS_DISABLE;
+}
+
+void um_signals_thread(struct um_proc *p)
+{
+    start_handlers(p);
+    um_host_sigmask(um_host_mask(UINT64_MAX), NULL);
+}
+
+void um_signals_of_ours(void)
+{
+    catch_signal(UM_SIG_OURS, 0);
+}
+
+void um_signals_start(struct um_proc *p)
+{
+    first_proc = p;
+    start_handlers(p);
     uint64_t args[6] = {SIG_BLOCK, 0, (uintptr_t)&p->sig.mask, 8, 0, 0};
     um_host_call(SYS_rt_sigprocmask, args);
     um_host_sigmask(um_host_mask(p->sig.mask), NULL);
     um_action(p, SIGFPE); /* what was inherited, before it is ours */
     catch_faults();
     if (p->cfg->timeout_ns)
-        catch_signal(UM_SIG_TIMEOUT, 0);
+        um_signals_of_ours();
     for (int s = 1; p->cfg->own_deaths && s <= UM_NSIG; s++) {
         if (um_default_kills(s) && s != SIGKILL && !(BIT(s) & ours) &&
-            um_action(p, s)->handler == UM_SIG_DFL)
+            um_action(p, s).handler == UM_SIG_DFL)
             catch_signal(s, 0);
     }
 }
@@ -199,9 +251,34 @@ void um_signals_forget_all(struct um_proc *p)
     forget(&p->sig, UINT64_MAX);
 }
 
-int64_t um_set_action(struct um_proc *p, int signal, const struct um_sigaction *act)
+void um_signals_first(struct um_proc *p)
 {
-    struct um_sigaction *a = um_action(p, signal);
+    first_proc = p;
+}
+
+void um_signals_give_back(struct um_proc *p)
+{
+    uint8_t info[UM_SIGINFO_BYTES];
+    int32_t code;
+    for (int signal; (signal = um_signal_take(p, UINT64_MAX, info)) != 0;) {
+        memcpy(&code, info + 8, sizeof code);
+        if (code != SI_TKILL)
+            syscall(SYS_rt_sigqueueinfo, getpid(), signal, info);
+    }
+    stack_t none = {.ss_flags = SS_DISABLE};
+    sigaltstack(&none, NULL);
+}
+
+/* Does the handler stand for the signal of ours already, whatever the guest does? */
+static bool has_ours(const struct um_proc *p)
+{
+    return p->cfg->timeout_ns || p->group->threaded;
+}
+
+/* Under the lock, which what the host is told keeps in step with what the guest is. */
+static int64_t set_action(struct um_proc *p, int signal, const struct um_sigaction *act)
+{
+    struct um_sigaction *a = action(p, signal);
     *a = *act;
     a->mask &= ~unblockable;
     bool is_default = a->handler == UM_SIG_DFL;
@@ -210,7 +287,7 @@ int64_t um_set_action(struct um_proc *p, int signal, const struct um_sigaction *
         forget(&p->sig, BIT(signal));
         um_mask_host(p);
     }
-    if (BIT(signal) & ours)
+    if (BIT(signal) & (signal == UM_SIG_OURS && !has_ours(p) ? 0 : ours))
         return 0;
     uint64_t child_flags = a->flags & (UM_SA_NOCLDSTOP | UM_SA_NOCLDWAIT);
     if (is_default && !(p->cfg->own_deaths && um_default_kills(signal)))
@@ -218,6 +295,14 @@ int64_t um_set_action(struct um_proc *p, int signal, const struct um_sigaction *
     if (a->handler == UM_SIG_IGN)
         return um_host_sigaction(signal, (uintptr_t)SIG_IGN, child_flags, 0, NULL);
     return catch_signal(signal, a->flags);
+}
+
+int64_t um_set_action(struct um_proc *p, int signal, const struct um_sigaction *act)
+{
+    um_lock(p);
+    int64_t r = set_action(p, signal, act);
+    um_unlock(p);
+    return r;
 }
 
 void um_set_mask(struct um_proc *p, uint64_t mask)
@@ -296,7 +381,7 @@ int um_signal_take(struct um_proc *p, uint64_t set, uint8_t info[UM_SIGINFO_BYTE
 /* Starts the handler. False when the frame can't be written: then SIGSEGV has been raised. */
 static void run_handler(struct um_proc *p, int signal, const uint8_t *info)
 {
-    struct um_sigaction act = p->sig.act[signal];
+    struct um_sigaction act = um_action(p, signal);
     if (p->restart.active) {
         if ((p->restart.flags & UM_AGAIN) ||
             ((p->restart.flags & UM_RESTART) && (act.flags & UM_SA_RESTART))) {
@@ -306,8 +391,10 @@ static void run_handler(struct um_proc *p, int signal, const uint8_t *info)
         p->restart.active = false;
     }
     if (!um_frame_push(p, signal, info, &act)) {
-        if (signal == SIGSEGV)
-            p->sig.act[SIGSEGV].handler = UM_SIG_DFL;
+        if (signal == SIGSEGV) {
+            act.handler = UM_SIG_DFL;
+            um_set_action(p, SIGSEGV, &act);
+        }
         um_signal_fault(p, SIGSEGV, SI_KERNEL, 0);
         return;
     }
@@ -324,7 +411,7 @@ static void run_handler(struct um_proc *p, int signal, const uint8_t *info)
 
 static void deliver_one(struct um_proc *p, int signal, const uint8_t *info)
 {
-    uint64_t handler = um_action(p, signal)->handler;
+    uint64_t handler = um_action(p, signal).handler;
     if (handler == UM_SIG_IGN)
         return;
     if (handler != UM_SIG_DFL) {
@@ -369,7 +456,7 @@ void um_signal_fault(struct um_proc *p, int signal, int code, uint64_t addr)
     int32_t head[3] = {signal, 0, code};
     memcpy(info, head, sizeof head);
     memcpy(info + 16, &addr, sizeof addr);
-    uint64_t handler = um_action(p, signal)->handler;
+    uint64_t handler = um_action(p, signal).handler;
     um_strace_signal(p, signal, info);
     if (handler == UM_SIG_DFL || handler == UM_SIG_IGN || (p->sig.mask & um_sigbit(signal))) {
         um_die(p, signal);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/magic.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -26,6 +27,72 @@ enum {
     PROT_SEMAPHORE = 8,             /* asks for nothing */
     LOWEST = 0x10000, /* stays empty where the guest names no address: mmap_min_addr */
 };
+
+/* --- several threads ------------------------------------------------------------------------------ */
+
+struct um_space_locks {
+    pthread_mutex_t change; /* recursive */
+    pthread_rwlock_t list;
+};
+
+bool um_space_share(struct um_space *s)
+{
+    struct um_space_locks *l = malloc(sizeof *l);
+    if (!l)
+        return false;
+    pthread_mutexattr_t attr;
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&l->change, &attr);
+    pthread_mutexattr_destroy(&attr);
+    pthread_rwlock_init(&l->list, NULL);
+    s->locks = l;
+    return true;
+}
+
+void um_space_hold(const struct um_space *s)
+{
+    if (s->locks)
+        pthread_mutex_lock(&s->locks->change);
+}
+
+void um_space_let_go(const struct um_space *s)
+{
+    if (s->locks)
+        pthread_mutex_unlock(&s->locks->change);
+}
+
+void um_space_forked(struct um_space *s)
+{
+    free(s->locks);
+    s->locks = NULL;
+}
+
+static int64_t let_go(const struct um_space *s, int64_t result)
+{
+    um_space_let_go(s);
+    return result;
+}
+
+static void list_read(const struct um_space *s)
+{
+    if (s->locks)
+        pthread_rwlock_rdlock(&s->locks->list);
+}
+
+static void list_write(const struct um_space *s)
+{
+    if (s->locks)
+        pthread_rwlock_wrlock(&s->locks->list);
+}
+
+static void list_end(const struct um_space *s)
+{
+    if (s->locks)
+        pthread_rwlock_unlock(&s->locks->list);
+}
+
+/* --- the window ------------------------------------------------------------------------------------ */
 
 static uint64_t page_down(uint64_t v)
 {
@@ -111,12 +178,14 @@ static bool reserve(struct um_space *s)
     if (s->count + 3 <= s->capacity)
         return true;
     uint32_t capacity = s->capacity ? s->capacity * 2 : 32;
+    list_write(s);
     struct um_region *r = realloc(s->regions, capacity * sizeof *r);
-    if (!r)
-        return false;
-    s->regions = r;
-    s->capacity = capacity;
-    return true;
+    if (r) {
+        s->regions = r;
+        s->capacity = capacity;
+    }
+    list_end(s);
+    return r != NULL;
 }
 
 /* Index of the first region that ends after addr. */
@@ -139,20 +208,24 @@ static bool is_free(const struct um_space *s, uint64_t start, uint64_t end)
     return i == s->count || s->regions[i].start >= end;
 }
 
-static void tell_code(struct um_space *s, uint64_t start, uint64_t end)
+/* Who changes the list asks before. */
+static bool has_code(const struct um_space *s, uint64_t start, uint64_t end)
 {
-    if (!s->code_changed)
-        return;
-    for (uint32_t i = first_after(s, start); i < s->count && s->regions[i].start < end; i++) {
-        if (s->regions[i].prot & PROT_EXEC) {
-            s->code_changed(s->opaque, start, end - start);
-            return;
-        }
-    }
+    for (uint32_t i = first_after(s, start); i < s->count && s->regions[i].start < end; i++)
+        if (s->regions[i].prot & PROT_EXEC)
+            return true;
+    return false;
 }
 
-/* Takes [start, end) out of the list. */
-static void carve(struct um_space *s, uint64_t start, uint64_t end)
+/* And tells behind it: who makes a block finds the new list, or it is made stale. */
+static void tell_code(struct um_space *s, bool had, uint64_t start, uint64_t end)
+{
+    if (had && s->code_changed)
+        s->code_changed(s->opaque, start, end - start);
+}
+
+/* Takes [start, end) out of the list, which is being written. */
+static void carve_out(struct um_space *s, uint64_t start, uint64_t end)
 {
     uint32_t i = first_after(s, start);
     if (i < s->count && s->regions[i].start < start) {
@@ -175,10 +248,18 @@ static void carve(struct um_space *s, uint64_t start, uint64_t end)
         s->regions[i].start = end;
 }
 
+static void carve(struct um_space *s, uint64_t start, uint64_t end)
+{
+    list_write(s);
+    carve_out(s, start, end);
+    list_end(s);
+}
+
 /* Puts [start, end) in place of whatever was there. */
 static void set_region(struct um_space *s, uint64_t start, uint64_t end, uint32_t prot)
 {
-    carve(s, start, end);
+    list_write(s);
+    carve_out(s, start, end);
     uint32_t i = first_after(s, start);
     bool left = i > 0 && s->regions[i - 1].end == start && s->regions[i - 1].prot == prot;
     bool right = i < s->count && s->regions[i].start == end && s->regions[i].prot == prot;
@@ -192,6 +273,7 @@ static void set_region(struct um_space *s, uint64_t start, uint64_t end, uint32_
     } else {
         region_insert(s, i, (struct um_region){start, end, prot});
     }
+    list_end(s);
 }
 
 void um_space_free(struct um_space *s)
@@ -199,22 +281,23 @@ void um_space_free(struct um_space *s)
     for (uint32_t i = 0; i < s->count; i++)
         munmap(host_addr(s, s->regions[i].start), s->regions[i].end - s->regions[i].start);
     free(s->regions);
+    free(s->locks);
     memset(s, 0, sizeof *s);
 }
 
-const struct um_region *um_space_find(const struct um_space *s, uint64_t addr)
+bool um_space_find(const struct um_space *s, uint64_t addr, bool next, struct um_region *out)
 {
+    list_read(s);
     uint32_t i = first_after(s, addr);
-    return i < s->count && s->regions[i].start <= addr ? &s->regions[i] : NULL;
+    bool found = i < s->count && (next || s->regions[i].start <= addr);
+    if (found)
+        *out = s->regions[i];
+    list_end(s);
+    return found;
 }
 
-bool um_space_ok(const struct um_space *s, uint64_t addr, uint64_t size, uint32_t prot)
+static bool is_ok(const struct um_space *s, uint64_t addr, uint64_t end, uint32_t prot)
 {
-    if (size == 0)
-        return true;
-    if (addr >= s->limit || size > s->limit - addr)
-        return false;
-    uint64_t end = addr + size;
     for (uint32_t i = first_after(s, addr); i < s->count && s->regions[i].start <= addr; i++) {
         if ((s->regions[i].prot & prot) != prot)
             return false;
@@ -223,6 +306,18 @@ bool um_space_ok(const struct um_space *s, uint64_t addr, uint64_t size, uint32_
             return true;
     }
     return false;
+}
+
+bool um_space_ok(const struct um_space *s, uint64_t addr, uint64_t size, uint32_t prot)
+{
+    if (size == 0)
+        return true;
+    if (addr >= s->limit || size > s->limit - addr)
+        return false;
+    list_read(s);
+    bool ok = is_ok(s, addr, addr + size, prot);
+    list_end(s);
+    return ok;
 }
 
 void *um_space_ptr(const struct um_space *s, uint64_t addr, uint64_t size, uint32_t prot)
@@ -234,12 +329,12 @@ const char *um_space_string(const struct um_space *s, uint64_t addr, uint64_t ma
                             bool *too_long)
 {
     uint64_t at = addr;
+    struct um_region r;
     *too_long = false;
-    for (uint32_t i = first_after(s, addr); i < s->count && s->regions[i].start <= at; i++) {
-        const struct um_region *r = &s->regions[i];
-        if (!(r->prot & PROT_READ))
+    while (um_space_find(s, at, false, &r)) {
+        if (!(r.prot & PROT_READ))
             return NULL;
-        uint64_t n = r->end - at;
+        uint64_t n = r.end - at;
         bool last = n >= max - (at - addr);
         if (last)
             n = max - (at - addr);
@@ -252,7 +347,7 @@ const char *um_space_string(const struct um_space *s, uint64_t addr, uint64_t ma
             *too_long = true;
             return NULL;
         }
-        at = r->end;
+        at = r.end;
     }
     return NULL;
 }
@@ -300,13 +395,14 @@ static int64_t map(struct um_space *s, uint64_t addr, uint64_t size, uint32_t pr
 {
     if (!reserve(s))
         return -ENOMEM;
+    bool code = has_code(s, addr, addr + size);
     flags &= ~(uint32_t)(MMAP_FLAGS_OF_HOST_ONLY | MAP_FIXED_NOREPLACE);
     void *host =
         mmap(host_addr(s, addr), size, host_prot(prot), (int)flags | MAP_FIXED, fd, (off_t)offset);
     if (host == MAP_FAILED)
         return -errno;
-    tell_code(s, addr, addr + size);
     set_region(s, addr, addr + size, prot & (PROT_READ | PROT_WRITE | PROT_EXEC));
+    tell_code(s, code, addr, addr + size);
     return (int64_t)addr;
 }
 
@@ -321,8 +417,8 @@ static int64_t map_anywhere(struct um_space *s, uint64_t hint, uint64_t size, ui
     return addr ? map(s, addr, size, prot, flags, fd, offset) : -ENOMEM;
 }
 
-int64_t um_space_mmap(struct um_space *s, uint64_t addr, uint64_t size, uint32_t prot,
-                      uint32_t flags, int fd, uint64_t offset)
+static int64_t do_mmap(struct um_space *s, uint64_t addr, uint64_t size, uint32_t prot,
+                       uint32_t flags, int fd, uint64_t offset)
 {
     bool fixed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
     if (size == 0 || (fixed && addr % UM_PAGE))
@@ -345,7 +441,14 @@ int64_t um_space_mmap(struct um_space *s, uint64_t addr, uint64_t size, uint32_t
     return map(s, addr, size, prot, flags, fd, offset);
 }
 
-int64_t um_space_munmap(struct um_space *s, uint64_t addr, uint64_t size)
+int64_t um_space_mmap(struct um_space *s, uint64_t addr, uint64_t size, uint32_t prot,
+                      uint32_t flags, int fd, uint64_t offset)
+{
+    um_space_hold(s);
+    return let_go(s, do_mmap(s, addr, size, prot, flags, fd, offset));
+}
+
+static int64_t do_munmap(struct um_space *s, uint64_t addr, uint64_t size)
 {
     size = page_up(size);
     if (addr % UM_PAGE || size == 0 || addr >= s->limit || size > s->limit - addr)
@@ -353,11 +456,18 @@ int64_t um_space_munmap(struct um_space *s, uint64_t addr, uint64_t size)
     uint64_t end = addr + size;
     if (!reserve(s))
         return -ENOMEM;
+    bool code = has_code(s, addr, end);
     if (munmap(host_addr(s, addr), size))
         return -errno;
-    tell_code(s, addr, end);
     carve(s, addr, end);
+    tell_code(s, code, addr, end);
     return 0;
+}
+
+int64_t um_space_munmap(struct um_space *s, uint64_t addr, uint64_t size)
+{
+    um_space_hold(s);
+    return let_go(s, do_munmap(s, addr, size));
 }
 
 /* The first address in [addr, end] that is not mapped, or end. */
@@ -385,7 +495,7 @@ static uint64_t protected_until(const struct um_space *s, uint64_t addr, uint64_
     return addr;
 }
 
-int64_t um_space_mprotect(struct um_space *s, uint64_t addr, uint64_t size, uint32_t prot)
+static int64_t do_mprotect(struct um_space *s, uint64_t addr, uint64_t size, uint32_t prot)
 {
     const uint32_t kept = PROT_READ | PROT_WRITE | PROT_EXEC, known = kept | PROT_SEMAPHORE;
     if (addr % UM_PAGE)
@@ -408,10 +518,17 @@ int64_t um_space_mprotect(struct um_space *s, uint64_t addr, uint64_t size, uint
         until = protected_until(s, addr, until, host_prot(prot));
     }
     if (until > addr) {
-        tell_code(s, addr, until);
+        bool code = has_code(s, addr, until);
         set_region(s, addr, until, prot);
+        tell_code(s, code, addr, until);
     }
     return r;
+}
+
+int64_t um_space_mprotect(struct um_space *s, uint64_t addr, uint64_t size, uint32_t prot)
+{
+    um_space_hold(s);
+    return let_go(s, do_mprotect(s, addr, size, prot));
 }
 
 /* Grows a mapping at its place or elsewhere; the old region starts at old and has prot. */
@@ -436,9 +553,10 @@ static int64_t grow(struct um_space *s, uint64_t old, uint64_t old_size, uint64_
                         host_addr(s, to));
     if (host == MAP_FAILED)
         return -errno;
-    tell_code(s, old, old + old_size);
+    bool code = has_code(s, old, old + old_size);
     carve(s, old, old + old_size);
     set_region(s, to, to + new_size, prot);
+    tell_code(s, code, old, old + old_size);
     return (int64_t)to;
 }
 
@@ -453,16 +571,17 @@ static int64_t move_to(struct um_space *s, uint64_t old, uint64_t old_size, uint
     void *host = mremap(host_addr(s, old), old_size, new_size, (int)flags, host_addr(s, to));
     if (host == MAP_FAILED)
         return -errno;
-    tell_code(s, old, old + old_size);
-    tell_code(s, to, to + new_size);
+    bool code = has_code(s, old, old + old_size), code_there = has_code(s, to, to + new_size);
     if (old_size && !(flags & MREMAP_DONTUNMAP))
         carve(s, old, old + old_size);
     set_region(s, to, to + new_size, prot);
+    tell_code(s, code, old, old + old_size);
+    tell_code(s, code_there, to, to + new_size);
     return (int64_t)to;
 }
 
-int64_t um_space_mremap(struct um_space *s, uint64_t old_addr, uint64_t old_size, uint64_t new_size,
-                        uint32_t flags, uint64_t new_addr)
+static int64_t do_mremap(struct um_space *s, uint64_t old_addr, uint64_t old_size,
+                         uint64_t new_size, uint32_t flags, uint64_t new_addr)
 {
     const uint32_t known = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
     if (old_addr % UM_PAGE || (flags & ~known))
@@ -473,10 +592,10 @@ int64_t um_space_mremap(struct um_space *s, uint64_t old_addr, uint64_t old_size
         return -EINVAL;
     if (new_size > s->limit)
         return -ENOMEM;
-    const struct um_region *r = um_space_find(s, old_addr);
-    if (!r || !um_space_ok(s, old_addr, old_size, 0))
+    struct um_region r;
+    if (!um_space_find(s, old_addr, false, &r) || !um_space_ok(s, old_addr, old_size, 0))
         return -EFAULT;
-    uint32_t prot = r->prot;
+    uint32_t prot = r.prot;
     if (!reserve(s))
         return -ENOMEM;
     if (flags & MREMAP_FIXED)
@@ -496,7 +615,14 @@ int64_t um_space_mremap(struct um_space *s, uint64_t old_addr, uint64_t old_size
     return (int64_t)old_addr;
 }
 
-uint64_t um_space_brk(struct um_space *s, uint64_t addr)
+int64_t um_space_mremap(struct um_space *s, uint64_t old_addr, uint64_t old_size, uint64_t new_size,
+                        uint32_t flags, uint64_t new_addr)
+{
+    um_space_hold(s);
+    return let_go(s, do_mremap(s, old_addr, old_size, new_size, flags, new_addr));
+}
+
+static uint64_t do_brk(struct um_space *s, uint64_t addr)
 {
     if (addr < s->brk_start || addr >= s->limit)
         return s->brk;
@@ -514,4 +640,10 @@ uint64_t um_space_brk(struct um_space *s, uint64_t addr)
     }
     s->brk = addr;
     return addr;
+}
+
+uint64_t um_space_brk(struct um_space *s, uint64_t addr)
+{
+    um_space_hold(s);
+    return (uint64_t)let_go(s, (int64_t)do_brk(s, addr));
 }

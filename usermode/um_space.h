@@ -5,7 +5,12 @@
  * (ulimit -v) costs the guest nothing.
  *
  * Guest addresses and sizes are hostile. Functions that stand for a system call return the result
- * or -errno, as the kernel does. vCPU thread only.
+ * or -errno, as the kernel does. The program's thread; all of its threads, once it is shared.
+ *
+ * Of a shared one: who changes it holds it from before the host is asked until after code_changed was told, so
+ * what is put into its place meanwhile is not taken for what was there. The list has a lock of its own, which
+ * is taken for moments, and within which nothing else is: who looks there may hold a lock that code_changed
+ * waits for.
  */
 #ifndef UM_SPACE_H
 #define UM_SPACE_H
@@ -25,6 +30,8 @@ struct um_region {
     uint32_t prot;       /* PROT_* as the guest asked for */
 };
 
+struct um_space_locks;
+
 struct um_space {
     uint64_t base;             /* host address of guest address 0 */
     uint64_t limit;            /* guest addresses are below it */
@@ -35,13 +42,22 @@ struct um_space {
     /* Told when pages that held guest code change or go; may be NULL. */
     void (*code_changed)(void *opaque, uint64_t vaddr, uint64_t size);
     void *opaque;
+    struct um_space_locks *locks; /* NULL: one thread has it */
 };
 
 enum gw_status um_space_init(struct um_space *s, struct gw_error *err);
 void um_space_free(struct um_space *s); /* unmaps all guest memory */
 
-/* The region that holds addr, or NULL. */
-const struct um_region *um_space_find(const struct um_space *s, uint64_t addr);
+/* Several threads will have it. False: out of memory. */
+bool um_space_share(struct um_space *s);
+/* Nobody else changes it. May be taken again by who has it. */
+void um_space_hold(const struct um_space *s);
+void um_space_let_go(const struct um_space *s);
+/* In the child of a fork by who held it: one thread has it again. */
+void um_space_forked(struct um_space *s);
+
+/* The region that holds addr; or, next, the first one behind it. False: there is none. */
+bool um_space_find(const struct um_space *s, uint64_t addr, bool next, struct um_region *out);
 /* Is all of [addr, addr+size) mapped with at least prot? size 0 is always true. */
 bool um_space_ok(const struct um_space *s, uint64_t addr, uint64_t size, uint32_t prot);
 /* Its host address when it is, else NULL. */

@@ -41,7 +41,7 @@ static void add_bytes(struct um_proc *p, struct line *l, uint64_t addr, uint64_t
 {
     enum { MOST = 40 };
     char c;
-    if (!um_space_ok(&p->space, addr, 1, PROT_READ)) {
+    if (!um_space_ok(p->space, addr, 1, PROT_READ)) {
         add(l, "%#llx", (unsigned long long)addr);
         return;
     }
@@ -92,7 +92,7 @@ static void add_call(struct um_proc *p, struct line *l, uint64_t nr, const uint6
 {
     const struct um_call *c = um_call_find(nr);
     l->len = 0;
-    add(l, "%ld ", (long)getpid());
+    add(l, "%ld ", (long)gettid());
     if (!c) {
         add(l, "syscall_%llu(%#llx, %#llx, %#llx)", (unsigned long long)nr,
             (unsigned long long)a[0], (unsigned long long)a[1], (unsigned long long)a[2]);
@@ -155,7 +155,7 @@ void um_strace_signal(struct um_proc *p, int signal, const uint8_t *info)
     memcpy(&addr, info + 16, sizeof addr);
     const char *name = sigabbrev_np(signal);
     l.len = 0;
-    add(&l, "%ld --- SIG%s%s code %d", (long)getpid(), name ? name : "RT", "", code);
+    add(&l, "%ld --- SIG%s%s code %d", (long)gettid(), name ? name : "RT", "", code);
     if (code > 0)
         add(&l, " addr %#llx", (unsigned long long)addr);
     add(&l, " pc %#llx ---\n", (unsigned long long)p->cpu->run.pc);

@@ -27,11 +27,11 @@
  * owner and root get none, nor do all file systems know them. */
 static int try_lease(int fd)
 {
-    const uint64_t set = um_sigbit(UM_SIG_TIMEOUT);
+    const uint64_t set = um_sigbit(UM_SIG_OURS);
     const struct timespec at_once = {0, 0};
     uint64_t mask;
     um_host_sigmask(UINT64_MAX, &mask);
-    int error = fcntl(fd, F_SETSIG, UM_SIG_TIMEOUT) || fcntl(fd, F_SETLEASE, F_RDLCK) ? errno : 0;
+    int error = fcntl(fd, F_SETSIG, UM_SIG_OURS) || fcntl(fd, F_SETLEASE, F_RDLCK) ? errno : 0;
     if (!error) {
         fcntl(fd, F_SETLEASE, F_UNLCK);
         syscall(SYS_rt_sigtimedwait, &set, NULL, &at_once, sizeof set);
@@ -66,7 +66,7 @@ static char **strings_in(struct um_proc *p, uint64_t addr, unsigned before, uint
         *error = um_copy_in(p, &s, addr + n * 8, sizeof s);
         if (*error || s == 0)
             break;
-        const char *text = um_space_string(&p->space, s, 32 * UM_PAGE, &len, &too_long);
+        const char *text = um_space_string(p->space, s, 32 * UM_PAGE, &len, &too_long);
         if (!text) {
             *error = too_long ? -E2BIG : -EFAULT;
             break;

@@ -436,7 +436,7 @@ int64_t um_sys_epoll_pwait(struct um_proc *p, const uint64_t *a)
         return r;
     if (most <= 0 || most > INT_MAX / (int)sizeof *g)
         return -EINVAL;
-    if (a[1] > p->space.limit || (uint64_t)most * sizeof *g > p->space.limit - a[1])
+    if (a[1] > p->space->limit || (uint64_t)most * sizeof *g > p->space->limit - a[1])
         return -EFAULT;
     if (most > AT_ONCE)
         most = AT_ONCE;

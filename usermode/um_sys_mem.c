@@ -8,13 +8,13 @@
 
 int64_t um_sys_brk(struct um_proc *p, const uint64_t *a)
 {
-    return (int64_t)um_space_brk(&p->space, a[0]);
+    return (int64_t)um_space_brk(p->space, a[0]);
 }
 
 int64_t um_sys_mmap(struct um_proc *p, const uint64_t *a)
 {
     const uint32_t flags = (uint32_t)a[3];
-    int64_t r = um_space_mmap(&p->space, a[0], a[1], (uint32_t)a[2], flags, (int)a[4], a[5]);
+    int64_t r = um_space_mmap(p->space, a[0], a[1], (uint32_t)a[2], flags, (int)a[4], a[5]);
     if (r >= 0 && (flags & MAP_TYPE) != MAP_PRIVATE)
         gw_run(p->cpu)->alone = 0;
     /* The kernel looks at the file before the rest. */
@@ -26,17 +26,17 @@ int64_t um_sys_mmap(struct um_proc *p, const uint64_t *a)
 
 int64_t um_sys_munmap(struct um_proc *p, const uint64_t *a)
 {
-    return um_space_munmap(&p->space, a[0], a[1]);
+    return um_space_munmap(p->space, a[0], a[1]);
 }
 
 int64_t um_sys_mprotect(struct um_proc *p, const uint64_t *a)
 {
-    return um_space_mprotect(&p->space, a[0], a[1], (uint32_t)a[2]);
+    return um_space_mprotect(p->space, a[0], a[1], (uint32_t)a[2]);
 }
 
 int64_t um_sys_mremap(struct um_proc *p, const uint64_t *a)
 {
-    return um_space_mremap(&p->space, a[0], a[1], a[2], (uint32_t)a[3], a[4]);
+    return um_space_mremap(p->space, a[0], a[1], a[2], (uint32_t)a[3], a[4]);
 }
 
 /*
@@ -46,14 +46,14 @@ int64_t um_sys_mremap(struct um_proc *p, const uint64_t *a)
  */
 static int64_t range_call(struct um_proc *p, long nr, const uint64_t *a, uint64_t third)
 {
-    const uint64_t limit = p->space.limit, pages = (a[1] + UM_PAGE - 1) & ~(uint64_t)(UM_PAGE - 1);
+    const uint64_t limit = p->space->limit, pages = (a[1] + UM_PAGE - 1) & ~(uint64_t)(UM_PAGE - 1);
     const bool inside = a[0] < limit, wraps = a[0] && pages >= 0 - a[0];
     uint64_t at = inside ? a[0] : limit + a[0] % UM_PAGE, size = a[1];
     if (wraps)
         size = inside ? size : 0 - (uint64_t)2 * UM_PAGE;
     else if (!inside || pages > limit - at)
         size = pages ? (inside ? limit - at + 1 : 1) : size;
-    return um_host(p, 0, nr, p->space.base + at, size, third, 0, 0, 0);
+    return um_host(p, 0, nr, p->space->base + at, size, third, 0, 0, 0);
 }
 
 /* Advice that gives up contents: translated code may go with them. */
@@ -90,13 +90,6 @@ int64_t um_sys_munlock(struct um_proc *p, const uint64_t *a)
 int64_t um_sys_mincore(struct um_proc *p, const uint64_t *a)
 {
     return range_call(p, SYS_mincore, a, um_arg(p, a[2]));
-}
-
-int64_t um_sys_membarrier(struct um_proc *p, const uint64_t *a)
-{
-    /* One thread: every barrier between threads holds. Query: nothing registered is offered. */
-    enum { CMD_QUERY = 0 };
-    return a[0] == CMD_QUERY ? 0 : -EINVAL;
 }
 
 int64_t um_sys_riscv_flush_icache(struct um_proc *p, const uint64_t *a)

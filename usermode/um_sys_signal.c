@@ -18,15 +18,15 @@ static int64_t make_trampoline(struct um_proc *p)
         0x08b00893, /* li a7, 139 (rt_sigreturn) */
         0x00000073, /* ecall */
     };
-    int64_t at = um_space_mmap(&p->space, 0, UM_PAGE, PROT_READ | PROT_WRITE,
+    int64_t at = um_space_mmap(p->space, 0, UM_PAGE, PROT_READ | PROT_WRITE,
                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at < 0)
         return at;
     int64_t r = um_copy_out(p, (uint64_t)at, code, sizeof code);
     if (r == 0)
-        r = um_space_mprotect(&p->space, (uint64_t)at, UM_PAGE, PROT_READ | PROT_EXEC);
+        r = um_space_mprotect(p->space, (uint64_t)at, UM_PAGE, PROT_READ | PROT_EXEC);
     if (r == 0)
-        p->sig.trampoline = (uint64_t)at;
+        __atomic_store_n(&p->actions->trampoline, (uint64_t)at, __ATOMIC_RELEASE);
     return r;
 }
 
@@ -35,12 +35,13 @@ int64_t um_sys_rt_sigaction(struct um_proc *p, const uint64_t *a)
     int signal = (int)a[0];
     if (a[3] != SIGSET_BYTES || signal < 1 || signal > UM_NSIG)
         return -EINVAL;
-    struct um_sigaction old = *um_action(p, signal), act;
+    struct um_sigaction old = um_action(p, signal), act;
     if (a[1]) {
         if (signal == SIGKILL || signal == SIGSTOP)
             return -EINVAL;
         int64_t r = um_copy_in(p, &act, a[1], sizeof act);
-        if (r == 0 && act.handler != UM_SIG_DFL && act.handler != UM_SIG_IGN && !p->sig.trampoline)
+        if (r == 0 && act.handler != UM_SIG_DFL && act.handler != UM_SIG_IGN &&
+            !__atomic_load_n(&p->actions->trampoline, __ATOMIC_ACQUIRE))
             r = make_trampoline(p);
         if (r == 0)
             r = um_set_action(p, signal, &act);

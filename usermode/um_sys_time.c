@@ -85,9 +85,9 @@ void um_clock_keep(void)
 /* Says once to root why it was refused. */
 static int64_t clock_set(struct um_proc *p, const char *call, int64_t r)
 {
-    if (r == -EPERM && !p->cfg->allow_clock && !p->cfg->quiet && !p->clock_refused &&
+    if (r == -EPERM && !p->cfg->allow_clock && !p->cfg->quiet && !p->group->clock_refused &&
         geteuid() == 0) {
-        p->clock_refused = true;
+        p->group->clock_refused = true;
         fprintf(stderr, "godwit: note: the host's clock is not set: %s: only with --allow-clock\n",
                 call);
     }

@@ -63,13 +63,13 @@ static int64_t guarded_copy(struct um_proc *p, void *to, const void *from, uint6
 
 int64_t um_copy_in(struct um_proc *p, void *to, uint64_t from, uint64_t size)
 {
-    const void *host = um_space_ptr(&p->space, from, size, PROT_READ);
+    const void *host = um_space_ptr(p->space, from, size, PROT_READ);
     return host ? guarded_copy(p, to, host, size) : -EFAULT;
 }
 
 int64_t um_copy_out(struct um_proc *p, uint64_t to, const void *from, uint64_t size)
 {
-    void *host = um_space_ptr(&p->space, to, size, PROT_WRITE);
+    void *host = um_space_ptr(p->space, to, size, PROT_WRITE);
     return host ? guarded_copy(p, host, from, size) : -EFAULT;
 }
 
@@ -148,11 +148,13 @@ void um_syscall(struct um_proc *p)
     memcpy(a, &cpu->x[REG_A0], sizeof a);
     const struct um_call *c = um_call_find(nr);
     p->result.syscalls++;
+    __atomic_store_n(&p->call, nr + 1, __ATOMIC_RELAXED);
     cpu->run.pc = pc + 4;
     cpu->c.reservation = RV_NO_RESERVATION;
     if (p->cfg->strace_fd >= 0)
         um_strace_enter(p, nr, a);
     int64_t r = call(p, c, a);
+    __atomic_store_n(&p->call, 0, __ATOMIC_RELAXED);
     if (p->cfg->strace_fd >= 0)
         um_strace_leave(p, nr, a, r);
     if (p->keep_registers) {

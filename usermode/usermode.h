@@ -3,7 +3,8 @@
  * riscv64 frontend; system calls are passed to the host with their pointers moved, and converted
  * where the two kernels' layouts differ. User mode is no security boundary.
  *
- * Main thread; one program per process, since signals and fork belong to the process.
+ * Main thread, beside which the program's other threads have theirs; one program per process, since signals and
+ * fork belong to the process.
  */
 #ifndef USERMODE_H
 #define USERMODE_H

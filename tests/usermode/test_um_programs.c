@@ -83,6 +83,10 @@ static void run_limited(struct run *r, uint64_t address_space, const char *const
         if (address_space && setrlimit(RLIMIT_AS, &as))
             _exit(97);
         alarm(60); /* a program that hangs dies by SIGALRM */
+        /* In children that threads fork the sanitizer looks for its parent's threads. */
+        for (unsigned i = 0; address_sanitizer && words[i]; i++)
+            if (strcmp(words[i], "@threads") == 0)
+                setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
         execv(godwit, (char *const *)(uintptr_t)argv);
         _exit(98);
     }
@@ -120,7 +124,7 @@ static void programs_pass(void **state)
     (void)state;
     static const char *const names[] = {
         "@faults",  "@files",     "@flags",   "@floats",  "@mappings", "@memory", "@messages",
-        "@signals", "@processes", "@machine", "@selfmod", "@raw",      "@raw_pie"};
+        "@signals", "@processes", "@machine", "@selfmod", "@threads",  "@raw",    "@raw_pie"};
     static const char *const engines[] = {"--engine=jit", "--engine=interp", "--fp-traps=eager"};
     static struct run r;
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
@@ -129,9 +133,12 @@ static void programs_pass(void **state)
             /* The sanitizer's own look at the interpreter's accesses comes first, and faults. */
             if (address_sanitizer && strcmp(names[i], "@faults") == 0 && e == 1)
                 continue;
+            /* The sanitizer's allocator does not care for its locks in a child. */
+            const char *arg =
+                address_sanitizer && strcmp(names[i], "@threads") == 0 ? "few-forks" : work;
             char want[40];
             snprintf(want, sizeof want, raw ? "raw\n" : "%s ok\n", names[i] + 1);
-            RUN(&r, engines[e], names[i], work);
+            RUN(&r, engines[e], names[i], arg);
             expect_exit(&r, raw ? 17 : 0);
             assert_string_equal(r.out, want);
             assert_string_equal(r.err, "");
@@ -151,6 +158,9 @@ static void tiny_code_cache_and_blocks_change_nothing(void **state)
     expect_exit(&r, 0);
     RUN(&r, "--no-fold", "@memory");
     expect_exit(&r, 0);
+    RUN(&r, "--code-cache=64K", "@threads", "few-forks");
+    expect_exit(&r, 0);
+    assert_string_equal(r.err, "");
 }
 
 static void runs_under_a_limit_on_address_space(void **state)
@@ -347,11 +357,11 @@ static void timeout_ends_all_processes(void **state)
 {
     (void)state;
     static struct run r;
-    static const char *const how[] = {"spin", "sleep", "fork"};
+    static const char *const how[] = {"spin", "sleep", "threads", "fork"};
     /* Every process of the tree inherits the writing end: it closes with the last of them. */
     int alive[2];
     assert_int_equal(pipe(alive), 0);
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 4; i++) {
         run_till(&r, "--engine=jit", "@endless", how[i], "started\n");
         assert_string_equal(r.out, "started\n");
         expect_text(r.err, "pc 0x");
@@ -362,6 +372,33 @@ static void timeout_ends_all_processes(void **state)
     assert_int_equal(poll(&p, 1, 10000), 1);
     assert_true(p.revents & POLLHUP);
     close(alive[0]);
+}
+
+/* Of each thread, by its own number. */
+static void timeout_shows_all_threads(void **state)
+{
+    (void)state;
+    static struct run r;
+    static const char *const engines[] = {"--engine=jit", "--engine=interp"};
+    for (unsigned e = 0; e < 2; e++) {
+        run_till(&r, engines[e], "@endless", "threads", " spin_here+0");
+        expect_text(r.err, "in system call ppoll");
+        expect_text(r.err, "in system call futex");
+    }
+}
+
+static void what_clone_refuses_is_said_once(void **state)
+{
+    (void)state;
+    static struct run r;
+    static const char note[] =
+        "godwit: note: clone is refused: a process that goes on beside its parent";
+    RUN(&r, "@endless", "beside");
+    expect_exit(&r, 0);
+    expect_text(r.err, note);
+    assert_ptr_equal(strchr(r.err, '\n'), r.err + strlen(r.err) - 1);
+    RUN(&r, "-q", "@endless", "beside");
+    assert_string_equal(r.err, "");
 }
 
 static bool may_set_clocks(void)
@@ -472,6 +509,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(options_outlive_exec),
         cmocka_unit_test(timeout_shows_where_it_was),
         cmocka_unit_test(timeout_ends_all_processes),
+        cmocka_unit_test(timeout_shows_all_threads),
+        cmocka_unit_test(what_clone_refuses_is_said_once),
         cmocka_unit_test(clocks_are_set_if_the_user_says_so),
         cmocka_unit_test(trace_shows_calls_and_follows_exec),
     };

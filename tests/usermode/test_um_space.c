@@ -50,8 +50,9 @@ static void neighbours_merge_and_split(void **state)
     assert_true(um_space_ok(s, FIXED_AT + 3 * UM_PAGE, 5 * UM_PAGE, PROT_WRITE));
     assert_int_equal(um_space_munmap(s, FIXED_AT + UM_PAGE, 6 * UM_PAGE), 0);
     assert_int_equal(s->count, 2);
-    assert_null(um_space_find(s, FIXED_AT + 3 * UM_PAGE));
-    assert_non_null(um_space_find(s, FIXED_AT + 7 * UM_PAGE));
+    struct um_region r;
+    assert_false(um_space_find(s, FIXED_AT + 3 * UM_PAGE, false, &r));
+    assert_true(um_space_find(s, FIXED_AT + 7 * UM_PAGE, false, &r));
     assert_int_equal(map_at(s, FIXED_AT + UM_PAGE, 6, RW), FIXED_AT + UM_PAGE);
     assert_int_equal(s->count, 1);
 }
@@ -181,7 +182,8 @@ static void mremap_grows_in_place_or_moves(void **state)
     int64_t to = um_space_mremap(s, FIXED_AT, 2 * UM_PAGE, 3 * UM_PAGE, MREMAP_MAYMOVE, 0);
     assert_true(to > 0 && to != FIXED_AT);
     assert_int_equal(*(uint8_t *)um_space_ptr(s, (uint64_t)to, 1, PROT_READ), 42);
-    assert_null(um_space_find(s, FIXED_AT));
+    struct um_region r;
+    assert_false(um_space_find(s, FIXED_AT, false, &r));
     assert_int_equal(um_space_mremap(s, FIXED_AT, UM_PAGE, UM_PAGE, 0, 0), -EFAULT);
     assert_int_equal(um_space_mremap(s, (uint64_t)to, 3 * UM_PAGE, UM_PAGE, 0, 0), to);
     assert_false(um_space_ok(s, (uint64_t)to, UM_PAGE + 1, 0));

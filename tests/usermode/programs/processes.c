@@ -37,6 +37,42 @@ static void memory_is_copied_or_shared(void)
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 7 && own == 1 && *shared == getpid());
 }
 
+static void on_usr1(int sig)
+{
+    (void)sig;
+}
+
+/* Memory is one; signal actions, masks and registers are not. */
+static void vfork_borrows_memory(void)
+{
+    volatile int seen = 1;
+    struct sigaction act = {.sa_handler = on_usr1}, now;
+    sigset_t usr2, mask;
+    CHECK(sigaction(SIGUSR1, &act, NULL) == 0);
+    pid_t pid = vfork();
+    if (pid == 0) {
+        seen = 2;
+        act.sa_handler = SIG_IGN;
+        sigaction(SIGUSR1, &act, NULL);
+        sigemptyset(&usr2);
+        sigaddset(&usr2, SIGUSR2);
+        sigprocmask(SIG_BLOCK, &usr2, NULL);
+        _exit(3);
+    }
+    CHECK(wait_for(pid) == 3 << 8 && seen == 2);
+    CHECK(sigaction(SIGUSR1, NULL, &now) == 0 && now.sa_handler == on_usr1);
+    CHECK(sigprocmask(SIG_BLOCK, NULL, &mask) == 0 && !sigismember(&mask, SIGUSR2));
+    signal(SIGUSR1, SIG_DFL);
+    pid = vfork();
+    if (pid == 0) {
+        seen = 4;
+        raise(SIGTERM);
+    }
+    CHECK(WTERMSIG(wait_for(pid)) == SIGTERM && seen == 4);
+    char *const argv[] = {"x", NULL};
+    CHECK(posix_spawn(&pid, "/nowhere/at/all", NULL, NULL, argv, environ) == ENOENT);
+}
+
 static void parent_waits_for_vfork(void)
 {
     int *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -328,6 +364,7 @@ int main(int argc, char **argv)
     setrlimit(RLIMIT_CORE, &none);
     memory_is_copied_or_shared();
     parent_waits_for_vfork();
+    vfork_borrows_memory();
     dies_by(SIGTERM);
     dies_by(SIGSEGV);
     dies_by(SIGABRT);
