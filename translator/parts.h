@@ -65,6 +65,9 @@ struct engine {
     uint32_t flags; /* of blocks */
     bool anywhere;  /* they may run at any address */
     unsigned fp;    /* entry variant */
+    /* How often a map or a jump cache has become another view's, or maps have become a pair: what views are put
+     * together of, beside spaces. */
+    uint64_t moves;
 
     /* code/ */
     struct code_cache *cc; /* the world's, under its lock; the interpreter's own */

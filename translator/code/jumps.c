@@ -135,6 +135,7 @@ static uint8_t take(struct engine *e, uint64_t key)
         abort(); /* 128 KiB: the host is out of memory */
     clear(j, jc);
     j->takes++;
+    e->moves++;
     j->own -= jc->own;
     jc->own = e->view.kernel && key != GLOBAL_KEY;
     j->own += jc->own;

@@ -71,6 +71,12 @@ bool jumps_go_on(struct engine *e, uint64_t key, uint8_t *hint);
 /* The same of the cache in that place of the pool, while jumps.takes is what it was when it was that space's, and
  * the vCPU knows the generation that it has. */
 bool jumps_return(struct engine *e, uint8_t place);
+/* The same while e->moves is what it was when it was the current one. */
+static inline void jumps_choose(struct engine *e, struct jump_cache *jc)
+{
+    e->jumps->current = jc;
+    e->run->jump_cache = jc->entry;
+}
 /* Under the lock. Makes the cache of that space, under e->flags, the current one; *hint: where it was last. */
 void jumps_select(struct engine *e, uint64_t key, uint8_t *hint);
 /* Puts the block, which was just found by this vCPU, in, if it may be there. Under the lock, unless blocks

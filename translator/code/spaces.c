@@ -24,6 +24,12 @@ void spaces_join(struct engine *e)
         executed_open(&s->executed);
 }
 
+/* Whoever has changed one says so before it goes by that: who has not seen this sees the change, or is seen. */
+static void has_changed(struct spaces *s)
+{
+    __atomic_fetch_add(&s->changes, 1, __ATOMIC_SEQ_CST);
+}
+
 /* --- pages that code ran from -------------------------------------------------------------------- */
 
 enum { LARGE_SHIFT = 56 };
@@ -115,11 +121,13 @@ static uint32_t take(struct engine *e, const struct gw_view *v)
     uint32_t i = oldest(e->world);
     bool was = s->pool[i].valid;
     __atomic_store_n(&s->pool[i].valid, false, __ATOMIC_SEQ_CST);
+    has_changed(s);
     while (in_use(e->world, i)) {
         __atomic_store_n(&s->pool[i].valid, was, __ATOMIC_SEQ_CST);
         i = oldest(e->world);
         was = s->pool[i].valid;
         __atomic_store_n(&s->pool[i].valid, false, __ATOMIC_SEQ_CST);
+        has_changed(s);
     }
     /* Should the space that had the place come back, its generation is a new one, and what was fetched
      * in it is dropped. */
@@ -217,6 +225,7 @@ static void claim_global(struct engine *e)
     if (e->view.kernel && s->rights != e->view.rights && (!s->rights || !others_have_global(e))) {
         __atomic_store_n(&s->rights, e->view.rights, __ATOMIC_SEQ_CST);
         __atomic_store_n(&s->gen_global, ++s->gen_counter, __ATOMIC_RELEASE);
+        has_changed(s);
     }
     world_unlock(e->world);
 }
@@ -315,6 +324,7 @@ static void move(struct engine *e, uint32_t i, struct moved *m)
                         .knew = *gen ==
                                 (i == GLOBAL_PAGES ? e->adopted->gen_global : e->adopted->seen[i])};
     __atomic_store_n(gen, m->gen, __ATOMIC_RELEASE);
+    has_changed(s);
 }
 
 /* What this vCPU fetched from there is dropped already; so if it knew the latest generation, it may go
@@ -393,8 +403,10 @@ static uint64_t concerned(struct engine *e, uint64_t vpage, bool all, uint64_t s
     uint64_t asked = can_ask(e, spaces);
     uint64_t here = UINT64_C(1) << e->adopted->current | UINT64_C(1) << GLOBAL_PAGES;
     uint64_t later = e->cfg.isa->refetch ? spaces & ~asked & ~here : 0;
-    if (later)
+    if (later) {
         __atomic_fetch_or(&e->world->spaces->doubtful, later, __ATOMIC_SEQ_CST);
+        has_changed(e->world->spaces);
+    }
     return (spaces & ~asked & ~later) | changed(e, vpage, all, asked);
 }
 

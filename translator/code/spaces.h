@@ -20,7 +20,7 @@
 #define TRANSLATOR_CODE_SPACES_H
 
 #include "translator/code/executed.h"
-#include "translator/parts.h"
+#include "translator/world.h"
 
 struct space {
     uint64_t key, rights, asid, used;
@@ -36,8 +36,8 @@ struct spaces {
     uint32_t gen_global, gen_counter;
     uint64_t rights; /* atomic: of the vCPUs that have links to global pages; 0: nobody has */
     uint64_t fences; /* atomic: so far; a walk that one of them came into is made again */
-    uint64_t
-        doubtful; /* atomic; a bit for each: a fence came in another space, and is not answered yet */
+    uint64_t doubtful; /* atomic; a bit for each: a fence came in another space, and is not answered yet */
+    uint64_t changes;  /* atomic: how often one was given away or became doubtful, or a generation moved */
     uint64_t tick;
 };
 
@@ -63,6 +63,18 @@ bool spaces_join_global(struct engine *e);
 bool spaces_go_on(struct engine *e, uint8_t *hint);
 /* The same of a space that was in that place of the pool, where no fence has come since this vCPU was there. */
 bool spaces_return(struct engine *e, uint32_t place, const struct gw_view *v);
+static inline uint64_t spaces_changes(const struct engine *e)
+{
+    return __atomic_load_n(&e->world->spaces->changes, __ATOMIC_SEQ_CST);
+}
+/* The same where nothing has become of any space since there were so many changes. */
+static inline bool spaces_stay(struct engine *e, uint32_t place, uint64_t changes)
+{
+    if (e->adopted->current != place)
+        __atomic_store_n(&e->adopted->current, place,
+                         e->world->shared ? __ATOMIC_SEQ_CST : __ATOMIC_RELAXED);
+    return spaces_changes(e) == changes;
+}
 /* Under the lock. The space of e->view becomes current; *hint: where it was last. */
 void spaces_select(struct engine *e, uint8_t *hint);
 /* Takes the latest generations. Without the lock: what others draw meanwhile comes after. */

@@ -383,6 +383,7 @@ void maps_pair(struct engine *e, uint32_t before, uint64_t bits)
     o->other = (uint8_t)m->current;
     p->other_key = o->key;
     o->other_key = p->key;
+    e->moves++;
     tell_other(e);
 }
 
@@ -393,6 +394,8 @@ static void go_by(struct engine *e, uint32_t i, uint64_t key, uint64_t asid)
     struct map *p = &m->map[i];
     if (p->key != key)
         p->pair_bits = 0;
+    if (p->key != key || !p->valid)
+        e->moves++;
     p->key = key;
     p->asid = asid;
     p->valid = true;
@@ -438,6 +441,20 @@ bool maps_go_on(struct engine *e, uint32_t map, const struct gw_view *v)
     return true;
 }
 
+bool maps_choice(struct engine *e, struct map_choice *out)
+{
+    struct gw_vcpu *run = e->run;
+    uint32_t map = maps_current(e);
+    *out = (struct map_choice){.read = run->map_read,
+                               .write = run->map_write,
+                               .other_read = run->other_read,
+                               .other_write = run->other_write,
+                               .view_bits = run->view_bits,
+                               .map = map,
+                               .other = e->maps->other};
+    return e->maps->flat;
+}
+
 /* The current view has a page in the upper half that others of its class must not see: it goes on by a map
  * whose upper half is its own. */
 static void leave_class(struct engine *e)
@@ -446,6 +463,7 @@ static void leave_class(struct engine *e)
     struct map *p = &m->map[m->current];
     map_clear(p);
     p->valid = false;
+    e->moves++;
     go_by(e, take_map(e, 0), p->key, p->asid);
     e->stats.map_leaves++;
 }

@@ -79,6 +79,26 @@ unsigned maps_possible(unsigned most);
 void maps_select(struct engine *e, uint8_t *hint);
 /* The same of a view that had that map: false where it is another's by now, or none is flat. */
 bool maps_go_on(struct engine *e, uint32_t map, const struct gw_view *v);
+/* What generated code goes by where the map and its other are the current ones: as long as e->moves is what it
+ * was, they can be chosen again. */
+struct map_choice {
+    void *read, *write, *other_read, *other_write;
+    uint64_t view_bits;
+    uint32_t map, other;
+};
+/* Of the current map. False: none is flat. */
+bool maps_choice(struct engine *e, struct map_choice *out);
+static inline void maps_choose(struct engine *e, const struct map_choice *c)
+{
+    struct gw_vcpu *run = e->run;
+    e->maps->current = c->map;
+    e->maps->other = c->other;
+    run->map_read = c->read;
+    run->map_write = c->write;
+    run->other_read = c->other_read;
+    run->other_write = c->other_write;
+    run->view_bits = c->view_bits;
+}
 /* The number of the current map. Generated code may have exchanged it for the other. */
 uint32_t maps_current(struct engine *e);
 /* A change of these bits of the guest's has led from that map to the current one, and leads back: from now on

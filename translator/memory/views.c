@@ -28,7 +28,16 @@ static bool knows_contexts(const struct engine *e)
     return e->cfg.bus && e->cfg.backend && e->cfg.isa->context;
 }
 
-static void remember(struct engine *e, const struct view_hint *hint)
+/* Its parts are the current ones, and were all looked at since there were so many changes. */
+static void settle(struct engine *e, struct view_context *c, uint64_t changes)
+{
+    c->moves = maps_choice(e, &c->chosen) ? e->moves : 0; /* it has moved before */
+    c->changes = changes;
+    c->cache = e->jumps->current;
+    c->gen = e->run->gen_space;
+}
+
+static void remember(struct engine *e, const struct view_hint *hint, uint64_t changes)
 {
     uint64_t key[2];
     struct view_context *c = context_of(e, key);
@@ -43,6 +52,28 @@ static void remember(struct engine *e, const struct view_hint *hint)
                                .fp = e->fp != 0,
                                .anywhere = e->anywhere,
                                .valid = true};
+    settle(e, c, changes);
+}
+
+/* Becomes current what the context has, of which something may be another's by now. */
+static __attribute__((noinline)) bool choose_anew(struct engine *e, struct view_context *c)
+{
+    uint64_t changes = spaces_changes(e); /* before the look at them */
+    if (c->takes != e->jumps->takes || !spaces_return(e, c->space, &c->view) ||
+        !jumps_return(e, c->jumps) || !maps_go_on(e, c->map, &c->view))
+        return false;
+    settle(e, c, changes);
+    return true;
+}
+
+static inline bool choose(struct engine *e, struct view_context *c)
+{
+    if (c->moves != e->moves || !spaces_stay(e, c->space, c->changes))
+        return choose_anew(e, c);
+    e->run->gen_space = c->gen;
+    jumps_choose(e, c->cache);
+    maps_choose(e, &c->chosen);
+    return true;
 }
 
 /* What is left half done, where a part is another's by now, views_refresh() does again. */
@@ -52,10 +83,8 @@ bool views_return(struct engine *e)
     uint64_t key[2];
     if (!knows_contexts(e))
         return false;
-    const struct view_context *c = context_of(e, key);
-    if (c->key[0] != key[0] || c->key[1] != key[1] || !c->valid || c->takes != e->jumps->takes ||
-        !spaces_return(e, c->space, &c->view) || !jumps_return(e, c->jumps) ||
-        !maps_go_on(e, c->map, &c->view))
+    struct view_context *c = context_of(e, key);
+    if (c->key[0] != key[0] || c->key[1] != key[1] || !c->valid || !choose(e, c))
         return false;
     run->view_dirty = 0;
     e->stats.refreshes++;
@@ -84,6 +113,7 @@ void views_refresh(struct engine *e)
     struct gw_vcpu *run = e->run;
     if (views_return(e))
         return;
+    uint64_t changes = spaces_changes(e);
     run->view_dirty = 0;
     e->stats.refreshes++;
     e->flags = isa->tb_flags(e->cfg.cpu);
@@ -116,7 +146,7 @@ void views_refresh(struct engine *e)
         world_unlock(e->world);
     }
     if (knows_contexts(e))
-        remember(e, hint);
+        remember(e, hint, changes);
 }
 
 void views_data(void *cpu, uint64_t bits)

@@ -6,6 +6,7 @@
 #ifndef TRANSLATOR_MEMORY_VIEWS_H
 #define TRANSLATOR_MEMORY_VIEWS_H
 
+#include "translator/memory/page_map.h"
 #include "translator/parts.h"
 
 enum { HINT_BITS = 7, CONTEXT_BITS = 6, LATE_FLUSHES = 16 };
@@ -20,9 +21,14 @@ struct view_hint {
  * and nothing is derived. */
 struct view_context {
     uint64_t key[2];
+    /* While both are what they were, and what they are about, there is nothing to look at: the parts are chosen as
+     * they stand here. */
+    uint64_t moves, changes; /* engine.moves, spaces.changes */
+    struct map_choice chosen;
+    struct jump_cache *cache;
     struct gw_view view;
     uint64_t takes; /* jumps.takes then */
-    uint32_t flags, fp_control;
+    uint32_t flags, fp_control, gen;
     uint8_t map, space, jumps;
     bool fp, anywhere, valid;
 };

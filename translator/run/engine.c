@@ -233,33 +233,31 @@ static void count_idle(struct engine *e, bool retired)
 }
 
 /* A round begins: blocks run for a quantum, or to the run's end. */
-static void grant(struct engine *e, unsigned how)
+static inline void grant(struct engine *e, unsigned how, uint64_t retired)
 {
     struct progress *p = e->progress;
     struct gw_vcpu *run = e->run;
-    uint64_t quantum = e->cfg.quantum ? e->cfg.quantum : QUANTUM, left;
-    p->round = gw_retired(run);
-    left = p->most - (p->round - p->start);
+    uint64_t quantum = e->cfg.quantum, left = p->most - (retired - p->start);
+    p->round = retired;
     p->last = left <= quantum;
-    if (e->fp)
-        fp_trap_look(e, p->round);
+    if (e->fp && fp_trap_due(e, retired))
+        fp_trap_look(e, retired);
     uint64_t insns = how & ENGINE_SINGLE ? 1 : p->last ? left : quantum;
-    run->insns_base = p->round + insns;
+    run->insns_base = retired + insns;
     run->budget = (int64_t)insns;
 }
 
 /* Something is for the loop itself to do. */
-static bool wants_loop(const struct engine *e)
+static inline bool wants_loop(const struct engine *e)
 {
     return world_wanted(e) || __atomic_load_n(&e->requests, __ATOMIC_RELAXED) ||
            __atomic_load_n(&e->run->attention, __ATOMIC_RELAXED) || e->at.once;
 }
 
 /* May a round end here, and another begin, without the loop? */
-static bool may_go_on(const struct engine *e)
+static inline bool may_go_on(const struct engine *e, uint64_t retired)
 {
     const struct progress *p = e->progress;
-    uint64_t retired = gw_retired(e->run);
     return retired != p->round && retired - p->start < p->most && !wants_loop(e);
 }
 
@@ -273,7 +271,7 @@ void *engine_go_on(void *cpu)
     struct engine *e = gw_run(cpu)->engine;
     const struct guest_isa *isa = e->cfg.isa;
     struct progress *p = e->progress;
-    if (!may_go_on(e))
+    if (!may_go_on(e, gw_retired(e->run)))
         return NULL;
     if (isa->interrupt(cpu, false))
         e->run->leave = GW_LEAVE_NONE;
@@ -285,7 +283,7 @@ void *engine_go_on(void *cpu)
     world_passes(e);
     if (e->run->view_dirty)
         views_refresh(e);
-    grant(e, 0);
+    grant(e, 0, gw_retired(e->run));
     if (find_first(e) != FOUND_BLOCK)
         return NULL;
     e->run->page = e->run->pc & ~(uint64_t)GW_PAGE_MASK;
@@ -296,19 +294,24 @@ void *engine_go_on(void *cpu)
  * host's FP unit alone. */
 void *engine_go_on_near(void *cpu)
 {
-    struct engine *e = gw_run(cpu)->engine;
+    struct gw_vcpu *run = gw_run(cpu);
+    struct engine *e = run->engine;
     const struct guest_isa *isa = e->cfg.isa;
-    if (!may_go_on(e) || !isa->quiet || !isa->quiet(cpu))
+    uint64_t retired = gw_retired(run);
+    if (!may_go_on(e, retired) || !isa->quiet || !isa->quiet(cpu))
         return NULL;
     world_passes(e); /* before the look: what is found by then is found since */
-    if ((e->run->view_dirty && !views_return(e)) || !find_near(e))
+    if (run->view_dirty && !views_return(e))
+        return NULL;
+    void *code = find_near(run);
+    if (!code)
         return NULL;
     e->stats.exits_saved++;
     e->passing = false;
     e->progress->idle = 0;
-    grant(e, 0);
-    e->run->page = e->run->pc & ~(uint64_t)GW_PAGE_MASK;
-    return e->at.code;
+    grant(e, 0, retired);
+    run->page = run->pc & ~(uint64_t)GW_PAGE_MASK;
+    return code;
 }
 
 /* What was not used is not retired. */
@@ -331,7 +334,7 @@ enum engine_stop engine_run_on(struct engine *e, uint64_t max_insns, bool exact,
         world_enter(e); /* before the look: what comes later is seen at the next one */
         if (between(e, &stop))
             break;
-        grant(e, how);
+        grant(e, how, gw_retired(run));
         enum after after = how & ENGINE_SINGLE ? run_exactly(e, &stop) : run_blocks(e, &stop);
         if (after == AFTER_NO_ROOM && p->last && exact && run->budget > 0 && !run->view_dirty)
             after = run_exactly(e, &stop);

@@ -499,14 +499,10 @@ enum found find_block(struct engine *e, uint32_t limit)
  * fence or a change of code by others matters to this vCPU, they wait until it has looked, on its way
  * here, or empty the entry themselves.
  */
-bool find_near(struct engine *e)
+void *find_near(const struct gw_vcpu *run)
 {
-    const struct gw_vcpu *run = e->run;
     const struct gw_jump_entry *je = &run->jump_cache[interp_jump_index(run->pc)];
-    if (__atomic_load_n(&je->pc, __ATOMIC_ACQUIRE) != run->pc)
-        return false;
-    e->at = (struct entry){.code = je->code, .interp = je->code};
-    return true;
+    return __atomic_load_n(&je->pc, __ATOMIC_ACQUIRE) == run->pc ? je->code : NULL;
 }
 
 /* Or by what the jump cache had before: see rule 6 of docs/map-protocol.md too. A branch that was not
@@ -526,7 +522,10 @@ static bool find_far(struct engine *e, enum gw_exit_kind x)
 
 enum found find_first(struct engine *e)
 {
-    if (find_near(e) || find_far(e, GW_EXIT_INDIRECT))
+    void *code = find_near(e->run);
+    if (code)
+        e->at = (struct entry){.code = code, .interp = code};
+    if (code || find_far(e, GW_EXIT_INDIRECT))
         return FOUND_BLOCK;
     return find(e, 0, &(struct from){.kind = FROM_JUMP});
 }

@@ -24,8 +24,8 @@ enum found find_block(struct engine *e, uint32_t limit);
 /* The first block to run; then what follows the one at e->at, which was left by x: GW_EXIT_LINK or
  * GW_EXIT_INDIRECT. Links what can be. */
 enum found find_first(struct engine *e);
-/* By the vCPU's jump cache alone. */
-bool find_near(struct engine *e);
+/* The code at run.pc by the vCPU's jump cache alone; NULL: it has none. */
+void *find_near(const struct gw_vcpu *run);
 enum found find_next(struct engine *e, enum gw_exit_kind x);
 /* The block at e->at has run, and runs once: its memory is taken back if it can be. */
 void find_drop(struct engine *e);

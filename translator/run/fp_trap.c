@@ -2,10 +2,8 @@
 #include "translator/run/fp_trap.h"
 
 #include "translator/run/host_fault.h"
-#include "translator/run/progress.h"
 
 enum {
-    WINDOW = QUANTUM,
     MANY_GATHERS = 64, /* in a window */
     LONG_STAY = 64 * QUANTUM,
     FIRST_WAIT = QUANTUM,
@@ -27,12 +25,12 @@ static bool wanted(struct engine *e, uint64_t retired)
 {
     struct fp_traps *t = e->fp_traps;
     uint64_t length = retired - t->window;
-    if (length < WINDOW)
+    if (length < FP_TRAP_WINDOW)
         return false;
     uint64_t gathers = e->run->fp_gathers - t->gathers;
     t->gathers = e->run->fp_gathers;
     t->window = retired;
-    return gathers >= MANY_GATHERS * (length / WINDOW) && retired >= t->not_until;
+    return gathers >= MANY_GATHERS * (length / FP_TRAP_WINDOW) && retired >= t->not_until;
 }
 
 void fp_trap_look(struct engine *e, uint64_t retired)

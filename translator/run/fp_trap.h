@@ -11,6 +11,7 @@
 #ifndef TRANSLATOR_RUN_FP_TRAP_H
 #define TRANSLATOR_RUN_FP_TRAP_H
 
+#include "translator/run/progress.h"
 #include "translator/parts.h"
 
 /* A vCPU's, and its thread's. Times in retired instructions. */
@@ -24,7 +25,16 @@ struct fp_traps {
     uint64_t not_until; /* no stay begins before */
 };
 
+enum { FP_TRAP_WINDOW = QUANTUM };
+
 /* Before generated code runs: may exceptions trap, and which? */
 void fp_trap_look(struct engine *e, uint64_t retired);
+/* Would that look do anything now? */
+static inline bool fp_trap_due(const struct engine *e, uint64_t retired)
+{
+    const struct fp_traps *t = e->fp_traps;
+    return t->on || retired - t->window >= FP_TRAP_WINDOW ||
+           e->cfg.fp_traps == ENGINE_FP_TRAPS_EAGER;
+}
 
 #endif

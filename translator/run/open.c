@@ -120,6 +120,8 @@ static struct engine *new_whole(const struct engine_config *cfg)
     e->fp_traps = &all->fp_traps;
     e->progress = &all->progress;
     e->cfg = *cfg;
+    if (!e->cfg.quantum)
+        e->cfg.quantum = QUANTUM;
     e->cfg.verify |= GODWIT_VERIFY_IR;
     e->rt = (struct gw_runtime){.load = slow_load,
                                 .store = slow_store,

@@ -309,14 +309,10 @@ static void trap_with_floats(struct world *w)
         I_WFI,
     };
     const uint32_t handler[] = {
-        i_i(0x73, 3, X0, S0, CSR_MSTATUS),
-        i_i(0x73, 2, X0, S0, CSR_MSTATUS),
-        i_csrrw(T0, CSR_FFLAGS, X0),
-        i_add(A4, A4, T0),
-        i_i(0x73, 2, T0, X0, CSR_MEPC),
-        i_addi(T0, T0, 4),
-        i_csrrw(X0, CSR_MEPC, T0),
-        I_MRET,
+        i_i(0x73, 3, X0, S0, CSR_MSTATUS), i_i(0x73, 2, X0, S0, CSR_MSTATUS),
+        i_csrrw(T0, CSR_FFLAGS, X0),       i_add(A4, A4, T0),
+        i_i(0x73, 2, T0, X0, CSR_MEPC),    i_addi(T0, T0, 4),
+        i_csrrw(X0, CSR_MEPC, T0),         I_MRET,
     };
     const double one = 1, three = 3;
     uint64_t root = world_root(w);
@@ -380,7 +376,8 @@ static void maps_that_were_taken_over_are_not_gone_back_to(void **state)
     each_way(read_many_spaces);
 }
 
-/* frm, which is a constant of its block: more kinds of blocks than there are jump caches. */
+/* frm, which is a constant of its block: more kinds of blocks than there are jump caches, of two spaces and of
+ * one. */
 static void read_many_flags(struct world *w)
 {
     enum { KINDS = 32, CSR_FRM = 2 };
@@ -389,13 +386,15 @@ static void read_many_flags(struct world *w)
     world_code(w, CODE, code, COUNT(code));
     world_map(w, root, 3, CODE, CODE, PTE_R | PTE_X);
     world_satp(w, root, 3, 1);
-    for (unsigned round = 0; round < 3; round++)
+    for (unsigned round = 0; round < 6; round++)
         for (unsigned i = 0; i < KINDS; i++) {
             unsigned at = round & 1 ? i * 7 % KINDS : i;
+            bool one = round > 2;
+            w->cpu->c.menvcfg = one && at & 16 ? RV_ENVCFG_CBZE : 0;
             w->cpu->c.frm = at & 7;
             w->cpu->c.mstatus &= ~RV_MSTATUS_FS;
             w->cpu->c.mstatus |= (uint64_t)(at & 8 ? 1 : 3) << RV_MSTATUS_FS_SHIFT;
-            run_as(w, at & 16 ? RV_PRIV_M : RV_PRIV_S);
+            run_as(w, at & 16 && !one ? RV_PRIV_M : RV_PRIV_S);
             world_expect(w, "frm", w->cpu->x[A2], at & 7);
         }
 }
@@ -442,19 +441,76 @@ static void what_follows_a_fence_of_its_own_page_is_fetched_anew(void **state)
     each_way(move_own_page);
 }
 
+/* M mode moves a page that its caller jumps to, or does not, and has it jump there or call again at once. */
+static void move_callers_page(struct world *w)
+{
+    enum { HANDLER = 0x8000, STEPS_AT = 0x9000, CSR_MEPC = 0x341, STAY = 1, STEPS = 8, AGAIN = 4 };
+    static const struct {
+        unsigned stay, move;
+    } steps[STEPS] = {{0, 1}, {STAY, 2}, {STAY, 0}, {0, 0}, {STAY, 1}, {STAY, 0}, {0, 2}, {0, 0}};
+    const uint32_t caller[] = {i_branch(1, T0, X0, 8), 0x7fd0006f /* j .+0xffc */, I_ECALL};
+    const uint32_t handler[] = {
+        i_ld(T0, S0, 0),
+        i_ld(A2, S0, 8),
+        i_addi(S0, S0, 16),
+        i_branch(0, A2, X0, 12),
+        i_sd(A2, A3, 0),
+        I_SFENCE | A0 << 15,
+        i_csrrw(X0, CSR_MEPC, A1),
+        i_addi(A5, A5, -1),
+        i_branch(0, A5, X0, 8),
+        I_MRET,
+        I_WFI,
+    };
+    const uint64_t there = LOWER + 0x1000;
+    uint64_t root = world_root(w), pte[3] = {0}, level = root + 8 * (LOWER >> 30), sum = 0;
+    world_code(w, CODE, caller, COUNT(caller));
+    world_map(w, root, 3, LOWER, CODE, PTE_R | PTE_X);
+    for (unsigned n = 0; n < 2; n++)
+        level = (world_peek(w, level) >> 10 << 12) + (n ? 8 : 0);
+    for (unsigned i = 1; i < COUNT(pte); i++) {
+        const uint32_t code[] = {i_addi(A4, A4, (int)i), I_ECALL};
+        world_code(w, CODE + i * UINT64_C(0x1000), code, COUNT(code));
+        world_map(w, root, 3, there, CODE + i * UINT64_C(0x1000), PTE_R | PTE_X);
+        pte[i] = world_peek(w, level);
+    }
+    for (unsigned i = 0, at = 0; i < AGAIN * STEPS; i++) {
+        unsigned step = i % STEPS;
+        at = steps[step].move ? steps[step].move : at;
+        sum += steps[step].stay || i + 1 == AGAIN * STEPS ? 0 : at;
+        world_poke(w, W_RAM + STEPS_AT + 16 * i, steps[step].stay);
+        world_poke(w, W_RAM + STEPS_AT + 16 * i + 8, pte[steps[step].move]);
+    }
+    world_code(w, W_RAM + HANDLER, handler, COUNT(handler));
+    w->cpu->c.mtvec = W_RAM + HANDLER;
+    w->cpu->x[S0] = W_RAM + STEPS_AT;
+    w->cpu->x[A0] = there;
+    w->cpu->x[A1] = LOWER;
+    w->cpu->x[A3] = level;
+    w->cpu->x[A4] = 0;
+    w->cpu->x[A5] = AGAIN * STEPS;
+    w->cpu->x[T0] = STAY;
+    world_satp(w, root, 3, 1);
+    w->cpu->c.priv = RV_PRIV_S;
+    w->cpu->run.view_dirty = 1;
+    w->cpu->run.pc = LOWER;
+    w->cpu->c.halted = 0;
+    world_expect(w, "stop", engine_run(w->engine, 1000000, false), ENGINE_WAIT);
+    world_expect(w, "of the page of then", w->cpu->x[A4], sum);
+}
+
+static void callers_go_on_in_the_page_of_now(void **state)
+{
+    each_way(move_callers_page);
+}
+
 /* Code goes on behind a fence of a page of data, and sees what the fence is about. */
 static void fence_data(struct world *w)
 {
     const uint32_t code[] = {
-        i_ld(A2, A0, 8),
-        i_sd(A1, A3, 0),
-        I_SFENCE | A0 << 15,
-        i_ld(A4, A0, 8),
-        i_sd(S0, A3, 0),
-        I_SFENCE | A0 << 15,
-        i_addi(A5, A5, -1),
-        i_branch(1, A5, X0, -28),
-        I_WFI,
+        i_ld(A2, A0, 8),    i_sd(A1, A3, 0),          I_SFENCE | A0 << 15,
+        i_ld(A4, A0, 8),    i_sd(S0, A3, 0),          I_SFENCE | A0 << 15,
+        i_addi(A5, A5, -1), i_branch(1, A5, X0, -28), I_WFI,
     };
     uint64_t root = world_root(w), level = root + 8 * (LOWER >> 30);
     world_code(w, CODE, code, COUNT(code));
@@ -483,6 +539,49 @@ static void fence_data(struct world *w)
 static void code_goes_on_behind_a_fence_of_data(void **state)
 {
     each_way(fence_data);
+}
+
+/* The handler of a call waits with FP off: what the caller's division raised is known by then. */
+static void wait_without_floats(struct world *w)
+{
+    enum { HANDLER = 0x8000, CSR_MSTATUS = 0x300, FA0 = 10, FA1 = 11, FA2 = 12 };
+    const uint32_t code[] = {
+        0x53 | 7u << 12 | FA0 << 15 | FA1 << 20 | 0x0du << 25 | FA2 << 7, /* fdiv.d */
+        I_ECALL,
+    };
+    const uint32_t handler[] = {
+        i_i(0x73, 3, X0, S0, CSR_MSTATUS),
+        i_addi(A5, A5, 1),
+        I_WFI,
+    };
+    const double one = 1, three = 3;
+    uint64_t root = world_root(w);
+    world_code(w, CODE, code, COUNT(code));
+    world_code(w, W_RAM + HANDLER, handler, COUNT(handler));
+    world_map(w, root, 3, CODE, CODE, PTE_R | PTE_X);
+    world_satp(w, root, 3, 1);
+    w->cpu->c.mtvec = W_RAM + HANDLER;
+    memcpy(&w->cpu->f[FA0], &one, 8);
+    memcpy(&w->cpu->f[FA1], &three, 8);
+    w->cpu->x[S0] = RV_MSTATUS_FS;
+    w->cpu->x[A5] = 0;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        w->cpu->run.fp_flags = 0;
+        w->cpu->c.mstatus |= RV_MSTATUS_FS;
+        w->cpu->c.priv = RV_PRIV_S;
+        w->cpu->c.halted = 0;
+        w->cpu->run.view_dirty = 1;
+        w->cpu->run.pc = CODE;
+        world_expect(w, "stop", engine_run(w->engine, 1000, false), ENGINE_WAIT);
+        world_expect(w, "inexact", w->cpu->run.fp_flags, IR_FP_NX);
+        world_expect(w, "handled", w->cpu->x[A5], round + 1);
+        world_expect(w, "off", w->cpu->c.mstatus & RV_MSTATUS_FS, 0);
+    }
+}
+
+static void flags_are_known_where_fp_is_off(void **state)
+{
+    each_way(wait_without_floats);
 }
 
 /* Each call traps again: nothing retires, and yet the run ends, at the same count in all ways. */
@@ -516,7 +615,9 @@ int main(void)
         cmocka_unit_test(maps_that_were_taken_over_are_not_gone_back_to),
         cmocka_unit_test(jump_caches_that_were_taken_over_are_not_gone_back_to),
         cmocka_unit_test(what_follows_a_fence_of_its_own_page_is_fetched_anew),
+        cmocka_unit_test(callers_go_on_in_the_page_of_now),
         cmocka_unit_test(code_goes_on_behind_a_fence_of_data),
+        cmocka_unit_test(flags_are_known_where_fp_is_off),
         cmocka_unit_test(a_handler_that_traps_at_once_ends_with_the_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
