@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "backend-common/tally.h"
+#include "backend-x86_64/x64_call.h"
 #include "backend-x86_64/x64_compare.h"
 
 #define NO_PAGE UINT64_C(0x5555555555555000) /* no address, and wants all of 64 bits */
@@ -263,6 +264,10 @@ void x64_door(uint8_t out[GW_DOOR_BYTES], uint64_t base, uint64_t target)
 static void lower_leave(struct x64 *x, const struct ir_insn *in)
 {
     int64_t imm;
+    if (x64_ends_block(x, &x->b->insn[in->a])) { /* its thunk goes on by itself */
+        x64_done(x, in->a);
+        return;
+    }
     if (place_is_const(&x->p, in->a, &imm))
         x64_set_pc(x, (uint64_t)imm);
     else

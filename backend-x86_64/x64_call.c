@@ -41,6 +41,11 @@ bool x64_lower_call(struct x64 *x, const struct ir_insn *in)
     return true;
 }
 
+bool x64_ends_block(const struct x64 *x, const struct ir_insn *in)
+{
+    return in->op == IR_CALL && x->job->cfg->isa->helpers[in->imm].flags & GW_HELPER_ENDS;
+}
+
 /* The thunk finds the instruction at its return address. */
 static void call_eval(struct x64 *x, const struct ir_insn *in)
 {

@@ -47,7 +47,10 @@ struct x64_host {
     uint64_t gpr[3];
     uint32_t mxcsr;     /* the host's own, while guest code runs */
     uint32_t mxcsr_now; /* what stmxcsr writes */
-    uint32_t fp_before; /* fp_flags before a helper */
+    uint32_t fp_before; /* fp_flags before a helper; fp_control before LEAVE */
+    /* Code that can't touch FP state runs while MXCSR still is the guest's, under fp_before: what it has gathered is
+     * not in run.fp_flags yet. Never while guest code does not run. */
+    uint32_t fp_kept;
 };
 _Static_assert(sizeof(struct x64_host) <= GW_VCPU_HOST_BYTES, "it fits");
 _Static_assert(_Alignof(struct x64_host) <= 16, "and is aligned");

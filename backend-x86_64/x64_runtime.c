@@ -19,6 +19,7 @@ struct rt {
     struct gw_entry_points *ep;
     unsigned fp;
     uint32_t exit_save, exit_nosave, exit_host; /* positions: eax is the exit kind */
+    uint32_t left;                              /* as T_EXIT_LEAVE, what C may touch is saved */
     uint32_t
         again[2]; /* of each variant: rax is the code; nothing of the guest's is in registers */
 };
@@ -52,11 +53,17 @@ static void move_xmm(struct rt *r, bool save, int reg, uint32_t offset)
 }
 
 /* Pinned float registers to or from state. */
-static void move_xmms(struct rt *r, bool save)
+static void move_pinned_xmms(struct rt *r, bool save)
 {
-    for (int k = XMM0; k < X64_REGS && r->fp; k++)
+    for (int k = XMM0; k < X64_REGS; k++)
         if (r->pins->offset[k] != PINS_NONE)
             move_xmm(r, save, k, r->pins->offset[k]);
+}
+
+static void move_xmms(struct rt *r, bool save)
+{
+    if (r->fp)
+        move_pinned_xmms(r, save);
 }
 
 static void move_scratch(struct rt *r, bool save, bool with_rax)
@@ -168,10 +175,17 @@ static void emit_jump_or_exit(struct rt *r)
 /* FP control and flags are the host's again. */
 static void leave_fp(struct rt *r)
 {
-    if (!r->fp)
-        return;
+    struct x64_buf *e = &r->e;
+    uint32_t host = 0;
+    if (!r->fp) {
+        x64_alu_mi(e, 0, EXT_CMP, X64_HOST(fp_kept), 0);
+        host = x64_jcc(e, CC_E);
+        x64_mov_mi(e, 0, X64_HOST(fp_kept), 0);
+    }
     gather_flags(r);
-    x64_ldmxcsr(&r->e, X64_HOST(mxcsr));
+    x64_ldmxcsr(e, X64_HOST(mxcsr));
+    if (!r->fp)
+        x64_link(e, host, x64_pos(e));
 }
 
 /* Asks C for code to go on at, in rax. Returns the jump that is taken where it has none. */
@@ -192,27 +206,42 @@ static void door_args(struct rt *r)
     x64_mov_ri(&r->e, RCX, 0);
 }
 
-/* Goes to the code in rax where it is of this variant and, of that with FP, under the same control: what MXCSR has
- * gathered stays there. What C keeps is in its registers still. */
+/* To the code in rax; what C keeps is in its registers still. */
+static void go_to_near(struct rt *r, bool fp)
+{
+    load_gprs(r, false);
+    if (fp)
+        move_pinned_xmms(r, false);
+    load_maps(r);
+    door_args(r);
+    x64_rr(&r->e, OP_GROUP5, EXT_JMP, RAX);
+}
+
+/* Goes to the code in rax where MXCSR may stay as it is: its control is the right one, or code without FP does not
+ * mind. What it has gathered stays there. */
 static void go_near(struct rt *r)
 {
     struct x64_buf *e = &r->e;
-    uint32_t other = 0, control = 0;
-    x64_alu_mi(e, 0, EXT_CMP, X64_RUN(fp_on), (int32_t)r->fp);
-    other = x64_jcc(e, CC_NE);
-    if (r->fp) {
-        x64_rm(e, OP_MOV, RCX, X64_HOST(fp_before), 0);
-        x64_rm(e, OP_CMP, RCX, X64_RUN(fp_control), 0);
-        control = x64_jcc(e, CC_NE);
-    }
-    load_gprs(r, false);
-    move_xmms(r, false);
-    load_maps(r);
-    door_args(r);
-    x64_rr(e, OP_GROUP5, EXT_JMP, RAX);
-    x64_link(e, other, x64_pos(e));
+    uint32_t control = 0, host = 0;
+    x64_alu_mi(e, 0, EXT_CMP, X64_RUN(fp_on), 0);
+    uint32_t with_fp = x64_jcc(e, CC_NE);
     if (r->fp)
-        x64_link(e, control, x64_pos(e));
+        x64_mov_mi(e, 0, X64_HOST(fp_kept), 1);
+    go_to_near(r, false);
+    x64_link(e, with_fp, x64_pos(e));
+    if (!r->fp) {
+        x64_alu_mi(e, 0, EXT_CMP, X64_HOST(fp_kept), 0);
+        host = x64_jcc(e, CC_E);
+    }
+    x64_rm(e, OP_MOV, RCX, X64_HOST(fp_before), 0);
+    x64_rm(e, OP_CMP, RCX, X64_RUN(fp_control), 0);
+    control = x64_jcc(e, CC_NE);
+    if (!r->fp)
+        x64_mov_mi(e, 0, X64_HOST(fp_kept), 0);
+    go_to_near(r, true);
+    x64_link(e, control, x64_pos(e));
+    if (!r->fp)
+        x64_link(e, host, x64_pos(e));
 }
 
 /* Behind LEAVE: C says whether and where to go on, maybe in the other variant. */
@@ -225,6 +254,7 @@ static void emit_go_on(struct rt *r, const struct gw_runtime *rt)
     r->ep->table[r->fp][T_EXIT_LEAVE] = x64_pos(e);
     save_gprs(r);
     move_xmms(r, true);
+    r->left = x64_pos(e);
     if (rt->go_on_near) {
         if (r->fp) {
             x64_rm(e, OP_MOV, RCX, X64_RUN(fp_control), 0);
@@ -273,6 +303,9 @@ static void emit_exits(struct rt *r)
         x64_mov_ri(e, RAX, kind[k]);
         jmp_pos(r, r->exit_save);
     }
+    r->left = x64_pos(e);
+    x64_mov_ri(e, RAX, GW_EXIT_LEAVE);
+    jmp_pos(r, r->exit_nosave);
     r->ep->fault[r->fp] = r->ep->table[r->fp][T_EXIT_HELPER];
 }
 
@@ -429,6 +462,26 @@ static void emit_view_change(struct rt *r)
     x64_link(e, others, x64_pos(e));
 }
 
+/* Behind GW_HELPER_ENDS; the call's return address is not needed. */
+static void end_block(struct rt *r, const struct gw_helper *h)
+{
+    assert(!(h->flags & GW_HELPER_WRITES)); /* what C keeps is the guest's still */
+    x64_store(&r->e, RAX, X64_RUN(pc));
+    x64_alu_ri(&r->e, X_W, EXT_ADD, RSP, 8);
+    jmp_pos(r, r->left);
+}
+
+/* Behind GW_HELPER_MAPS: where the result is not 0, to the second argument. */
+static void leave_to(struct rt *r, const struct gw_helper *h)
+{
+    struct x64_buf *e = &r->e;
+    x64_rr(e, X_W | OP_TEST, RAX, RAX);
+    uint32_t stays = x64_jcc(e, CC_E);
+    x64_load(e, RAX, x64_state(x64_operand_offset(1)));
+    end_block(r, h);
+    x64_link(e, stays, x64_pos(e));
+}
+
 static void emit_helper(struct rt *r, unsigned index)
 {
     struct x64_buf *e = &r->e;
@@ -453,11 +506,17 @@ static void emit_helper(struct rt *r, unsigned index)
         x64_alu_mi(e, 0, EXT_CMP, X64_RUN(leave), 0);
         leave = x64_jcc(e, CC_NE);
     }
-    load_gprs(r, h->flags & GW_HELPER_WRITES);
-    move_xmms(r, false);
     if (h->flags & GW_HELPER_MAPS)
-        load_maps(r);
-    x64_plain(e, OP_RET);
+        leave_to(r, h);
+    if (h->flags & GW_HELPER_ENDS) {
+        end_block(r, h);
+    } else {
+        load_gprs(r, h->flags & GW_HELPER_WRITES);
+        move_xmms(r, false);
+        if (h->flags & GW_HELPER_MAPS)
+            load_maps(r);
+        x64_plain(e, OP_RET);
+    }
     if (leave) {
         x64_link(e, leave, x64_pos(e));
         leave_path(r);

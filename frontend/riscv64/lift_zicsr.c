@@ -126,9 +126,11 @@ static enum rv_flow write_sstatus(struct rv_lift *l, ir_val value, ir_val source
     ir_val zero = rv_const(l, 0);
     if (source != IR_NONE)
         ir_brcc(l->b, IR_I64, IR_EQ, source, zero, l->next);
-    ir_val changed = ir_call(l->b, RV_HELPER_SSTATUS_WRITE, value, IR_NONE, IR_NONE);
+    ir_val next = ir_pc(l->b, l->next);
+    ir_val changed = ir_call(l->b, RV_HELPER_SSTATUS_WRITE, value, next, IR_NONE);
     ir_brcc(l->b, IR_I64, IR_EQ, changed, zero, l->next);
-    return rv_lift_leave(l);
+    ir_leave(l->b, next);
+    return RV_FLOW_END;
 }
 
 static ir_val new_value(struct rv_lift *l, enum csr_kind kind, ir_val old, ir_val source)

@@ -28,7 +28,10 @@ enum {
         32, /* may have accesses go by other page maps (gw_hooks.data_view). Its argument is what
                              guest_isa.view_word is to be, of view_mask; where just run.view_bits of
                              it change, generated code may write it and exchange the maps by
-                             itself, with 0 as the result */
+                             itself, with 0 as the result. Where that is not 0, the block is left
+                             to the second argument, which generated code may do at once */
+    GW_HELPER_ENDS =
+        64, /* the block is left right behind the call, to the address that is its result */
 };
 
 struct gw_helper {

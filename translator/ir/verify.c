@@ -254,6 +254,17 @@ static bool may_restart(const struct ir_block *b, const struct ir_insn *in)
     return ir_op_info[in->op].flags & IRF_MEM;
 }
 
+/* GW_HELPER_ENDS: is it followed as that wants it? */
+static bool ends_well(const struct ir_block *b, uint32_t at)
+{
+    const struct ir_insn *in = &b->insn[at], *next = in + 1;
+    if (in->op != IR_CALL || !b->helpers || !(b->helpers[in->imm].flags & GW_HELPER_ENDS))
+        return true;
+    while (next < b->insn + b->count && next->op == IR_NOP)
+        next++;
+    return next < b->insn + b->count && next->op == IR_LEAVE && next->a == at;
+}
+
 enum gw_status ir_verify(const struct ir_block *b, struct gw_error *err)
 {
     return ir_verify_for(b, NULL, err);
@@ -289,6 +300,7 @@ enum gw_status ir_verify_for(const struct ir_block *b, const struct guest_isa *i
         guest = in->guest;
         one_insn(&c, in);
         require(&c, !(written && may_restart(b, in)), "state written before it may fault or leave");
+        require(&c, c.what || ends_well(b, c.index), "a block is not left behind what ends it");
         written = written || in->op == IR_PUT;
         bool end = ir_op_info[in->op].flags & IRF_END;
         require(&c, end == (c.index + 1 == b->count), "the end is not where it belongs");

@@ -179,6 +179,31 @@ static void verifier_accepts(void **state)
     assert_int_equal(ir_verify(b, &err), GW_ERR_FORMAT);
 }
 
+/* A helper that ends its block is followed by LEAVE to its result. */
+static void verifier_knows_what_ends_a_block(void **state)
+{
+    static const struct gw_helper ends[] = {{.name = "ends", .flags = GW_HELPER_ENDS}};
+    static const struct {
+        const char *text;
+        enum gw_status status;
+    } cases[] = {
+        {HEAD "%0 = call 0 -, -, -\nleave %0\n", GW_OK},
+        {HEAD "%0 = call 0 -, -, -\nnop\nleave %0\n", GW_OK},
+        {HEAD "%0 = call 0 -, -, -\n%1 = const 0x0\nleave %0\n", GW_ERR_FORMAT},
+        {HEAD "%0 = const 0x0\n%1 = call 0 -, -, -\nleave %0\n", GW_ERR_FORMAT},
+        {HEAD "%0 = call 0 -, -, -\n" JMP, GW_ERR_FORMAT},
+    };
+    struct gw_error err;
+    (void)state;
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct ir_block *b = parse(cases[i].text, GW_OK, &err);
+        b->helpers = ends;
+        if (ir_verify(b, &err) != cases[i].status)
+            fail_msg("%s", cases[i].text);
+        b->helpers = NULL;
+    }
+}
+
 static void verifier_refuses_what_text_cannot_say(void **state)
 {
     static const char text[] = HEAD "%0 = const 0x0\n@1 0x4 4\n%1 = const 0x1\n" JMP;
@@ -309,6 +334,7 @@ int main(void)
         cmocka_unit_test(parser_refuses),
         cmocka_unit_test(verifier_refuses),
         cmocka_unit_test(verifier_accepts),
+        cmocka_unit_test(verifier_knows_what_ends_a_block),
         cmocka_unit_test(verifier_refuses_what_text_cannot_say),
         cmocka_unit_test(hot_registers_are_accessed_whole),
         cmocka_unit_test(memory_order_of_pairs),
