@@ -17,6 +17,7 @@ enum cold_kind {
     COLD_MISS,   /* an indirect branch that the jump cache does not have */
     COLD_ACCESS, /* a load or store that is not inline */
     COLD_ATOMIC, /* AMO, CAS */
+    COLD_LOCKED, /* CAS by the host's own, as others may have the memory too */
     COLD_NANS,   /* registers that may hold NaNs */
     COLD_NAN,    /* dest holds one for sure, or is to */
     COLD_ZERO,   /* dest becomes 0 */
@@ -31,7 +32,7 @@ enum cold_kind {
     COLD_KINDS
 };
 
-/* ACCESS, ATOMIC. The block's way to the access, and what it accesses; ATOMIC: address and scratch are
+/* ACCESS, ATOMIC, LOCKED. The block's way to the access, and what it accesses; ATOMIC: address and scratch are
  * where the backend always has them. */
 struct cold_access {
     int8_t address; /* register with the address, but for what of it is an instruction's */

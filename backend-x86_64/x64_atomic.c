@@ -110,28 +110,46 @@ static void direct(struct x64 *x, struct cold_path *c, unsigned size, unsigned k
     x64_link8(e, done);
 }
 
-static void compare_and_swap(struct x64 *x, struct cold_path *c, unsigned size, struct x64_mem m)
+/* The host's own, at rcx. */
+static void locked(struct x64 *x, const struct cold_access *a, unsigned size)
+{
+    x64_load_operand(x, RAX, &a->value);
+    x64_load_operand(x, RDX, &a->new_value);
+    row_of_store(x);
+    x64_lock(&x->e);
+    x64_rm(&x->e, sized(size, OP_CMPXCHG), RDX, x64_at(RCX, 0), 0);
+}
+
+/* Where others share the memory, the locked one stands in line; else, where it is this vCPU's alone, nothing is
+ * leapt over. */
+static void compare_and_swap(struct x64 *x, const struct cold_path *c, unsigned size,
+                             struct x64_mem m)
 {
     struct x64_buf *e = &x->e;
     x64_row(x, GW_ROW_ACCESS);
     x64_rm(e, read_op[size], RAX, m, 0);
     x64_rm(e, X_W | OP_LEA, RCX, m, 0);
-    uint32_t alone = if_alone(x);
-    x64_load_operand(x, RAX, &c->access.value);
-    x64_load_operand(x, RDX, &c->access.new_value);
-    row_of_store(x);
-    x64_lock(e);
-    x64_rm(e, sized(size, OP_CMPXCHG), RDX, x64_at(RCX, 0), 0);
-    if (!alone)
+    if (x->job->cfg->shared) {
+        locked(x, &c->access, size);
         return;
-    uint32_t done = x64_jmp8(e);
-    x64_link8(e, alone);
+    }
+    struct cold_path *l = x64_cold(x, COLD_LOCKED);
+    l->access = c->access;
+    x64_alu_mi(e, 0, EXT_CMP, X64_RUN(alone), 0);
+    l->from[0] = x64_jcc(e, CC_E);
     x64_load_operand(x, RDX, &c->access.value);
     x64_rr(e, sized(size, OP_CMP), RAX, RDX);
     x64_load_operand(x, RDX, &c->access.new_value); /* changes no flag */
     x64_rr(e, X_W | OP_CMOV | CC_NE, RDX, RAX);
     store_alone(x, size, RDX);
-    x64_link8(e, done);
+    l->back = x64_pos(e);
+}
+
+void x64_cold_locked(struct x64 *x, const struct cold_path *c)
+{
+    x64_cold_here(x, c);
+    locked(x, &c->access, x->b->insn[c->insn].aux & IR_SIZE_MASK);
+    x64_cold_back(x, c);
 }
 
 /* A read first; then compare-and-swap, again and again. */

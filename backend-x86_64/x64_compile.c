@@ -92,7 +92,7 @@ static void (*const cold_path[COLD_KINDS])(struct x64 *x, const struct cold_path
     [COLD_EVAL] = x64_cold_fp,       [COLD_MINMAX] = x64_cold_fp,
     [COLD_HALF] = x64_cold_convert,  [COLD_DIVIDE] = x64_cold_divide,
     [COLD_FPGET] = x64_cold_flags,   [COLD_FPSET] = x64_cold_flags,
-    [COLD_ROUND] = x64_cold_round,
+    [COLD_ROUND] = x64_cold_round,   [COLD_LOCKED] = x64_cold_locked,
 };
 
 static void write_cold_paths(struct x64 *x)
