@@ -51,7 +51,8 @@ enum engine_fp_traps {
 struct engine_config {
     const struct guest_isa *isa;
     const struct host_backend *backend; /* NULL: IR interpreter */
-    enum gw_mem_mode mem;               /* FLAT falls back to TLB where it can't be had */
+    enum gw_mem_mode mem;               /* FLAT falls back to TLB where it can't be had; user mode
+                                           takes USER, or with `page` TLB */
     bool no_flat;                       /* as if the reservation had been refused */
     struct gw_bus *bus;                 /* NULL in user mode */
     void *cpu;                          /* initialised guest cpu struct; the caller owns it */
@@ -77,10 +78,13 @@ struct engine_config {
     struct engine_dump *dump; /* NULL: none; outlives the engine */
     /* User mode: may [vaddr, vaddr + size) be executed? */
     bool (*fetch_ok)(void *opaque, uint64_t vaddr, uint64_t size);
+    /* User mode whose pages are not the host's: what may be done to vaddr's page, bits 1 << GW_ACCESS_*.
+     * Accesses go by a page map then. NULL: the host's protections are the guest's. */
+    unsigned (*page)(void *opaque, uint64_t vaddr);
     /* User mode: does the system call, whose instruction is at run.pc, if that neither waits nor changes what
      * runs next; NULL: none is. */
     bool (*syscall)(void *opaque);
-    void *opaque; /* of these two */
+    void *opaque; /* of these three */
 };
 
 enum engine_stop {
@@ -181,6 +185,8 @@ void engine_probe_host(struct engine_host *out);
 
 /* User mode: guest code in [vaddr, vaddr+size) may have changed or gone. */
 void engine_code_changed(struct engine *e, uint64_t vaddr, uint64_t size);
+/* User mode by a page map: cfg.page may say otherwise of [vaddr, vaddr+size) now. */
+void engine_pages_changed(struct engine *e, uint64_t vaddr, uint64_t size);
 /* The whole guest state was replaced (load): drop what derives from it. */
 void engine_reset_derived(struct engine *e);
 

@@ -74,7 +74,7 @@ static inline void *host_tlb(struct gw_vcpu *run, const struct interp_op *op, bo
     const struct gw_tlb_entry *e = &tlb[addr >> PAGE_BITS & ((1u << GW_TLB_BITS) - 1)];
     uint64_t page_mask = ~(uint64_t)(PAGE_SIZE - 1);
 
-    (void)op;
+    run->exit_row = op->guest; /* as in host_user: a file behind a program's page may have ended */
     if (e->tag != (addr & page_mask) || (addr & (PAGE_SIZE - 1)) > PAGE_SIZE - size)
         return NULL;
     return (void *)(uintptr_t)(e->addend + addr);

@@ -277,8 +277,8 @@ enum gw_status maps_open(struct engine *e, struct gw_error *err)
         else
             map_discard(&m->map[0]);
     }
-    uint64_t pages = ram_pages(e->cfg.bus);
-    uint32_t nodes = RMAP_MAX;
+    uint64_t pages = e->cfg.bus ? ram_pages(e->cfg.bus) : 1;
+    uint32_t nodes = e->cfg.bus ? RMAP_MAX : 1;
     /* 16 KiB of host memory each at worst, page tables included: room for all of RAM twice, and for
      * what a few dozen processes touch */
     m->chunk_limit = 3072 + (uint32_t)(2 * pages / CHUNK_ENTRIES);
@@ -615,6 +615,17 @@ void maps_flush_page(struct page_maps *m, uint64_t vaddr, uint64_t asid, bool as
     for (int c = 1; c < MAX_CLASSES && upper && asid_all; c++)
         if (m->high_valid[c])
             clear_entry(&m->high[c], i);
+}
+
+void maps_flush_range(struct engine *e, uint64_t vaddr, uint64_t size)
+{
+    enum { ONE_BY_ONE = 64 };
+    const uint64_t first = vaddr >> GW_PAGE_SHIFT, last = (vaddr + size - 1) >> GW_PAGE_SHIFT;
+    if (last - first >= ONE_BY_ONE)
+        maps_flush(e, 0, true);
+    else
+        for (uint64_t page = first; page <= last; page++)
+            maps_flush_page(e->maps, page << GW_PAGE_SHIFT, 0, true);
 }
 
 void maps_flush(struct engine *e, uint64_t asid, bool asid_all)

@@ -115,6 +115,8 @@ void maps_fill(struct engine *e, uint64_t vaddr, const struct gw_xlate *x, uint8
                bool may_write);
 void maps_flush_page(struct page_maps *m, uint64_t vaddr, uint64_t asid, bool asid_all);
 void maps_flush(struct engine *e, uint64_t asid, bool asid_all);
+/* size bytes, at least one, of all address spaces. */
+void maps_flush_range(struct engine *e, uint64_t vaddr, uint64_t size);
 /* Stores to the page no longer go inline on this vCPU. The world is stopped, or it is this one's. */
 void maps_protect(struct engine *e, uint64_t paddr);
 /* The same of all pages; what is loaded goes inline still. Does it cost less than so many pages one by

@@ -84,7 +84,7 @@ static void count_idle(struct engine *e, uint8_t *flags, uint64_t paddr)
 bool reserve_begin_store(struct engine *e, uint64_t paddr, unsigned size)
 {
     struct reservations *r = e->world->reservations;
-    uint8_t *f = gw_bus_page_flags(e->cfg.bus, paddr);
+    uint8_t *f = e->cfg.bus ? gw_bus_page_flags(e->cfg.bus, paddr) : NULL;
     if (!f || !(__atomic_load_n(f, __ATOMIC_SEQ_CST) & GW_RAM_RESERVED))
         return false;
     pthread_mutex_lock(&r->lock);

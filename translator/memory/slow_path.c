@@ -18,10 +18,11 @@ static uint32_t faulted(struct engine *e)
     return 1;
 }
 
-/* User mode: an address that no program has, and that this host might take for another. */
+/* User mode by the host's protections: an address that no program has, and that this host might take for
+ * another. */
 static bool is_nowhere(struct engine *e, uint64_t va, enum gw_access access)
 {
-    if (e->cfg.bus)
+    if (e->cfg.mem != GW_MEM_USER)
         return false;
     e->run->fault = (struct gw_fault){.vaddr = va, .access = (uint8_t)access};
     return true;
@@ -47,13 +48,31 @@ static void begin(struct engine *e, uint64_t va)
 struct piece {
     struct gw_xlate x;
     uint8_t *host;
-    uint8_t *flags;
+    const uint8_t *flags;
     bool read_only; /* stores take another way */
 };
+
+/* User mode by a page map: all that the guest may access is memory, at the window's place for it. */
+static bool resolve_user(struct engine *e, uint64_t va, enum gw_access access, struct piece *p)
+{
+    static const uint8_t no_flags = 0;
+    const unsigned perms = e->cfg.page(e->cfg.opaque, va);
+    if (!(perms >> access & 1)) {
+        e->run->fault = (struct gw_fault){.vaddr = va, .access = (uint8_t)access};
+        return false;
+    }
+    *p = (struct piece){
+        .x = {.paddr = va, .shift = GW_PAGE_SHIFT, .perms = (uint8_t)perms, .whole_page = true},
+        .host = (uint8_t *)(uintptr_t)(e->cfg.guest_base + va),
+        .flags = &no_flags};
+    return true;
+}
 
 static bool resolve(struct engine *e, uint64_t va, unsigned size, enum gw_access access,
                     struct piece *p)
 {
+    if (!e->cfg.bus)
+        return resolve_user(e, va, access, p);
     if (!e->cfg.isa->translate(e->cfg.cpu, va, size, access, &p->x, &e->run->fault))
         return false;
     const struct gw_ram *r = gw_bus_ram(e->cfg.bus, p->x.paddr, size);
@@ -231,6 +250,8 @@ uint32_t slow_zero(void *cpu, uint32_t desc)
         return faulted(e);
     }
     if (p.host) {
+        if (!e->cfg.bus) /* if that faults, it does where the guest said */
+            ram_store(p.host + (va - first), 1, 0);
         zero_piece(e, &p);
         fill(e, first, &p);
         return 0;

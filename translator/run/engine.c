@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "translator/code/position.h"
+#include "translator/memory/page_map.h"
 #include "translator/memory/reserve.h"
 #include "translator/memory/views.h"
 #include "translator/run/find.h"
@@ -33,6 +34,12 @@ void engine_reset_derived(struct engine *e)
     if (e->cfg.bus)
         views_flush(e->cfg.cpu, 0, 1, 0, 1);
     e->run->view_dirty = 1;
+}
+
+void engine_pages_changed(struct engine *e, uint64_t vaddr, uint64_t size)
+{
+    if (e->cfg.mem != GW_MEM_USER && size)
+        maps_flush_range(e, vaddr, size);
 }
 
 /* Enters the block that was found last; host faults of the interpreter's own accesses in user mode

@@ -49,7 +49,8 @@ bool engine_host_fault(struct engine *e, int sig, void *siginfo, void *ucontext)
     if (!at)
         return false;
     e->stats.host_faults++;
-    if (e->cfg.bus) { /* an address that is no guest's: the slow path knows what to do */
+    if (e->cfg.mem !=
+        GW_MEM_USER) { /* an address that is no guest's, or that a program lost: for the slow path */
         mc->pc = at->slow;
         return true;
     }

@@ -80,6 +80,15 @@ bool host_fp_traps_work(struct engine *e)
     return ok;
 }
 
+/* The kernel begins a handler with an MXCSR of its own; who leaves it by a jump goes on with the guest's, and
+ * its flags. */
+static void keep_fp(const ucontext_t *uc)
+{
+    const struct _libc_fpstate *fp = uc->uc_mcontext.fpregs;
+    if (fp)
+        __asm__ volatile("ldmxcsr %0" : : "m"(fp->mxcsr));
+}
+
 bool engine_host_fault(struct engine *e, int sig, void *siginfo, void *ucontext)
 {
     const siginfo_t *si = siginfo;
@@ -94,6 +103,7 @@ bool engine_host_fault(struct engine *e, int sig, void *siginfo, void *ucontext)
     if (e->faults->guarded) {
         run->fault = (struct gw_fault){.vaddr = fault_address(si, gr, e),
                                        .access = write ? GW_ACCESS_STORE : GW_ACCESS_LOAD};
+        keep_fp(uc);
         siglongjmp(e->faults->back, 1);
     }
     /* At an access of generated code this thread was in it, and holds no lock. */
@@ -102,7 +112,8 @@ bool engine_host_fault(struct engine *e, int sig, void *siginfo, void *ucontext)
     if (!at)
         return false;
     e->stats.host_faults++;
-    if (e->cfg.bus) { /* non-canonical guest address: the slow path knows what to do */
+    if (e->cfg.mem !=
+        GW_MEM_USER) { /* no canonical address, or one that a program lost: for the slow path */
         gr[REG_RIP] = (greg_t)at->slow;
         return true;
     }

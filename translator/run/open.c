@@ -17,6 +17,7 @@
 #include "translator/run/eval.h"
 #include "translator/run/fp_trap.h"
 #include "translator/run/host_fault.h"
+#include "translator/run/guarded.h"
 #include "translator/run/progress.h"
 #include "translator/world.h"
 
@@ -103,6 +104,11 @@ static bool hook_syscall(void *cpu)
     return done;
 }
 
+static bool by_page_map(const struct engine *e)
+{
+    return !e->cfg.bus && e->cfg.page;
+}
+
 static struct engine *new_whole(const struct engine_config *cfg)
 {
     struct whole_engine *all = calloc(1, sizeof *all);
@@ -128,6 +134,8 @@ static struct engine *new_whole(const struct engine_config *cfg)
                                 .amo = slow_amo,
                                 .zero = slow_zero,
                                 .eval = runtime_eval};
+    if (by_page_map(e))
+        guard_slow_paths(&e->rt);
     e->hooks = (struct gw_hooks){.flush = views_flush, .fence_i = hook_fence_i};
     if (cfg->syscall)
         e->hooks.syscall = hook_syscall;
@@ -232,13 +240,16 @@ static enum gw_status open_parts(struct engine *e, struct gw_error *err)
     if (!e->ir || !e->job || !jumps_open(e->jumps))
         return gw_fail(err, GW_ERR_NOMEM, NULL, "out of memory");
     ir_init(e->ir);
-    if (e->cfg.bus) {
+    if (e->cfg.bus || by_page_map(e)) {
         st = maps_open(e, err);
         if (st != GW_OK)
             return st;
-        devices_attach(e);
+        e->cfg.mem = e->maps->flat ? GW_MEM_FLAT : GW_MEM_TLB;
+    } else {
+        e->cfg.mem = GW_MEM_USER;
     }
-    e->cfg.mem = !e->cfg.bus ? GW_MEM_USER : e->maps->flat ? GW_MEM_FLAT : GW_MEM_TLB;
+    if (e->cfg.bus)
+        devices_attach(e);
     st = e->cfg.backend ? open_backend(e, err) : open_interp(e, err);
     if (st == GW_OK)
         st = cc_open(e, err);
@@ -280,10 +291,10 @@ void engine_free(struct engine *e)
         cc_close(e->cc);
     if (e->world && e->world->own && !e->world->joined)
         engine_world_free(e->world);
-    if (e->cfg.bus) {
+    if (e->cfg.bus || by_page_map(e))
         maps_close(e->maps);
+    if (e->cfg.bus)
         devices_detach(e);
-    }
     jumps_close(e->jumps);
     free(e->interp);
     free(e->ir);
