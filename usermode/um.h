@@ -156,6 +156,8 @@ struct um_proc {
     struct {               /* the last fault of an instruction of ours, as the host told it */
         int signal, code;
     } host_fault;
+    bool
+        pages_refused; /* it was said that pages of the host's do not let the program have something */
     /* The system call that EINTR interrupted, until signals have been delivered. */
     struct {
         bool active;

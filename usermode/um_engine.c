@@ -17,6 +17,22 @@ static bool fetch_ok(void *opaque, uint64_t vaddr, uint64_t size)
     return um_space_ok(p->space, vaddr, size, PROT_EXEC);
 }
 
+/* As the host would have it: what may be written or executed may be read. */
+static unsigned page_allows(void *opaque, uint64_t vaddr)
+{
+    const struct um_proc *p = opaque;
+    const int prot = um_space_host_prot(um_space_allows(p->space, vaddr));
+    return (prot & PROT_READ ? 1u << GW_ACCESS_LOAD : 0) |
+           (prot & PROT_WRITE ? 1u << GW_ACCESS_STORE : 0);
+}
+
+static void space_pages_changed(void *opaque, uint64_t vaddr, uint64_t size)
+{
+    struct um_proc *p = opaque;
+    if (p->engine)
+        engine_pages_changed(p->engine, vaddr, size);
+}
+
 static void space_code_changed(void *opaque, uint64_t vaddr, uint64_t size)
 {
     um_engine_code_changed(opaque, vaddr, size);
@@ -75,7 +91,7 @@ static enum gw_status new_engine(struct um_proc *p, bool interp, struct engine_w
     const struct engine_config ec = {
         .isa = p->isa,
         .backend = interp ? NULL : host_native(&gw_hosts),
-        .mem = GW_MEM_USER,
+        .mem = p->space->by_map ? GW_MEM_TLB : GW_MEM_USER,
         .cpu = p->cpu,
         .world = world,
         .guest_base = p->space->base,
@@ -87,6 +103,7 @@ static enum gw_status new_engine(struct um_proc *p, bool interp, struct engine_w
         .time_translation = cfg->time_translation,
         .dump = p->dump,
         .fetch_ok = fetch_ok,
+        .page = p->space->by_map ? page_allows : NULL,
         .syscall = um_syscall_at_once,
         .opaque = p,
     };
@@ -104,6 +121,7 @@ enum gw_status um_engine_start(struct um_proc *p, struct gw_error *err)
             fprintf(stderr, "godwit: note: code cache of %zu KiB instead of %zu\n", got >> 10,
                     wanted >> 10);
         p->space->code_changed = space_code_changed;
+        p->space->pages_changed = p->space->by_map ? space_pages_changed : NULL;
         p->space->opaque = p;
         gw_run(p->cpu)->alone = 1; /* until it shares memory; a forked child may do so already */
     }
@@ -242,6 +260,7 @@ void um_engine_end_dump(struct um_proc *p)
 void um_engine_stop(struct um_proc *p)
 {
     p->space->code_changed = NULL;
+    p->space->pages_changed = NULL;
     engine_free(p->engine);
     p->engine = NULL;
     um_engine_end_dump(p);

@@ -27,7 +27,7 @@ enum {
 /* Where Linux puts a position-independent program: two thirds up. */
 static uint64_t pie_base(const struct um_space *s)
 {
-    return s->limit / 3 * 2 & ~UINT64_C(0xfff);
+    return s->limit / 3 * 2 & ~(s->host_page - 1);
 }
 
 #define DEBIAN_LINKER "/lib/ld-linux-riscv64-lp64d.so.1"

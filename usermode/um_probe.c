@@ -1,16 +1,11 @@
 /* What this host offers to translated code, and whether programs can run on it. */
-#include <unistd.h>
-
 #include "backend-common/hosts.h"
 #include "translator/engine.h"
-#include "usermode/um_space.h"
 #include "usermode/usermode.h"
 
 static const char *missing(void)
 {
-    if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
-        return "they need a little-endian host";
-    return sysconf(_SC_PAGESIZE) == UM_PAGE ? NULL : "they need a host with pages of 4096 bytes";
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? NULL : "they need a little-endian host";
 }
 
 void um_probe_host(struct um_host *out)

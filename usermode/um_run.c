@@ -293,9 +293,9 @@ struct rv_cpu *um_cpu_new(const struct um_proc *p, struct gw_error *err)
 static enum gw_status start(struct um_proc *p, struct gw_error *err)
 {
     const struct um_config *cfg = p->cfg;
-    enum gw_status s = um_space_init(p->space, err);
+    enum gw_status s = um_space_init(p->space, cfg->host_page, err);
     if (cfg->space_bytes && cfg->space_bytes < p->space->limit)
-        p->space->limit = cfg->space_bytes & ~(uint64_t)(UM_PAGE - 1);
+        p->space->limit = cfg->space_bytes & ~(p->space->host_page - 1);
     if (!s)
         s = um_load(p, cfg, err);
     if (!s)
@@ -315,6 +315,8 @@ static enum gw_status start(struct um_proc *p, struct gw_error *err)
 static uint64_t overhead_bytes(const struct um_proc *p)
 {
     enum { AT_ONCE = 4096 };
+    const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), space = p->space->base;
+    uint64_t done = 0; /* guest regions may meet on a page of the host's */
     unsigned char in[AT_ONCE];
     unsigned long pages = 0, guest = 0;
     FILE *f = fopen("/proc/self/statm", "re");
@@ -325,15 +327,17 @@ static uint64_t overhead_bytes(const struct um_proc *p)
     fclose(f);
     for (uint32_t i = 0; i < p->space->count; i++) {
         const struct um_region *r = &p->space->regions[i];
-        for (uint64_t at = r->start; at < r->end; at += AT_ONCE * UM_PAGE) {
-            uint64_t size = r->end - at < AT_ONCE * UM_PAGE ? r->end - at : AT_ONCE * UM_PAGE;
-            if (mincore((void *)(uintptr_t)(p->space->base + at), size, in))
+        uint64_t at = r->start & ~(page - 1), end = (r->end + page - 1) & ~(page - 1), size;
+        for (at = at < done ? done : at; at < end; at += size) {
+            size = end - at < AT_ONCE * page ? end - at : AT_ONCE * page;
+            if (mincore((void *)(uintptr_t)(space + at), size, in))
                 continue;
-            for (uint64_t k = 0; k < size / UM_PAGE; k++)
+            for (uint64_t k = 0; k < size / page; k++)
                 guest += in[k] & 1;
         }
+        done = end;
     }
-    return pages > guest ? (uint64_t)(pages - guest) * UM_PAGE : 0;
+    return pages > guest ? (uint64_t)(pages - guest) * page : 0;
 }
 
 /* The handlers refer to p: no signal comes through any more. What is written last may be lost, too. Memory stays

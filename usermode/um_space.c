@@ -1,5 +1,7 @@
 #include "usermode/um_space.h"
 
+#include "usermode/um_pages.h"
+
 #include <errno.h>
 #include <linux/magic.h>
 #include <pthread.h>
@@ -24,6 +26,7 @@ static const struct {
 
 enum {
     MMAP_FLAGS_OF_HOST_ONLY = 0x40, /* x86's MAP_32BIT */
+    LARGEST = 65536,                /* pages of a host's that guest pages go by a map on */
     PROT_SEMAPHORE = 8,             /* asks for nothing */
     LOWEST = 0x10000, /* stays empty where the guest names no address: mmap_min_addr */
 };
@@ -106,7 +109,7 @@ static uint64_t page_up(uint64_t v)
 }
 
 /* The engine reads code, and every store permission of RISC-V Linux implies loads. */
-static int host_prot(uint32_t prot)
+int um_space_host_prot(uint32_t prot)
 {
     int r = 0;
     if (prot & (PROT_READ | PROT_WRITE | PROT_EXEC))
@@ -135,23 +138,28 @@ static bool can_map(uint64_t at, uint64_t size)
 /* With a page of nothing on either side, so that small negative addresses fault. A refusal by a limit
  * (ENOMEM) says nothing against a place whose ends can be had: pages are mapped one by one, and the first
  * window is nearly always free. What lies beyond a host's addresses is refused so, too. */
-static bool is_window(uint64_t base, uint64_t size)
+static bool is_window(uint64_t base, uint64_t size, uint64_t page)
 {
-    const uint64_t start = base - UM_PAGE, end = base + size + UM_PAGE;
+    const uint64_t start = base - page, end = base + size + page;
     return can_map(start, end - start) ||
-           (errno == ENOMEM && can_map(start, UM_PAGE) && can_map(end - UM_PAGE, UM_PAGE));
+           (errno == ENOMEM && can_map(start, page) && can_map(end - page, page));
 }
 
-enum gw_status um_space_init(struct um_space *s, struct gw_error *err)
+enum gw_status um_space_init(struct um_space *s, uint64_t host_page, struct gw_error *err)
 {
-    const long page = sysconf(_SC_PAGESIZE);
+    const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     memset(s, 0, sizeof *s);
-    if (page != UM_PAGE)
-        return gw_fail(err, GW_ERR_STATE, "",
-                       "programs need a host with pages of %u bytes, and this one has %ld", UM_PAGE,
-                       page);
+    if (host_page & (host_page - 1) || host_page > LARGEST)
+        return gw_fail(err, GW_ERR_ARG, "", "no host has pages of %llu bytes",
+                       (unsigned long long)host_page);
+    if (host_page && host_page < page)
+        return gw_fail(err, GW_ERR_ARG, "",
+                       "the host's pages have %llu bytes, which is more than %llu",
+                       (unsigned long long)page, (unsigned long long)host_page);
+    s->host_page = host_page ? host_page : page;
+    s->by_map = host_page || page != UM_PAGE;
     for (unsigned i = 0; i < sizeof windows / sizeof *windows; i++)
-        if (is_window(windows[i].base, windows[i].size)) {
+        if (is_window(windows[i].base, windows[i].size, s->host_page)) {
             s->base = windows[i].base;
             s->limit = windows[i].size;
             return GW_OK;
@@ -172,12 +180,14 @@ static void region_insert(struct um_space *s, uint32_t i, struct um_region r)
     s->count++;
 }
 
-/* Room for the two regions that a change may add; before anything has changed. */
+/* Room for the regions that a change may add, at its place and to the host pages at its ends; before
+ * anything has changed. */
 static bool reserve(struct um_space *s)
 {
-    if (s->count + 3 <= s->capacity)
+    const uint32_t room = 3 + (s->by_map ? 4 * (uint32_t)(s->host_page / UM_PAGE) : 0);
+    if (s->count + room <= s->capacity)
         return true;
-    uint32_t capacity = s->capacity ? s->capacity * 2 : 32;
+    uint32_t capacity = s->capacity ? s->capacity * 2 : 32 + room;
     list_write(s);
     struct um_region *r = realloc(s->regions, capacity * sizeof *r);
     if (r) {
@@ -189,7 +199,7 @@ static bool reserve(struct um_space *s)
 }
 
 /* Index of the first region that ends after addr. */
-static uint32_t first_after(const struct um_space *s, uint64_t addr)
+uint32_t um_space_first_after(const struct um_space *s, uint64_t addr)
 {
     uint32_t lo = 0, hi = s->count;
     while (lo < hi) {
@@ -204,14 +214,15 @@ static uint32_t first_after(const struct um_space *s, uint64_t addr)
 
 static bool is_free(const struct um_space *s, uint64_t start, uint64_t end)
 {
-    uint32_t i = first_after(s, start);
+    uint32_t i = um_space_first_after(s, start);
     return i == s->count || s->regions[i].start >= end;
 }
 
 /* Who changes the list asks before. */
 static bool has_code(const struct um_space *s, uint64_t start, uint64_t end)
 {
-    for (uint32_t i = first_after(s, start); i < s->count && s->regions[i].start < end; i++)
+    for (uint32_t i = um_space_first_after(s, start); i < s->count && s->regions[i].start < end;
+         i++)
         if (s->regions[i].prot & PROT_EXEC)
             return true;
     return false;
@@ -227,7 +238,9 @@ static void tell_code(struct um_space *s, bool had, uint64_t start, uint64_t end
 /* Takes [start, end) out of the list, which is being written. */
 static void carve_out(struct um_space *s, uint64_t start, uint64_t end)
 {
-    uint32_t i = first_after(s, start);
+    if (s->pages_changed)
+        s->pages_changed(s->opaque, start, end - start);
+    uint32_t i = um_space_first_after(s, start);
     if (i < s->count && s->regions[i].start < start) {
         struct um_region left = s->regions[i];
         if (left.end > end) {
@@ -248,21 +261,26 @@ static void carve_out(struct um_space *s, uint64_t start, uint64_t end)
         s->regions[i].start = end;
 }
 
-static void carve(struct um_space *s, uint64_t start, uint64_t end)
+void um_space_carve(struct um_space *s, uint64_t start, uint64_t end)
 {
     list_write(s);
     carve_out(s, start, end);
     list_end(s);
 }
 
-/* Puts [start, end) in place of whatever was there. */
-static void set_region(struct um_space *s, uint64_t start, uint64_t end, uint32_t prot)
+static bool joins(const struct um_region *r, uint32_t prot, enum um_backing backing)
+{
+    return r->prot == prot && r->backing == backing;
+}
+
+void um_space_set(struct um_space *s, uint64_t start, uint64_t end, uint32_t prot,
+                  enum um_backing backing)
 {
     list_write(s);
     carve_out(s, start, end);
-    uint32_t i = first_after(s, start);
-    bool left = i > 0 && s->regions[i - 1].end == start && s->regions[i - 1].prot == prot;
-    bool right = i < s->count && s->regions[i].start == end && s->regions[i].prot == prot;
+    uint32_t i = um_space_first_after(s, start);
+    bool left = i > 0 && s->regions[i - 1].end == start && joins(&s->regions[i - 1], prot, backing);
+    bool right = i < s->count && s->regions[i].start == end && joins(&s->regions[i], prot, backing);
     if (left && right) {
         s->regions[i - 1].end = s->regions[i].end;
         region_remove(s, i, 1);
@@ -271,15 +289,23 @@ static void set_region(struct um_space *s, uint64_t start, uint64_t end, uint32_
     } else if (right) {
         s->regions[i].start = start;
     } else {
-        region_insert(s, i, (struct um_region){start, end, prot});
+        region_insert(s, i, (struct um_region){start, end, prot, backing});
     }
     list_end(s);
 }
 
+/* Where the host keeps its protections of the guest's. */
+static void set_region(struct um_space *s, uint64_t start, uint64_t end, uint32_t prot)
+{
+    um_space_set(s, start, end, prot, UM_ANON);
+}
+
 void um_space_free(struct um_space *s)
 {
-    for (uint32_t i = 0; i < s->count; i++)
-        munmap(host_addr(s, s->regions[i].start), s->regions[i].end - s->regions[i].start);
+    for (uint32_t i = 0; i < s->count; i++) {
+        const uint64_t mask = s->host_page - 1, start = s->regions[i].start & ~mask;
+        munmap(host_addr(s, start), ((s->regions[i].end + mask) & ~mask) - start);
+    }
     free(s->regions);
     free(s->locks);
     memset(s, 0, sizeof *s);
@@ -288,7 +314,7 @@ void um_space_free(struct um_space *s)
 bool um_space_find(const struct um_space *s, uint64_t addr, bool next, struct um_region *out)
 {
     list_read(s);
-    uint32_t i = first_after(s, addr);
+    uint32_t i = um_space_first_after(s, addr);
     bool found = i < s->count && (next || s->regions[i].start <= addr);
     if (found)
         *out = s->regions[i];
@@ -296,9 +322,16 @@ bool um_space_find(const struct um_space *s, uint64_t addr, bool next, struct um
     return found;
 }
 
+uint32_t um_space_allows(const struct um_space *s, uint64_t addr)
+{
+    struct um_region r;
+    return um_space_find(s, addr, false, &r) ? r.prot : 0;
+}
+
 static bool is_ok(const struct um_space *s, uint64_t addr, uint64_t end, uint32_t prot)
 {
-    for (uint32_t i = first_after(s, addr); i < s->count && s->regions[i].start <= addr; i++) {
+    for (uint32_t i = um_space_first_after(s, addr); i < s->count && s->regions[i].start <= addr;
+         i++) {
         if ((s->regions[i].prot & prot) != prot)
             return false;
         addr = s->regions[i].end;
@@ -356,7 +389,7 @@ const char *um_space_string(const struct um_space *s, uint64_t addr, uint64_t ma
 static uint64_t find_room(const struct um_space *s, uint64_t size, uint64_t align)
 {
     uint64_t top = s->mmap_top ? s->mmap_top : s->limit;
-    uint32_t i = first_after(s, top);
+    uint32_t i = um_space_first_after(s, top);
     if (i < s->count && s->regions[i].start < top)
         top = s->regions[i].start;
     for (;; i--) {
@@ -381,13 +414,28 @@ static uint64_t huge_page(uint32_t flags, int fd)
                                                                             : UM_PAGE;
 }
 
-/* Places a mapping whose address the guest leaves to us, at its hint if that is free. */
-static uint64_t place(const struct um_space *s, uint64_t hint, uint64_t size, uint64_t align)
+/* The same by the map: host pages that nothing else is on, `skew` bytes into the first of them. */
+static uint64_t find_host_room(const struct um_space *s, uint64_t size, uint64_t align,
+                               uint64_t skew)
 {
-    if (hint % align == 0 && hint >= LOWEST && hint <= s->limit - size &&
-        is_free(s, hint, hint + size))
+    const uint64_t page = s->host_page;
+    const uint64_t at =
+        find_room(s, (size + skew + page - 1) & ~(page - 1), align > page ? align : page);
+    return at ? at + skew : 0;
+}
+
+/* Places a mapping whose address the guest leaves to us, at its hint if that is free. By the map: anonymous
+ * memory of the guest's own may share host pages; others begin where the host can map their offset. */
+static uint64_t place(const struct um_space *s, uint64_t hint, uint64_t size, uint64_t align,
+                      uint32_t flags, uint64_t offset)
+{
+    const bool own = (flags & MAP_TYPE) == MAP_PRIVATE && flags & MAP_ANONYMOUS;
+    const uint64_t mask = s->by_map && !own ? s->host_page - 1 : 0;
+    const uint64_t skew = flags & MAP_ANONYMOUS ? 0 : offset & mask;
+    if (hint % align == 0 && hint >= LOWEST && hint <= s->limit - size && (hint & mask) == skew &&
+        is_free(s, hint & ~mask, (hint + size + mask) & ~mask))
         return hint;
-    return find_room(s, size, align);
+    return s->by_map ? find_host_room(s, size, align, skew) : find_room(s, size, align);
 }
 
 static int64_t map(struct um_space *s, uint64_t addr, uint64_t size, uint32_t prot, uint32_t flags,
@@ -397,8 +445,14 @@ static int64_t map(struct um_space *s, uint64_t addr, uint64_t size, uint32_t pr
         return -ENOMEM;
     bool code = has_code(s, addr, addr + size);
     flags &= ~(uint32_t)(MMAP_FLAGS_OF_HOST_ONLY | MAP_FIXED_NOREPLACE);
-    void *host =
-        mmap(host_addr(s, addr), size, host_prot(prot), (int)flags | MAP_FIXED, fd, (off_t)offset);
+    if (s->by_map) {
+        const uint32_t kept = prot & (PROT_READ | PROT_WRITE | PROT_EXEC);
+        int64_t r = um_pages_map(s, addr, size, kept, flags, fd, offset);
+        tell_code(s, code, addr, addr + size);
+        return r;
+    }
+    void *host = mmap(host_addr(s, addr), size, um_space_host_prot(prot), (int)flags | MAP_FIXED,
+                      fd, (off_t)offset);
     if (host == MAP_FAILED)
         return -errno;
     set_region(s, addr, addr + size, prot & (PROT_READ | PROT_WRITE | PROT_EXEC));
@@ -413,7 +467,7 @@ static int64_t map_anywhere(struct um_space *s, uint64_t hint, uint64_t size, ui
     size = (size + align - 1) & ~(align - 1);
     if (size == 0 || size > s->limit)
         return -ENOMEM;
-    uint64_t addr = place(s, page_down(hint), size, align);
+    uint64_t addr = place(s, page_down(hint), size, align, flags, offset);
     return addr ? map(s, addr, size, prot, flags, fd, offset) : -ENOMEM;
 }
 
@@ -457,9 +511,13 @@ static int64_t do_munmap(struct um_space *s, uint64_t addr, uint64_t size)
     if (!reserve(s))
         return -ENOMEM;
     bool code = has_code(s, addr, end);
-    if (munmap(host_addr(s, addr), size))
-        return -errno;
-    carve(s, addr, end);
+    int64_t r = s->by_map                          ? um_pages_unmap(s, addr, size)
+                : munmap(host_addr(s, addr), size) ? -errno
+                                                   : 0;
+    if (r)
+        return r;
+    if (!s->by_map)
+        um_space_carve(s, addr, end);
     tell_code(s, code, addr, end);
     return 0;
 }
@@ -473,7 +531,8 @@ int64_t um_space_munmap(struct um_space *s, uint64_t addr, uint64_t size)
 /* The first address in [addr, end] that is not mapped, or end. */
 static uint64_t mapped_until(const struct um_space *s, uint64_t addr, uint64_t end)
 {
-    for (uint32_t i = first_after(s, addr); i < s->count && s->regions[i].start <= addr; i++) {
+    for (uint32_t i = um_space_first_after(s, addr); i < s->count && s->regions[i].start <= addr;
+         i++) {
         addr = s->regions[i].end;
         if (addr >= end)
             return end;
@@ -513,9 +572,15 @@ static int64_t do_mprotect(struct um_space *s, uint64_t addr, uint64_t size, uin
     prot &= kept;
     uint64_t end = addr + size, until = mapped_until(s, addr, end);
     int64_t r = until < end ? -ENOMEM : 0;
-    if (until > addr && mprotect(host_addr(s, addr), until - addr, host_prot(prot))) {
+    if (s->by_map) {
+        bool code = until > addr && has_code(s, addr, until);
+        int64_t e = until > addr ? um_pages_protect(s, addr, until - addr, prot) : 0;
+        tell_code(s, code, addr, until);
+        return e ? e : r;
+    }
+    if (until > addr && mprotect(host_addr(s, addr), until - addr, um_space_host_prot(prot))) {
         r = -errno;
-        until = protected_until(s, addr, until, host_prot(prot));
+        until = protected_until(s, addr, until, um_space_host_prot(prot));
     }
     if (until > addr) {
         bool code = has_code(s, addr, until);
@@ -531,11 +596,21 @@ int64_t um_space_mprotect(struct um_space *s, uint64_t addr, uint64_t size, uint
     return let_go(s, do_mprotect(s, addr, size, prot));
 }
 
+static uint64_t room_to_move(const struct um_space *s, uint64_t old, uint64_t size)
+{
+    return s->by_map ? find_host_room(s, size, UM_PAGE, old & (s->host_page - 1))
+                     : find_room(s, size, UM_PAGE);
+}
+
 /* Grows a mapping at its place or elsewhere; the old region starts at old and has prot. */
 static int64_t grow(struct um_space *s, uint64_t old, uint64_t old_size, uint64_t new_size,
                     uint32_t flags, uint32_t prot)
 {
-    if (old <= s->limit - new_size && is_free(s, old + old_size, old + new_size)) {
+    if (s->by_map && old <= s->limit - new_size && is_free(s, old + old_size, old + new_size)) {
+        int64_t r = um_pages_grow(s, old, old_size, new_size);
+        if (r != -ENOMEM)
+            return r;
+    } else if (old <= s->limit - new_size && is_free(s, old + old_size, old + new_size)) {
         void *host = mremap(host_addr(s, old), old_size, new_size, 0);
         if (host != MAP_FAILED) {
             set_region(s, old, old + new_size, prot);
@@ -546,15 +621,21 @@ static int64_t grow(struct um_space *s, uint64_t old, uint64_t old_size, uint64_
     }
     if (!(flags & MREMAP_MAYMOVE))
         return -ENOMEM;
-    uint64_t to = find_room(s, new_size, UM_PAGE);
+    uint64_t to = room_to_move(s, old, new_size);
     if (!to)
         return -ENOMEM;
+    if (s->by_map) {
+        bool had = has_code(s, old, old + old_size);
+        int64_t r = um_pages_move(s, old, old_size, new_size, 0, to);
+        tell_code(s, had, old, old + old_size);
+        return r;
+    }
     void *host = mremap(host_addr(s, old), old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED,
                         host_addr(s, to));
     if (host == MAP_FAILED)
         return -errno;
     bool code = has_code(s, old, old + old_size);
-    carve(s, old, old + old_size);
+    um_space_carve(s, old, old + old_size);
     set_region(s, to, to + new_size, prot);
     tell_code(s, code, old, old + old_size);
     return (int64_t)to;
@@ -568,12 +649,19 @@ static int64_t move_to(struct um_space *s, uint64_t old, uint64_t old_size, uint
         return -EINVAL;
     if (to < old + old_size && old < to + new_size)
         return -EINVAL;
+    if (s->by_map) {
+        bool had = has_code(s, old, old + old_size), there = has_code(s, to, to + new_size);
+        int64_t r = um_pages_move(s, old, old_size, new_size, flags, to);
+        tell_code(s, had, old, old + old_size);
+        tell_code(s, there, to, to + new_size);
+        return r;
+    }
     void *host = mremap(host_addr(s, old), old_size, new_size, (int)flags, host_addr(s, to));
     if (host == MAP_FAILED)
         return -errno;
     bool code = has_code(s, old, old + old_size), code_there = has_code(s, to, to + new_size);
     if (old_size && !(flags & MREMAP_DONTUNMAP))
-        carve(s, old, old + old_size);
+        um_space_carve(s, old, old + old_size);
     set_region(s, to, to + new_size, prot);
     tell_code(s, code, old, old + old_size);
     tell_code(s, code_there, to, to + new_size);
@@ -601,7 +689,7 @@ static int64_t do_mremap(struct um_space *s, uint64_t old_addr, uint64_t old_siz
     if (flags & MREMAP_FIXED)
         return move_to(s, old_addr, old_size, new_size, flags, new_addr, prot);
     if (old_size == 0 || (flags & MREMAP_DONTUNMAP)) { /* 0: what is shared, once more */
-        uint64_t to = find_room(s, new_size, UM_PAGE);
+        uint64_t to = room_to_move(s, old_addr, new_size);
         return to ? move_to(s, old_addr, old_size, new_size, flags | MREMAP_FIXED, to, prot)
                   : -ENOMEM;
     }

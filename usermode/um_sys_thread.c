@@ -152,10 +152,11 @@ static int64_t clone_any(struct um_proc *p, const struct um_clone *c)
         ((flags & CLONE_CLEAR_SIGHAND) && (flags & CLONE_SIGHAND)))
         return -EINVAL;
     if (flags & CLONE_THREAD) {
-        if (!p->debug && !p->borrows)
+        if (!p->debug && !p->borrows && !p->space->by_map)
             return um_thread_start(p, c);
-        tell_refused(p, p->debug ? "a program that is watched has one thread"
-                                 : "a thread for a child of vfork");
+        tell_refused(p, p->debug     ? "a program that is watched has one thread"
+                        : p->borrows ? "a thread for a child of vfork"
+                                     : "a program whose pages go by a map has one thread");
         return -EAGAIN;
     }
     if ((flags & CLONE_VM) && (flags & (CLONE_VFORK | CLONE_SIGHAND)) != CLONE_VFORK) {

@@ -36,6 +36,7 @@ struct um_config {
     bool interp;   /* the IR interpreter instead of a backend */
     const char *cpu_model;   /* NULL: the default */
     const char *cpu_options; /* or NULL */
+    uint64_t host_page;      /* what the host's pages are to be taken for; 0: what they are */
     uint64_t timeout_ns;     /* 0: none */
     uint64_t stop_insn;      /* 0: none */
     bool own_deaths;  /* see fatal signals instead of dying by them at once: a report follows */

@@ -66,8 +66,9 @@ struct cli_options {
     uint64_t space_bytes; /* most of the address space; 0: what the host has */
     uint64_t seed;        /* of the random bytes that a start hands over, where seeded */
     bool strace, allow_clock, seeded;
-    bool by_kernel;   /* the host's kernel started us for the program, which it has opened */
-    bool in_child;    /* a child of the process that a user started executes the program */
+    uint64_t host_pages; /* 0: as they are */
+    bool by_kernel;      /* the host's kernel started us for the program, which it has opened */
+    bool in_child;       /* a child of the process that a user started executes the program */
     uint64_t self_fd; /* the program itself, where it was started by a descriptor; 0: it was not */
     /* disasm */
     uint64_t base;

@@ -113,6 +113,8 @@ static const struct spec_field own_fields[] = {
     {ROW(SPEC_SIZE, space_bytes, "address-space"), .after = "no_sandbox", .verbs = VERB_EXEC,
      .value = "SIZE", .least = 1 << 28},
     {ROW(SPEC_FLAG, by_kernel, "by-kernel"), .after = "no_sandbox", .verbs = VERB_EXEC},
+    {ROW(SPEC_SIZE, host_pages, "host-pages"), .after = "no_sandbox", .verbs = VERB_EXEC,
+     .value = "SIZE"},
     {ROW(SPEC_NUMBER, self_fd, "self-fd"), .after = "no_sandbox", .verbs = VERB_EXEC, .value = "N",
      .most = INT32_MAX},
     {ROW(SPEC_FLAG, in_child, "in-child"), .after = "no_sandbox", .verbs = VERB_EXEC},

@@ -78,12 +78,12 @@ static char **make_argv(const struct cli_options *o)
 
 /* How a guest's execve starts us again: the options that outlive it. */
 struct self_words {
-    char *words[24];
+    char *words[32];
     unsigned count;
     char *once[4]; /* for the process that was started alone */
     char *cpu;     /* freed at the end */
     char fd[48], self[16], report[PATH_MAX];
-    char stack[24], space[24], seed[24];
+    char stack[24], space[24], seed[24], pages[24];
 };
 
 static void add_word(struct self_words *w, const char *text)
@@ -140,6 +140,8 @@ static void make_self(struct self_words *w, const struct cli_options *o,
         add_number(w, "--stack-size", w->stack, o->stack_bytes);
     if (o->space_bytes)
         add_number(w, "--address-space", w->space, o->space_bytes);
+    if (o->host_pages)
+        add_number(w, "--host-pages", w->pages, o->host_pages);
     if (o->allow_clock)
         add_word(w, "--allow-clock");
     if (o->spec.quiet)
@@ -340,6 +342,7 @@ int cli_exec(const struct cli_options *o)
         .interp = spec->engine == SPEC_ENGINE_INTERP,
         .cpu_model = spec->cpu_model,
         .cpu_options = spec->cpu_options,
+        .host_page = o->host_pages,
         .timeout_ns = spec->timeout_ns,
         .stop_insn = spec->stop_insn,
         .own_deaths = o->report || spec->stats,

@@ -73,7 +73,7 @@ static void good_program_is_mapped(void **state)
     assert_int_equal(um_elf_read(fd, "prog", EM_RISCV, &elf, &err), GW_OK);
     assert_int_equal(elf.phdr_vaddr, CODE_VADDR + sizeof m.h);
     assert_false(elf.relocatable || elf.exec_stack || elf.has_interp);
-    assert_int_equal(um_space_init(&s, &err), GW_OK);
+    assert_int_equal(um_space_init(&s, 0, &err), GW_OK);
     assert_int_equal(um_elf_map(fd, "prog", &elf, 0, &s, &err), GW_OK);
     const uint8_t *code = um_space_ptr(&s, CODE_VADDR + CODE_AT, 4, PROT_READ | PROT_EXEC);
     assert_non_null(code);
@@ -99,7 +99,7 @@ static void page_is_zero_beyond_the_bss(void **state)
     m.ph[1].p_memsz = DATA_FILE + 8;
     int fd = file_of(&m, sizeof m);
     assert_int_equal(um_elf_read(fd, "prog", EM_RISCV, &elf, NULL), GW_OK);
-    assert_int_equal(um_space_init(&s, NULL), GW_OK);
+    assert_int_equal(um_space_init(&s, 0, NULL), GW_OK);
     assert_int_equal(um_elf_map(fd, "prog", &elf, 0, &s, NULL), GW_OK);
     const uint64_t page = DATA_VADDR & ~(uint64_t)4095;
     const uint8_t *data = um_space_ptr(&s, page, UM_PAGE, PROT_READ | PROT_WRITE);
@@ -119,7 +119,7 @@ static void unaligned_segments_are_copied(void **state)
     memset((uint8_t *)&m + DATA_AT, 0, 8);
     int fd = file_of(&m, sizeof m);
     assert_int_equal(um_elf_read(fd, "prog", EM_RISCV, &elf, NULL), GW_OK);
-    assert_int_equal(um_space_init(&s, NULL), GW_OK);
+    assert_int_equal(um_space_init(&s, 0, NULL), GW_OK);
     assert_int_equal(um_elf_map(fd, "prog", &elf, 0, &s, NULL), GW_OK);
     const uint8_t *data = um_space_ptr(&s, DATA_VADDR, DATA_FILE + 1, PROT_READ | PROT_WRITE);
     assert_int_equal(data[0], 0xda);
@@ -139,7 +139,7 @@ static void position_independent_programs_take_a_bias(void **state)
     int fd = file_of(&m, sizeof m);
     assert_int_equal(um_elf_read(fd, "prog", EM_RISCV, &elf, NULL), GW_OK);
     assert_true(elf.relocatable);
-    assert_int_equal(um_space_init(&s, NULL), GW_OK);
+    assert_int_equal(um_space_init(&s, 0, NULL), GW_OK);
     assert_int_equal(um_elf_map(fd, "prog", &elf, 0x7000000, &s, NULL), GW_OK);
     assert_true(um_space_ok(&s, 0x7000000 + CODE_VADDR, 0x1800, PROT_EXEC));
     assert_int_not_equal(um_elf_map(fd, "prog", &elf, UM_LIMIT - UM_PAGE, &s, NULL), GW_OK);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "tests/usermode/sanitizer.h"
+#include "usermode/um_pages.h"
 #include "usermode/um_space.h"
 
 enum { RW = PROT_READ | PROT_WRITE, ANON = MAP_PRIVATE | MAP_ANONYMOUS };
@@ -21,7 +22,7 @@ enum { RW = PROT_READ | PROT_WRITE, ANON = MAP_PRIVATE | MAP_ANONYMOUS };
 static int setup(void **state)
 {
     static struct um_space s;
-    assert_int_equal(um_space_init(&s, NULL), GW_OK);
+    assert_int_equal(um_space_init(&s, 0, NULL), GW_OK);
     *state = &s;
     return 0;
 }
@@ -29,6 +30,14 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     um_space_free(*state);
+    return 0;
+}
+
+static int by_map(void **state)
+{
+    static struct um_space s;
+    assert_int_equal(um_space_init(&s, 65536, NULL), GW_OK);
+    *state = &s;
     return 0;
 }
 
@@ -273,7 +282,7 @@ static void works_under_a_limit_on_address_space(void **state)
     if (pid == 0) {
         struct rlimit lim = {UINT64_C(256) << 20, UINT64_C(256) << 20};
         struct um_space s;
-        if (setrlimit(RLIMIT_AS, &lim) || um_space_init(&s, NULL))
+        if (setrlimit(RLIMIT_AS, &lim) || um_space_init(&s, 0, NULL))
             _exit(1);
         int64_t a = um_space_mmap(&s, 0, UM_PAGE, RW, ANON, -1, 0);
         _exit(a > 0 && um_space_ptr(&s, (uint64_t)a, UM_PAGE, RW) ? 0 : 2);
@@ -283,17 +292,81 @@ static void works_under_a_limit_on_address_space(void **state)
     assert_int_equal(status, 0);
 }
 
+/* ---- where the host's pages are larger -------------------------------------------------------- */
+
+enum { LARGE = 65536 };
+
+static void what_is_shared_is_on_host_pages_of_its_own(void **state)
+{
+    struct um_space *s = *state;
+    int fd = memfd_create("file", MFD_CLOEXEC);
+    assert_int_equal(ftruncate(fd, 4 * LARGE), 0);
+    int64_t a = um_space_mmap(s, 0, UM_PAGE, RW, MAP_SHARED, fd, 3 * UM_PAGE);
+    int64_t b = um_space_mmap(s, 0, UM_PAGE, RW, ANON, -1, 0);
+    assert_true(a > 0 && b > 0);
+    assert_int_equal(a % LARGE, 3 * UM_PAGE);
+    assert_int_not_equal(a / LARGE, b / LARGE);
+    assert_false(s->refused);
+    /* Nothing else may come there, but in its place. */
+    const uint64_t near = (uint64_t)a + UM_PAGE;
+    assert_int_equal(map_at(s, near, 1, RW), -EINVAL);
+    assert_true(s->refused);
+    assert_false(um_space_ok(s, near, 1, 0));
+    assert_true(um_space_ok(s, (uint64_t)a, UM_PAGE, 0));
+    assert_int_equal(map_at(s, (uint64_t)a, 2, RW), a);
+    /* Nor may it come where others are, or where no host could map it. */
+    s->refused = false;
+    const uint64_t own = (uint64_t)b + UM_PAGE;
+    assert_int_equal(um_space_mmap(s, own, UM_PAGE, RW, MAP_SHARED | MAP_FIXED, fd, own % LARGE),
+                     -EINVAL);
+    assert_int_equal(um_space_mmap(s, FIXED_AT, UM_PAGE, RW, MAP_SHARED | MAP_FIXED, fd, UM_PAGE),
+                     -EINVAL);
+    assert_true(s->refused);
+    assert_int_equal(um_space_mmap(s, FIXED_AT, UM_PAGE, RW, MAP_SHARED | MAP_FIXED, fd, LARGE),
+                     FIXED_AT);
+    close(fd);
+}
+
+static void a_copy_of_a_file_is_not_what_is_discarded(void **state)
+{
+    struct um_space *s = *state;
+    static const char text[] = "of the file";
+    int fd = memfd_create("file", MFD_CLOEXEC);
+    assert_int_equal(pwrite(fd, text, sizeof text, UM_PAGE), sizeof text);
+    assert_int_equal(map_at(s, FIXED_AT, 1, RW), FIXED_AT);
+    const uint64_t at = FIXED_AT + 2 * UM_PAGE;
+    assert_int_equal(um_space_mmap(s, at, UM_PAGE, RW, MAP_PRIVATE | MAP_FIXED, fd, UM_PAGE), at);
+    char *there = um_space_ptr(s, at, UM_PAGE, PROT_READ);
+    char *before = um_space_ptr(s, FIXED_AT, 1, PROT_WRITE);
+    assert_string_equal(there, text);
+    *before = 5;
+    assert_int_equal(um_pages_discard(s, FIXED_AT, 16 * UM_PAGE, MADV_DONTNEED), 0);
+    assert_int_equal(*before, 0);
+    assert_string_equal(there, text);
+    assert_int_equal(um_space_mremap(s, at, UM_PAGE, 2 * UM_PAGE, 0, 0), -EINVAL);
+    close(fd);
+}
+
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name)      cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define LARGER(name) cmocka_unit_test_setup_teardown(name, by_map, teardown)
     const struct CMUnitTest tests[] = {
-        T(neighbours_merge_and_split),           T(pages_behave_as_the_list_says),
-        T(hostile_ranges_are_refused),           T(noreplace_and_hints),
-        T(room_is_found_from_the_top_down),      T(brk_grows_shrinks_and_stops_at_mappings),
-        T(mremap_grows_in_place_or_moves),       T(protection_changes_up_to_a_hole),
-        T(huge_pages_lie_on_their_borders),      T(strings_end_inside_readable_memory),
-        T(kernel_arguments_out_of_range_fault),  T(engine_is_told_of_code_that_changes),
+        T(neighbours_merge_and_split),
+        T(pages_behave_as_the_list_says),
+        T(hostile_ranges_are_refused),
+        T(noreplace_and_hints),
+        T(room_is_found_from_the_top_down),
+        T(brk_grows_shrinks_and_stops_at_mappings),
+        T(mremap_grows_in_place_or_moves),
+        T(protection_changes_up_to_a_hole),
+        T(huge_pages_lie_on_their_borders),
+        T(strings_end_inside_readable_memory),
+        T(kernel_arguments_out_of_range_fault),
+        T(engine_is_told_of_code_that_changes),
         T(works_under_a_limit_on_address_space),
+        LARGER(what_is_shared_is_on_host_pages_of_its_own),
+        LARGER(a_copy_of_a_file_is_not_what_is_discarded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

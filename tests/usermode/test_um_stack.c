@@ -20,7 +20,7 @@ static struct um_space space;
 static int setup(void **state)
 {
     (void)state;
-    assert_int_equal(um_space_init(&space, NULL), GW_OK);
+    assert_int_equal(um_space_init(&space, 0, NULL), GW_OK);
     assert_int_equal(um_space_mmap(&space, TOP - STACK_BYTES, STACK_BYTES, PROT_READ | PROT_WRITE,
                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
                      TOP - STACK_BYTES);

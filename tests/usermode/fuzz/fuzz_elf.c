@@ -14,7 +14,7 @@ static void map(int fd, const struct um_elf *elf, uint64_t bias)
 {
     struct um_space s;
     struct gw_error err = {0};
-    if (um_space_init(&s, &err) != GW_OK)
+    if (um_space_init(&s, 0, &err) != GW_OK)
         abort();
     if (um_elf_map(fd, "program", elf, bias, &s, &err) == GW_OK) {
         for (unsigned i = 0; i < elf->load_count; i++)

@@ -190,6 +190,7 @@ static void around_zero(void)
 
 static void past_the_end_of_a_file(void)
 {
+    enum { PAGE = 65536 }; /* as large as any host's */
     int fd = memfd_create("file", 0);
     CHECK(fd >= 0 && ftruncate(fd, PAGE) == 0);
     uint8_t *m = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

@@ -16,7 +16,7 @@
 #include "check.h"
 #include "probe.h"
 
-enum { PAGE = 4096, HOLE = 3, PAGES = 6 };
+enum { PAGE = 4096, LARGE = 65536 /* a host's at most */, HOLE = 3, PAGES = 6 };
 
 /* PAGES pages of sevens with one hole, at the same place each time. */
 static uint8_t *with_a_hole(void)
@@ -56,6 +56,7 @@ static void holes(void)
 /* A file that may only be read and is shared cannot become writable: what lies before it has. */
 static void refused_in_the_middle(void)
 {
+    enum { PAGE = LARGE };
     int fd = memfd_create("file", 0);
     char name[40];
     snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
@@ -142,12 +143,12 @@ static void map_line(const void *at, char *line, size_t size)
 static void list_of_mappings(void)
 {
     char line[400], want[60];
-    uint8_t *m = mmap(NULL, 3 * PAGE, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    CHECK(mmap(m + PAGE, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
-          m + PAGE);
+    uint8_t *m = mmap(NULL, 3 * LARGE, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(mmap(m + LARGE, LARGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+          m + LARGE);
     for (int i = 0; i < 3; i++) {
-        map_line(m + i * PAGE, line, sizeof line);
-        snprintf(want, sizeof want, "-%lx ---%c ", (unsigned long)(m + (i + 1) * PAGE),
+        map_line(m + i * LARGE, line, sizeof line);
+        snprintf(want, sizeof want, "-%lx ---%c ", (unsigned long)(m + (i + 1) * LARGE),
                  i == 1 ? 'p' : 's');
         CHECK(strstr(line, want));
     }

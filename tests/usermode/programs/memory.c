@@ -35,14 +35,15 @@ static void protections(void)
 
 static void past_the_end_of_a_file(void)
 {
+    enum { PAGE = 65536 }; /* as large as any host's */
     FILE *f = tmpfile();
-    CHECK(f && ftruncate(fileno(f), 4096) == 0);
-    uint8_t *m = mmap(NULL, 8192, PROT_READ, MAP_PRIVATE, fileno(f), 0);
+    CHECK(f && ftruncate(fileno(f), PAGE) == 0);
+    uint8_t *m = mmap(NULL, 2 * PAGE, PROT_READ, MAP_PRIVATE, fileno(f), 0);
     CHECK(m != MAP_FAILED && probe(m, 0) == 0);
-    CHECK(probe(m + 4096, 0) == SIGBUS && seen.si_code == BUS_ADRERR);
+    CHECK(probe(m + PAGE, 0) == SIGBUS && seen.si_code == BUS_ADRERR);
     /* The same, where a system call reads it. */
-    CHECK_FAILS(write(1, m + 4096, 1), EFAULT);
-    CHECK_FAILS(syscall(SYS_rt_sigprocmask, SIG_BLOCK, m + 4096, NULL, 8), EFAULT);
+    CHECK_FAILS(write(1, m + PAGE, 1), EFAULT);
+    CHECK_FAILS(syscall(SYS_rt_sigprocmask, SIG_BLOCK, m + PAGE, NULL, 8), EFAULT);
     fclose(f);
 }
 

@@ -284,7 +284,7 @@ static void on_fault(int sig, siginfo_t *info, void *uc)
 
 static void memory_that_stays_behind(void)
 {
-    enum { PAGE = 4096 };
+    enum { PAGE = 65536 }; /* as large as any host's */
     struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO}, old;
     uint8_t *m = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     memset(m, 5, 3 * PAGE);
