@@ -7,6 +7,7 @@ keyring on the machine and every package against the signed lists.
 """
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -207,3 +208,16 @@ class AptBox:
 def extract(deb, where):
     os.makedirs(where, exist_ok=True)
     subprocess.run(["dpkg-deb", "-x", deb, where], check=True)
+
+
+def extract_kernel(box, package, prefix, where):
+    """The one package with that prefix which `package` depends on, and a static BusyBox, extracted to an empty
+    folder: the kernel's package and its release."""
+    images = [d for d in box.depends(package) if d.startswith(prefix)]
+    if len(images) != 1:
+        raise Failure(f"{package} of {box.suite} names no kernel {prefix}*: {images}")
+    shutil.rmtree(where, ignore_errors=True)
+    for deb in box.download(images[0], "busybox-static"):
+        extract(deb, where)
+        os.unlink(deb)
+    return images[0], images[0].removeprefix("linux-image-")

@@ -16,7 +16,7 @@ import struct
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from aptbox import CACHE, ROOT, AptBox, Failure, extract, main_guard, say  # noqa: E402
+from aptbox import CACHE, ROOT, AptBox, Failure, extract_kernel, main_guard, say  # noqa: E402
 from cpio import Cpio  # noqa: E402
 
 SUITE, ARCH = "trixie", "riscv64"
@@ -34,25 +34,18 @@ def fetch():
         return
     box = AptBox(SUITE, ARCH)
     box.update()
-    images = [d for d in box.depends("linux-image-riscv64") if d.startswith("linux-image-6.12.")]
-    if len(images) != 1:
-        raise Failure(f"linux-image-riscv64 of {SUITE} names no 6.12 kernel: {images}")
     root = os.path.join(GUEST, "root")
-    shutil.rmtree(root, ignore_errors=True)
-    for deb in box.download(images[0], "busybox-static"):
-        extract(deb, root)
-        os.unlink(deb)
-    release = images[0][len("linux-image-"):]
+    image, release = extract_kernel(box, "linux-image-riscv64", "linux-image-6.12.", root)
     shutil.copyfile(os.path.join(root, "boot", f"vmlinux-{release}"), os.path.join(GUEST, "vmlinux"))
     with open(os.path.join(GUEST, "vmlinux"), "rb") as f:
         head = f.read(64)
     kind = "Linux Image (flat)" if head[0x30:0x38] == b"RISCV\0\0\0" else \
         "gzip" if head[:2] == b"\x1f\x8b" else "unknown"
     with open(manifest, "w") as f:
-        json.dump({"kernel": images[0], "kernel_version": box.version(images[0]),
+        json.dump({"kernel": image, "kernel_version": box.version(image),
                    "busybox_version": box.version("busybox-static"), "release": release,
                    "kernel_format": kind}, f, indent=1)
-    say(f"guest: {images[0]} ({kind}), busybox-static")
+    say(f"guest: {image} ({kind}), busybox-static")
 
 
 def read_manifest():

@@ -17,7 +17,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from aptbox import CACHE, ROOT, AptBox, Failure, extract, main_guard, say  # noqa: E402
+from aptbox import CACHE, ROOT, AptBox, Failure, extract_kernel, main_guard, say  # noqa: E402
 from cpio import Cpio  # noqa: E402
 from guest import applets  # noqa: E402
 
@@ -76,18 +76,12 @@ def fetch(pages):
         return kernel, busybox
     box = AptBox(SUITE, ARCH)
     box.update()
-    images = [d for d in box.depends(KERNELS[pages]) if d.startswith("linux-image-")]
-    if len(images) != 1:
-        raise Failure(f"{KERNELS[pages]} of {SUITE} names no kernel: {images}")
     root = os.path.join(top, "root")
-    shutil.rmtree(root, ignore_errors=True)
-    for deb in box.download(images[0], "busybox-static"):
-        extract(deb, root)
-        os.unlink(deb)
+    image, release = extract_kernel(box, KERNELS[pages], "linux-image-", root)
     os.replace(os.path.join(root, "usr/bin/busybox"), busybox)
-    os.replace(os.path.join(root, "boot/vmlinuz-" + images[0].removeprefix("linux-image-")), kernel)
+    os.replace(os.path.join(root, f"boot/vmlinuz-{release}"), kernel)
     shutil.rmtree(root)
-    say(f"host: {images[0]}")
+    say(f"host: {image}")
     return kernel, busybox
 
 

@@ -2,9 +2,9 @@
  * instruction must be known to the signal handler. */
 #include "usermode/um_host.h"
 
+#include "usermode/host_kernel.h"
+
 #include <errno.h>
-#include <signal.h>
-#include <sys/syscall.h>
 #include <ucontext.h>
 
 enum { ATTENTION = 9 }; /* the register that holds its address in the window */
@@ -41,43 +41,18 @@ int64_t um_host_blocking_call(const uint32_t *attention, long nr, const uint64_t
     return um_a64_blocking_call(attention, nr, args);
 }
 
-static const uint32_t never = 0;
-
-int64_t um_host_call(long nr, const uint64_t args[6])
-{
-    return um_a64_blocking_call(&never, nr, args);
-}
-
 void um_host_interrupt(void *uctx)
 {
     ucontext_t *u = uctx;
     uint64_t pc = u->uc_mcontext.pc;
     if (pc >= (uintptr_t)um_a64_window_start && pc < (uintptr_t)um_a64_window_end &&
-        u->uc_mcontext.regs[ATTENTION] != (uintptr_t)&never)
+        u->uc_mcontext.regs[ATTENTION] != (uintptr_t)&um_host_never)
         u->uc_mcontext.pc = (uintptr_t)um_a64_interrupted;
 }
 
-/* The kernel's own struct sigaction. Without a restorer of ours handlers return by the vDSO's. */
-struct kernel_sigaction {
-    uint64_t handler, flags, restorer, mask;
-};
-
-int64_t um_host_sigaction(int signal, uintptr_t handler, uint64_t flags, uint64_t mask,
-                          uintptr_t *old_handler)
+uintptr_t um_host_restorer(void)
 {
-    struct kernel_sigaction sa = {handler, flags, 0, mask};
-    struct kernel_sigaction old = {0, 0, 0, 0};
-    uint64_t args[6] = {(uint64_t)signal, (uintptr_t)&sa, (uintptr_t)&old, sizeof mask, 0, 0};
-    int64_t r = um_host_call(SYS_rt_sigaction, args);
-    if (old_handler)
-        *old_handler = old.handler;
-    return r;
-}
-
-void um_host_sigmask(uint64_t mask, uint64_t *old)
-{
-    uint64_t args[6] = {SIG_SETMASK, (uintptr_t)&mask, (uintptr_t)old, sizeof mask, 0, 0};
-    um_host_call(SYS_rt_sigprocmask, args);
+    return 0; /* the vDSO has one */
 }
 
 int64_t um_host_vfork(uint64_t flags, uint64_t pidfd, void (*child)(void *), void *context)

@@ -2,9 +2,9 @@
  * instruction must be known to the signal handler. */
 #include "usermode/um_host.h"
 
+#include "usermode/host_kernel.h"
+
 #include <errno.h>
-#include <signal.h>
-#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -84,42 +84,16 @@ int64_t um_host_vfork(uint64_t flags, uint64_t pidfd, void (*child)(void *), voi
     return um_x64_vfork(flags, pidfd, child, context);
 }
 
-static const uint32_t never = 0;
-
-int64_t um_host_call(long nr, const uint64_t args[6])
-{
-    return um_x64_blocking_call(&never, nr, args);
-}
-
 void um_host_interrupt(void *uctx)
 {
     ucontext_t *u = uctx;
     uint64_t pc = (uint64_t)u->uc_mcontext.gregs[REG_RIP];
     if (pc >= (uintptr_t)um_x64_window_start && pc < (uintptr_t)um_x64_window_end &&
-        (uintptr_t)u->uc_mcontext.gregs[REG_RBX] != (uintptr_t)&never)
+        (uintptr_t)u->uc_mcontext.gregs[REG_RBX] != (uintptr_t)&um_host_never)
         u->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)um_x64_interrupted;
 }
 
-/* The kernel's own struct sigaction. */
-struct kernel_sigaction {
-    uint64_t handler, flags, restorer, mask;
-};
-
-int64_t um_host_sigaction(int signal, uintptr_t handler, uint64_t flags, uint64_t mask,
-                          uintptr_t *old_handler)
+uintptr_t um_host_restorer(void)
 {
-    const uint64_t sa_restorer = 0x04000000;
-    struct kernel_sigaction sa = {handler, flags | sa_restorer, (uintptr_t)um_x64_restorer, mask};
-    struct kernel_sigaction old = {0, 0, 0, 0};
-    uint64_t args[6] = {(uint64_t)signal, (uintptr_t)&sa, (uintptr_t)&old, sizeof mask, 0, 0};
-    int64_t r = um_host_call(SYS_rt_sigaction, args);
-    if (old_handler)
-        *old_handler = old.handler;
-    return r;
-}
-
-void um_host_sigmask(uint64_t mask, uint64_t *old)
-{
-    uint64_t args[6] = {SIG_SETMASK, (uintptr_t)&mask, (uintptr_t)old, sizeof mask, 0, 0};
-    um_host_call(SYS_rt_sigprocmask, args);
+    return (uintptr_t)um_x64_restorer;
 }
