@@ -82,6 +82,7 @@ static void bad_ranges(void)
     CHECK_FAILS(mprotect(top, PAGE, PROT_READ), ENOMEM);
     CHECK(mprotect(m, PAGE, PROT_READ | PROT_WRITE | 8) == 0); /* PROT_SEM */
     CHECK_FAILS(madvise(m + 1, PAGE, MADV_NORMAL), EINVAL);
+    CHECK_FAILS(madvise(m, PAGE, 12345), EINVAL);
     CHECK_FAILS(madvise(m, -(size_t)PAGE, MADV_NORMAL), EINVAL);
     CHECK_FAILS(madvise(top, PAGE, MADV_NORMAL), EINVAL);
     CHECK_FAILS(madvise(high, PAGE, MADV_NORMAL), ENOMEM);
