@@ -12,6 +12,17 @@
 #include "usermode/um.h"
 #include "usermode/um_host.h"
 
+/* AddressSanitizer's; there is none where it is not. */
+__attribute__((weak)) void __asan_unpoison_memory_region(const volatile void *at, size_t bytes);
+
+/* The child's frames below this one were never returned from: what the sanitizer knows of them is not so any more. */
+static void forget_frames(void)
+{
+    enum { DEEP = 256 << 10 };
+    if (__asan_unpoison_memory_region)
+        __asan_unpoison_memory_region((char *)__builtin_frame_address(0) - DEEP, DEEP);
+}
+
 struct lent {
     struct um_proc *p;
     const struct um_clone *c;
@@ -97,6 +108,7 @@ int64_t um_vfork(struct um_proc *p, const struct um_clone *c)
     keep(p, &l);
     __atomic_fetch_add(&p->group->borrowed, 1, __ATOMIC_SEQ_CST);
     int64_t pid = um_host_vfork(flags, um_arg(p, c->pidfd), child, &l);
+    forget_frames();
     __atomic_fetch_sub(&p->group->borrowed, 1, __ATOMIC_SEQ_CST);
     if (pid > 0) {
         put_back(p, &l, actions);
