@@ -325,6 +325,9 @@ void um_strace_signal(struct um_proc *p, int signal, const uint8_t *info);
 int64_t um_path(struct um_proc *p, uint64_t addr, char *buf, const char **path);
 /* The rest of a path that begins with our own folder in /proc, or NULL. */
 const char *um_proc_self(const char *path);
+/* The same of a path from descriptor dir, for files that tell of the guest; the result may be in buf
+ * (PATH_MAX bytes). */
+const char *um_proc_self_at(int dir, const char *path, char *buf);
 
 /* What stands in a program file: scripts are resolved to their interpreters. */
 enum um_file_kind { UM_FILE_GUEST, UM_FILE_OTHER };
@@ -352,6 +355,8 @@ enum gw_status um_stack_build(struct um_space *space, const struct um_stack_requ
 /* Opens a file of /proc/self (its name without that) that tells of the guest and not of us: a
  * descriptor, -errno, or -ENOSYS: it is not one of those. flags as for open. */
 int64_t um_proc_self_open(struct um_proc *p, const char *name, uint64_t flags);
+/* The same of a path outside of it: /proc/cpuinfo. */
+int64_t um_proc_open(struct um_proc *p, const char *path, uint64_t flags);
 
 /* --- signals ---------------------------------------------------------------------------------- */
 

@@ -330,6 +330,17 @@ static enum gw_status load_elf(struct um_proc *p, const struct um_config *cfg, s
     return GW_OK;
 }
 
+/* What /proc/self/exe says. Heap; NULL: unknown. */
+static char *program_name(const struct um_config *cfg, const struct target *t)
+{
+    char link[40], name[PATH_MAX];
+    if (t->fd != cfg->program_fd)
+        return realpath(t->path, NULL);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", t->fd);
+    ssize_t n = readlink(link, name, sizeof name - 1);
+    return n < 0 ? realpath(t->path, NULL) : strndup(name, (size_t)n);
+}
+
 enum gw_status um_load(struct um_proc *p, const struct um_config *cfg, struct gw_error *err)
 {
     struct target *t = calloc(1, sizeof *t);
@@ -345,7 +356,7 @@ enum gw_status um_load(struct um_proc *p, const struct um_config *cfg, struct gw
         s = load_elf(p, cfg, t, elf, err);
     struct stat st;
     if (!s && fstat(t->fd, &st) == 0) {
-        p->exe = realpath(t->path, NULL);
+        p->exe = program_name(cfg, t);
         p->exe_dev = st.st_dev;
         p->exe_ino = st.st_ino;
         const char *slash = strrchr(cfg->path, '/');

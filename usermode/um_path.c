@@ -21,6 +21,31 @@ const char *um_proc_self(const char *path)
     return NULL;
 }
 
+/* Names there that are not the host's to tell: um_proc_self.c, and the program's own. */
+static bool is_of_guest(const char *name)
+{
+    static const char *const names[] = {"exe", "maps", "auxv", "cmdline"};
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+const char *um_proc_self_at(int dir, const char *path, char *buf)
+{
+    char link[40];
+    if (path[0] == '/')
+        return um_proc_self(path);
+    if (dir < 0 || !is_of_guest(path))
+        return NULL;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", dir);
+    ssize_t n = readlink(link, buf, PATH_MAX - 16);
+    if (n < 0)
+        return NULL;
+    snprintf(buf + n, 16, "/%s", path);
+    return um_proc_self(buf);
+}
+
 /* The guest program, not us. */
 static bool is_self_exe(const char *path)
 {

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "frontend/riscv64/priv.h"
 #include "usermode/um.h"
 
 /* A line of /proc/PID/maps. */
@@ -104,6 +105,19 @@ static int64_t put_cmdline(struct um_proc *p, FILE *out)
     return 0;
 }
 
+/* As arch/riscv/kernel/cpu.c of Linux has it. */
+static int64_t put_cpuinfo(struct um_proc *p, FILE *out)
+{
+    char isa[1024];
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    rv_isa_string(p->cpu, isa, sizeof isa);
+    for (long i = 0; i < cpus; i++) {
+        fprintf(out, "processor\t: %ld\nhart\t\t: %ld\nisa\t\t: %s\nmmu\t\t: sv48\n", i, i, isa);
+        fprintf(out, "mvendorid\t: 0x0\nmarchid\t\t: 0x0\nmimpid\t\t: 0x0\nhart isa\t: %s\n\n", isa);
+    }
+    return 0;
+}
+
 static int64_t fill(struct um_proc *p, int fd, int64_t (*put)(struct um_proc *, FILE *))
 {
     char *text = NULL;
@@ -120,22 +134,35 @@ static int64_t fill(struct um_proc *p, int fd, int64_t (*put)(struct um_proc *, 
     return r;
 }
 
+/* What `put` says, on memory of its own. */
+static int64_t made(struct um_proc *p, const char *name, uint64_t flags,
+                    int64_t (*put)(struct um_proc *, FILE *))
+{
+    int fd = memfd_create(name, flags & O_CLOEXEC ? MFD_CLOEXEC : 0);
+    if (fd < 0)
+        return -errno;
+    int64_t r = fill(p, fd, put);
+    if (r)
+        close(fd);
+    return r ? r : fd;
+}
+
+int64_t um_proc_open(struct um_proc *p, const char *path, uint64_t flags)
+{
+    if (strcmp(path, "/proc/cpuinfo") != 0 || access(path, F_OK) != 0)
+        return -ENOSYS;
+    return (flags & O_ACCMODE) != O_RDONLY && geteuid() != 0 ? -EACCES
+                                                            : made(p, "cpuinfo", flags, put_cpuinfo);
+}
+
 int64_t um_proc_self_open(struct um_proc *p, const char *name, uint64_t flags)
 {
     static const struct {
         const char *name;
         int64_t (*put)(struct um_proc *p, FILE *out);
     } files[] = {{"maps", put_maps}, {"auxv", put_auxv}, {"cmdline", put_cmdline}};
-    for (unsigned i = 0; i < sizeof files / sizeof *files; i++) {
-        if (strcmp(name, files[i].name) != 0)
-            continue;
-        int fd = memfd_create(name, flags & O_CLOEXEC ? MFD_CLOEXEC : 0);
-        if (fd < 0)
-            return -errno;
-        int64_t r = fill(p, fd, files[i].put);
-        if (r)
-            close(fd);
-        return r ? r : fd;
-    }
+    for (unsigned i = 0; i < sizeof files / sizeof *files; i++)
+        if (strcmp(name, files[i].name) == 0)
+            return made(p, name, flags, files[i].put);
     return -ENOSYS;
 }

@@ -96,7 +96,7 @@ static char **strings_in(struct um_proc *p, uint64_t addr, unsigned before, uint
 
 /* Words of a start of ourselves, ahead of the guest's argv[1...]. */
 struct own_start {
-    char timeout[40], path[PATH_MAX];
+    char timeout[40], fd[16], path[PATH_MAX];
 };
 
 static unsigned word_count(char *const *words)
@@ -115,9 +115,9 @@ static char **words_before(char **to, char *const *words)
 }
 
 /* argv has room for them in front of its `before`th word, the guest's argv[0]; PROG takes its
- * place. */
+ * place. fd: PROG is open there; -1: it has a name. */
 static char **own_words(const struct um_proc *p, char **argv, unsigned before, uint64_t count,
-                        const char *path, struct own_start *own)
+                        const char *path, int fd, struct own_start *own)
 {
     char **to = argv + before, *argv0 = count ? to[0] : "";
     snprintf(own->path, sizeof own->path, "%s%s", path[0] == '-' ? "./" : "", path);
@@ -126,6 +126,11 @@ static char **own_words(const struct um_proc *p, char **argv, unsigned before, u
     *to = own->path;
     *--to = argv0;
     *--to = "-0";
+    if (fd >= 0) {
+        snprintf(own->fd, sizeof own->fd, "%d", fd);
+        *--to = own->fd;
+        *--to = "--program-fd";
+    }
     if (p->cfg->timeout_ns) {
         uint64_t spent = um_now_ns() - p->start_ns;
         uint64_t left = spent < p->cfg->timeout_ns ? p->cfg->timeout_ns - spent : 0;
@@ -140,15 +145,29 @@ static char **own_words(const struct um_proc *p, char **argv, unsigned before, u
     return words_before(to, p->cfg->self_argv);
 }
 
-static int64_t exec_program(struct um_proc *p, const char *path, uint64_t argv_addr,
-                            uint64_t envp_addr)
+/* Opens a file without a name anew, so that it outlives the start of ourselves, which reads it. */
+static int64_t open_nameless(const char *by_fd)
+{
+    enum { HIGH = 900 };
+    int fd = open(by_fd, O_RDONLY | O_CLOEXEC), high;
+    if (fd < 0)
+        return -errno;
+    high = fcntl(fd, F_DUPFD, HIGH);
+    int64_t r = high < 0 ? -errno : high;
+    close(fd);
+    return r;
+}
+
+/* name: what the guest's program is told of its path, where that is not path and its file has none. */
+static int64_t exec_program(struct um_proc *p, const char *path, const char *name,
+                            uint64_t argv_addr, uint64_t envp_addr)
 {
     enum um_file_kind kind;
     int64_t r = um_file_kind(p, path, &kind);
     if (r)
         return r;
-    /* and --in-child, -0, argv[0], --timeout, PROG, NULL */
-    unsigned before = word_count(p->cfg->self_argv) + word_count(p->cfg->once_argv) + 6;
+    /* and --in-child, --program-fd, N, -0, argv[0], --timeout, PROG, NULL */
+    unsigned before = word_count(p->cfg->self_argv) + word_count(p->cfg->once_argv) + 8;
     uint64_t argc, envc;
     char **argv = strings_in(p, argv_addr, before, &argc, &r);
     if (!argv)
@@ -161,13 +180,18 @@ static int64_t exec_program(struct um_proc *p, const char *path, uint64_t argv_a
     struct own_start own;
     char **use = argv + before;
     const char *file = path;
-    int fd = 0;
+    int fd = 0, opened = -1;
     if (kind == UM_FILE_GUEST && p->cfg->self_argv) {
-        use = own_words(p, argv, before, argc, path, &own);
+        if (name && (r = open_nameless(path)) >= 0)
+            opened = (int)r;
+        use = own_words(p, argv, before, argc, name ? name : path, opened, &own);
         fd = p->cfg->self_fd;
         file = "/proc/self/exe";
     }
-    r = um_signals_exec(p, fd, file, use, envp);
+    if (r >= 0)
+        r = um_signals_exec(p, fd, file, use, envp);
+    if (opened >= 0)
+        close(opened);
     free(argv);
     free(envp);
     return r;
@@ -178,11 +202,11 @@ int64_t um_sys_execve(struct um_proc *p, const uint64_t *a)
     char buf[PATH_MAX];
     const char *path;
     int64_t r = um_path(p, a[0], buf, &path);
-    return r ? r : exec_program(p, path, a[1], a[2]);
+    return r ? r : exec_program(p, path, NULL, a[1], a[2]);
 }
 
-/* The name of path from descriptor fd, or of fd itself (path ""): the program is opened anew, by us. A
- * file without a name (a memfd, one that was removed) is not there yet: -ENOSYS. */
+/* The name of path from descriptor fd, or of fd itself (path ""): the program is opened anew, by us. -ENOENT:
+ * it has none (a memfd, one that was removed). */
 static int64_t name_from(int fd, const char *path, char buf[PATH_MAX])
 {
     char link[40], dir[PATH_MAX];
@@ -196,7 +220,7 @@ static int64_t name_from(int fd, const char *path, char buf[PATH_MAX])
         return -errno;
     dir[n] = 0;
     if (stat(dir, &by_name) || by_name.st_dev != by_fd.st_dev || by_name.st_ino != by_fd.st_ino)
-        return -ENOSYS;
+        return -ENOENT;
     n = snprintf(buf, PATH_MAX, "%s%s%s", dir, path[0] ? "/" : "", path);
     return n < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
@@ -204,8 +228,8 @@ static int64_t name_from(int fd, const char *path, char buf[PATH_MAX])
 int64_t um_sys_execveat(struct um_proc *p, const uint64_t *a)
 {
     const int fd = (int)a[0], flags = (int)a[4];
-    char buf[PATH_MAX], from[PATH_MAX];
-    const char *path;
+    char buf[PATH_MAX], from[PATH_MAX], number[24];
+    const char *path, *nameless = NULL;
     struct stat st;
     int64_t r = um_path(p, a[1], buf, &path);
     if (r)
@@ -216,9 +240,15 @@ int64_t um_sys_execveat(struct um_proc *p, const uint64_t *a)
         return -EINVAL;
     if (path[0] != '/' && fd != AT_FDCWD) {
         r = name_from(fd, path, from);
+        if (r == -ENOENT && !path[0]) { /* as Linux calls it */
+            snprintf(from, sizeof from, "/proc/self/fd/%d", fd);
+            snprintf(number, sizeof number, "/dev/fd/%d", fd);
+            nameless = number;
+            r = 0;
+        }
         path = from;
     }
-    if (r == 0 && (flags & AT_SYMLINK_NOFOLLOW) && lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
+    if (r == 0 && !nameless && (flags & AT_SYMLINK_NOFOLLOW) && lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
         r = -ELOOP;
-    return r ? r : exec_program(p, path, a[2], a[3]);
+    return r ? r : exec_program(p, path, nameless, a[2], a[3]);
 }

@@ -77,11 +77,14 @@ int64_t um_sys_newfstatat(struct um_proc *p, const uint64_t *a)
 
 int64_t um_sys_readlinkat(struct um_proc *p, const uint64_t *a)
 {
-    char buf[PATH_MAX];
-    const char *path;
+    char buf[PATH_MAX], own[PATH_MAX];
+    const char *path, *name;
     int64_t r = um_path(p, a[1], buf, &path);
     if (r)
         return r;
+    if (p->exe && path[0] != '/' && (name = um_proc_self_at((int)a[0], path, own)) &&
+        strcmp(name, "exe") == 0)
+        path = p->exe;
     if (path == p->exe) { /* /proc/self/exe */
         if ((int)a[3] <= 0)
             return -EINVAL;
@@ -119,13 +122,15 @@ static bool writes_program(const struct um_proc *p, int dir, const char *path, u
 
 int64_t um_sys_openat(struct um_proc *p, const uint64_t *a)
 {
-    char buf[PATH_MAX];
+    char buf[PATH_MAX], own[PATH_MAX];
     const char *path, *name;
     const uint64_t flags = um_open_flags_in(a[2]);
     int64_t r = um_path(p, a[1], buf, &path);
     if (r)
         return r;
-    name = um_proc_self(path);
+    name = um_proc_self_at((int)a[0], path, own);
+    if (!name && path[0] == '/' && (r = um_proc_open(p, path, flags)) != -ENOSYS)
+        return r;
     if (name && (r = um_proc_self_open(p, name, flags)) != -ENOSYS)
         return r;
     if (writes_program(p, (int)a[0], path, flags))

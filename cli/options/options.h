@@ -68,6 +68,7 @@ struct cli_options {
     bool strace, allow_clock, seeded;
     uint64_t host_pages; /* 0: as they are */
     bool by_kernel;      /* the host's kernel started us for the program, which it has opened */
+    uint64_t program_fd; /* the guest's program, where it was started by a descriptor; 0: it was not */
     bool in_child;       /* a child of the process that a user started executes the program */
     uint64_t self_fd; /* the program itself, where it was started by a descriptor; 0: it was not */
     /* disasm */

@@ -117,6 +117,8 @@ static const struct spec_field own_fields[] = {
      .value = "SIZE"},
     {ROW(SPEC_NUMBER, self_fd, "self-fd"), .after = "no_sandbox", .verbs = VERB_EXEC, .value = "N",
      .most = INT32_MAX},
+    {ROW(SPEC_NUMBER, program_fd, "program-fd"), .after = "no_sandbox", .verbs = VERB_EXEC,
+     .value = "N", .most = INT32_MAX},
     {ROW(SPEC_FLAG, in_child, "in-child"), .after = "no_sandbox", .verbs = VERB_EXEC},
     {ASK("arch", set_arch), .after = "name", .verbs = SPEC_VERBS_START | VERB_DISASM,
      .value = "NAME", .complete = "riscv64", .help = "guest architecture (riscv64)"},

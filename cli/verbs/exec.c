@@ -333,7 +333,7 @@ int cli_exec(const struct cli_options *o)
     struct um_config cfg = {
         .path = o->args[0],
         .sysroot = find_sysroot(o),
-        .program_fd = -1,
+        .program_fd = o->program_fd > STDERR_FILENO ? (int)o->program_fd : -1,
         .uname_release = o->uname,
         .stack_bytes = o->stack_bytes,
         .space_bytes = o->space_bytes,

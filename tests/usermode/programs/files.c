@@ -32,6 +32,10 @@ static void open_flags(void)
     char buf[PATH_MAX];
     CHECK(readlink("link", buf, sizeof buf) == 1 && buf[0] == 'f');
     CHECK(readlink("/proc/self/exe", buf, sizeof buf) > 0 && strstr(buf, "files"));
+    int own = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    memset(buf, 0, sizeof buf);
+    CHECK(own >= 0 && readlinkat(own, "exe", buf, sizeof buf) > 0 && strstr(buf, "files"));
+    CHECK(close(own) == 0);
     CHECK(unlink("link") == 0);
 }
 

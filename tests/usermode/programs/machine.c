@@ -247,6 +247,19 @@ static void sockets(void)
     CHECK(shutdown(k, SHUT_WR) == 0 && read(t, buf, 1) == 0);
 }
 
+static void cpuinfo(void)
+{
+    char line[2048];
+    int cpus = 0;
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    CHECK(f != NULL);
+    while (fgets(line, sizeof line, f)) {
+        cpus += strncmp(line, "processor", 9) == 0;
+        CHECK(strncmp(line, "isa", 3) != 0 || strstr(line, ": rv64imafdc_"));
+    }
+    CHECK(fclose(f) == 0 && cpus == sysconf(_SC_NPROCESSORS_ONLN));
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 2) {
@@ -254,6 +267,7 @@ int main(int argc, char **argv)
         return 0;
     }
     identity();
+    cpuinfo();
     what_the_cpus_have();
     which_cpus_have_it();
     clocks();

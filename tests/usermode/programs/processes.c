@@ -186,6 +186,14 @@ static void exec_from_descriptors(void)
     CHECK(dir >= 0 && status_of_execveat(dir, name, 0) == 11);
     CHECK(status_of_execveat(dir, "none such", 0) == 200 - ENOENT);
     CHECK(status_of_execveat(dir, "", AT_EMPTY_PATH) == 200 - EACCES);
+    /* One without a name. */
+    char text[65536];
+    int copy = memfd_create("copy", MFD_CLOEXEC);
+    for (ssize_t k; (k = read(fd, text, sizeof text)) > 0;)
+        CHECK(write(copy, text, (size_t)k) == k);
+    CHECK(status_of_execveat(copy, "", AT_EMPTY_PATH) == 11);
+    CHECK(ftruncate(copy, 100) == 0 && status_of_execveat(copy, "", AT_EMPTY_PATH) == 200 - ENOEXEC);
+    CHECK(close(copy) == 0);
     CHECK(close(fd) == 0 && close(dir) == 0);
 }
 
