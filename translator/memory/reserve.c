@@ -8,9 +8,8 @@
 #include "translator/pages.h"
 #include "translator/world.h"
 
-/* Stores to a marked page without a reservation, before it is let go of; or with none but that of who stores, who
- * then loses it: an LR that no SC follows, since a trap came between, would leave the page slow. */
-enum { IDLE_STORES = 64, IDLE_OWN_STORES = 4096, RESERVED_BYTES = 8 };
+/* Stores to a marked page without a reservation, before it is let go of. */
+enum { IDLE_STORES = 64, RESERVED_BYTES = 8 };
 
 static bool overlaps(const struct reservation *r, uint64_t paddr, uint64_t size)
 {
@@ -50,35 +49,14 @@ static void break_others(struct engine_world *w, const struct engine *by, uint64
             break_one(w->engine[i]);
 }
 
-static bool is_on_page(const struct reservation *r, uint64_t paddr)
+static bool any_on_page(const struct engine_world *w, uint64_t paddr)
 {
-    return r->paddr != NO_PADDR && !((r->paddr ^ paddr) >> GW_PAGE_SHIFT);
-}
-
-static bool others_on_page(const struct engine *e, uint64_t paddr)
-{
-    const struct engine_world *w = e->world;
-    for (unsigned i = 0; i < w->vcpus; i++)
-        if (i != e->cfg.index && is_on_page(&w->reservations->of[i], paddr))
+    for (unsigned i = 0; i < w->vcpus; i++) {
+        uint64_t at = w->reservations->of[i].paddr;
+        if (at != NO_PADDR && !((at ^ paddr) >> GW_PAGE_SHIFT))
             return true;
-    return false;
-}
-
-/* Under the lock: a store to a marked page is about to be made. */
-static void count_idle(struct engine *e, uint8_t *flags, uint64_t paddr)
-{
-    struct reservations *r = e->world->reservations;
-    bool stands = is_on_page(own(e), paddr);
-    if (others_on_page(e, paddr)) {
-        r->idle_stores = 0;
-        return;
     }
-    if (++r->idle_stores < (stands ? IDLE_OWN_STORES : IDLE_STORES))
-        return;
-    r->idle_stores = 0;
-    if (stands)
-        break_one(e);
-    __atomic_fetch_and(flags, (uint8_t)~GW_RAM_RESERVED, __ATOMIC_SEQ_CST);
+    return false;
 }
 
 bool reserve_begin_store(struct engine *e, uint64_t paddr, unsigned size)
@@ -89,7 +67,12 @@ bool reserve_begin_store(struct engine *e, uint64_t paddr, unsigned size)
         return false;
     pthread_mutex_lock(&r->lock);
     break_others(e->world, e, paddr, size);
-    count_idle(e, f, paddr);
+    if (any_on_page(e->world, paddr))
+        r->idle_stores = 0;
+    else if (++r->idle_stores >= IDLE_STORES) {
+        r->idle_stores = 0;
+        __atomic_fetch_and(f, (uint8_t)~GW_RAM_RESERVED, __ATOMIC_SEQ_CST);
+    }
     return true;
 }
 
