@@ -138,6 +138,7 @@ struct um_proc {
     struct um_space *space;     /* the group's */
     struct um_actions *actions; /* the same, unless borrows */
     struct um_signals sig;
+    char **exec_words[2]; /* lists of an execve that is being made */
     char *exe; /* absolute path of the program on the host */
     uint64_t exe_dev, exe_ino;
     struct um_stack stack; /* as it was at the start */
@@ -328,6 +329,9 @@ const char *um_proc_self(const char *path);
 /* The same of a path from descriptor dir, for files that tell of the guest; the result may be in buf
  * (PATH_MAX bytes). */
 const char *um_proc_self_at(int dir, const char *path, char *buf);
+
+/* Frees what an execve left behind, which has failed, or has been that of a child with this memory. */
+void um_exec_forget(struct um_proc *p);
 
 /* What stands in a program file: scripts are resolved to their interpreters. */
 enum um_file_kind { UM_FILE_GUEST, UM_FILE_OTHER };

@@ -158,6 +158,14 @@ static int64_t open_nameless(const char *by_fd)
     return r;
 }
 
+void um_exec_forget(struct um_proc *p)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        free(p->exec_words[i]);
+        p->exec_words[i] = NULL;
+    }
+}
+
 /* name: what the guest's program is told of its path, where that is not path and its file has none. */
 static int64_t exec_program(struct um_proc *p, const char *path, const char *name,
                             uint64_t argv_addr, uint64_t envp_addr)
@@ -177,6 +185,8 @@ static int64_t exec_program(struct um_proc *p, const char *path, const char *nam
         free(argv);
         return r;
     }
+    p->exec_words[0] = argv; /* in a child of vfork they are its parent's to free */
+    p->exec_words[1] = envp;
     struct own_start own;
     char **use = argv + before;
     const char *file = path;
@@ -192,8 +202,7 @@ static int64_t exec_program(struct um_proc *p, const char *path, const char *nam
         r = um_signals_exec(p, fd, file, use, envp);
     if (opened >= 0)
         close(opened);
-    free(argv);
-    free(envp);
+    um_exec_forget(p);
     return r;
 }
 

@@ -109,6 +109,7 @@ int64_t um_vfork(struct um_proc *p, const struct um_clone *c)
     __atomic_fetch_add(&p->group->borrowed, 1, __ATOMIC_SEQ_CST);
     int64_t pid = um_host_vfork(flags, um_arg(p, c->pidfd), child, &l);
     forget_frames();
+    um_exec_forget(p);
     __atomic_fetch_sub(&p->group->borrowed, 1, __ATOMIC_SEQ_CST);
     if (pid > 0) {
         put_back(p, &l, actions);
