@@ -203,16 +203,17 @@ enum gw_status um_engine_join(struct um_proc *p, const struct um_proc *parent, s
 void um_engine_part(struct um_proc *p)
 {
     struct um_group *g = p->group;
+    struct engine *e = p->engine;
     um_lock(p);
-    g->insns += engine_retired(p->engine);
+    g->insns += engine_retired(e);
     g->syscalls += p->result.syscalls;
     if (!g->gone)
         g->gone = calloc(1, sizeof *g->gone);
     if (g->gone)
-        engine_stats_add(g->gone, engine_stats(p->engine));
+        engine_stats_add(g->gone, engine_stats(e));
+    p->engine = NULL; /* ahead of its end: a fork, or the group's end, looks at what it finds there */
     um_unlock(p);
-    engine_free(p->engine);
-    p->engine = NULL;
+    engine_free(e);
 }
 
 /* For good. */

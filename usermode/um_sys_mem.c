@@ -182,7 +182,14 @@ int64_t um_sys_riscv_flush_icache(struct um_proc *p, const uint64_t *a)
     enum { FLUSH_LOCAL = 1 };
     if (a[2] & ~(uint64_t)FLUSH_LOCAL)
         return -EINVAL;
-    if (a[0] < a[1])
+    if (a[0] < a[1]) {
         um_engine_code_changed(p, a[0], a[1] - a[0]);
+        return 0;
+    }
+    /* Linux does not look at the range: one of nothing is all. */
+    struct um_region r;
+    for (uint64_t at = 0; um_space_find(p->space, at, true, &r); at = r.end)
+        if (r.prot & PROT_EXEC)
+            um_engine_code_changed(p, r.start, r.end - r.start);
     return 0;
 }

@@ -134,6 +134,7 @@ static void begin(struct um_proc *t, struct beginning *b)
 {
     const struct um_clone *c = b->c;
     struct um_group *g = t->group;
+    um_signals_of_ours(); /* with its first thread the C library catches that itself; guest code may send it */
     um_signals_thread(t);
     uint32_t tid = (uint32_t)gettid();
     unshare((int)(~c->flags & (CLONE_FS | CLONE_FILES)));
@@ -153,14 +154,14 @@ static _Noreturn void wait_for_the_end(struct um_proc *t)
 {
     const struct timespec a_while = {0, 20 * 1000 * 1000};
     struct um_group *g = t->group;
-    enum { ROUNDS = 250 };
+    enum { ROUNDS = 250, ROUNDS_LENT = 5 };
     for (unsigned n = 0;; n++) {
         nanosleep(&a_while, NULL);
         if (__atomic_load_n(&g->stopped, __ATOMIC_ACQUIRE))
             continue;
         um_kick(g->main);
-        if (n > ROUNDS)
-            _exit(g->main->result.ending == UM_EXIT ? g->main->result.status : 125);
+        if (n > (g->main->borrows ? ROUNDS_LENT : ROUNDS))
+            um_leave(g->main);
     }
 }
 
@@ -349,11 +350,16 @@ int64_t um_thread_start(struct um_proc *p, const struct um_clone *c)
 
 bool um_group_end(struct um_proc *p)
 {
+    enum { MOST_WAITS = 30 };
     const struct timespec a_while = {0, 10 * 1000 * 1000};
     struct um_group *g = p->group;
     if (g->threaded) {
-        while (__atomic_load_n(&g->borrowed, __ATOMIC_ACQUIRE)) /* until that child lets go of it */
+        /* Until that child lets go of memory; not for ever, since it may not: then it keeps the world. */
+        for (unsigned n = 0; __atomic_load_n(&g->borrowed, __ATOMIC_ACQUIRE); n++) {
+            if (n == MOST_WAITS)
+                um_leave(p);
             nanosleep(&a_while, NULL);
+        }
         um_engine_stop_all(p);
     }
     um_lock(p);

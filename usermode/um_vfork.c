@@ -32,6 +32,7 @@ struct lent {
     sigjmp_buf copy_fault;
     struct debug *debug;
     uint64_t pc, x[32], f[32], call;
+    uint64_t clear_tid, robust_list;
     uint32_t fp_flags, frm;
 };
 _Static_assert(sizeof((struct lent *)0)->x == sizeof((struct rv_cpu *)0)->x, "all registers");
@@ -51,6 +52,8 @@ static void keep(struct um_proc *p, struct lent *l)
     memcpy(l->x, cpu->x, sizeof l->x);
     memcpy(l->f, cpu->f, sizeof l->f);
     l->call = p->call;
+    l->clear_tid = p->clear_tid;
+    l->robust_list = p->robust_list;
     l->fp_flags = cpu->run.fp_flags;
     l->frm = cpu->c.frm;
 }
@@ -68,6 +71,8 @@ static void put_back(struct um_proc *p, const struct lent *l, struct um_actions 
     p->debug = l->debug;
     p->done = p->keep_registers = p->restart.active = false;
     p->call = l->call;
+    p->clear_tid = l->clear_tid;
+    p->robust_list = l->robust_list;
     cpu->run.pc = l->pc;
     memcpy(cpu->x, l->x, sizeof l->x);
     memcpy(cpu->f, l->f, sizeof l->f);
@@ -90,6 +95,7 @@ static void child(void *context)
     p->result.child = true;
     um_signals_forget_all(p);
     um_child_start(p, l->c);
+    p->robust_list = 0;
     um_timeout_start(p, &err); /* timers are not inherited */
     um_mask_host(p);
     if (um_run_loop(p, &err))

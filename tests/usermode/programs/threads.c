@@ -4,6 +4,7 @@
 #include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
@@ -463,6 +464,59 @@ static void first_ends_before_others(void)
     CHECK(status_of(pid) == 0);
 }
 
+/* --- threads that make processes --------------------------------------------------------------- */
+
+static void *spawns(void *unused)
+{
+    char *again[] = {"self", "again", NULL};
+    pid_t pid;
+    int status;
+    CHECK(posix_spawn(&pid, "/proc/self/exe", NULL, NULL, again, environ) == 0);
+    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 5);
+    return unused;
+}
+
+/* It is waited for by its word, which is not its child's to forget. */
+static void threads_that_spawn_end(void)
+{
+    for (int i = 0; i < 20; i++) {
+        pthread_t t;
+        start(&t, spawns, NULL);
+        join(t);
+    }
+}
+
+static void *nothing(void *arg)
+{
+    return arg;
+}
+
+static void *come_and_go(void *stop)
+{
+    while (!__atomic_load_n((int *)stop, __ATOMIC_ACQUIRE)) {
+        pthread_t t;
+        start(&t, nothing, NULL);
+        join(t);
+    }
+    return NULL;
+}
+
+/* A fork finds others on their way out. */
+static void forks_beside_threads_that_end(void)
+{
+    pthread_t t;
+    int stop = 0, status;
+    start(&t, come_and_go, &stop);
+    for (int i = 0; i < 100; i++) {
+        pid_t pid = fork();
+        if (pid == 0)
+            _exit(7);
+        CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 7);
+    }
+    __atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
+    join(t);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "again") == 0)
@@ -480,8 +534,11 @@ int main(int argc, char **argv)
     readers_see_memory_go();
     code_changes_under_others();
     code_goes_under_others();
-    if (argc < 2 || strcmp(argv[1], "few-forks") != 0)
+    threads_that_spawn_end();
+    if (argc < 2 || strcmp(argv[1], "few-forks") != 0) {
         threads_fork();
+        forks_beside_threads_that_end();
+    }
     one_ends_all();
     first_ends_before_others();
     puts("threads ok");
