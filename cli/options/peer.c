@@ -94,16 +94,21 @@ static enum gw_status take_list(struct said *s, const struct option *o, const ch
     }
 }
 
-/* Bytes, as C has numbers. */
+/* Bytes, as C has numbers; -s and -R may end with a unit, as QEMU's do. */
 static enum gw_status take_bytes(struct said *s, const struct option *o, const char *value,
                                  struct gw_error *err)
 {
     char text[32], *end;
     unsigned long long n = strtoull(value, &end, 0);
-    if (end == value || *end || value[0] == '-')
-        return gw_fail(err, GW_ERR_ARG, value, "cannot take the size of -%s: not a number",
+    unsigned shift = 0;
+    if (end != value && *end && !end[1] && strcmp(o->name, "seed") != 0) {
+        shift = *end == 'k' || *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
+        end += shift != 0;
+    }
+    if (end == value || *end || value[0] == '-' || n > ~0ULL >> shift)
+        return gw_fail(err, GW_ERR_ARG, value, "cannot take the value of -%s: not a number",
                        o->name);
-    snprintf(text, sizeof text, "%llu", n);
+    snprintf(text, sizeof text, "%llu", n << shift);
     add_both(s->out, o->word, text);
     return GW_OK;
 }

@@ -106,7 +106,7 @@ static size_t put_hex(char *to, const char *digits)
     return n;
 }
 
-static int unregister(bool must_be)
+static int unregister(bool must_be, const char *what)
 {
     int error = tell(FOLDER "/" ENTRY, "-1");
     if (error == ENOENT && access(FOLDER "/register", F_OK) == 0) {
@@ -114,7 +114,7 @@ static int unregister(bool must_be)
             fputs("godwit: note: " ENTRY " was not registered\n", stderr);
         return 0;
     }
-    return error ? fail(error, "unregister", FOLDER "/" ENTRY) : 0;
+    return error ? fail(error, what, FOLDER "/" ENTRY) : 0;
 }
 
 static int do_register(void)
@@ -137,7 +137,7 @@ static int do_register(void)
     put_hex(magic, RISCV64);
     put_hex(mask, MASK);
     snprintf(text, sizeof text, ":%s:M::%s:%s:%s:%s", ENTRY, magic, mask, path, FLAGS);
-    int status = unregister(false); /* ours of another place */
+    int status = unregister(false, "register"); /* ours of another place */
     if (status)
         return status;
     int error = tell(FOLDER "/register", text);
@@ -189,7 +189,7 @@ int cli_binfmt(const struct cli_options *o)
     if (!strcmp(o->args[0], "register"))
         return do_register();
     if (!strcmp(o->args[0], "unregister"))
-        return unregister(true);
+        return unregister(true, "unregister");
     if (!strcmp(o->args[0], "status"))
         return status(o->json);
     gw_fail(&err, GW_ERR_ARG, o->args[0], "binfmt can register, unregister, and tell its status");

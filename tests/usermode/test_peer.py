@@ -63,8 +63,10 @@ class QemuUser(Peer):
         self.runs(["-cpu", "rv64,zba=true,zbb=false", self.start], "uname")
         self.runs(["-B", "0x10000000", "-R", "0x40000000", self.start], "stack 1\n")
         self.runs(["-one-insn-per-tb", self.start], "uname")
+        self.runs(["-s", "4M", "-R", "4G", self.start], "stack 1\n")
+        self.fails(["-seed", "1M", self.start], "cannot take the value of -seed: 1M: not a number")
         self.fails(["-R", "4096", self.start], "address-space")
-        self.fails(["-s", "x", self.start], "cannot take the size of -s: x: not a number")
+        self.fails(["-s", "x", self.start], "cannot take the value of -s: x: not a number")
 
     def test_stack_has_the_size(self):
         self.runs(["-s", "8388608", self.start], "deep 1\n", DEEP="1")
