@@ -359,6 +359,7 @@ enum gw_status um_stack_build(struct um_space *space, const struct um_stack_requ
 /* Opens a file of /proc/self (its name without that) that tells of the guest and not of us: a
  * descriptor, -errno, or -ENOSYS: it is not one of those. flags as for open. */
 int64_t um_proc_self_open(struct um_proc *p, const char *name, uint64_t flags);
+bool um_proc_self_made(const char *name); /* is it one of those? */
 /* The same of a path outside of it: /proc/cpuinfo. */
 int64_t um_proc_open(struct um_proc *p, const char *path, uint64_t flags);
 

@@ -30,8 +30,7 @@ static uint64_t pie_base(const struct um_space *s)
     return s->limit / 3 * 2 & ~(s->host_page - 1);
 }
 
-#define DEBIAN_LINKER "/lib/ld-linux-riscv64-lp64d.so.1"
-#define STACK_GAP     (UINT64_C(128) << 20)
+#define STACK_GAP (UINT64_C(128) << 20)
 
 /* Splits "#! interpreter [argument]" in place. False when there is no interpreter, or its name may go
  * on behind what was read. */
@@ -240,7 +239,7 @@ static enum gw_status load_interp(struct um_proc *p, const struct um_config *cfg
                     "a dynamic program, and its interpreter %s was not found", elf->interp);
         if (err)
             snprintf(err->hint, sizeof err->hint, "%s",
-                     strcmp(elf->interp, DEBIAN_LINKER) == 0
+                     strcmp(elf->interp, UM_LINKER) == 0
                          ? "apt-get install libc6-riscv64-cross, or give -L SYSROOT"
                          : "link it with -static, or give -L SYSROOT");
     } else {

@@ -21,22 +21,12 @@ const char *um_proc_self(const char *path)
     return NULL;
 }
 
-/* Names there that are not the host's to tell: um_proc_self.c, and the program's own. */
-static bool is_of_guest(const char *name)
-{
-    static const char *const names[] = {"exe", "maps", "auxv", "cmdline"};
-    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(name, names[i]) == 0)
-            return true;
-    return false;
-}
-
 const char *um_proc_self_at(int dir, const char *path, char *buf)
 {
     char link[40];
     if (path[0] == '/')
         return um_proc_self(path);
-    if (dir < 0 || !is_of_guest(path))
+    if (dir < 0 || (strcmp(path, "exe") != 0 && !um_proc_self_made(path)))
         return NULL;
     snprintf(link, sizeof link, "/proc/self/fd/%d", dir);
     ssize_t n = readlink(link, buf, PATH_MAX - 16);

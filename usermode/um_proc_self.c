@@ -155,14 +155,26 @@ int64_t um_proc_open(struct um_proc *p, const char *path, uint64_t flags)
                                                             : made(p, "cpuinfo", flags, put_cpuinfo);
 }
 
-int64_t um_proc_self_open(struct um_proc *p, const char *name, uint64_t flags)
+static const struct file {
+    const char *name;
+    int64_t (*put)(struct um_proc *p, FILE *out);
+} files[] = {{"maps", put_maps}, {"auxv", put_auxv}, {"cmdline", put_cmdline}};
+
+static const struct file *find(const char *name)
 {
-    static const struct {
-        const char *name;
-        int64_t (*put)(struct um_proc *p, FILE *out);
-    } files[] = {{"maps", put_maps}, {"auxv", put_auxv}, {"cmdline", put_cmdline}};
     for (unsigned i = 0; i < sizeof files / sizeof *files; i++)
         if (strcmp(name, files[i].name) == 0)
-            return made(p, name, flags, files[i].put);
-    return -ENOSYS;
+            return &files[i];
+    return NULL;
+}
+
+bool um_proc_self_made(const char *name)
+{
+    return find(name) != NULL;
+}
+
+int64_t um_proc_self_open(struct um_proc *p, const char *name, uint64_t flags)
+{
+    const struct file *f = find(name);
+    return f ? made(p, name, flags, f->put) : -ENOSYS;
 }

@@ -189,6 +189,12 @@ void um_leave(const struct um_proc *p)
     _exit(status);
 }
 
+static void free_thread(struct um_proc *t)
+{
+    free(t->cpu);
+    free(t);
+}
+
 /* Faults are not blocked: the guest's memory is looked at. */
 static void end(struct um_proc *t)
 {
@@ -200,8 +206,7 @@ static void end(struct um_proc *t)
     um_lock(t);
     unlink_thread(t);
     pthread_mutex_unlock(&g->lock);
-    free(t->cpu);
-    free(t);
+    free_thread(t);
 }
 
 static void *live(void *context)
@@ -244,12 +249,6 @@ static void copy_registers(struct rv_cpu *to, const struct rv_cpu *from)
     to->c.frm = from->c.frm;
     to->c.reservation = RV_NO_RESERVATION;
     to->run.view_dirty = 1;
-}
-
-static void free_thread(struct um_proc *t)
-{
-    free(t->cpu);
-    free(t);
 }
 
 /* NULL: no memory, or as many as there can be. */

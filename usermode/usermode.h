@@ -17,6 +17,9 @@
 #include "godwit/debug.h"
 #include "godwit/status.h"
 
+/* The dynamic linker that programs of the guest's C library ask for. */
+#define UM_LINKER "/lib/ld-linux-riscv64-lp64d.so.1"
+
 struct um_config {
     const char *path;          /* the program; searched for nowhere else */
     char *const *argv;         /* the guest's, NULL at the end, at least one */

@@ -16,7 +16,6 @@
 #include "cli/verbs/exec_stats.h"
 #include "usermode/usermode.h"
 
-#define LINKER    "/lib/ld-linux-riscv64-lp64d.so.1"
 #define CROSS_DIR "/usr/riscv64-linux-gnu"
 
 static uint64_t now_ns(void)
@@ -237,7 +236,7 @@ static const char *find_sysroot(const struct cli_options *o)
         if (dir)
             return dir[0] ? dir : NULL;
     }
-    if (access(LINKER, F_OK) != 0 && access(CROSS_DIR LINKER, F_OK) == 0)
+    if (access(UM_LINKER, F_OK) != 0 && access(CROSS_DIR UM_LINKER, F_OK) == 0)
         return CROSS_DIR;
     return NULL;
 }
